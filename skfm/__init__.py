@@ -1,0 +1,24 @@
+"""skfm: the factorization-machine family as scikit-learn estimators, computed by JAX.
+
+JAX is loaded at the first fit or predict, not at import.
+"""
+
+from skfm.estimators.deepfm import DeepFMClassifier, DeepFMRegressor
+from skfm.estimators.fm import FMClassifier, FMRegressor
+from skfm.estimators.linear import LinearClassifier, LinearRegressor
+from skfm.estimators.mixture import MixtureFMClassifier, MixtureFMRegressor
+from skfm.runtime import enable_compile_cache
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DeepFMClassifier",
+    "DeepFMRegressor",
+    "FMClassifier",
+    "FMRegressor",
+    "LinearClassifier",
+    "LinearRegressor",
+    "MixtureFMClassifier",
+    "MixtureFMRegressor",
+    "enable_compile_cache",
+]

@@ -1,0 +1,95 @@
+"""Which columns form a field: found by interval stabbing, or given as labels."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+
+class Fields(NamedTuple):
+    """Field of each column.
+
+    Attributes
+    ----------
+    numbers : int32 ndarray of shape (n_columns,), from 0
+    n : int, number of fields
+    """
+
+    numbers: np.ndarray
+    n: int
+
+
+def find_fields(X: sparse.csr_array) -> np.ndarray:
+    """Smallest number of contiguous column blocks with at most one nonzero of a row in each.
+
+    Two consecutive nonzeros ``a < b`` of a row need a block border in ``(a, b]``: the smallest
+    set of borders stabs all these intervals. Going from left to right, the next border stands at
+    the smallest right end whose interval starts at or after the last border, which is optimal.
+    O(nnz + n_columns).
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_samples, n_columns)
+        Sorted indices, no duplicates.
+
+    Returns
+    -------
+    fields : ndarray of shape (n_columns,), int32
+        Block number of each column, ascending from 0.
+    """
+    n_columns = X.shape[1]
+    indices = X.indices
+    same_row = np.ones(max(indices.size - 1, 0), dtype=bool)
+    starts = X.indptr[1:-1]
+    starts = starts[(starts > 0) & (starts < indices.size)]
+    same_row[starts - 1] = False
+    left, right = indices[:-1][same_row], indices[1:][same_row]
+    # Of all intervals that end at b, the one that starts last is the hardest to stab.
+    latest_start = np.full(n_columns, -1, dtype=np.int64)
+    np.maximum.at(latest_start, right, left)
+    latest_start = np.maximum.accumulate(latest_start)
+    borders = np.zeros(n_columns, dtype=np.int32)
+    border = int(np.searchsorted(latest_start, 0))
+    while border < n_columns:
+        borders[border] = 1
+        border = int(np.searchsorted(latest_start, border))
+    return np.cumsum(borders, dtype=np.int32)
+
+
+def too_many_fields(n_fields: int, nnz_per_row: float) -> bool:
+    """Whether blocks found in a matrix are no fields (text, say, has hundreds of short blocks).
+
+    A one-hot matrix has about as many blocks as nonzeros in a row. Up to 64 blocks are kept in any
+    case: dense numeric columns, each a field, are zero now and then.
+    """
+    return n_fields > max(64, 2 * nnz_per_row)
+
+
+def field_numbers(labels, n_columns: int) -> np.ndarray:
+    """Field number of each column from one label a column, numbered by first appearance.
+
+    Raises
+    ------
+    ValueError
+        If there is not exactly one label a column.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.shape[0] != n_columns:
+        raise ValueError(
+            f"fields must hold one label for each of the {n_columns} columns of X, got an array of shape "
+            f"{labels.shape}. Give one label a column, fields='auto' or fields=None."
+        )
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.empty(first.size, dtype=np.int32)
+    rank[np.argsort(first)] = np.arange(first.size, dtype=np.int32)
+    return rank[inverse]
+
+
+def one_slot_each(X: sparse.csr_array, fields: Fields) -> bool:
+    """Whether no row has two nonzeros in one field."""
+    keys = np.repeat(np.arange(X.shape[0]) * fields.n, np.diff(X.indptr)) + fields.numbers[X.indices]
+    seen = np.zeros(X.shape[0] * fields.n, dtype=bool)
+    seen[keys] = True
+    return int(np.count_nonzero(seen)) == keys.size

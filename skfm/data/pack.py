@@ -1,0 +1,161 @@
+"""CSR to rows of fixed width: the shape every compiled program works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from skfm.data.fields import Fields, one_slot_each
+
+# Padding may cost half of the nonzeros, and anything below this number of slots.
+_MAX_PADDING = 1.5
+_FREE_SLOTS = 1 << 15
+
+
+def bucket(n: int, bits: int = 4, least: int = 1) -> int:
+    """Round up so that near sizes share a compiled program: at most 1 / 2**bits is wasted.
+
+    Examples
+    --------
+    >>> [bucket(n) for n in (5, 31, 33, 1000, 1001)]
+    [5, 31, 34, 1024, 1024]
+    """
+    n = max(n, least, 1)
+    step = 1 << max(n.bit_length() - 1 - bits, 0)
+    return -(-n // step) * step
+
+
+def table_rows(n_columns: int) -> int:
+    """Rows of a table for `n_columns` columns; the last one is the dummy row that padding points to."""
+    return bucket(n_columns + 1, least=16)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of one width.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n,), the position of each row in the matrix
+    ids : int32 ndarray of shape (N, S) with N > n; unused slots and rows hold the dummy row's id
+    values : ndarray of shape (N, S), or None when every value is 1
+    slot_fields : int32 ndarray of shape (N, S), or None when slot s is field s (or all are one field)
+    """
+
+    rows: np.ndarray
+    ids: np.ndarray
+    values: np.ndarray | None
+    slot_fields: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class PackedRows:
+    """A sparse matrix as few blocks of fixed width."""
+
+    blocks: tuple[Block, ...]
+    n_rows: int
+
+    @property
+    def n_slots(self) -> int:
+        """Slots in all, padding within rows included."""
+        return sum(block.rows.size * block.ids.shape[1] for block in self.blocks)
+
+
+def choose_widths(lengths: np.ndarray) -> np.ndarray:
+    """Few widths such that all rows fit and padding stays below half of the nonzeros.
+
+    Starts from four widths an octave and merges neighbours, cheapest first, while the budget lasts.
+    """
+    longest = int(lengths.max(initial=0))
+    if lengths.size == 0 or longest * lengths.size <= max(_FREE_SLOTS, _MAX_PADDING * lengths.sum()):
+        return np.array([max(longest, 1)])
+    count = np.bincount(lengths)
+    widths = sorted({bucket(length, bits=2) for length in np.flatnonzero(count)})
+    edges = np.concatenate([[-1], widths])
+    cumulative = np.cumsum(count)
+    held = np.diff([cumulative[min(edge, longest)] if edge >= 0 else 0 for edge in edges]).tolist()
+    budget = max(_FREE_SLOTS, _MAX_PADDING * lengths.sum())
+    while len(widths) > 1:
+        costs = [held[i] * (widths[i + 1] - widths[i]) for i in range(len(widths) - 1)]
+        cheapest = int(np.argmin(costs))
+        if sum(n * width for n, width in zip(held, widths, strict=True)) + costs[cheapest] > budget:
+            break
+        held[cheapest + 1] += held[cheapest]
+        del held[cheapest], widths[cheapest]
+    return np.asarray(widths)
+
+
+def pack_rows(
+    X: sparse.csr_array,
+    *,
+    dummy: int,
+    dtype,
+    fields: Fields | None = None,
+) -> PackedRows:
+    """Pack a canonical CSR matrix (sorted, no duplicates, no explicit zeros).
+
+    Parameters
+    ----------
+    X : csr_array of shape (n_samples, n_columns)
+    dummy : int
+        Id that unused slots point to: a row of the tables that is always zero.
+    dtype : dtype of the values
+    fields : Fields, optional
+        Field of each column, for models that need to know it. With at most one nonzero a field, slot
+        s is field s; otherwise slots carry their field.
+    """
+    n_rows = X.shape[0]
+    lengths = np.diff(X.indptr)
+    all_ones = bool(np.all(X.data == 1))
+    several = fields is not None and fields.n > 1
+    if several and one_slot_each(X, fields):
+        slots = fields.numbers[X.indices]
+        block = _pack_block(X, np.arange(n_rows), fields.n, dummy, dtype, all_ones, slots=slots)
+        return PackedRows((block,), n_rows)
+    blocks = []
+    last = -1
+    for width in choose_widths(lengths):
+        rows = np.flatnonzero((lengths > last) & (lengths <= width))
+        last = width
+        if rows.size == 0:
+            continue
+        part = X if rows.size == n_rows else X[rows]
+        slot_fields = fields.numbers if several else None
+        blocks.append(_pack_block(part, rows, int(width), dummy, dtype, all_ones, slot_fields=slot_fields))
+    return PackedRows(tuple(blocks), n_rows)
+
+
+def _pack_block(X, rows, width, dummy, dtype, all_ones, *, slots=None, slot_fields=None) -> Block:
+    n_rows = X.shape[0]
+    # One row more than needed: unfilled places of a batch point to it.
+    shape = (bucket(n_rows + 1, least=32), width)
+    if X.indices.size == n_rows * width and slot_fields is None:
+        # Every slot is filled, and sorted columns come in the order of their slots only where fields do.
+        in_order = slots is None or np.array_equal(slots[:width], np.arange(width))
+        in_order = in_order and (slots is None or bool(np.all(slots.reshape(n_rows, width) == slots[:width])))
+    else:
+        in_order = False
+    place: slice | tuple[np.ndarray, np.ndarray]
+    if in_order:
+        place = slice(0, n_rows)
+        source_shape = (n_rows, width)
+    else:
+        row_of = np.repeat(np.arange(n_rows), np.diff(X.indptr))
+        if slots is None:
+            slots = np.arange(X.indices.size) - np.repeat(X.indptr[:-1], np.diff(X.indptr))
+        place = (row_of, slots)
+        source_shape = (X.indices.size,)
+
+    def filled(source, fill, kind):
+        out = np.full(shape, fill, dtype=kind)
+        out[place] = source.reshape(source_shape)
+        return out
+
+    return Block(
+        rows=rows,
+        ids=filled(X.indices, dummy, np.int32),
+        values=None if all_ones else filled(X.data, 0, dtype),
+        slot_fields=None if slot_fields is None else filled(slot_fields[X.indices], 0, np.int32),
+    )

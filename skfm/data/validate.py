@@ -1,0 +1,117 @@
+"""Checks of X, y and weights that name the cause, the place and the remedy; and canonical CSR."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+
+def check_finite(X, column_names=None) -> None:
+    """Raise ValueError naming the first row and column of X that is NaN or infinite."""
+    data = X.data if sparse.issparse(X) else X
+    # The sum is finite unless an entry is not, or it overflows: only then look at every entry.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if data.dtype.kind not in "fc" or np.isfinite(data.sum()):
+            return
+    bad = np.flatnonzero(~np.isfinite(data))
+    if bad.size == 0:
+        return
+    if sparse.issparse(X):
+        row = int(np.searchsorted(X.indptr, bad[0], side="right")) - 1
+        column = int(X.indices[bad[0]])
+        value = X.data[bad[0]]
+    else:
+        row, column = (int(i) for i in np.unravel_index(bad[0], X.shape))
+        value = X[row, column]
+    what = "NaN" if np.isnan(value) else "infinity (inf)"
+    name = "" if column_names is None else f" ({column_names[column]!r})"
+    remedy = "Impute missing values" if np.isnan(value) else "Clip or drop such values"
+    raise ValueError(
+        f"Input X contains {what} at row {row}, column {column}{name}. {remedy} first, with "
+        f"sklearn.impute.SimpleImputer for instance, or drop the row."
+    )
+
+
+def canonical_csr(X) -> sparse.csr_array:
+    """CSR array with sorted indices, summed duplicates and no explicit zeros; X is left alone."""
+    if sparse.issparse(X):
+        copied = X.format != "csr"
+        out = sparse.csr_array(X)
+        if not out.has_canonical_format:
+            out = out if copied else out.copy()
+            out.sum_duplicates()
+            copied = True
+        if out.data.size and not np.all(out.data):
+            out = out if copied else out.copy()
+            out.eliminate_zeros()
+    else:
+        out = sparse.csr_array(X)
+    if out.shape[1] > np.iinfo(np.int32).max - 64:
+        raise ValueError(f"X has {out.shape[1]} columns; skfm supports up to 2**31 - 65. Hash the columns.")
+    if out.data.dtype.kind not in "f":
+        out = out.astype(np.float64)
+    return out
+
+
+def check_sample_weight(sample_weight, n_samples: int) -> np.ndarray:
+    """Float64 weights of shape (n_samples,): finite, none negative, not all zero.
+
+    Raises
+    ------
+    ValueError
+        Naming the first offending row.
+    """
+    if sample_weight is None:
+        return np.ones(n_samples)
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.ndim == 0:
+        weight = np.full(n_samples, float(weight))
+    if weight.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar, got shape {weight.shape}.")
+    if weight.shape[0] != n_samples:
+        raise ValueError(
+            f"sample_weight.shape == {weight.shape}, expected ({n_samples},): one weight for each row of X."
+        )
+    for bad, what in ((~np.isfinite(weight), "not finite"), (weight < 0, "negative")):
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise ValueError(
+                f"sample_weight is {what} at row {row} (value {weight[row]}). Weights must be finite and "
+                f"not negative; drop the row or give it weight 0."
+            )
+    if not weight.any():
+        raise ValueError("sample_weight is zero for every row: there is nothing to learn from.")
+    return weight
+
+
+def first_row(bad: np.ndarray) -> int:
+    """Row of the first True in a boolean array of shape (n,) or (n, m)."""
+    return int(np.argmax(bad.reshape(bad.shape[0], -1).any(axis=1)))
+
+
+def column_frequency(X: sparse.csr_array, weight: np.ndarray) -> np.ndarray:
+    """Share of the sample weight whose rows touch each column, shape (n_columns,)."""
+    touched = np.bincount(X.indices, weights=np.repeat(weight, np.diff(X.indptr)), minlength=X.shape[1])
+    return touched / weight.sum()
+
+
+def column_scale(X: sparse.csr_array, weight: np.ndarray) -> np.ndarray | None:
+    """Weighted root mean square of each column's nonzeros; None when every value is 1.
+
+    Models train on ``x / scale`` and hand back weights for x, so that columns of any unit learn at
+    one rate.
+    """
+    if np.all(X.data == 1):
+        return None
+    weights = np.repeat(weight, np.diff(X.indptr))
+    # Values near the ends of the float range must not overflow when squared.
+    largest = np.zeros(X.shape[1])
+    np.maximum.at(largest, X.indices, np.abs(X.data))
+    largest[largest == 0] = 1
+    ratio = X.data / largest[X.indices]
+    squares = np.bincount(X.indices, weights=weights * ratio**2, minlength=X.shape[1])
+    share = np.bincount(X.indices, weights=weights, minlength=X.shape[1])
+    scale = np.ones(X.shape[1])
+    seen = share > 0
+    scale[seen] = np.sqrt(squares[seen] / share[seen]) * largest[seen]
+    return scale

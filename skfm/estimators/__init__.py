@@ -1,0 +1,1 @@
+"""scikit-learn classes: literal signatures and docstrings, no mathematics."""

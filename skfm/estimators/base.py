@@ -1,0 +1,428 @@
+"""What all estimators share: checks of the input, resolution of "auto", fit, partial_fit and raw predictions."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from abc import ABCMeta, abstractmethod
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skfm.data import fields as field_blocks
+from skfm.data.validate import canonical_csr, check_finite, check_sample_weight
+from skfm.estimators.progress import reporter
+
+_POSITIVE = Interval(Real, 0, None, closed="neither")
+_NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+
+
+class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
+    """Base class of all estimators; subclasses say which model, with which loss and targets."""
+
+    # Kind of problem, for `solver="auto"`: "convex", "factors" or "deep".
+    _kind = "factors"
+    # Whether the model needs to know which columns form a field.
+    _needs_fields = False
+
+    _parameter_constraints = {
+        "fields": [StrOptions({"auto"}), "array-like", None],
+        "solver": [StrOptions({"auto", "adagrad", "adam", "ftrl", "sgd", "lbfgs"}), HasMethods(["init", "update"])],
+        "learning_rate": [StrOptions({"auto"}), _POSITIVE],
+        "learning_rate_schedule": [StrOptions({"constant", "plateau", "cosine"}), callable],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "fit_intercept": ["boolean"],
+        "l1_linear": [_NOT_NEGATIVE],
+        "l2_linear": [StrOptions({"auto"}), _NOT_NEGATIVE],
+        "l2_factors": [StrOptions({"auto"}), _NOT_NEGATIVE],
+        "l2_frequency_power": [Interval(Real, 0, 1, closed="both")],
+        "l2_dense": [StrOptions({"auto"}), _NOT_NEGATIVE],
+        "init_scale": [_NOT_NEGATIVE],
+        "n_factors": [Interval(Integral, 0, None, closed="left")],
+        "early_stopping": [StrOptions({"auto"}), "boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [_NOT_NEGATIVE],
+        "scoring": [StrOptions({"loss"} | set(get_scorer_names())), callable],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "dtype": [StrOptions({"auto", "float32", "float64"}), type, np.dtype],
+        "init_from": [HasMethods(["fit"]), None],
+    }
+
+    # -- what a subclass says ----------------------------------------------------------------------
+
+    @abstractmethod
+    def _make_model(self, n_outputs: int, n_fields: int, link: str):
+        """The `skfm.models` configuration of this estimator's parameters."""
+
+    @abstractmethod
+    def _make_loss(self):
+        """The loss for the targets seen in fit."""
+
+    @abstractmethod
+    def _check_targets(self, y, *, first: bool, classes=None) -> np.ndarray:
+        """Targets, checked; the first call learns the classes and the number of outputs."""
+
+    @abstractmethod
+    def _encode_targets(self, y) -> np.ndarray:
+        """Targets in the loss's terms."""
+
+    def _reweight(self, y, sample_weight) -> np.ndarray:
+        """Sample weights times class weights."""
+        return sample_weight
+
+    # -- fit ---------------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+            Training rows. Zeros are not stored: the cost depends on the nonzeros alone.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight of 2 is the row twice; rows of weight 0 are left out.
+        X_val, y_val : array-like, default=None
+            Rows to stop on, in place of a part of X. They switch early stopping on unless
+            ``early_stopping=False``.
+        sample_weight_val : array-like, default=None
+            Weights of these rows.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator. If fitting fails, an estimator fitted before is left as it was.
+        """
+        before = dict(self.__dict__)
+        try:
+            return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Do one epoch on the rows given, going on from earlier calls.
+
+        The optimizer goes on as well: k calls with the same rows are k epochs of `fit`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator.
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    def _partial_fit(self, X, y, sample_weight, classes=None):
+        before = dict(self.__dict__)
+        try:
+            return self._fit(X, y, sample_weight, (None, None, None), incremental=True, classes=classes)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _fit(self, X, y, sample_weight, held_out, *, incremental=False, classes=None):
+        from skfm.train.fit import fit_model
+
+        going_on = incremental and getattr(self, "_session", None) is not None
+        warm = self._warm_tables() if not incremental and self.warm_start and hasattr(self, "_parameters") else None
+        X, y = self._check_X_y(X, y, reset=not (going_on or warm))
+        X, y, weight = self._kept_rows(X, y, check_sample_weight(sample_weight, X.shape[0]))
+        y = self._check_targets(y, first=not going_on, classes=classes)
+        X, y, weight = self._kept_rows(X, y, self._reweight(y, weight))
+        parts = self._validation_split(X, y, weight, held_out, incremental)
+        samples, validation, settings = self._prepare(*parts, incremental=incremental, going_on=going_on)
+        if not going_on:
+            self._find_fields(samples.X)
+        loss = self._make_loss()
+        model = self._make_model(self._n_outputs, int(self.fields_.max(initial=0)) + 1, loss.link)
+        if warm is None and self.init_from is not None and not going_on:
+            warm = self._tables_of(self.init_from, model)
+        if warm is not None:
+            self._check_warm(model, warm)
+        result = fit_model(
+            model,
+            loss,
+            samples,
+            validation,
+            field_blocks.Fields(self.fields_, model.n_fields) if self._needs_fields else None,
+            settings,
+            base_score=loss.base_score(samples.y, samples.weight),
+            warm=warm,
+            score_raw=self._scorer(parts[1]) if validation is not None and self.scoring != "loss" else None,
+            report=reporter(self.verbose, type(self).__name__),
+            session=self._session if going_on else None,
+            keep_session=incremental,
+        )
+        self._model, self._loss, self._parameters = model, loss, result.parameters
+        self._session = result.session
+        self._record(result, settings, going_on)
+        return self
+
+    def _record(self, result, settings, going_on):
+        progress = result.progress
+        if going_on:
+            self.n_iter_ += progress.n_iter
+            for name, values in progress.history.items():
+                self.history_[name] = self.history_.get(name, []) + values
+        else:
+            self.n_iter_, self.history_ = max(progress.n_iter, 1), progress.history
+        self.solver_ = settings.solver
+        if result.message is not None:
+            warnings.warn(
+                f"{type(self).__name__}: L-BFGS stopped after {progress.n_iter} iterations ({result.message}). "
+                f"Increase max_iter (={self.max_iter}) or scale the columns of X.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    # -- steps of fit ------------------------------------------------------------------------------
+
+    def _check_X_y(self, X, y, *, reset):
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,
+            multi_output=True,
+            y_numeric=False,
+            reset=reset,
+        )
+        check_finite(X, getattr(self, "feature_names_in_", None))
+        return canonical_csr(X), y
+
+    def _check_X(self, X):
+        X = validate_data(
+            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_all_finite=False, reset=False
+        )
+        check_finite(X, getattr(self, "feature_names_in_", None))
+        return canonical_csr(X)
+
+    @staticmethod
+    def _kept_rows(X, y, weight):
+        """Rows with a weight: a row of weight 0 is no row, for the vocabulary and the batches too."""
+        keep = weight > 0
+        if keep.all():
+            return X, y, weight
+        return X[keep], y[keep], weight[keep]
+
+    def _validation_split(self, X, y, weight, held_out, incremental):
+        """``((X, y, weight), the same held out or None)``."""
+        X_val, y_val, weight_val = held_out
+        if X_val is not None or y_val is not None:
+            if X_val is None or y_val is None:
+                raise ValueError("X_val and y_val go together: give both or neither.")
+            if self.early_stopping is False:
+                return (X, y, weight), None
+            X_val, y_val = self._check_X_y(X_val, y_val, reset=False)
+            weight_val = check_sample_weight(weight_val, X_val.shape[0])
+            X_val, y_val, weight_val = self._kept_rows(X_val, y_val, weight_val)
+            y_val = self._check_targets(y_val, first=False)
+            return (X, y, weight), self._kept_rows(X_val, y_val, self._reweight(y_val, weight_val))
+        if incremental or not self._stops_early(X):
+            return (X, y, weight), None
+        rows = np.arange(X.shape[0])
+        train, held = train_test_split(
+            rows,
+            test_size=self.validation_fraction,
+            random_state=check_random_state(self.random_state),
+            stratify=self._stratification(y),
+        )
+        return (X[train], y[train], weight[train]), (X[held], y[held], weight[held])
+
+    def _stratification(self, y):
+        return None
+
+    def _resolved_solver(self, X, incremental=False):
+        from skfm.train import defaults
+
+        return defaults.solver_name(
+            self.solver, X.shape[0], X.nnz, kind=self._kind, l1_linear=self.l1_linear, incremental=incremental
+        )
+
+    def _stops_early(self, X) -> bool:
+        from skfm.train import defaults
+
+        return defaults.early_stopping(self.early_stopping, self._resolved_solver(X), X.shape[0])
+
+    def _prepare(self, part, held, *, incremental, going_on):
+        """Samples in the loss's terms and resolved settings."""
+        from skfm.train import defaults
+        from skfm.train.fit import FitSettings, Samples
+        from skfm.train.loop import LoopSettings
+
+        X, y, weight = part
+        solver = self.solver_ if going_on else self._resolved_solver(X, incremental)
+        if solver == "lbfgs" and incremental:
+            raise ValueError("partial_fit needs a solver that goes on: choose any but 'lbfgs'.")
+        if solver == "lbfgs" and self.l1_linear > 0:
+            raise ValueError("solver='lbfgs' cannot minimise an L1 penalty; use solver='ftrl' or l1_linear=0.")
+        batch_size = defaults.batch_size(self.batch_size, X.shape[0])
+        if going_on:
+            dtype = self._session.state.table.dtype
+        elif self.dtype == "auto":
+            dtype = np.float64 if solver == "lbfgs" or X.shape[0] <= batch_size else np.float32
+        else:
+            dtype = self.dtype
+        if not going_on:
+            self._set_target_scale(y, weight)
+            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        total = float(weight.sum())
+        settings = FitSettings(
+            solver=solver,
+            loop=LoopSettings(
+                learning_rate=defaults.learning_rate(self.learning_rate, solver),
+                schedule=self.learning_rate_schedule,
+                max_iter=1 if incremental else self.max_iter,
+                batch_size=batch_size,
+                tol=self.tol * 1e-2 if solver == "lbfgs" else self.tol,
+                n_iter_no_change=self.n_iter_no_change,
+                monitor=held is not None or self.early_stopping == "auto",
+                seed=self._seed,
+            ),
+            l1_linear=float(self.l1_linear),
+            l2_linear=defaults.penalty(self.l2_linear, total),
+            l2_factors=defaults.penalty(getattr(self, "l2_factors", 0.0), total),
+            l2_dense=defaults.penalty(getattr(self, "l2_dense", 0.0), total),
+            l2_frequency_power=float(self.l2_frequency_power),
+            dropout=float(getattr(self, "dropout", 0.0)),
+            init_scale=float(getattr(self, "init_scale", 0.0)),
+            dtype=np.dtype(dtype),
+        )
+        validation = None
+        if held is not None:
+            validation = Samples(held[0], self._encode_targets(held[1]), held[2])
+        return Samples(X, self._encode_targets(y), weight), validation, settings
+
+    def _set_target_scale(self, y, weight):
+        """Location and scale of the targets (regressors that standardise them override this)."""
+        self._target_mean, self._target_scale = 0.0, 1.0
+
+    def _find_fields(self, X):
+        """Set `fields_`, the field of each column."""
+        n_columns = X.shape[1]
+        if self.fields is None:
+            self.fields_ = np.zeros(n_columns, dtype=np.int32)
+        elif isinstance(self.fields, str):
+            self.fields_ = field_blocks.find_fields(X)
+            n_fields = int(self.fields_.max(initial=0)) + 1
+            if field_blocks.too_many_fields(n_fields, X.nnz / X.shape[0]):
+                self.fields_ = np.zeros(n_columns, dtype=np.int32)
+                if self._needs_fields and self.verbose:
+                    print(
+                        f"{type(self).__name__}: the columns of X form no fields ({n_fields} blocks); they are "
+                        f"pooled into one field. Pass fields= to say which columns belong together."
+                    )
+        else:
+            self.fields_ = field_blocks.field_numbers(self.fields, n_columns)
+
+    def _scorer(self, held):
+        """Score of raw predictions on the held-out rows, by the scorer that `scoring` names."""
+        scorer = check_scoring(self, scoring=self.scoring)
+        X, y, weight = held
+        view = copy.copy(self)
+        uniform = bool(np.all(weight == weight[0]))
+
+        def score(raw):
+            view._raw_given = self._target_mean + self._target_scale * raw.astype(np.float64)
+            if uniform:
+                return float(scorer(view, X, y))
+            return float(scorer(view, X, y, sample_weight=weight))
+
+        return score
+
+    # -- start from other parameters ---------------------------------------------------------------
+
+    def _named_tables(self) -> dict[str, np.ndarray]:
+        return self._model.split(self._parameters.table[: self.n_features_in_])
+
+    def _warm_tables(self):
+        return self._named_tables(), self._parameters.dense, self._parameters.averages
+
+    def _tables_of(self, other, model):
+        check_is_fitted(other)
+        tables = other._named_tables() if isinstance(other, FactorizationEstimator) else {}
+        wanted = model.tables()
+        tables = {name: table for name, table in tables.items() if name in wanted}
+        if not tables:
+            raise ValueError(
+                f"init_from={other!r} has none of the tables {sorted(wanted)} that {type(self).__name__} starts "
+                f"from. Give a fitted skfm estimator that has."
+            )
+        return tables, None, None
+
+    def _check_warm(self, model, warm):
+        for name, shape in ((name, table.shape) for name, table in model.tables().items()):
+            expected = (self.n_features_in_, *shape)
+            if name in warm[0] and warm[0][name].shape != expected:
+                raise ValueError(
+                    f"The table {name!r} to start from has shape {warm[0][name].shape}, expected {expected}: "
+                    f"n_factors, the columns and the number of outputs must be the same."
+                )
+
+    # -- predictions -------------------------------------------------------------------------------
+
+    def _map(self, kind: str, X) -> np.ndarray:
+        """Apply a function of `skfm.train.predict` to each row of X."""
+        from skfm.train import predict
+
+        check_is_fitted(self)
+        X = self._check_X(X)
+        fields = field_blocks.Fields(self.fields_, self._model.n_fields) if self._needs_fields else None
+        return predict.map_matrix(getattr(predict, kind)(self._model), self._parameters, X, fields)
+
+    def _raw_predict(self, X) -> np.ndarray:
+        """Raw predictions (n_samples, n_outputs) in float64, in the units of y."""
+        if getattr(self, "_raw_given", None) is not None:
+            return self._raw_given
+        raw = self._map("RawPrediction", X).astype(np.float64)
+        return self._target_mean + self._target_scale * raw
+
+    # -- fitted attributes -------------------------------------------------------------------------
+
+    def _table(self, name: str) -> np.ndarray:
+        if "_parameters" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no fitted attributes before fit.")
+        tables = self._named_tables()
+        if name not in tables:
+            raise AttributeError(f"This {type(self).__name__} has no table {name!r}.")
+        return tables[name]
+
+    @property
+    def intercept_(self):
+        """Intercept of each output, shape (n_outputs,); a float where y was one column of numbers."""
+        if "_parameters" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no intercept_ before fit.")
+        value = self._parameters.dense["offsets"].get("intercept", np.zeros(self._n_outputs))
+        return self._per_output(self._target_mean + self._target_scale * np.asarray(value, dtype=np.float64))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

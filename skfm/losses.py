@@ -1,0 +1,183 @@
+"""Losses on the raw prediction: value per sample, inverse link, base score and target rule.
+
+Conventions, those of scikit-learn's own losses:
+
+- ``raw`` is the model's output before the link, shape (n_samples, n_outputs);
+- ``y`` has shape (n_samples, n_outputs), but (n_samples,) class numbers for `Softmax`;
+- ``value(y, raw)`` is summed over the outputs, shape (n_samples,), and is JAX;
+- everything else is NumPy.
+
+A new loss is one class here and one line in `REGRESSION_LOSSES`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import special
+
+# Base scores of classes that are (nearly) never seen stay finite.
+_MIN_SHARE = 1e-7
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Base class: squared-error-like losses with an identity link on a standardised target."""
+
+    # How pieces of a mixture combine into one raw prediction, and how `predict` reads it.
+    link: ClassVar[str] = "identity"
+    # Train on (y - mean) / standard deviation: one learning rate for targets of any unit.
+    standardizes_target: ClassVar[bool] = True
+
+    def value(self, y, raw):
+        """Loss of each sample."""
+        raise NotImplementedError
+
+    def inverse_link(self, raw: np.ndarray) -> np.ndarray:
+        """Prediction from the raw prediction."""
+        return raw
+
+    def base_score(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """The raw prediction, one an output, that minimises the weighted loss without any feature."""
+        return np.average(y, axis=0, weights=weight)
+
+    def check_target(self, y: np.ndarray) -> None:
+        """Raise ValueError if the loss is not defined for some target."""
+
+
+@dataclass(frozen=True)
+class SquaredError(Loss):
+    """``1/2 (y - raw)^2``."""
+
+    def value(self, y, raw):
+        return 0.5 * jnp.square(y - raw).sum(-1)
+
+
+@dataclass(frozen=True)
+class Quantile(Loss):
+    """Pinball loss ``max(q (y - raw), (q - 1) (y - raw))`` of the `quantile` q."""
+
+    quantile: float = 0.5
+
+    def value(self, y, raw):
+        error = y - raw
+        return jnp.maximum(self.quantile * error, (self.quantile - 1) * error).sum(-1)
+
+    def base_score(self, y, weight):
+        return np.array([_weighted_quantile(column, weight, self.quantile) for column in y.T])
+
+
+@dataclass(frozen=True)
+class AbsoluteError(Loss):
+    """``|y - raw|``."""
+
+    def value(self, y, raw):
+        return jnp.abs(y - raw).sum(-1)
+
+    def base_score(self, y, weight):
+        return np.array([_weighted_quantile(column, weight, 0.5) for column in y.T])
+
+
+@dataclass(frozen=True)
+class Huber(Loss):
+    """``1/2 e^2`` where ``|e| <= delta``, else ``delta (|e| - delta / 2)``, with ``e = y - raw``."""
+
+    delta: float = 1.35
+
+    def value(self, y, raw):
+        size = jnp.abs(y - raw)
+        small = jnp.minimum(size, self.delta)
+        return (small * (size - 0.5 * small)).sum(-1)
+
+    def base_score(self, y, weight):
+        return np.array([_weighted_quantile(column, weight, 0.5) for column in y.T])
+
+
+@dataclass(frozen=True)
+class Poisson(Loss):
+    """Half the Poisson deviance for ``exp(raw)``, up to a constant: ``exp(raw) - y raw``."""
+
+    link: ClassVar[str] = "log"
+    standardizes_target: ClassVar[bool] = False
+
+    def value(self, y, raw):
+        return (jnp.exp(raw) - y * raw).sum(-1)
+
+    def inverse_link(self, raw):
+        return np.exp(raw)
+
+    def base_score(self, y, weight):
+        return np.log(np.average(y, axis=0, weights=weight))
+
+    def check_target(self, y):
+        if (y < 0).any():
+            row = int(np.argmax((y < 0).any(axis=1)))
+            raise ValueError(
+                f"loss='poisson' needs targets y >= 0, got {y[row].min()} at row {row}. Use another loss for "
+                f"targets that can be negative."
+            )
+        if not (y.sum(axis=0) > 0).all():
+            raise ValueError("loss='poisson' needs at least one target above 0 in each column of y.")
+
+
+@dataclass(frozen=True)
+class Logistic(Loss):
+    """Log loss of targets 0 and 1, ``log(1 + exp(raw)) - y raw``, for binary and multilabel targets."""
+
+    link: ClassVar[str] = "logit"
+    standardizes_target: ClassVar[bool] = False
+
+    def value(self, y, raw):
+        return (jax.nn.softplus(raw) - y * raw).sum(-1)
+
+    def inverse_link(self, raw):
+        return special.expit(raw)
+
+    def base_score(self, y, weight):
+        share = np.average(y, axis=0, weights=weight)
+        return special.logit(np.clip(share, _MIN_SHARE, 1 - _MIN_SHARE))
+
+
+@dataclass(frozen=True)
+class Softmax(Loss):
+    """Multinomial log loss ``logsumexp(raw) - raw[y]`` of class numbers y."""
+
+    link: ClassVar[str] = "softmax"
+    standardizes_target: ClassVar[bool] = False
+    n_classes: int = 3
+
+    def value(self, y, raw):
+        chosen = jnp.take_along_axis(raw, y.astype(jnp.int32)[:, None], axis=1)[:, 0]
+        return jax.nn.logsumexp(raw, axis=-1) - chosen
+
+    def inverse_link(self, raw):
+        return special.softmax(raw, axis=1)
+
+    def base_score(self, y, weight):
+        share = np.bincount(y.astype(np.int64), weights=weight, minlength=self.n_classes) / weight.sum()
+        score = np.log(np.maximum(share, _MIN_SHARE))
+        return score - score.mean()
+
+
+def _weighted_quantile(y: np.ndarray, weight: np.ndarray, quantile: float) -> float:
+    """Middle of the interval of minimisers, so that a weight of 2 is the row twice."""
+    order = np.argsort(y, kind="stable")
+    y, cumulative = y[order], np.cumsum(weight[order])
+    target = quantile * cumulative[-1]
+    slack = 1e-12 * cumulative[-1]
+    low = np.searchsorted(cumulative, target - slack)
+    high = np.searchsorted(cumulative, target + slack, side="right")
+    return float(0.5 * (y[low] + y[min(high, y.size - 1)]))
+
+
+REGRESSION_LOSSES = {
+    "squared_error": SquaredError,
+    "absolute_error": AbsoluteError,
+    "huber": Huber,
+    "quantile": Quantile,
+    "poisson": Poisson,
+}

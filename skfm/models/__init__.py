@@ -1,0 +1,1 @@
+"""One file a paper: raw predictions from gathered table rows and dense weights. Nothing else."""

@@ -1,0 +1,131 @@
+"""What a model is: tables of rows, dense weights and a forward pass.
+
+A model never sees a table. `Model.forward` gets the rows of the features that a batch touches, so a
+gradient with respect to a table is a gradient with respect to gathered rows, and no array of a
+table's size is ever made in a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+Array = Any
+Dense = dict[str, dict[str, Array]]
+
+
+class Table(NamedTuple):
+    """A parameter with one row a feature.
+
+    Attributes
+    ----------
+    shape : shape of one row
+    penalty : "linear" (l1_linear, l2_linear) or "factors" (l2_factors)
+    init : standard deviation of a row's first values: "zero", "scale" (`init_scale`), or a number
+    """
+
+    shape: tuple[int, ...]
+    penalty: str
+    init: str | float
+
+    @property
+    def width(self) -> int:
+        """Numbers in one row."""
+        return int(np.prod(self.shape, dtype=int))
+
+
+class Batch(NamedTuple):
+    """Rows of one width.
+
+    Attributes
+    ----------
+    values : (B, S), or None when every value is 1
+    slot_fields : (B, S) field of each slot, or None when slot s is field s (or all are one field)
+    weight : (B,) sample weights, 0 for unfilled places
+    """
+
+    values: Array | None
+    slot_fields: Array | None
+    weight: Array
+
+
+class Training(NamedTuple):
+    """What a forward pass knows in training only: a random key and the dropout rate."""
+
+    key: Array
+    dropout: Array
+
+
+@dataclass(frozen=True)
+class Model:
+    """A frozen, hashable configuration with the functions of one model.
+
+    Attributes
+    ----------
+    n_outputs : raw predictions a sample
+    n_fields : fields whose embeddings the model tells apart
+    fit_intercept : whether the raw prediction has an intercept
+    """
+
+    n_outputs: int = 1
+    fit_intercept: bool = True
+    n_fields: int = 1
+
+    def tables(self) -> dict[str, Table]:
+        """Tables by name, in the order in which they are stored side by side."""
+        raise NotImplementedError
+
+    def init(self, rng: np.random.Generator, base_score: np.ndarray) -> Dense:
+        """First dense weights: ``{"weights": ..., "offsets": ...}``; only weights are penalised."""
+        offsets = {"intercept": np.asarray(base_score, dtype=np.float64)} if self.fit_intercept else {}
+        return {"weights": {}, "offsets": offsets}
+
+    def intercept(self, dense: Dense) -> Array:
+        """The intercept, or 0 for a model without one."""
+        return dense["offsets"].get("intercept", 0.0)
+
+    def init_averages(self) -> dict[str, np.ndarray]:
+        """Running averages that are no parameters (batch normalisation)."""
+        return {}
+
+    def forward(
+        self, rows: dict[str, Array], dense: Dense, averages, batch: Batch, training: Training | None
+    ) -> tuple[Array, Any]:
+        """Raw predictions (B, n_outputs) and updated averages.
+
+        Parameters
+        ----------
+        rows : table rows gathered for each slot, name -> (B, S, *shape); zero for unused slots
+        dense : dense weights
+        averages : running averages
+        batch : values and fields of the slots
+        training : None at prediction
+        """
+        raise NotImplementedError
+
+    @property
+    def width(self) -> int:
+        """Numbers in one row of all tables side by side."""
+        return sum(table.width for table in self.tables().values())
+
+    def split(self, rows: Array) -> dict[str, Array]:
+        """Views of stored rows (..., width) by table name."""
+        views, start = {}, 0
+        for name, table in self.tables().items():
+            views[name] = rows[..., start : start + table.width].reshape(*rows.shape[:-1], *table.shape)
+            start += table.width
+        return views
+
+    def per_lane(self, value_of) -> np.ndarray:
+        """One number for each number of a stored row: ``value_of(table)`` for each table."""
+        return np.concatenate([np.full(table.width, value_of(table)) for table in self.tables().values()])
+
+
+def scaled(rows: Array, values: Array | None) -> Array:
+    """Rows (B, S, ...) times the value of their slot."""
+    if values is None:
+        return rows
+    return rows * jax.lax.expand_dims(values, range(2, rows.ndim))

@@ -1,0 +1,19 @@
+"""Linear model: the raw prediction is an intercept plus the sum of the touched weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skfm.models.base import Model, Table, scaled
+
+
+@dataclass(frozen=True)
+class Linear(Model):
+    """``raw(x) = b + sum_s x_s w_{i_s}``."""
+
+    def tables(self):
+        return {"linear": Table((self.n_outputs,), "linear", "zero")}
+
+    def forward(self, rows, dense, averages, batch, training):
+        raw = scaled(rows["linear"], batch.values).sum(axis=1) + self.intercept(dense)
+        return raw, averages

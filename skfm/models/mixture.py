@@ -1,0 +1,78 @@
+"""Mixture of factorization machines: a softmax gate over M pieces (LS-PLM, Gai 2017, is the linear case)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from skfm.layers.pairwise import pairwise_products
+from skfm.models.base import Model, Table, scaled
+
+PARTS = {"linear": ("linear",), "fm": ("fm",), "linear+fm": ("linear", "fm")}
+
+
+@dataclass(frozen=True)
+class MixtureFM(Model):
+    """``raw(x) = sum_m p_m(x) h_m(x)`` with ``p = softmax(g_1(x), .., g_M(x))``, or mixed after the link.
+
+    Each gate g_m and expert h_m is linear, the second-order term of an FM, or their sum. `link` is None to
+    mix raw scores, else the link of the loss: the inverse links are mixed and the result taken back to
+    a raw prediction.
+    """
+
+    n_components: int = 4
+    n_factors: int = 10
+    gate: str = "linear"
+    expert: str = "linear+fm"
+    gate_scale: float = 0.5
+    link: str | None = None
+
+    def tables(self):
+        sizes = {"gate": (self.n_components,), "expert": (self.n_components, self.n_outputs)}
+        parts = {"gate": PARTS[self.gate], "expert": PARTS[self.expert]}
+        tables = {}
+        for role, shape in sizes.items():
+            # Gates that start alike would stay alike: theirs start at random, far enough apart to matter.
+            first = self.gate_scale if role == "gate" else "zero"
+            if "linear" in parts[role]:
+                tables[f"{role}_linear"] = Table(shape, "linear", first)
+            if "fm" in parts[role]:
+                tables[f"{role}_factors"] = Table((*shape, self.n_factors), "factors", "scale")
+        return tables
+
+    def init(self, rng, base_score):
+        dense = super().init(rng, base_score)
+        if self.fit_intercept:
+            dense["offsets"]["intercept"] = np.tile(base_score, (self.n_components, 1))
+        dense["offsets"]["gate_intercept"] = np.zeros(self.n_components)
+        return dense
+
+    def scores(self, role, rows, batch):
+        """Gate scores (B, M) or expert scores (B, M, n_outputs), intercepts left out."""
+        total = 0.0
+        if f"{role}_linear" in rows:
+            total = scaled(rows[f"{role}_linear"], batch.values).sum(axis=1)
+        if f"{role}_factors" in rows:
+            total = total + pairwise_products(scaled(rows[f"{role}_factors"], batch.values)).sum(axis=-1)
+        return total
+
+    def log_gate(self, rows, dense, batch):
+        """Log of the gate's probabilities, (B, M)."""
+        scores = self.scores("gate", rows, batch) + dense["offsets"]["gate_intercept"]
+        return jax.nn.log_softmax(scores, axis=-1)
+
+    def forward(self, rows, dense, averages, batch, training):
+        log_gate = self.log_gate(rows, dense, batch)[:, :, None]
+        experts = self.scores("expert", rows, batch) + self.intercept(dense)
+        if self.link == "logit":
+            positive = jax.nn.logsumexp(log_gate + jax.nn.log_sigmoid(experts), axis=1)
+            negative = jax.nn.logsumexp(log_gate + jax.nn.log_sigmoid(-experts), axis=1)
+            return positive - negative, averages
+        if self.link == "softmax":
+            return jax.nn.logsumexp(log_gate + jax.nn.log_softmax(experts, axis=-1), axis=1), averages
+        if self.link == "log":
+            return jax.nn.logsumexp(log_gate + experts, axis=1), averages
+        return (jnp.exp(log_gate) * experts).sum(axis=1), averages

@@ -1,0 +1,28 @@
+"""Charges of the penalty: what each sample that touches a column pays for it.
+
+The objective's penalty ``1/2 sum_j f_j^nu l2 w_j^2`` equals a charge of ``f_j^(nu - 1) l2 / 2 w_j^2`` on
+each sample that touches column j, f_j being the share of the weight that does. So a mini-batch pays for
+the rows it touches and for no others, and the gradient is exact in expectation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def charges(frequency: np.ndarray, power: float, scale: np.ndarray | None) -> np.ndarray:
+    """Charge of the L1 and L2 penalty for each column, shape (n_columns, 2); 0 for unseen columns.
+
+    Parameters
+    ----------
+    frequency : (n_columns,) share of the weight that touches each column
+    power : nu
+    scale : (n_columns,) scale of each column or None. Parameters are trained on ``x / scale`` but
+        penalised in the units of x.
+    """
+    seen = frequency > 0
+    charge = np.zeros((frequency.size, 2))
+    charge[seen] = frequency[seen, None] ** (power - 1)
+    if scale is not None:
+        charge /= np.stack([scale, scale**2], axis=1)
+    return charge

@@ -1,0 +1,144 @@
+"""Element-wise solvers with an implicit penalty.
+
+A solver updates parameters of any shape: rows of a table, or dense weights. The penalty of a parameter is
+charged implicitly: the step ``w - step * g`` is followed by the proximal map of
+``step * (l1 |w| + l2 / 2 w^2)``, so no rate and no charge, however large, makes it diverge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+Array = Any
+
+
+class Solver:
+    """Base class.
+
+    Attributes
+    ----------
+    per_sample : bool
+        Whether gradients and charges are summed over the samples of a batch rather than averaged. What
+        a gradient of size 1 means to AdaGrad and FTRL then does not depend on the batch size.
+    """
+
+    per_sample: ClassVar[bool] = False
+
+    def init(self, parameters: Array, rate: Array) -> Any:
+        """State: arrays whose leading axis is that of `parameters`, and scalars."""
+        raise NotImplementedError
+
+    def update(self, parameters, gradient, state, rate, count, l1, l2):
+        """New parameters and state; `count` is the number of this step, from 1."""
+        raise NotImplementedError
+
+
+def proximal(parameters, step, l1, l2):
+    """Minimiser of ``(w - parameters)^2 / (2 step) + l1 |w| + l2 / 2 w^2``."""
+    shrunk = jnp.sign(parameters) * jnp.maximum(jnp.abs(parameters) - step * l1, 0)
+    return shrunk / (1 + step * l2)
+
+
+@dataclass(frozen=True)
+class SGD(Solver):
+    """Stochastic gradient descent with momentum."""
+
+    momentum: float = 0.9
+
+    def init(self, parameters, rate):
+        return {"velocity": jnp.zeros_like(parameters)}
+
+    def update(self, parameters, gradient, state, rate, count, l1, l2):
+        velocity = self.momentum * state["velocity"] + gradient
+        return proximal(parameters - rate * velocity, rate, l1, l2), {"velocity": velocity}
+
+
+@dataclass(frozen=True)
+class AdaGrad(Solver):
+    """AdaGrad (Duchi 2011); the sum of squares starts at 1, as in libffm."""
+
+    per_sample: ClassVar[bool] = True
+
+    def init(self, parameters, rate):
+        return {"squares": jnp.ones_like(parameters)}
+
+    def update(self, parameters, gradient, state, rate, count, l1, l2):
+        squares = state["squares"] + jnp.square(gradient)
+        step = rate * jax.lax.rsqrt(squares)
+        return proximal(parameters - step * gradient, step, l1, l2), {"squares": squares}
+
+
+@dataclass(frozen=True)
+class Adam(Solver):
+    """Adam (Kingma 2015). On rows of a table it is lazy: moments of untouched rows wait."""
+
+    decay_mean: float = 0.9
+    decay_squares: float = 0.999
+    epsilon: float = 1e-8
+
+    def init(self, parameters, rate):
+        return {"mean": jnp.zeros_like(parameters), "squares": jnp.zeros_like(parameters)}
+
+    def update(self, parameters, gradient, state, rate, count, l1, l2):
+        mean = self.decay_mean * state["mean"] + (1 - self.decay_mean) * gradient
+        squares = self.decay_squares * state["squares"] + (1 - self.decay_squares) * jnp.square(gradient)
+        count = count.astype(parameters.dtype)
+        step = rate / (jnp.sqrt(squares / (1 - self.decay_squares**count)) + self.epsilon)
+        direction = mean / (1 - self.decay_mean**count)
+        return proximal(parameters - step * direction, step, l1, l2), {"mean": mean, "squares": squares}
+
+
+@dataclass(frozen=True)
+class FTRL(Solver):
+    """FTRL-proximal (McMahan 2013): L1 gives exact zeros.
+
+    Charges add up over the steps as gradients do (the composite form of McMahan's regret analysis), so its
+    limit minimises the same objective as the other solvers. The sum `z` is kept in units of the rate, so
+    that a schedule does not rescale the weights.
+    """
+
+    per_sample: ClassVar[bool] = True
+    beta: float = 1.0
+
+    def init(self, parameters, rate):
+        # Arrays of their own: they are donated.
+        names = ("squares", "l1", "l2")
+        return {"z": -self.beta * parameters} | {name: jnp.zeros_like(parameters) for name in names}
+
+    def update(self, parameters, gradient, state, rate, count, l1, l2):
+        squares = state["squares"] + jnp.square(gradient)
+        sigma = jnp.sqrt(squares) - jnp.sqrt(state["squares"])
+        z = state["z"] + rate * gradient - sigma * parameters
+        l1, l2 = state["l1"] + rate * l1, state["l2"] + rate * l2
+        size = jnp.maximum(jnp.abs(z) - l1, 0)
+        updated = -jnp.sign(z) * size / (self.beta + jnp.sqrt(squares) + l2)
+        return updated, {"z": z, "squares": squares, "l1": l1, "l2": l2}
+
+
+@dataclass(frozen=True, eq=False)
+class Optax(Solver):
+    """Any element-wise optax transformation; the penalty is added to the gradient, the rate is its own."""
+
+    transformation: Any
+
+    def __hash__(self):
+        return hash(self.transformation)
+
+    def __eq__(self, other):
+        return isinstance(other, Optax) and self.transformation == other.transformation
+
+    def init(self, parameters, rate):
+        # Copies, since leaves that share memory cannot be donated.
+        return jax.tree.map(jnp.copy, self.transformation.init(parameters))
+
+    def update(self, parameters, gradient, state, rate, count, l1, l2):
+        gradient = gradient + l2 * parameters + l1 * jnp.sign(parameters)
+        updates, state = self.transformation.update(gradient, state, parameters)
+        return parameters + updates, state
+
+
+NAMED = {"adagrad": AdaGrad(), "adam": Adam(), "ftrl": FTRL(), "sgd": SGD()}

@@ -1,0 +1,1 @@
+"""The jitted step, the loop over epochs, full-batch training and prediction."""

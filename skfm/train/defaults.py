@@ -1,0 +1,55 @@
+"""What "auto" means: the one place where parameters are resolved from the size of the data."""
+
+from __future__ import annotations
+
+# L-BFGS works on the whole data set in float64: exact, deterministic, and fast while it is small.
+_FULL_BATCH_ENTRIES = 2_000_000
+_RATES = {"adagrad": 0.1, "adam": 0.001, "ftrl": 0.1, "sgd": 0.01, "lbfgs": 1.0}
+_EARLY_STOPPING_ROWS = 10_000
+
+
+def solver_name(solver, n_samples: int, nnz: int, *, kind: str, l1_linear: float, incremental: bool):
+    """The solver that "auto" stands for.
+
+    Parameters
+    ----------
+    kind : "convex", "factors" or "deep"
+    incremental : whether the fit must go on later (`partial_fit`), which L-BFGS cannot
+    """
+    if not (isinstance(solver, str) and solver == "auto"):
+        return solver
+    if l1_linear > 0:
+        return "ftrl" if kind == "convex" else "adagrad"
+    small = n_samples <= _EARLY_STOPPING_ROWS or (kind == "convex" and nnz <= _FULL_BATCH_ENTRIES)
+    if small and not incremental:
+        return "lbfgs"
+    return "adam" if kind == "deep" else "adagrad"
+
+
+def batch_size(value, n_samples: int) -> int:
+    """Rows of a batch: about 100 steps an epoch, between 256 and 4096 rows."""
+    if value != "auto":
+        return int(value)
+    size = 256
+    while size < 4096 and size * 100 < n_samples:
+        size *= 2
+    return size
+
+
+def learning_rate(value, solver) -> float:
+    """The rate that "auto" stands for; an optax transformation has its own."""
+    if value != "auto":
+        return float(value)
+    return _RATES[solver] if isinstance(solver, str) else 1.0
+
+
+def early_stopping(value, solver, n_samples: int) -> bool:
+    """Whether to hold rows out: from 10,000 rows on, and not for L-BFGS, whose penalty decides."""
+    if value != "auto":
+        return bool(value)
+    return solver != "lbfgs" and n_samples > _EARLY_STOPPING_ROWS
+
+
+def penalty(value, weight_sum: float) -> float:
+    """"auto" is a standard normal prior: 1 / (sum of the sample weights), LogisticRegression's C=1."""
+    return 1.0 / weight_sum if isinstance(value, str) else float(value)

@@ -1,0 +1,356 @@
+"""From a canonical matrix and targets to trained parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from skfm.data.fields import Fields
+from skfm.data.pack import PackedRows, pack_rows, table_rows
+from skfm.data.validate import column_frequency, column_scale
+from skfm.losses import Loss
+from skfm.models.base import Model
+from skfm.optim.penalty import charges
+from skfm.optim.solvers import NAMED, Optax, Solver
+from skfm.runtime import precision
+from skfm.train.full_batch import minimize
+from skfm.train.loop import LoopSettings, Progress, train
+from skfm.train.predict import RawPrediction, map_blocks, mean_loss
+from skfm.train.state import (
+    Hyper,
+    Parameters,
+    Rows,
+    TrainState,
+    device_rows,
+    first_rows,
+    put_rows,
+    start_state,
+    to_numpy,
+)
+from skfm.train.step import Program
+
+
+class Samples(NamedTuple):
+    """Rows with targets in the loss's terms and weights above 0.
+
+    Attributes
+    ----------
+    X : canonical csr_array (n, d)
+    y : (n, n_outputs), or (n,) class numbers for softmax
+    weight : (n,)
+    """
+
+    X: Any
+    y: np.ndarray
+    weight: np.ndarray
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Everything that training needs besides the data; all resolved, nothing "auto"."""
+
+    solver: str | Any
+    loop: LoopSettings
+    l1_linear: float
+    l2_linear: float
+    l2_factors: float
+    l2_dense: float
+    l2_frequency_power: float
+    dropout: float
+    init_scale: float
+    dtype: np.dtype
+
+
+@dataclass
+class Session:
+    """What later calls of `partial_fit` go on from. NumPy only.
+
+    Attributes
+    ----------
+    state : optimizer state and parameters, in units of the scaled columns
+    touched : (d,) sample weight that touched each column so far
+    weight_sum : sample weight seen so far
+    scale : (d,) scale of each column, or None
+    n_epochs : epochs done
+    """
+
+    state: TrainState
+    touched: np.ndarray
+    weight_sum: float
+    scale: np.ndarray | None
+    n_epochs: int
+
+
+class FitResult(NamedTuple):
+    """Parameters in the units of X, what happened, and the session for `partial_fit`."""
+
+    parameters: Parameters
+    progress: Progress
+    session: Session | None
+    message: str | None
+
+
+def resolve_solver(solver) -> Solver:
+    """The element-wise solver of a name, or around an optax transformation."""
+    return NAMED[solver] if isinstance(solver, str) else Optax(solver)
+
+
+def _pack(samples: Samples, fields, dtype, dummy: int) -> tuple[PackedRows, list[Rows]]:
+    packed = pack_rows(samples.X, dummy=dummy, dtype=dtype, fields=fields)
+    rows = [device_rows(block, samples.y, samples.weight, dtype) for block in packed.blocks]
+    return packed, rows
+
+
+def _unscaled(X, scale):
+    """X with columns divided by their scale."""
+    if scale is None:
+        return X
+    out = X.copy()
+    out.data = out.data / scale[out.indices]
+    return out
+
+
+def _hyper(settings: FitSettings, model: Model, key) -> Hyper:
+    dtype = settings.dtype
+    l1 = {"linear": settings.l1_linear, "factors": 0.0}
+    l2 = {"linear": settings.l2_linear, "factors": settings.l2_factors}
+    return Hyper(
+        lanes=(
+            jnp.asarray(model.per_lane(lambda table: l1[table.penalty]), dtype),
+            jnp.asarray(model.per_lane(lambda table: l2[table.penalty]), dtype),
+        ),
+        l2_dense=jnp.asarray(settings.l2_dense, dtype),
+        dropout=jnp.asarray(settings.dropout, dtype),
+        key=key,
+    )
+
+
+def fit_model(
+    model: Model,
+    loss: Loss,
+    samples: Samples,
+    validation: Samples | None,
+    fields: Fields | None,
+    settings: FitSettings,
+    *,
+    base_score: np.ndarray,
+    warm: tuple[dict[str, np.ndarray], Any, Any] | None = None,
+    score_raw: Callable[[np.ndarray], float] | None = None,
+    report: Callable[[Progress, int], None] = lambda progress, max_iter: None,
+    session: Session | None = None,
+    keep_session: bool = False,
+) -> FitResult:
+    """Train a model.
+
+    Parameters
+    ----------
+    validation : rows to stop on, or None
+    fields : field of each column for models that need it, else None
+    base_score : raw prediction without features, in the loss's terms
+    warm : tables by name (d, *shape), dense weights and averages (each may be None) to start from
+    score_raw : score of the raw predictions on the validation rows, higher is better; None: minus the loss
+    session : go on from this session rather than start anew
+    """
+    with precision(settings.dtype):
+        if settings.solver == "lbfgs":
+            return _fit_full_batch(
+                model, loss, samples, validation, fields, settings, base_score, warm, score_raw, report
+            )
+        return _fit_batches(
+            model,
+            loss,
+            samples,
+            validation,
+            fields,
+            settings,
+            base_score,
+            warm,
+            score_raw,
+            report,
+            session,
+            keep_session,
+        )
+
+
+def _start_rows(model, columns, warm_tables, scale, settings) -> np.ndarray:
+    """First rows (n, W) of the given columns: random, but for the tables taken over."""
+    rng = np.random.default_rng([settings.loop.seed, 0])
+    rows = first_rows(model, columns.size, settings.init_scale, rng, settings.dtype)
+    if warm_tables:
+        views = model.split(rows)
+        for name, table in warm_tables.items():
+            factor = 1 if scale is None else scale[columns].reshape(-1, *[1] * (table.ndim - 1))
+            views[name][...] = table[columns] * factor
+    return rows
+
+
+def _start_dense(model, base_score, warm, settings):
+    rng = np.random.default_rng([settings.loop.seed, 1])
+    dense, averages = model.init(rng, base_score), model.init_averages()
+    if warm is not None and warm[1] is not None:
+        dense, averages = warm[1], warm[2]
+    return jax.tree.map(lambda leaf: np.asarray(leaf, settings.dtype), (dense, averages))
+
+
+def _finished(table: np.ndarray, scale, dense, averages) -> Parameters:
+    """Parameters for rows in the units of X."""
+    if scale is not None:
+        table[: scale.size] /= scale[:, None].astype(table.dtype)
+    return Parameters(table, to_numpy(dense), to_numpy(averages))
+
+
+def _validator(model, loss, validation, fields, dtype, dummy, scale, score_raw):
+    """Function of (table, dense, averages) that gives the monitored score and what to record."""
+    if validation is None:
+        return None
+    scaled = validation._replace(X=_unscaled(validation.X, scale))
+    packed, rows = _pack(scaled, fields, dtype, dummy)
+    function = RawPrediction(model)
+
+    def validate(weights):
+        value = mean_loss(loss, function, weights, rows)
+        scores = {"validation_loss": value, "score": -value}
+        if score_raw is not None:
+            positions = [block.rows for block in packed.blocks]
+            raw = map_blocks(function, weights, rows, positions, packed.n_rows)
+            scores["score"] = scores["validation_score"] = score_raw(raw)
+        return scores
+
+    return validate
+
+
+def _fit_batches(
+    model, loss, samples, validation, fields, settings, base_score, warm, score_raw, report, session, keep
+):
+    dtype, X = settings.dtype, samples.X
+    n_columns = X.shape[1]
+    dummy = table_rows(n_columns) - 1
+    touched = column_frequency(X, samples.weight) * samples.weight.sum()
+    weight_sum = samples.weight.sum()
+    scale = column_scale(X, samples.weight) if session is None else session.scale
+    if session is not None:
+        fresh = np.flatnonzero((touched > 0) & (session.touched == 0))
+        touched, weight_sum = touched + session.touched, weight_sum + session.weight_sum
+    else:
+        fresh = np.flatnonzero(touched > 0)
+    mean_one = samples.weight * (X.shape[0] / samples.weight.sum())
+    packed, rows = _pack(
+        Samples(_unscaled(X, scale), samples.y, mean_one), fields, dtype, dummy
+    )
+    sizes = [block.rows.size for block in packed.blocks]
+    charge = np.zeros((dummy + 1, 2), dtype=dtype)
+    charge[:n_columns] = charges(touched / weight_sum, settings.l2_frequency_power, scale)
+    charge = jnp.asarray(charge)
+    batch_size = settings.loop.batch_size
+    n_slots = max(min(batch_size, block.ids.shape[0]) * block.ids.shape[1] for block in packed.blocks)
+    solver = resolve_solver(settings.solver)
+    program = Program(model, loss, solver)
+    key = jax.random.key(settings.loop.seed)
+
+    def start() -> TrainState:
+        first = _start_rows(model, fresh, warm[0] if warm else None, scale, settings)
+        if session is not None:
+            state = jax.tree.map(jnp.array, session.state)
+            filled = put_rows(state.table, fresh, first)
+            return state._replace(table=filled)
+        table = put_rows(jnp.zeros((dummy + 1, model.width), dtype), fresh, first)
+        dense, averages = jax.tree.map(jnp.asarray, _start_dense(model, base_score, warm, settings))
+        rate = jnp.asarray(settings.loop.learning_rate, dtype)
+        return start_state(model, solver, table, dense, averages, rate, n_slots)
+
+    state, progress = train(
+        program,
+        start,
+        rows,
+        sizes,
+        charge,
+        _hyper(settings, model, key),
+        settings.loop,
+        _validator(model, loss, validation, fields, dtype, dummy, scale, score_raw),
+        report,
+        0 if session is None else session.n_epochs,
+    )
+    table, dense, averages = state.table, state.dense, state.averages
+    kept = None
+    if keep:
+        n_epochs = progress.n_iter + (0 if session is None else session.n_epochs)
+        kept = Session(to_numpy(state), touched, weight_sum, scale, n_epochs)
+    del state
+    return FitResult(_finished(np.array(table), scale, dense, averages), progress, kept, None)
+
+
+def _fit_full_batch(
+    model, loss, samples, validation, fields, settings, base_score, warm, score_raw, report
+):
+    dtype, X = settings.dtype, samples.X
+    scale = column_scale(X, samples.weight)
+    frequency = column_frequency(X, samples.weight)
+    columns = np.flatnonzero(frequency > 0)
+    n_rows = table_rows(columns.size)
+
+    def narrowed(samples):
+        """Only touched columns are optimised: they become the columns of a smaller table."""
+        return samples._replace(X=_unscaled(samples.X, scale)[:, columns])
+
+    part = None if fields is None else Fields(fields.numbers[columns], fields.n)
+    total = samples.weight.sum()
+    _, rows = _pack(narrowed(samples._replace(weight=samples.weight / total)), part, dtype, n_rows - 1)
+    charge = np.zeros((n_rows, 2), dtype=dtype)
+    power = settings.l2_frequency_power
+    charge[: columns.size] = (
+        charges(frequency, power, scale)[columns] * frequency[columns, None]
+    )
+    table = np.zeros((n_rows, model.width), dtype=dtype)
+    table[: columns.size] = _start_rows(model, columns, warm[0] if warm else None, scale, settings)
+    dense, averages = _start_dense(model, base_score, warm, settings)
+    validate = None
+    if validation is not None:
+        validate = _validator(model, loss, narrowed(validation), part, dtype, n_rows - 1, None, score_raw)
+    progress = Progress()
+    watcher = _Watcher(validate, averages, progress, settings.loop, report)
+    table, dense, _, message = minimize(
+        Program(model, loss, None),
+        table,
+        dense,
+        averages,
+        rows,
+        charge,
+        _hyper(settings, model, jax.random.key(settings.loop.seed)),
+        max_iter=settings.loop.max_iter,
+        tol=settings.loop.tol,
+        on_iteration=watcher,
+    )
+    if watcher.best is not None:
+        table, dense = watcher.best
+    full = np.zeros((table_rows(X.shape[1]), model.width), dtype=dtype)
+    full[columns] = table[: columns.size]
+    return FitResult(_finished(full, scale, dense, averages), progress, None, message)
+
+
+class _Watcher:
+    """Record each iteration, keep the best weights, stop when the validation score does."""
+
+    def __init__(self, validate, averages, progress, settings, report):
+        self.validate, self.averages, self.progress = validate, averages, progress
+        self.settings, self.report = settings, report
+        self.best, self.best_score, self.waited = None, -np.inf, 0
+
+    def __call__(self, table, dense, data_term):
+        self.progress.n_iter += 1
+        scores = {} if self.validate is None else self.validate((table, dense, self.averages))
+        score = scores.pop("score", None)
+        self.progress.add(loss=data_term, **scores)
+        self.report(self.progress, self.settings.max_iter)
+        if score is None:
+            return
+        self.waited = 0 if score > self.best_score + self.settings.tol else self.waited + 1
+        if score > self.best_score:
+            self.best, self.best_score = jax.tree.map(np.copy, (table, dense)), score
+        if self.waited >= self.settings.n_iter_no_change:
+            raise StopIteration
+

@@ -1,0 +1,137 @@
+"""What training carries from step to step, and what a fitted model is."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from skfm.models.base import Model
+from skfm.optim.rows import needs_scratch
+
+Array = Any
+
+
+class Rows(NamedTuple):
+    """One block of packed rows on the device, with targets and weights (0 for unfilled rows)."""
+
+    ids: Array
+    values: Array | None
+    slot_fields: Array | None
+    y: Array | None
+    weight: Array
+
+
+class Hyper(NamedTuple):
+    """Hyper-parameters, all traced: a grid over them shares one program.
+
+    Attributes
+    ----------
+    lanes : pair of (W,), L1 and L2 strength for each number of a row
+    l2_dense, dropout : scalars
+    key : random key of this fit
+    """
+
+    lanes: tuple[Array, Array]
+    l2_dense: Array
+    dropout: Array
+    key: Array
+
+
+class TrainState(NamedTuple):
+    """Parameters and optimizer state; donated from step to step."""
+
+    table: Array
+    table_state: Any
+    dense: Any
+    dense_state: Any
+    averages: Any
+    scratch: Array
+    count: Array
+    loss_sum: Array
+
+
+class Parameters:
+    """Parameters of a fitted model in NumPy, with a copy on the device made at the first prediction.
+
+    The device copy is no part of the value: it is left out of pickles and copies.
+
+    Attributes
+    ----------
+    table : (D, W), all tables side by side; the last row is the dummy row, all zero
+    dense, averages : dicts of arrays
+    """
+
+    def __init__(self, table: np.ndarray, dense: Any, averages: Any):
+        self.table = table
+        self.dense = dense
+        self.averages = averages
+        self._on_device: tuple[Array, Any, Any] | None = None
+
+    def __getstate__(self):
+        return {"table": self.table, "dense": self.dense, "averages": self.averages}
+
+    def __setstate__(self, state):
+        self.__init__(**state)
+
+    def on_device(self) -> tuple[Array, Any, Any]:
+        """``(table, dense, averages)`` as JAX arrays."""
+        if self._on_device is None:
+            self._on_device = jax.tree.map(jnp.asarray, (self.table, self.dense, self.averages))
+        return self._on_device
+
+
+def to_numpy(tree: Any) -> Any:
+    """The same tree with NumPy arrays that own their memory and can be written to."""
+    return jax.tree.map(np.array, tree)
+
+
+def device_rows(block, y, weight, dtype) -> Rows:
+    """A packed block with its rows' targets and weights, padded, on the device."""
+    n_padded = block.ids.shape[0]
+
+    def padded(values):
+        out = np.zeros((n_padded, *values.shape[1:]), dtype=dtype)
+        out[: block.rows.size] = values[block.rows]
+        return jnp.asarray(out)
+
+    return Rows(
+        ids=jnp.asarray(block.ids),
+        values=None if block.values is None else jnp.asarray(block.values),
+        slot_fields=None if block.slot_fields is None else jnp.asarray(block.slot_fields),
+        y=None if y is None else padded(y),
+        weight=padded(weight),
+    )
+
+
+def put_rows(table: Array, columns: np.ndarray, rows: np.ndarray) -> Array:
+    """The table with `rows` at `columns`; the table given is used up."""
+    return _fill(table, jnp.asarray(columns), jnp.asarray(rows, dtype=table.dtype)) if columns.size else table
+
+
+_fill = jax.jit(lambda table, columns, rows: table.at[columns].set(rows), donate_argnums=0)
+
+
+def first_rows(model: Model, n: int, init_scale: float, rng: np.random.Generator, dtype) -> np.ndarray:
+    """Random first rows of n features, shape (n, W)."""
+    starts = {"zero": 0.0, "scale": init_scale}
+    deviations = model.per_lane(lambda table: starts.get(table.init, table.init)).astype(dtype)
+    rows = rng.standard_normal((n, deviations.size), dtype=dtype)
+    rows *= deviations
+    return rows
+
+
+def start_state(model: Model, solver, table: Array, dense, averages, rate, n_slots: int) -> TrainState:
+    """State before the first step."""
+    return TrainState(
+        table=table,
+        table_state=solver.init(table, rate),
+        dense=dense,
+        dense_state=jax.tree.map(lambda leaf: solver.init(leaf, rate), dense),
+        averages=averages,
+        scratch=jnp.zeros(table.shape[0] if needs_scratch(table.shape[0], n_slots) else 1, jnp.int32),
+        count=jnp.zeros((), jnp.int32),
+        loss_sum=jnp.zeros((), table.dtype),
+    )
