@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skfm.data import fields as field_blocks
+from skfm.data.merge import merge_rows
 from skfm.data.validate import canonical_csr, check_finite, check_sample_weight
 from skfm.estimators.progress import reporter
 
@@ -284,6 +285,8 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
         if solver == "lbfgs" and self.l1_linear > 0:
             raise ValueError("solver='lbfgs' cannot minimise an L1 penalty; use solver='ftrl' or l1_linear=0.")
         batch_size = defaults.batch_size(self.batch_size, X.shape[0])
+        if solver == "lbfgs" or X.shape[0] <= batch_size:
+            X, y, weight = merge_rows(X, y, weight)
         if going_on:
             dtype = self._session.state.table.dtype
         elif self.dtype == "auto":

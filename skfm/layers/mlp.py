@@ -66,10 +66,25 @@ def mlp(x, weights, offsets, averages, n_hidden, activation, batch_norm, use_dro
             x = _normalize(x, layer, averages, new_averages, weight, training) * offsets[f"gain_{layer}"]
         x = ACTIVATIONS[activation](x + offsets[f"bias_{layer}"])
         if use_dropout and training is not None:
-            keep = 1 - training.dropout
-            kept = jax.random.bernoulli(jax.random.fold_in(training.key, layer), keep, x.shape)
-            x = jnp.where(kept, x / keep, 0)
+            x = dropout(x, training.dropout, jax.random.fold_in(training.key, layer))
     return x @ weights[f"layer_{n_hidden}"], new_averages
+
+
+def dropout(x, rate, key):
+    """Zero each number with probability `rate` and scale up the others, so that the mean stays.
+
+    JAX's generators cost more than a layer's matrix products on a CPU. Here each number's place, shifted by
+    the key, goes through an integer hash of low bias (Wellons 2018), which is enough for a mask.
+    """
+    seed, shift = jax.random.bits(key, (2,), jnp.uint32)
+    place = jax.lax.broadcasted_iota(jnp.uint32, x.shape, 0) * jnp.uint32(x.shape[-1])
+    bits = place + jax.lax.broadcasted_iota(jnp.uint32, x.shape, x.ndim - 1) + shift
+    for factor in (0x21F0AAAD, 0xD35A2D97):
+        bits = (bits ^ seed ^ (bits >> 16)) * jnp.uint32(factor)
+        bits = bits ^ (bits >> 15)
+    keep = 1 - rate
+    kept = bits < (keep * 2.0**32).astype(jnp.uint32)
+    return jnp.where(kept, x / keep, 0)
 
 
 def _normalize(x, layer, averages, new_averages, weight, training):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy import optimize
+from threadpoolctl import threadpool_limits
 
 from skfm.models.base import Batch, Training
 from skfm.train.step import Program
@@ -75,13 +76,15 @@ def minimize(program, table, dense, averages, blocks, charges, hyper, *, max_ite
         on_iteration(*unravel(intermediate_result.x), data_terms[-1])
 
     start = np.concatenate([np.ravel(leaf) for leaf in [table, *leaves]])
-    result = optimize.minimize(
-        evaluate,
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        callback=callback,
-        options={"maxiter": max_iter, "maxfun": 2 * max_iter + 20, "gtol": tol, "ftol": 1e-14, "maxcor": 20},
-    )
+    # Threads of BLAS only get into the way of JAX's on vectors of this size.
+    with threadpool_limits(1, user_api="blas"):
+        result = optimize.minimize(
+            evaluate,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            callback=callback,
+            options={"maxiter": max_iter, "maxfun": 2 * max_iter + 20, "gtol": tol, "ftol": 1e-14},
+        )
     message = None if result.status in (0, 99) else str(result.message)
     return *unravel(result.x), int(result.nit), message

@@ -1,0 +1,251 @@
+"""The benchmark runner: its command line, tables, generators and data sets. Nothing is timed."""
+
+import json
+import types
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import PolynomialFeatures
+
+from benchmarks import __main__ as command_line
+from benchmarks import datasets, memory, report, runner, synthetic
+from benchmarks.cases import columns, defaults, frappe, piecewise
+
+
+def make_options(tmp_path, **options):
+    return types.SimpleNamespace(
+        case="toy", data=None, output=str(tmp_path / "toy.json"), update=False, quick=False, **options
+    )
+
+
+def make_case(value):
+    def run(options, results, save):
+        results["a"] = {"value": value}
+        save()
+
+    return types.SimpleNamespace(run=run)
+
+
+# --- command line and results
+
+
+def test_list_names_every_case(capsys):
+    assert command_line.main(["list"]) == 0
+    printed = capsys.readouterr().out
+    for name in ("columns", "defaults", "frappe", "piecewise"):
+        assert name in printed
+
+
+def test_missing_data_is_said_and_not_raised(tmp_path, capsys):
+    assert command_line.main(["run", "frappe", "--data", str(tmp_path / "absent")]) == 2
+    assert "--data" in capsys.readouterr().err
+
+
+def test_unknown_names_are_rejected(capsys):
+    with pytest.raises(SystemExit):
+        command_line.main(["run", "defaults", "--datasets", "iris"])
+    assert "unknown: iris; there are adult" in capsys.readouterr().err
+
+
+def test_results_name_machine_versions_and_settings_but_no_path(tmp_path):
+    options = make_options(tmp_path, seeds=[0])
+    runner.run_case(make_case(1.0), options, tmp_path / "toy.json")
+    text = (tmp_path / "toy.json").read_text()
+    document = json.loads(text)
+    assert document["results"] == {"a": {"value": 1.0}}
+    (stamp,) = document["runs"]
+    assert set(stamp) == {"date", "git_revision", "versions", "machine", "settings"}
+    assert set(stamp["machine"]) == {"cpu_count", "cpu_model"}
+    assert stamp["settings"] == {"quick": False, "seeds": [0]}
+    assert str(tmp_path) not in text
+    assert str(runner.REPOSITORY) not in text
+
+
+def test_update_keeps_other_entries_and_their_run(tmp_path):
+    path = tmp_path / "toy.json"
+    options = make_options(tmp_path)
+    path.write_text(
+        json.dumps(
+            {"case": "toy", "runs": [{"date": "old"}], "measured_in_run": {"b": 0}, "results": {"b": {}}}
+        )
+    )
+    options.update = True
+    document = runner.run_case(make_case(2.0), options, path)
+    assert set(document["results"]) == {"a", "b"}
+    assert document["runs"][document["measured_in_run"]["b"]] == {"date": "old"}
+    assert document["runs"][document["measured_in_run"]["a"]]["date"] != "old"
+
+
+def test_a_narrowed_run_does_not_overwrite_the_whole_one():
+    plain = types.SimpleNamespace(case="toy", output=None, update=False, quick=False, datasets=["a"])
+    usual = {"quick": False, "datasets": ["a"], "update": False}
+    assert runner.result_path(plain, usual).name == "toy.json"
+    plain.datasets = ["b"]
+    assert runner.result_path(plain, usual).name == "toy.partial.json"
+    plain.update = True
+    assert runner.result_path(plain, usual).name == "toy.json"
+    plain.quick = True
+    assert runner.result_path(plain, usual).name == "toy.partial.json"
+
+
+# --- tables
+
+
+def test_table_aligns_text_left_and_numbers_right():
+    table = report.format_table(["name", "n", "value"], [["a", 12345, 0.25], ["bb", None, 1234.5]])
+    assert table.splitlines() == [
+        "| name |      n |   value |",
+        "| ---- | -----: | ------: |",
+        "| a    | 12,345 |  0.2500 |",
+        "| bb   |        | 1,234.5 |",
+    ]
+
+
+def test_spread_and_targets():
+    assert report.format_spread([1.0, 2.0, 3.0]) == "2.0000 +- 1.0000"
+    assert report.format_spread([1.0]) == "1.0000 +- 0.0000"
+    assert report.format_target(0.9, 0.8, at_least=True) == ">= 0.8000 reached"
+    assert report.format_target(0.9, 0.8, at_least=False) == "<= 0.8000 MISSED"
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "baseline", "verdict"),
+    [
+        ("AUC", 0.9, 0.9015, "tie"),
+        ("AUC", 0.9, 0.9025, "FAIL"),
+        ("AUC", 0.9, 0.895, "win"),
+        ("accuracy", 0.9, 0.912, "FAIL"),
+        ("RMSE", 50.0, 51.0, "win"),
+        ("RMSE", 51.0, 50.0, "FAIL"),
+        ("RMSE", 50.4, 50.0, "tie"),
+    ],
+)
+def test_verdicts_of_defaults(metric, value, baseline, verdict):
+    assert defaults.judge(metric, value, baseline)[1] == verdict
+
+
+def test_defaults_reports_wins_failures_and_errors():
+    results = {
+        "a/baseline": {
+            "task": "binary",
+            "AUC": [0.8, 0.9],
+            "log_loss": [0.4, 0.4],
+            "fit_seconds": [1.0, 1.0],
+        },
+        "a/FM": {"task": "binary", "AUC": [0.9, 0.9], "log_loss": [0.3, 0.3], "fit_seconds": [2.0, 2.0]},
+        "a/DeepFM": {"task": "binary", "error": "ValueError: no"},
+    }
+    rows, verdicts = defaults.report_rows(results)
+    assert verdicts == {"FM": ["win"], "DeepFM": ["FAIL"]}
+    assert rows[0][5] == pytest.approx(0.05)
+    assert "ValueError: no" in defaults.render(results)
+
+
+def test_defaults_scores_a_baseline():
+    rng = np.random.default_rng(0)
+    X, noise = rng.normal(size=(200, 3)), rng.normal(size=200)
+    for task, y in {"binary": X[:, 0] + noise > 0, "regression": X[:, 0] + noise}.items():
+        entry = defaults.evaluate(defaults.BASELINE, task, [(X[:150], y[:150], X[150:], y[150:])], [0])
+        assert len(entry[defaults.METRICS[task]]) == len(entry["fit_seconds"]) == 1
+
+
+def test_frappe_judges_the_mixture_by_the_fm():
+    def entry(auc):
+        run = {"seed": 0, "epochs": 1, "fit_seconds": 1.0, "test": {"AUC": auc, "log_loss": 0.2}}
+        return {"chosen": {}, "runs": [run]}
+
+    table = frappe.render({"FMClassifier/AUC": entry(0.976), "MixtureFMClassifier/AUC": entry(0.977)})
+    assert ">= 0.9750 reached" in table
+    assert ">= 0.9760 reached (FM)" in table
+
+
+def test_columns_reports_the_ratio():
+    def entry(seconds):
+        return {
+            "rows": 1000,
+            "epoch_seconds": seconds,
+            "needed_mb": 100.0,
+            "fits": [{"peak_mb": 130.0}, {"peak_mb": 110.0}],
+        }
+
+    table = columns.render({"10000": entry(1.0), "1000000": entry(3.0)})
+    assert "3.00 (target <= 2.5000 MISSED)" in table
+    assert "<= 0.2000 reached" in table
+
+
+# --- measuring
+
+
+def test_memory_peak_sees_a_freed_array():
+    before = memory.start_peak()
+    np.ones(8_000_000)
+    assert memory.peak() - before > 32e6
+
+
+# --- generators
+
+
+def test_piecewise_needs_the_region():
+    problem = synthetic.make_piecewise(6000, random_state=1)
+    n_train = 4000
+    y_test = problem.y[n_train:]
+    pairs = PolynomialFeatures(2, interaction_only=True, include_bias=False).fit_transform(problem.X)
+    model = LogisticRegression(C=0.1, max_iter=300).fit(pairs[:n_train], problem.y[:n_train])
+
+    assert roc_auc_score(y_test, problem.log_odds[n_train:]) > 0.98
+    assert roc_auc_score(y_test, model.predict_proba(pairs[n_train:])[:, 1]) < 0.6
+    assert problem.region.mean() == pytest.approx(0.5, abs=0.03)
+    assert (problem.X.sum(axis=1) == 7).all()
+
+
+def test_piecewise_gate_is_linear_and_regions_are_opposite():
+    problem = synthetic.make_piecewise(4000, random_state=0)
+    gate = LogisticRegression(C=1e3, max_iter=2000).fit(problem.X, problem.region)
+    assert gate.score(problem.X, problem.region) > 0.99
+    first = problem.region == 0
+    pairs = PolynomialFeatures(2, interaction_only=True, include_bias=False).fit_transform(problem.X[:, -16:])
+    expert = LogisticRegression(max_iter=300).fit(pairs[first], problem.y[first]).decision_function(pairs)
+    assert roc_auc_score(problem.y[first], expert[first]) > 0.97
+    assert roc_auc_score(problem.y[~first], expert[~first]) < 0.03
+
+
+def test_gate_agreement_takes_the_better_order():
+    proba = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
+    assert piecewise.gate_agreement(proba, np.array([1, 1, 0, 1])) == 1.0
+    assert piecewise.gate_agreement(proba, np.array([0, 0, 1, 1])) == 0.75
+
+
+@pytest.mark.parametrize("n_columns", [500, 39_000])
+def test_power_law_rows_have_one_column_a_field(n_columns):
+    X, y = synthetic.make_power_law_rows(300, n_columns)
+    fields = X.indices.reshape(300, 39) // (n_columns // 39)
+    assert (fields == np.arange(39)).all()
+    assert X.shape == (300, n_columns)
+    assert set(y) == {0, 1}
+
+
+# --- data sets
+
+
+def test_log_bins():
+    binned = datasets.log_bins([np.nan, -1, 0, 2, 3, 100])
+    assert binned.tolist() == ["missing", "-1", "0", "2", "log 1", "log 21"]
+
+
+@pytest.mark.parametrize("name", ["adult", "mushroom", "frappe", "sms_spam", "criteo", "avazu", "movielens"])
+def test_encoded_splits_of_the_data_folder(name, data_path):
+    dataset = datasets.LOADERS[name](data_path)
+    X_train, y_train, X_test, y_test = next(dataset.encoded_splits())
+    assert X_train.shape == (len(y_train), X_test.shape[1])
+    assert X_test.shape[0] == len(y_test) > 0
+    assert X_train.dtype.kind == "f"
+
+
+def test_frappe_rows(data_path):
+    X, y = datasets.load_frappe(data_path, "test")
+    assert X.shape == (28_860, 5382)
+    assert X.dtype == np.float32
+    assert (np.diff(X.indptr) == 10).all()
+    assert y.mean() == pytest.approx(1 / 3, abs=0.01)

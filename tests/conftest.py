@@ -1,0 +1,34 @@
+"""Settings and fixtures of the whole test suite."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Compiling takes most of the suite's time, so compiled programs are kept between runs. JAX reads these
+# variables when it is imported, hence before any test module.
+if not os.environ.get("SKFM_TEST_NO_CACHE"):
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPOSITORY / ".cache" / "jax"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("SKFM_DATA", REPOSITORY.parent / "shared" / "data")),
+        metavar="PATH",
+        help="folder of the data sets that cannot be shipped (default: $SKFM_DATA or ../shared/data)",
+    )
+
+
+@pytest.fixture(scope="session")
+def data_path(request):
+    """Folder of the data sets that cannot be shipped; the test is skipped where there is none."""
+    path = request.config.getoption("--data")
+    if not path.is_dir():
+        pytest.skip(f"no data sets in {path}: name their folder with --data PATH or SKFM_DATA")
+    return path
