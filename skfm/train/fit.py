@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from skfm.optim.penalty import charges
 from skfm.optim.solvers import NAMED, Optax, Solver
 from skfm.runtime import precision
 from skfm.train.full_batch import minimize
-from skfm.train.loop import LoopSettings, Progress, train
+from skfm.train.loop import LoopSettings, Progress, interrupt_later, train, warn_interrupted
 from skfm.train.predict import RawPrediction, map_blocks, mean_loss
 from skfm.train.state import (
     Hyper,
@@ -312,19 +313,22 @@ def _fit_full_batch(
     if validation is not None:
         validate = _validator(model, loss, narrowed(validation), part, dtype, n_rows - 1, None, score_raw)
     progress = Progress()
-    watcher = _Watcher(validate, averages, progress, settings.loop, report)
-    table, dense, _, message = minimize(
-        Program(model, loss, None),
-        table,
-        dense,
-        averages,
-        rows,
-        charge,
-        _hyper(settings, model, jax.random.key(settings.loop.seed)),
-        max_iter=settings.loop.max_iter,
-        tol=settings.loop.tol,
-        on_iteration=watcher,
-    )
+    with interrupt_later() as interrupted:
+        watcher = _Watcher(validate, averages, progress, settings.loop, report, interrupted)
+        table, dense, message = minimize(
+            Program(model, loss, None),
+            table,
+            dense,
+            averages,
+            rows,
+            charge,
+            _hyper(settings, model, jax.random.key(settings.loop.seed)),
+            max_iter=settings.loop.max_iter,
+            tol=settings.loop.tol,
+            on_iteration=watcher,
+        )
+    if interrupted:
+        warn_interrupted(progress.n_iter)
     if watcher.best is not None:
         table, dense = watcher.best
     full = np.zeros((table_rows(X.shape[1]), model.width), dtype=dtype)
@@ -335,17 +339,21 @@ def _fit_full_batch(
 class _Watcher:
     """Record each iteration, keep the best weights, stop when the validation score does."""
 
-    def __init__(self, validate, averages, progress, settings, report):
+    def __init__(self, validate, averages, progress, settings, report, interrupted):
         self.validate, self.averages, self.progress = validate, averages, progress
-        self.settings, self.report = settings, report
+        self.settings, self.report, self.interrupted = settings, report, interrupted
+        self.began = time.perf_counter()
         self.best, self.best_score, self.waited = None, -np.inf, 0
 
     def __call__(self, table, dense, data_term):
         self.progress.n_iter += 1
         scores = {} if self.validate is None else self.validate((table, dense, self.averages))
         score = scores.pop("score", None)
-        self.progress.add(loss=data_term, **scores)
+        self.progress.add(loss=data_term, **scores, time=time.perf_counter() - self.began)
+        self.began = time.perf_counter()
         self.report(self.progress, self.settings.max_iter)
+        if self.interrupted:
+            raise StopIteration
         if score is None:
             return
         self.waited = 0 if score > self.best_score + self.settings.tol else self.waited + 1

@@ -46,7 +46,7 @@ def value_and_gradient(program: Program, table, dense, averages, blocks, charges
 
 
 def minimize(program, table, dense, averages, blocks, charges, hyper, *, max_iter, tol, on_iteration):
-    """Minimise the objective; returns (table, dense, number of iterations, message or None).
+    """Minimise the objective; returns (table, dense, message or None).
 
     Parameters
     ----------
@@ -87,4 +87,4 @@ def minimize(program, table, dense, averages, blocks, charges, hyper, *, max_ite
             options={"maxiter": max_iter, "maxfun": 2 * max_iter + 20, "gtol": tol, "ftol": 1e-14},
         )
     message = None if result.status in (0, 99) else str(result.message)
-    return *unravel(result.x), int(result.nit), message
+    return *unravel(result.x), message

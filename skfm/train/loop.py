@@ -173,6 +173,13 @@ def interrupt_later():
         signal.signal(signal.SIGINT, before)
 
 
+def warn_interrupted(n_iter: int) -> None:
+    """Say that training ended early, on the user's word."""
+    warnings.warn(
+        f"Interrupted after epoch {n_iter}: keeping the best weights so far.", UserWarning, stacklevel=2
+    )
+
+
 @jax.jit
 def _copy(tree):
     return jax.tree.map(jnp.copy, tree)
@@ -254,11 +261,7 @@ def train(
                 best_score = score
                 best = _copy(_weights(state)) if keep_best else None
             if interrupted:
-                warnings.warn(
-                    f"Interrupted after epoch {progress.n_iter}: keeping the best weights so far.",
-                    UserWarning,
-                    stacklevel=2,
-                )
+                warn_interrupted(progress.n_iter)
                 break
             if settings.monitor and waited >= settings.n_iter_no_change:
                 if settings.schedule != "plateau" or cuts >= 2:

@@ -1,0 +1,1 @@
+"""Benchmarks of skfm: ``python -m benchmarks list`` and ``python -m benchmarks run CASE``."""

@@ -1,0 +1,146 @@
+"""Cost of a training row and peak memory at 10^4 to 10^7 columns, with the same structure of rows.
+
+Rows have 39 one-hot fields whose categories follow a power law
+(``benchmarks.synthetic.make_power_law_rows``). Each column count runs in a process of its own: FM with 16
+factors, AdaGrad, batches of 4096, float32, no early stopping.
+
+Time is the median of the epochs after the first. Memory is the peak during a fit less the resident memory
+just before it, when the imports, the data and a small warm-up fit are there already. The first fit of a shape
+also compiles; the second shows what training itself needs. That is compared with tables + optimizer state +
+packed data: columns * (k + 1) * 4 bytes, the same for AdaGrad's state, and rows * 39 * 4 bytes of ids + rows
+* 8 of y and weights. Below about 10^6 columns the arrays of one batch outweigh the tables, so the target is
+judged from there on.
+"""
+
+import argparse
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from benchmarks import memory, report, runner, synthetic
+
+N_FIELDS, N_FACTORS = 39, 16
+COLUMNS = (10**4, 10**5, 10**6, 10**7)
+GREATEST_RATIO = 2.5
+GREATEST_EXCESS = 0.2
+JUDGED_FROM = 10**6
+
+
+def add_arguments(parser):
+    """Sizes, and the hidden option by which the case starts its own processes."""
+    parser.add_argument("--columns", type=parse_sizes, default=list(COLUMNS), help="such as 10000,1000000")
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--batch-size", type=int, default=4096)
+    parser.set_defaults(seeds=[0])
+
+
+def parse_sizes(text):
+    """Read ``1e4,1e6`` or ``10000,1000000`` as integers."""
+    return [int(float(part)) for part in text.split(",")]
+
+
+def run(options, results, save):
+    """Measure each column count in a fresh process; a result's key is the column count."""
+    n_rows, epochs = (20_000, 3) if options.quick else (options.rows, options.epochs)
+    for n_columns in [c for c in options.columns if not options.quick or c <= 10**5]:
+        arguments = [n_columns, n_rows, epochs, options.batch_size, options.seeds[0]]
+        command = [sys.executable, "-m", "benchmarks.cases.columns", *map(str, arguments)]
+        # Large arrays then go back to the system as soon as they are freed: resident memory is memory in use.
+        environment = dict(os.environ, MALLOC_MMAP_THRESHOLD_="65536", MALLOC_TRIM_THRESHOLD_="65536")
+        answer = subprocess.run(
+            command, cwd=runner.REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True, check=True
+        )
+        results[str(n_columns)] = entry = json.loads(answer.stdout.splitlines()[-1])
+        peak_mb = entry["fits"][-1]["peak_mb"]
+        report.log(f"{n_columns:,} columns: {entry['epoch_seconds']:.3f} s an epoch, {peak_mb:.0f} MB")
+        save()
+
+
+def measure(n_columns, n_rows, epochs, batch_size, seed):
+    """Fit twice in this process.
+
+    Returns
+    -------
+    dict
+        ``epoch_seconds`` (median of the epochs after the first, of the second fit), ``epochs`` (all of them),
+        ``needed_mb`` and ``fits``, each with ``seconds`` and ``peak_mb`` above the memory before it.
+    """
+    from skfm import FMClassifier
+
+    def make(max_iter):
+        return FMClassifier(
+            n_factors=N_FACTORS,
+            solver="adagrad",
+            batch_size=batch_size,
+            max_iter=max_iter,
+            early_stopping=False,
+            dtype="float32",
+            random_state=seed,
+        )
+
+    X, y = synthetic.make_power_law_rows(n_rows, n_columns, n_fields=N_FIELDS, random_state=seed)
+    make(1).fit(*synthetic.make_power_law_rows(2 * batch_size, 100 * N_FIELDS, random_state=seed))
+
+    fits = []
+    for _ in range(2):
+        estimator = make(epochs)
+        before = memory.start_peak()
+        start = time.perf_counter()
+        estimator.fit(X, y)
+        seconds = time.perf_counter() - start
+        fits.append(
+            {"seconds": seconds, "peak_mb": (memory.peak() - before) / 1e6, "before_mb": before / 1e6}
+        )
+        seconds_of_epochs = [float(s) for s in estimator.history_["time"]]
+        del estimator
+        gc.collect()
+    tables = n_columns * (N_FACTORS + 1) * 4
+    packed = n_rows * (N_FIELDS * 4 + 8)
+    return {
+        "rows": n_rows,
+        "epoch_seconds": float(np.median(seconds_of_epochs[1:])),
+        "epochs": seconds_of_epochs,
+        "needed_mb": (2 * tables + packed) / 1e6,
+        "fits": fits,
+    }
+
+
+def render(results):
+    """One row a column count, and the ratio of the largest to the smallest."""
+    entries = {int(key): entry for key, entry in results.items()}
+    rows = []
+    for n_columns, entry in sorted(entries.items()):
+        first, second = entry["fits"]
+        excess = second["peak_mb"] / entry["needed_mb"] - 1
+        judged = (
+            report.format_target(excess, GREATEST_EXCESS, at_least=False)
+            if n_columns >= JUDGED_FROM
+            else None
+        )
+        cost = entry["epoch_seconds"] / entry["rows"] * 1e6
+        speed = int(entry["rows"] / entry["epoch_seconds"])
+        peaks = [first["peak_mb"], second["peak_mb"]]
+        rows.append(
+            [n_columns, entry["epoch_seconds"], cost, speed, entry["needed_mb"], *peaks, excess, judged]
+        )
+    header = [
+        "columns", "s / epoch", "us / row", "rows / s", "needed MB",
+        "peak MB, first fit", "peak MB, second", "excess", "target",
+    ]  # fmt: skip
+    costs = [row[2] for row in rows]
+    ratio = f"largest to smallest count, cost of a row: {costs[-1] / costs[0]:.2f} (target "
+    ratio += report.format_target(costs[-1] / costs[0], GREATEST_RATIO, at_least=False) + ")"
+    return report.format_table(header, rows) + "\n\n" + ratio
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    for argument in ("n_columns", "n_rows", "epochs", "batch_size", "seed"):
+        parser.add_argument(argument, type=int)
+    print(json.dumps(measure(**vars(parser.parse_args()))))
