@@ -18,7 +18,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import special
+from scipy import optimize, special
 
 # Base scores of classes that are (nearly) never seen stay finite.
 _MIN_SHARE = 1e-7
@@ -94,7 +94,7 @@ class Huber(Loss):
         return (small * (size - 0.5 * small)).sum(-1)
 
     def base_score(self, y, weight):
-        return np.array([_weighted_quantile(column, weight, 0.5) for column in y.T])
+        return np.array([_huber_center(column, weight, self.delta) for column in y.T])
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,17 @@ def _weighted_quantile(y: np.ndarray, weight: np.ndarray, quantile: float) -> fl
     low = np.searchsorted(cumulative, target - slack)
     high = np.searchsorted(cumulative, target + slack, side="right")
     return float(0.5 * (y[low] + y[min(high, y.size - 1)]))
+
+
+def _huber_center(y: np.ndarray, weight: np.ndarray, delta: float) -> float:
+    """Middle of the interval of minimisers, where the (rising) gradient is zero up to rounding."""
+    slack = 1e-12 * delta * weight.sum()
+
+    def gradient(center, target):
+        return weight @ np.clip(center - y, -delta, delta) - target
+
+    ends = y.min() - delta - abs(y.min()), y.max() + delta + abs(y.max())
+    return float(np.mean([optimize.brentq(gradient, *ends, args=(target,)) for target in (-slack, slack)]))
 
 
 REGRESSION_LOSSES = {

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def test_adult_demo(monkeypatch, tmp_path, capsys):
-    arguments = ["adult.py", "--rows", "900", "--output", str(tmp_path)]
+    arguments = ["adult.py", "--rows", "300", "--output", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
     runpy.run_path(str(REPOSITORY / "examples" / "adult.py"), run_name="__main__")
     printed = capsys.readouterr().out
@@ -29,7 +29,7 @@ def test_adult_demo(monkeypatch, tmp_path, capsys):
 def test_readme_example(capsys):
     def load_few(**options):
         X, y = datasets.load_adult(**options)
-        rows = np.random.default_rng(0).choice(len(y), 600, replace=False)
+        rows = np.random.default_rng(0).choice(len(y), 300, replace=False)
         return X.iloc[rows], y.iloc[rows]
 
     (example,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), flags=re.DOTALL)

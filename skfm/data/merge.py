@@ -33,7 +33,9 @@ def merge_rows(X: sparse.csr_array, y: np.ndarray, weight: np.ndarray):
     # With 128 bits a collision will not be seen; merging different rows would be silent, so look.
     if not _rows_equal(X, first[kind]):
         return X, y, weight
-    return X[first], y[first], np.bincount(kind, weights=weight)
+    # Rounding depends on the order of a sum: weights are added up in their own.
+    order = np.lexsort((weight, kind))
+    return X[first], y[first], np.bincount(kind[order], weights=weight[order])
 
 
 _ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))

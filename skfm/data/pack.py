@@ -72,7 +72,7 @@ def choose_widths(lengths: np.ndarray) -> np.ndarray:
     if lengths.size == 0 or longest * lengths.size <= max(_FREE_SLOTS, _MAX_PADDING * lengths.sum()):
         return np.array([max(longest, 1)])
     count = np.bincount(lengths)
-    widths = sorted({bucket(length, bits=2) for length in np.flatnonzero(count)})
+    widths = sorted({bucket(int(length), bits=2) for length in np.flatnonzero(count)})
     edges = np.concatenate([[-1], widths])
     cumulative = np.cumsum(count)
     held = np.diff([cumulative[min(edge, longest)] if edge >= 0 else 0 for edge in edges]).tolist()

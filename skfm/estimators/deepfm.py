@@ -58,7 +58,216 @@ def layer_sizes(hidden_layer_sizes) -> tuple[int, ...]:
 
 
 class DeepFMClassifier(_DeepFM, FactorizationClassifier):
-    """DeepFM classifier."""
+    """DeepFM classifier: a factorization machine and a neural network on shared embeddings.
+
+    The raw prediction of a row x is ::
+
+        raw(x) = b + sum_j x_j w_j + sum_{i<j} x_i x_j <v_i, v_j> + MLP([E_1, .., E_F])
+
+    where E_f is the sum of ``x_j v_j`` over the columns j of field f. Hidden layers are ``h =
+    activation(W h + bias)``, with batch normalisation between the map and the activation if asked for,
+    and dropout last. With several outputs the embeddings v_j are shared, and the second-order vector
+    ``1/2 [(sum_j x_j v_j)^2 - sum_j (x_j v_j)^2]`` goes through a matrix C of shape (n_factors,
+    n_outputs).
+
+    Two classes: ``P(y = classes_[1] | x) = 1 / (1 + exp(-raw(x)))``. More classes: one raw prediction a
+    class, under a softmax. Targets of shape (n_samples, n_labels) with 0 and 1 are multilabel: one raw
+    prediction a label.
+
+    Parameters
+    ----------
+    n_factors : int, default=10
+        Number k of factors of each column, 0 or more; the embedding size.
+    hidden_layer_sizes : int or array-like of int, default=(128, 64)
+        Units of each hidden layer; an int is one layer. An empty tuple makes the network a linear
+        map of the embeddings.
+    activation : {"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"}, default="relu"
+        Activation of the hidden layers.
+    dropout : float, default=0.0
+        Share of the units of each hidden layer that a training step leaves out, in [0, 1).
+    batch_norm : bool, default=False
+        Whether hidden layers are normalised over the batch, after the affine map and before the
+        activation.
+    fit_intercept : bool, default=True
+        Whether the raw prediction has an intercept. It is not penalised, and starts at the log odds
+        of the classes in the training data.
+    fields : "auto", None or array-like of shape (n_features,), default="auto"
+        Which columns form a field; the network gets one embedding a field, the sum over the
+        nonzeros of the row in that field. ``"auto"``: the smallest number of contiguous blocks of
+        columns such that no training row has two nonzeros in one block, which are the fields of any
+        one-hot encoding; where far more blocks are found than a row has nonzeros (text), all
+        columns form one field. None: one field. An array: the label of the field of each column.
+    solver : str or optax.GradientTransformation, default="auto"
+        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
+        element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
+        take mini-batches. ``"auto"`` is L-BFGS while there are few rows, then Adam, and AdaGrad
+        with an L1 penalty. The limits are in the guide on training; ``solver_`` tells what was
+        used. With dropout or batch normalisation give a mini-batch solver, such as ``"adam"``.
+    learning_rate : "auto" or float, default="auto"
+        First step size of mini-batch solvers; ``"auto"`` is a usual one for the solver. L-BFGS
+        finds its own, and an optax transformation brings its own.
+    learning_rate_schedule : {"constant", "plateau", "cosine"} or callable, default="plateau"
+        ``"plateau"`` cuts the rate tenfold where training would stop, goes on from the best weights
+        on the held-out rows if there are any, and stops at the third time. ``"cosine"`` lowers it
+        to 0 over ``max_iter`` epochs. A callable gives the rate of a step, counted from 0, in terms
+        that JAX can trace (an optax schedule, say) and replaces ``learning_rate``. Without effect
+        on L-BFGS and on the rate inside an optax transformation.
+    max_iter : int, default=200
+        Epochs at most, or iterations of L-BFGS.
+    batch_size : "auto" or int, default="auto"
+        Rows of a mini-batch. ``"auto"`` grows with the rows between two bounds, so that an epoch
+        has enough steps. L-BFGS does not use it.
+    l1_linear : float, default=0.0
+        Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
+        ``solver="ftrl"`` makes the most. L-BFGS refuses it.
+    l2_linear : "auto" or float, default="auto"
+        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior:
+        inversely proportional to the sum of the sample weights.
+    l2_factors : "auto" or float, default="auto"
+        Strength of the L2 penalty of the factors; ``"auto"`` as above. The parameter to tune first.
+    l2_frequency_power : float, default=0.0
+        How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
+        proportion to the share of the rows that touch the column, as in libFM and libffm.
+    l2_dense : "auto" or float, default="auto"
+        Strength of the L2 penalty of the weights of the network (not of its biases); ``"auto"`` as
+        above.
+    init_scale : float, default=0.01
+        Standard deviation of the first values of the factors, for columns of root mean square 1.
+    early_stopping : "auto" or bool, default="auto"
+        Whether to hold rows out, stop on them, and return the weights that were best on them.
+        ``"auto"``: with mini-batches and many rows; with mini-batches and fewer rows training stops
+        on the training loss. False: all ``max_iter`` epochs are run (L-BFGS still stops by
+        ``tol``), and ``X_val`` is not used.
+    validation_fraction : float, default=0.1
+        Share of the rows to hold out, between 0 and 1; stratified by class where every class has
+        two rows. Not used where ``X_val`` is given to fit.
+    n_iter_no_change : int, default=3
+        Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than
+        ``tol`` before the rate is cut or training stops.
+    tol : float, default=1e-4
+        Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops
+        when no component of the gradient is larger than a hundredth of it.
+    scoring : str or callable, default="loss"
+        ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on
+        held-out rows. Without held-out rows the training loss is monitored.
+    class_weight : "balanced", dict, list of dict or None, default=None
+        Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list
+        has one dict a label of multilabel targets. ``"balanced"``: inversely proportional to the
+        share of the class.
+    warm_start : bool, default=False
+        Whether another call of fit starts from the parameters of the last one. The state of the
+        optimizer starts anew.
+    init_from : estimator or None, default=None
+        Fitted skfm estimator whose tables of the same name start this one, where they have the same
+        columns and shape: the linear weights, and the factors of another DeepFM.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the order of the rows, the rows held out, the first factors and weights, and
+        dropout.
+    verbose : int, default=0
+        1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in
+        any case. 0: nothing.
+    dtype : "auto", "float32", "float64" or dtype, default="auto"
+        Precision of the parameters. ``"auto"`` is float64 with L-BFGS or where all rows make one
+        batch, else float32.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, sorted; 0, 1, .. for multilabel targets.
+    intercept_ : ndarray of shape (n_outputs,)
+        Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.
+    coef_ : ndarray of shape (n_outputs, n_features)
+        Linear weights; 0 for columns that no training row touched.
+    factors_ : ndarray of shape (n_features, n_factors)
+        Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    n_features_in_ : int
+        Number of columns seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns. Only there where X had names that are all strings.
+    fields_ : ndarray of shape (n_features_in_,)
+        Number of the field of each column, from 0.
+    n_iter_ : int
+        Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
+    history_ : dict of lists
+        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
+        held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
+        loss is taken before each step, so it is an average over the epoch.
+    solver_ : str or optax.GradientTransformation
+        The solver used.
+
+    Raises
+    ------
+    ValueError
+        By fit, where X, y or a weight is not what the model can learn from; the message names the
+        row, the column and the remedy. Also where L-BFGS meets an L1 penalty or partial_fit, and
+        where tables of ``init_from`` do not fit.
+    skfm.train.loop.DivergenceError
+        A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
+        learning rates.
+
+    Warns
+    -----
+    ConvergenceWarning
+        By fit, where L-BFGS reached ``max_iter``.
+    UserWarning
+        By fit, where Ctrl-C ended training early: the best weights so far are kept.
+
+    See Also
+    --------
+    LinearClassifier : The linear term alone.
+    FMClassifier : Linear term and products of factors.
+    MixtureFMClassifier : A gated mixture of linear models or factorization machines.
+    DeepFMRegressor : The same model for numbers.
+
+    Notes
+    -----
+    fit minimises ::
+
+        (1 / sum_i s_i) sum_i s_i loss(y_i, raw(x_i))
+        + 1/2 sum_j f_j^nu (l2_linear w_j^2 + l2_factors ||v_j||^2)
+        + 1/2 l2_dense ||dense weights||^2
+        + l1_linear sum_j f_j^nu |w_j|
+
+    with sample weights s_i, f_j the share of the sample weight whose rows touch column j, and nu =
+    ``l2_frequency_power``. The dense weights are those of the network and, with several outputs, of the
+    map C. With several outputs the squares are summed over them. The loss is the log loss; for several
+    classes that of the softmax, for multilabel targets the sum over the labels. Intercepts and biases
+    are not penalised. Columns are trained at root mean square 1 and penalised in their own units.
+
+    An epoch costs O(nnz * k) for the embeddings and O(n_samples * (number of weights of the network)),
+    at any number of columns; the first layer has n_fields * k inputs. Memory: k + n_outputs numbers a
+    column, two to five times that with the state of the optimizer, once more for the best weights on
+    held-out rows, and 4 to 16 bytes a nonzero for the packed rows.
+
+    Differences from Guo et al.: a field may have several nonzeros, whose embeddings are summed; with
+    several outputs the embeddings are shared; embeddings and network are penalised; and the default
+    network is smaller. Adam is lazy on the tables: moments of columns that a batch does not touch wait.
+
+    References
+    ----------
+    .. [1] H. Guo, R. Tang, Y. Ye, Z. Li and X. He, "DeepFM: A Factorization-Machine based Neural Network for
+       CTR Prediction", IJCAI 2017. https://doi.org/10.24963/ijcai.2017/239
+    .. [2] D. P. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
+       https://arxiv.org/abs/1412.6980
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import OneHotEncoder
+    >>> from skfm import DeepFMClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> categories = rng.integers(3, size=(300, 3))
+    >>> X = OneHotEncoder().fit_transform(categories)
+    >>> y = categories.sum(axis=1) == 3
+    >>> model = DeepFMClassifier(
+    ...     4, hidden_layer_sizes=(16,), solver="adam", learning_rate=0.02, max_iter=100, random_state=0
+    ... ).fit(X, y)
+    >>> round(model.score(X, y), 1)
+    1.0
+    >>> model.fields_
+    array([0, 0, 0, 1, 1, 1, 2, 2, 2], dtype=int32)
+    """
 
     _parameter_constraints = {**FactorizationClassifier._parameter_constraints, **_DeepFM._own_constraints}
 
@@ -127,7 +336,219 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
 
 
 class DeepFMRegressor(_DeepFM, FactorizationRegressor):
-    """DeepFM regressor."""
+    """DeepFM regressor: a factorization machine and a neural network on shared embeddings.
+
+    The raw prediction of a row x is ::
+
+        raw(x) = b + sum_j x_j w_j + sum_{i<j} x_i x_j <v_i, v_j> + MLP([E_1, .., E_F])
+
+    where E_f is the sum of ``x_j v_j`` over the columns j of field f. Hidden layers are ``h =
+    activation(W h + bias)``, with batch normalisation between the map and the activation if asked for,
+    and dropout last. With several outputs the embeddings v_j are shared, and the second-order vector
+    ``1/2 [(sum_j x_j v_j)^2 - sum_j (x_j v_j)^2]`` goes through a matrix C of shape (n_factors,
+    n_outputs).
+
+    The prediction is ``raw(x)`` in units of y, or ``exp(raw(x))`` with ``loss="poisson"``. Targets of
+    shape (n_samples, n_outputs) get one raw prediction an output.
+
+    Parameters
+    ----------
+    n_factors : int, default=10
+        Number k of factors of each column, 0 or more; the embedding size.
+    hidden_layer_sizes : int or array-like of int, default=(128, 64)
+        Units of each hidden layer; an int is one layer. An empty tuple makes the network a linear
+        map of the embeddings.
+    activation : {"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"}, default="relu"
+        Activation of the hidden layers.
+    dropout : float, default=0.0
+        Share of the units of each hidden layer that a training step leaves out, in [0, 1).
+    batch_norm : bool, default=False
+        Whether hidden layers are normalised over the batch, after the affine map and before the
+        activation.
+    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, default="squared_error"
+        Loss of a sample. ``"poisson"`` predicts ``exp(raw)`` and needs targets of 0 or more; the
+        other losses are computed on the standardised target (see Notes).
+    quantile : float, default=0.5
+        Quantile to predict with ``loss="quantile"``, between 0 and 1.
+    huber_delta : float, default=1.35
+        Size of an error, in standard deviations of y, from which ``loss="huber"`` grows linearly.
+    fit_intercept : bool, default=True
+        Whether the raw prediction has an intercept. It is not penalised, and starts at the best
+        constant prediction. Without it the raw prediction of an empty row is 0 on the scale of the
+        standardised target, hence the mean of y (1 with ``loss="poisson"``).
+    fields : "auto", None or array-like of shape (n_features,), default="auto"
+        Which columns form a field; the network gets one embedding a field, the sum over the
+        nonzeros of the row in that field. ``"auto"``: the smallest number of contiguous blocks of
+        columns such that no training row has two nonzeros in one block, which are the fields of any
+        one-hot encoding; where far more blocks are found than a row has nonzeros (text), all
+        columns form one field. None: one field. An array: the label of the field of each column.
+    solver : str or optax.GradientTransformation, default="auto"
+        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
+        element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
+        take mini-batches. ``"auto"`` is L-BFGS while there are few rows, then Adam, and AdaGrad
+        with an L1 penalty. The limits are in the guide on training; ``solver_`` tells what was
+        used. With dropout or batch normalisation give a mini-batch solver, such as ``"adam"``.
+    learning_rate : "auto" or float, default="auto"
+        First step size of mini-batch solvers; ``"auto"`` is a usual one for the solver. L-BFGS
+        finds its own, and an optax transformation brings its own.
+    learning_rate_schedule : {"constant", "plateau", "cosine"} or callable, default="plateau"
+        ``"plateau"`` cuts the rate tenfold where training would stop, goes on from the best weights
+        on the held-out rows if there are any, and stops at the third time. ``"cosine"`` lowers it
+        to 0 over ``max_iter`` epochs. A callable gives the rate of a step, counted from 0, in terms
+        that JAX can trace (an optax schedule, say) and replaces ``learning_rate``. Without effect
+        on L-BFGS and on the rate inside an optax transformation.
+    max_iter : int, default=200
+        Epochs at most, or iterations of L-BFGS.
+    batch_size : "auto" or int, default="auto"
+        Rows of a mini-batch. ``"auto"`` grows with the rows between two bounds, so that an epoch
+        has enough steps. L-BFGS does not use it.
+    l1_linear : float, default=0.0
+        Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
+        ``solver="ftrl"`` makes the most. L-BFGS refuses it.
+    l2_linear : "auto" or float, default="auto"
+        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior:
+        inversely proportional to the sum of the sample weights.
+    l2_factors : "auto" or float, default="auto"
+        Strength of the L2 penalty of the factors; ``"auto"`` as above. The parameter to tune first.
+    l2_frequency_power : float, default=0.0
+        How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
+        proportion to the share of the rows that touch the column, as in libFM and libffm.
+    l2_dense : "auto" or float, default="auto"
+        Strength of the L2 penalty of the weights of the network (not of its biases); ``"auto"`` as
+        above.
+    init_scale : float, default=0.01
+        Standard deviation of the first values of the factors, for columns of root mean square 1.
+    early_stopping : "auto" or bool, default="auto"
+        Whether to hold rows out, stop on them, and return the weights that were best on them.
+        ``"auto"``: with mini-batches and many rows; with mini-batches and fewer rows training stops
+        on the training loss. False: all ``max_iter`` epochs are run (L-BFGS still stops by
+        ``tol``), and ``X_val`` is not used.
+    validation_fraction : float, default=0.1
+        Share of the rows to hold out, between 0 and 1. Not used where ``X_val`` is given to fit.
+    n_iter_no_change : int, default=3
+        Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than
+        ``tol`` before the rate is cut or training stops.
+    tol : float, default=1e-4
+        Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops
+        when no component of the gradient is larger than a hundredth of it.
+    scoring : str or callable, default="loss"
+        ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on
+        held-out rows. Without held-out rows the training loss is monitored.
+    warm_start : bool, default=False
+        Whether another call of fit starts from the parameters of the last one. The state of the
+        optimizer starts anew.
+    init_from : estimator or None, default=None
+        Fitted skfm estimator whose tables of the same name start this one, where they have the same
+        columns and shape: the linear weights, and the factors of another DeepFM.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the order of the rows, the rows held out, the first factors and weights, and
+        dropout.
+    verbose : int, default=0
+        1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in
+        any case. 0: nothing.
+    dtype : "auto", "float32", "float64" or dtype, default="auto"
+        Precision of the parameters. ``"auto"`` is float64 with L-BFGS or where all rows make one
+        batch, else float32.
+
+    Attributes
+    ----------
+    intercept_ : float or ndarray of shape (n_outputs,)
+        Intercept in units of y; a float where y was a vector.
+    coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
+        Linear weights in units of y; 0 for columns that no training row touched.
+    factors_ : ndarray of shape (n_features, n_factors)
+        Embeddings, shared by the outputs; 0 for columns that no training row touched. On the scale
+        of the standardised target.
+    n_features_in_ : int
+        Number of columns seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns. Only there where X had names that are all strings.
+    fields_ : ndarray of shape (n_features_in_,)
+        Number of the field of each column, from 0.
+    n_iter_ : int
+        Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
+    history_ : dict of lists
+        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
+        held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
+        loss is taken before each step, so it is an average over the epoch.
+    solver_ : str or optax.GradientTransformation
+        The solver used.
+
+    Raises
+    ------
+    ValueError
+        By fit, where X, y or a weight is not what the model can learn from; the message names the
+        row, the column and the remedy. Also where L-BFGS meets an L1 penalty or partial_fit, and
+        where tables of ``init_from`` do not fit.
+    skfm.train.loop.DivergenceError
+        A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
+        learning rates.
+
+    Warns
+    -----
+    ConvergenceWarning
+        By fit, where L-BFGS reached ``max_iter``.
+    UserWarning
+        By fit, where Ctrl-C ended training early: the best weights so far are kept.
+
+    See Also
+    --------
+    LinearRegressor : The linear term alone.
+    FMRegressor : Linear term and products of factors.
+    MixtureFMRegressor : A gated mixture of linear models or factorization machines.
+    DeepFMClassifier : The same model for classes.
+
+    Notes
+    -----
+    fit minimises ::
+
+        (1 / sum_i s_i) sum_i s_i loss(y_i, raw(x_i))
+        + 1/2 sum_j f_j^nu (l2_linear w_j^2 + l2_factors ||v_j||^2)
+        + 1/2 l2_dense ||dense weights||^2
+        + l1_linear sum_j f_j^nu |w_j|
+
+    with sample weights s_i, f_j the share of the sample weight whose rows touch column j, and nu =
+    ``l2_frequency_power``. The dense weights are those of the network and, with several outputs, of the
+    map C. With several outputs the squares are summed over them. The target is standardised, ``(y -
+    mean) / standard deviation`` with sample weights, before the loss is taken, so the penalties mean
+    the same in any unit of y; ``loss="poisson"`` takes y as it is. Predictions, ``intercept_`` and
+    ``coef_`` are in units of y. Intercepts and biases are not penalised. Columns are trained at root
+    mean square 1 and penalised in their own units.
+
+    An epoch costs O(nnz * k) for the embeddings and O(n_samples * (number of weights of the network)),
+    at any number of columns; the first layer has n_fields * k inputs. Memory: k + n_outputs numbers a
+    column, two to five times that with the state of the optimizer, once more for the best weights on
+    held-out rows, and 4 to 16 bytes a nonzero for the packed rows.
+
+    Differences from Guo et al.: a field may have several nonzeros, whose embeddings are summed; with
+    several outputs the embeddings are shared; embeddings and network are penalised; and the default
+    network is smaller. Adam is lazy on the tables: moments of columns that a batch does not touch wait.
+
+    References
+    ----------
+    .. [1] H. Guo, R. Tang, Y. Ye, Z. Li and X. He, "DeepFM: A Factorization-Machine based Neural Network for
+       CTR Prediction", IJCAI 2017. https://doi.org/10.24963/ijcai.2017/239
+    .. [2] D. P. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
+       https://arxiv.org/abs/1412.6980
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import OneHotEncoder
+    >>> from skfm import DeepFMRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> categories = rng.integers(3, size=(300, 3))
+    >>> X = OneHotEncoder().fit_transform(categories)
+    >>> y = 10.0 * categories.prod(axis=1)
+    >>> model = DeepFMRegressor(
+    ...     4, hidden_layer_sizes=(16,), solver="adam", learning_rate=0.02, max_iter=100, random_state=0
+    ... ).fit(X, y)
+    >>> round(model.score(X, y), 1)
+    1.0
+    >>> model.factors_.shape
+    (9, 4)
+    """
 
     _parameter_constraints = {**FactorizationRegressor._parameter_constraints, **_DeepFM._own_constraints}
 

@@ -42,7 +42,200 @@ class _FM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LinearTable, Factor
 
 
 class FMClassifier(_FM, FactorizationClassifier):
-    """Factorization machine classifier."""
+    """Factorization machine classifier.
+
+    The raw prediction of a row x is ::
+
+        raw(x) = b + sum_j x_j w_j + sum_{i<j} x_i x_j <v_i, v_j>
+
+    with a vector v_j of ``n_factors`` numbers for each column: the weight of a pair of columns is the
+    product of their factors, so pairs that never met in training get one too. The sum over the pairs is
+    computed as ``1/2 sum_f [(sum_j x_j v_jf)^2 - sum_j x_j^2 v_jf^2]``, in the time of the nonzeros.
+
+    Two classes: ``P(y = classes_[1] | x) = 1 / (1 + exp(-raw(x)))``. More classes: one raw prediction a
+    class, under a softmax. Targets of shape (n_samples, n_labels) with 0 and 1 are multilabel: one raw
+    prediction a label.
+
+    Parameters
+    ----------
+    n_factors : int, default=10
+        Number k of factors of each column, 0 or more; the embedding size.
+    fit_linear : bool, default=True
+        Whether there is a linear term. Without it there is no ``coef_``.
+    fit_intercept : bool, default=True
+        Whether the raw prediction has an intercept. It is not penalised, and starts at the log odds
+        of the classes in the training data.
+    fields : "auto", None or array-like of shape (n_features,), default="auto"
+        Which columns form a field, as in :class:`DeepFMClassifier`. This model does not tell fields
+        apart: they are recorded in ``fields_`` and change no prediction.
+    solver : str or optax.GradientTransformation, default="auto"
+        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
+        element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
+        take mini-batches. ``"auto"`` is L-BFGS while there are few rows, then AdaGrad, and AdaGrad
+        with an L1 penalty. The limits are in the guide on training; ``solver_`` tells what was
+        used.
+    learning_rate : "auto" or float, default="auto"
+        First step size of mini-batch solvers; ``"auto"`` is a usual one for the solver. L-BFGS
+        finds its own, and an optax transformation brings its own.
+    learning_rate_schedule : {"constant", "plateau", "cosine"} or callable, default="plateau"
+        ``"plateau"`` cuts the rate tenfold where training would stop, goes on from the best weights
+        on the held-out rows if there are any, and stops at the third time. ``"cosine"`` lowers it
+        to 0 over ``max_iter`` epochs. A callable gives the rate of a step, counted from 0, in terms
+        that JAX can trace (an optax schedule, say) and replaces ``learning_rate``. Without effect
+        on L-BFGS and on the rate inside an optax transformation.
+    max_iter : int, default=200
+        Epochs at most, or iterations of L-BFGS.
+    batch_size : "auto" or int, default="auto"
+        Rows of a mini-batch. ``"auto"`` grows with the rows between two bounds, so that an epoch
+        has enough steps. L-BFGS does not use it.
+    l1_linear : float, default=0.0
+        Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
+        ``solver="ftrl"`` makes the most. L-BFGS refuses it.
+    l2_linear : "auto" or float, default="auto"
+        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior:
+        inversely proportional to the sum of the sample weights.
+    l2_factors : "auto" or float, default="auto"
+        Strength of the L2 penalty of the factors; ``"auto"`` as above. The parameter to tune first.
+    l2_frequency_power : float, default=0.0
+        How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
+        proportion to the share of the rows that touch the column, as in libFM and libffm.
+    init_scale : float, default=0.01
+        Standard deviation of the first values of the factors, for columns of root mean square 1.
+        With 0 the factors never leave 0.
+    early_stopping : "auto" or bool, default="auto"
+        Whether to hold rows out, stop on them, and return the weights that were best on them.
+        ``"auto"``: with mini-batches and many rows; with mini-batches and fewer rows training stops
+        on the training loss. False: all ``max_iter`` epochs are run (L-BFGS still stops by
+        ``tol``), and ``X_val`` is not used.
+    validation_fraction : float, default=0.1
+        Share of the rows to hold out, between 0 and 1; stratified by class where every class has
+        two rows. Not used where ``X_val`` is given to fit.
+    n_iter_no_change : int, default=3
+        Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than
+        ``tol`` before the rate is cut or training stops.
+    tol : float, default=1e-4
+        Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops
+        when no component of the gradient is larger than a hundredth of it.
+    scoring : str or callable, default="loss"
+        ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on
+        held-out rows. Without held-out rows the training loss is monitored.
+    class_weight : "balanced", dict, list of dict or None, default=None
+        Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list
+        has one dict a label of multilabel targets. ``"balanced"``: inversely proportional to the
+        share of the class.
+    warm_start : bool, default=False
+        Whether another call of fit starts from the parameters of the last one. The state of the
+        optimizer starts anew.
+    init_from : estimator or None, default=None
+        Fitted skfm estimator whose tables of the same name start this one, where they have the same
+        columns and shape: the linear weights, and the factors.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the order of the rows, the rows held out and the first factors.
+    verbose : int, default=0
+        1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in
+        any case. 0: nothing.
+    dtype : "auto", "float32", "float64" or dtype, default="auto"
+        Precision of the parameters. ``"auto"`` is float64 with L-BFGS or where all rows make one
+        batch, else float32.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, sorted; 0, 1, .. for multilabel targets.
+    intercept_ : ndarray of shape (n_outputs,)
+        Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.
+    coef_ : ndarray of shape (n_outputs, n_features)
+        Linear weights; 0 for columns that no training row touched. Not there with
+        ``fit_linear=False``.
+    factors_ : ndarray of shape (n_features, n_factors) or (n_outputs, n_features, n_factors)
+        Factors; 0 for columns that no training row touched.
+    n_features_in_ : int
+        Number of columns seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns. Only there where X had names that are all strings.
+    fields_ : ndarray of shape (n_features_in_,)
+        Number of the field of each column, from 0.
+    n_iter_ : int
+        Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
+    history_ : dict of lists
+        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
+        held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
+        loss is taken before each step, so it is an average over the epoch.
+    solver_ : str or optax.GradientTransformation
+        The solver used.
+
+    Raises
+    ------
+    ValueError
+        By fit, where X, y or a weight is not what the model can learn from; the message names the
+        row, the column and the remedy. Also where L-BFGS meets an L1 penalty or partial_fit, and
+        where tables of ``init_from`` do not fit.
+    skfm.train.loop.DivergenceError
+        A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
+        learning rates.
+
+    Warns
+    -----
+    ConvergenceWarning
+        By fit, where L-BFGS reached ``max_iter``.
+    UserWarning
+        By fit, where Ctrl-C ended training early: the best weights so far are kept.
+
+    See Also
+    --------
+    LinearClassifier : The linear term alone.
+    DeepFMClassifier : A factorization machine and a neural network on shared embeddings.
+    MixtureFMClassifier : A gated mixture of linear models or factorization machines.
+    FMRegressor : The same model for numbers.
+
+    Notes
+    -----
+    fit minimises ::
+
+        (1 / sum_i s_i) sum_i s_i loss(y_i, raw(x_i))
+        + 1/2 sum_j f_j^nu (l2_linear w_j^2 + l2_factors ||v_j||^2)
+        + l1_linear sum_j f_j^nu |w_j|
+
+    with sample weights s_i, f_j the share of the sample weight whose rows touch column j, and nu =
+    ``l2_frequency_power``. With several outputs the squares are summed over them. The loss is the log
+    loss; for several classes that of the softmax, for multilabel targets the sum over the labels.
+    Intercepts are not penalised. Columns are trained at root mean square 1 and penalised in their own
+    units.
+
+    An epoch costs O(nnz * k * n_outputs), nnz being the nonzeros of X, at any number of columns.
+    Memory: k + 1 numbers a column and output, two to five times that with the state of the optimizer,
+    once more for the best weights on held-out rows, and 4 to 12 bytes a nonzero for the packed rows.
+
+    Differences from Rendle: one table of factors for each class, under a softmax, where there are more
+    than two classes; AdaGrad and L-BFGS in place of plain stochastic gradient descent; and by default a
+    rare column is penalised as much as a frequent one (``l2_frequency_power``).
+
+    References
+    ----------
+    .. [1] S. Rendle, "Factorization Machines", ICDM 2010. https://doi.org/10.1109/ICDM.2010.127
+    .. [2] J. Duchi, E. Hazan and Y. Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic
+       Optimization", JMLR 12, 2011. https://jmlr.org/papers/v12/duchi11a.html
+
+    Examples
+    --------
+    Two categories interact: the label says whether they are equal, which no linear model can tell.
+
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import OneHotEncoder
+    >>> from skfm import FMClassifier, LinearClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> categories = rng.integers(3, size=(300, 2))
+    >>> X = OneHotEncoder().fit_transform(categories)
+    >>> y = categories[:, 0] == categories[:, 1]
+    >>> model = FMClassifier(n_factors=3, random_state=0).fit(X, y)
+    >>> model.score(X, y), round(LinearClassifier().fit(X, y).score(X, y), 1)
+    (1.0, 0.7)
+    >>> model.fields_
+    array([0, 0, 0, 1, 1, 1], dtype=int32)
+    >>> model.transform(X).shape
+    (300, 3)
+    """
 
     _parameter_constraints = {**FactorizationClassifier._parameter_constraints, **_FM._own_constraints}
 
@@ -103,7 +296,199 @@ class FMClassifier(_FM, FactorizationClassifier):
 
 
 class FMRegressor(_FM, FactorizationRegressor):
-    """Factorization machine regressor."""
+    """Factorization machine regressor.
+
+    The raw prediction of a row x is ::
+
+        raw(x) = b + sum_j x_j w_j + sum_{i<j} x_i x_j <v_i, v_j>
+
+    with a vector v_j of ``n_factors`` numbers for each column: the weight of a pair of columns is the
+    product of their factors, so pairs that never met in training get one too. The sum over the pairs is
+    computed as ``1/2 sum_f [(sum_j x_j v_jf)^2 - sum_j x_j^2 v_jf^2]``, in the time of the nonzeros.
+
+    The prediction is ``raw(x)`` in units of y, or ``exp(raw(x))`` with ``loss="poisson"``. Targets of
+    shape (n_samples, n_outputs) get one raw prediction an output.
+
+    Parameters
+    ----------
+    n_factors : int, default=10
+        Number k of factors of each column, 0 or more; the embedding size.
+    fit_linear : bool, default=True
+        Whether there is a linear term. Without it there is no ``coef_``.
+    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, default="squared_error"
+        Loss of a sample. ``"poisson"`` predicts ``exp(raw)`` and needs targets of 0 or more; the
+        other losses are computed on the standardised target (see Notes).
+    quantile : float, default=0.5
+        Quantile to predict with ``loss="quantile"``, between 0 and 1.
+    huber_delta : float, default=1.35
+        Size of an error, in standard deviations of y, from which ``loss="huber"`` grows linearly.
+    fit_intercept : bool, default=True
+        Whether the raw prediction has an intercept. It is not penalised, and starts at the best
+        constant prediction. Without it the raw prediction of an empty row is 0 on the scale of the
+        standardised target, hence the mean of y (1 with ``loss="poisson"``).
+    fields : "auto", None or array-like of shape (n_features,), default="auto"
+        Which columns form a field, as in :class:`DeepFMClassifier`. This model does not tell fields
+        apart: they are recorded in ``fields_`` and change no prediction.
+    solver : str or optax.GradientTransformation, default="auto"
+        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
+        element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
+        take mini-batches. ``"auto"`` is L-BFGS while there are few rows, then AdaGrad, and AdaGrad
+        with an L1 penalty. The limits are in the guide on training; ``solver_`` tells what was
+        used.
+    learning_rate : "auto" or float, default="auto"
+        First step size of mini-batch solvers; ``"auto"`` is a usual one for the solver. L-BFGS
+        finds its own, and an optax transformation brings its own.
+    learning_rate_schedule : {"constant", "plateau", "cosine"} or callable, default="plateau"
+        ``"plateau"`` cuts the rate tenfold where training would stop, goes on from the best weights
+        on the held-out rows if there are any, and stops at the third time. ``"cosine"`` lowers it
+        to 0 over ``max_iter`` epochs. A callable gives the rate of a step, counted from 0, in terms
+        that JAX can trace (an optax schedule, say) and replaces ``learning_rate``. Without effect
+        on L-BFGS and on the rate inside an optax transformation.
+    max_iter : int, default=200
+        Epochs at most, or iterations of L-BFGS.
+    batch_size : "auto" or int, default="auto"
+        Rows of a mini-batch. ``"auto"`` grows with the rows between two bounds, so that an epoch
+        has enough steps. L-BFGS does not use it.
+    l1_linear : float, default=0.0
+        Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
+        ``solver="ftrl"`` makes the most. L-BFGS refuses it.
+    l2_linear : "auto" or float, default="auto"
+        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior:
+        inversely proportional to the sum of the sample weights.
+    l2_factors : "auto" or float, default="auto"
+        Strength of the L2 penalty of the factors; ``"auto"`` as above. The parameter to tune first.
+    l2_frequency_power : float, default=0.0
+        How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
+        proportion to the share of the rows that touch the column, as in libFM and libffm.
+    init_scale : float, default=0.01
+        Standard deviation of the first values of the factors, for columns of root mean square 1.
+        With 0 the factors never leave 0.
+    early_stopping : "auto" or bool, default="auto"
+        Whether to hold rows out, stop on them, and return the weights that were best on them.
+        ``"auto"``: with mini-batches and many rows; with mini-batches and fewer rows training stops
+        on the training loss. False: all ``max_iter`` epochs are run (L-BFGS still stops by
+        ``tol``), and ``X_val`` is not used.
+    validation_fraction : float, default=0.1
+        Share of the rows to hold out, between 0 and 1. Not used where ``X_val`` is given to fit.
+    n_iter_no_change : int, default=3
+        Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than
+        ``tol`` before the rate is cut or training stops.
+    tol : float, default=1e-4
+        Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops
+        when no component of the gradient is larger than a hundredth of it.
+    scoring : str or callable, default="loss"
+        ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on
+        held-out rows. Without held-out rows the training loss is monitored.
+    warm_start : bool, default=False
+        Whether another call of fit starts from the parameters of the last one. The state of the
+        optimizer starts anew.
+    init_from : estimator or None, default=None
+        Fitted skfm estimator whose tables of the same name start this one, where they have the same
+        columns and shape: the linear weights, and the factors.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the order of the rows, the rows held out and the first factors.
+    verbose : int, default=0
+        1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in
+        any case. 0: nothing.
+    dtype : "auto", "float32", "float64" or dtype, default="auto"
+        Precision of the parameters. ``"auto"`` is float64 with L-BFGS or where all rows make one
+        batch, else float32.
+
+    Attributes
+    ----------
+    intercept_ : float or ndarray of shape (n_outputs,)
+        Intercept in units of y; a float where y was a vector.
+    coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
+        Linear weights in units of y; 0 for columns that no training row touched. Not there with
+        ``fit_linear=False``.
+    factors_ : ndarray of shape (n_features, n_factors) or (n_outputs, n_features, n_factors)
+        Factors; 0 for columns that no training row touched. On the scale of the standardised
+        target: the second-order term is computed from them and then multiplied by the standard
+        deviation of y.
+    n_features_in_ : int
+        Number of columns seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns. Only there where X had names that are all strings.
+    fields_ : ndarray of shape (n_features_in_,)
+        Number of the field of each column, from 0.
+    n_iter_ : int
+        Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
+    history_ : dict of lists
+        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
+        held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
+        loss is taken before each step, so it is an average over the epoch.
+    solver_ : str or optax.GradientTransformation
+        The solver used.
+
+    Raises
+    ------
+    ValueError
+        By fit, where X, y or a weight is not what the model can learn from; the message names the
+        row, the column and the remedy. Also where L-BFGS meets an L1 penalty or partial_fit, and
+        where tables of ``init_from`` do not fit.
+    skfm.train.loop.DivergenceError
+        A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
+        learning rates.
+
+    Warns
+    -----
+    ConvergenceWarning
+        By fit, where L-BFGS reached ``max_iter``.
+    UserWarning
+        By fit, where Ctrl-C ended training early: the best weights so far are kept.
+
+    See Also
+    --------
+    LinearRegressor : The linear term alone.
+    DeepFMRegressor : A factorization machine and a neural network on shared embeddings.
+    MixtureFMRegressor : A gated mixture of linear models or factorization machines.
+    FMClassifier : The same model for classes.
+
+    Notes
+    -----
+    fit minimises ::
+
+        (1 / sum_i s_i) sum_i s_i loss(y_i, raw(x_i))
+        + 1/2 sum_j f_j^nu (l2_linear w_j^2 + l2_factors ||v_j||^2)
+        + l1_linear sum_j f_j^nu |w_j|
+
+    with sample weights s_i, f_j the share of the sample weight whose rows touch column j, and nu =
+    ``l2_frequency_power``. With several outputs the squares are summed over them. The target is
+    standardised, ``(y - mean) / standard deviation`` with sample weights, before the loss is taken, so
+    the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is. Predictions,
+    ``intercept_`` and ``coef_`` are in units of y. Intercepts are not penalised. Columns are trained at
+    root mean square 1 and penalised in their own units.
+
+    An epoch costs O(nnz * k * n_outputs), nnz being the nonzeros of X, at any number of columns.
+    Memory: k + 1 numbers a column and output, two to five times that with the state of the optimizer,
+    once more for the best weights on held-out rows, and 4 to 12 bytes a nonzero for the packed rows.
+
+    Differences from Rendle: one table of factors for each output; AdaGrad and L-BFGS in place of plain
+    stochastic gradient descent; and by default a rare column is penalised as much as a frequent one
+    (``l2_frequency_power``).
+
+    References
+    ----------
+    .. [1] S. Rendle, "Factorization Machines", ICDM 2010. https://doi.org/10.1109/ICDM.2010.127
+    .. [2] J. Duchi, E. Hazan and Y. Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic
+       Optimization", JMLR 12, 2011. https://jmlr.org/papers/v12/duchi11a.html
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import OneHotEncoder
+    >>> from skfm import FMRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> categories = rng.integers(3, size=(300, 2))
+    >>> X = OneHotEncoder().fit_transform(categories)
+    >>> y = 10 + 5 * (categories[:, 0] == categories[:, 1])
+    >>> model = FMRegressor(n_factors=3, random_state=0).fit(X, y)
+    >>> round(model.score(X, y), 2)
+    1.0
+    >>> model.coef_.shape, model.factors_.shape
+    ((6,), (6, 3))
+    """
 
     _parameter_constraints = {**FactorizationRegressor._parameter_constraints, **_FM._own_constraints}
 

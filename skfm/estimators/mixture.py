@@ -12,9 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfm.estimators.classifier import FactorizationClassifier
 from skfm.estimators.regressor import FactorizationRegressor
+from skfm.estimators.tables import MixtureTables
 
 
-class _MixtureFM:
+class _MixtureFM(MixtureTables):
     """What both mixtures share."""
 
     _own_constraints: ClassVar[dict] = {
@@ -56,7 +57,214 @@ class _MixtureFM:
 
 
 class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
-    """Mixture of factorization machines classifier."""
+    """Mixture of factorization machines classifier; LS-PLM where all pieces are linear.
+
+    A gate shares each row x out among M experts ::
+
+        p(x) = softmax(g_1(x), .., g_M(x))
+        P(y | x) = sum_m p_m(x) link^-1(h_m(x))    (mixing="probability")
+        raw(x) = sum_m p_m(x) h_m(x)               (mixing="score")
+
+    Each gate g_m and each expert h_m is linear, ``sum_j x_j w_j``, the second-order term of a
+    factorization machine, ``sum_{i<j} x_i x_j <v_i, v_j>``, or their sum, plus an intercept. Linear
+    gates and experts make the piece-wise linear model LS-PLM.
+
+    Two classes have one raw prediction, the log odds of ``classes_[1]``; more classes have one each,
+    under a softmax. Targets of shape (n_samples, n_labels) with 0 and 1 are multilabel.
+
+    Parameters
+    ----------
+    n_components : int, default=4
+        Number M of components, each a gate and an expert.
+    n_factors : int, default=10
+        Number k of factors of each column, 0 or more; the embedding size.
+    gate : {"linear", "fm", "linear+fm"}, default="linear"
+        Form of the gates: a linear term, the second-order term of a factorization machine, or their
+        sum.
+    expert : {"linear", "fm", "linear+fm"}, default="linear+fm"
+        Form of the experts, likewise.
+    mixing : {"score", "probability"}, default="probability"
+        What the gate averages: the raw predictions of the experts, or their probabilities.
+    fit_intercept : bool, default=True
+        Whether the experts have intercepts. They are not penalised, and start at the log odds of
+        the classes in the training data. Gates have intercepts in any case.
+    fields : "auto", None or array-like of shape (n_features,), default="auto"
+        Which columns form a field, as in :class:`DeepFMClassifier`. This model does not tell fields
+        apart: they are recorded in ``fields_`` and change no prediction.
+    solver : str or optax.GradientTransformation, default="auto"
+        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
+        element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
+        take mini-batches. ``"auto"`` is L-BFGS while there are few rows, then AdaGrad, and AdaGrad
+        with an L1 penalty. The limits are in the guide on training; ``solver_`` tells what was
+        used.
+    learning_rate : "auto" or float, default="auto"
+        First step size of mini-batch solvers; ``"auto"`` is a usual one for the solver. L-BFGS
+        finds its own, and an optax transformation brings its own.
+    learning_rate_schedule : {"constant", "plateau", "cosine"} or callable, default="plateau"
+        ``"plateau"`` cuts the rate tenfold where training would stop, goes on from the best weights
+        on the held-out rows if there are any, and stops at the third time. ``"cosine"`` lowers it
+        to 0 over ``max_iter`` epochs. A callable gives the rate of a step, counted from 0, in terms
+        that JAX can trace (an optax schedule, say) and replaces ``learning_rate``. Without effect
+        on L-BFGS and on the rate inside an optax transformation.
+    max_iter : int, default=200
+        Epochs at most, or iterations of L-BFGS.
+    batch_size : "auto" or int, default="auto"
+        Rows of a mini-batch. ``"auto"`` grows with the rows between two bounds, so that an epoch
+        has enough steps. L-BFGS does not use it.
+    l1_linear : float, default=0.0
+        Strength of the L1 penalty of the linear weights of gates and experts. Named mini-batch
+        solvers make exact zeros. L-BFGS refuses it.
+    l2_linear : "auto" or float, default="auto"
+        Strength of the L2 penalty of the linear weights of gates and experts. ``"auto"`` is that of
+        a normal prior: inversely proportional to the sum of the sample weights.
+    l2_factors : "auto" or float, default="auto"
+        Strength of the L2 penalty of the factors of gates and experts; ``"auto"`` as above.
+    l2_frequency_power : float, default=0.0
+        How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
+        proportion to the share of the rows that touch the column, as in libFM and libffm.
+    init_scale : float, default=0.01
+        Standard deviation of the first values of the factors, for columns of root mean square 1.
+        With 0 the factors never leave 0.
+    early_stopping : "auto" or bool, default="auto"
+        Whether to hold rows out, stop on them, and return the weights that were best on them.
+        ``"auto"``: with mini-batches and many rows; with mini-batches and fewer rows training stops
+        on the training loss. False: all ``max_iter`` epochs are run (L-BFGS still stops by
+        ``tol``), and ``X_val`` is not used.
+    validation_fraction : float, default=0.1
+        Share of the rows to hold out, between 0 and 1; stratified by class where every class has
+        two rows. Not used where ``X_val`` is given to fit.
+    n_iter_no_change : int, default=3
+        Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than
+        ``tol`` before the rate is cut or training stops.
+    tol : float, default=1e-4
+        Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops
+        when no component of the gradient is larger than a hundredth of it.
+    scoring : str or callable, default="loss"
+        ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on
+        held-out rows. Without held-out rows the training loss is monitored.
+    class_weight : "balanced", dict, list of dict or None, default=None
+        Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list
+        has one dict a label of multilabel targets. ``"balanced"``: inversely proportional to the
+        share of the class.
+    warm_start : bool, default=False
+        Whether another call of fit starts from the parameters of the last one. The state of the
+        optimizer starts anew.
+    init_from : estimator or None, default=None
+        Fitted skfm estimator whose tables of the same name start this one, where they have the same
+        columns and shape: those of another mixture.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the order of the rows, the rows held out, the first gates and the first factors.
+    verbose : int, default=0
+        1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in
+        any case. 0: nothing.
+    dtype : "auto", "float32", "float64" or dtype, default="auto"
+        Precision of the parameters. ``"auto"`` is float64 with L-BFGS or where all rows make one
+        batch, else float32.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, sorted; 0, 1, .. for multilabel targets.
+    intercept_ : ndarray of shape (n_components, n_outputs)
+        Intercepts of the experts. n_outputs is 1 for two classes, else the number of classes or
+        labels.
+    expert_coef_ : ndarray of shape (n_components, n_outputs, n_features)
+        Linear weights of the experts, if they have some.
+    expert_factors_ : ndarray of shape (n_components, n_features, n_factors)
+        Factors of the experts, if they have some; with several outputs of shape (n_components,
+        n_outputs, n_features, n_factors).
+    gate_intercept_ : ndarray of shape (n_components,)
+        Intercepts of the gates.
+    gate_coef_ : ndarray of shape (n_components, n_features)
+        Linear weights of the gates, if they have some.
+    gate_factors_ : ndarray of shape (n_components, n_features, n_factors)
+        Factors of the gates, if they have some.
+    n_features_in_ : int
+        Number of columns seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns. Only there where X had names that are all strings.
+    fields_ : ndarray of shape (n_features_in_,)
+        Number of the field of each column, from 0.
+    n_iter_ : int
+        Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
+    history_ : dict of lists
+        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
+        held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
+        loss is taken before each step, so it is an average over the epoch.
+    solver_ : str or optax.GradientTransformation
+        The solver used.
+
+    Raises
+    ------
+    ValueError
+        By fit, where X, y or a weight is not what the model can learn from; the message names the
+        row, the column and the remedy. Also where L-BFGS meets an L1 penalty or partial_fit, and
+        where tables of ``init_from`` do not fit.
+    skfm.train.loop.DivergenceError
+        A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
+        learning rates.
+
+    Warns
+    -----
+    ConvergenceWarning
+        By fit, where L-BFGS reached ``max_iter``.
+    UserWarning
+        By fit, where Ctrl-C ended training early: the best weights so far are kept.
+
+    See Also
+    --------
+    LinearClassifier : The linear term alone.
+    FMClassifier : Linear term and products of factors.
+    DeepFMClassifier : A factorization machine and a neural network on shared embeddings.
+    MixtureFMRegressor : The same model for numbers.
+
+    Notes
+    -----
+    fit minimises ::
+
+        (1 / sum_i s_i) sum_i s_i loss(y_i, raw(x_i))
+        + 1/2 sum_j f_j^nu (l2_linear ||w_j||^2 + l2_factors ||v_j||^2)
+        + l1_linear sum_j f_j^nu |w_j|_1
+
+    with sample weights s_i, f_j the share of the sample weight whose rows touch column j, and nu =
+    ``l2_frequency_power``. w_j holds the linear weights of column j in all gates and experts, v_j its
+    factors. With several outputs the squares are summed over them. The loss is the log loss; for
+    several classes that of the softmax, for multilabel targets the sum over the labels. Intercepts are
+    not penalised. Columns are trained at root mean square 1 and penalised in their own units.
+
+    An epoch costs O(nnz * W), nnz being the nonzeros of X and W the numbers of a column, M or M k for
+    the gates and as many for each output of the experts, at any number of columns. Memory: W numbers a
+    column, two to five times that with the state of the optimizer, once more for the best weights on
+    held-out rows, and 4 to 12 bytes a nonzero for the packed rows.
+
+    Differences from Gai et al.: the penalties are those above, without their L2,1 norm over the pieces,
+    and so are the solvers; gates and experts may be factorization machines; gates start at random, far
+    enough apart for the pieces to differ. The objective has many minima: try several ``random_state``.
+
+    References
+    ----------
+    .. [1] K. Gai, X. Zhu, H. Li, K. Liu and Z. Wang, "Learning Piece-wise Linear Models from Large Scale Data
+       for Ad Click Prediction", 2017. https://arxiv.org/abs/1704.05194
+    .. [2] S. Rendle, "Factorization Machines", ICDM 2010. https://doi.org/10.1109/ICDM.2010.127
+
+    Examples
+    --------
+    In one region a column speaks for the label, in the other against it, so no linear model can do it.
+
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import OneHotEncoder
+    >>> from skfm import MixtureFMClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> region, column = rng.integers(2, size=(2, 400))
+    >>> X = OneHotEncoder().fit_transform(np.column_stack([region, column]))
+    >>> y = region ^ column
+    >>> model = MixtureFMClassifier(2, expert="linear", random_state=0).fit(X, y)
+    >>> model.score(X, y)
+    1.0
+    >>> model.gate_proba(X).shape, model.expert_coef_.shape
+    ((400, 2), (2, 1, 4))
+    """
 
     _parameter_constraints = {**FactorizationClassifier._parameter_constraints, **_MixtureFM._own_constraints}
 
@@ -123,7 +331,215 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
 
 
 class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
-    """Mixture of factorization machines regressor."""
+    """Mixture of factorization machines regressor.
+
+    A gate shares each row x out among M experts ::
+
+        p(x) = softmax(g_1(x), .., g_M(x))
+        raw(x) = sum_m p_m(x) h_m(x)
+
+    Each gate g_m and each expert h_m is linear, ``sum_j x_j w_j``, the second-order term of a
+    factorization machine, ``sum_{i<j} x_i x_j <v_i, v_j>``, or their sum, plus an intercept. Linear
+    gates and experts make the piece-wise linear model LS-PLM.
+
+    The prediction is ``raw(x)`` in units of y; with ``loss="poisson"`` it is ``sum_m p_m(x)
+    exp(h_m(x))`` or, with ``mixing="score"``, ``exp(raw(x))``. Targets of shape (n_samples, n_outputs)
+    get one raw prediction an output; they share the gates.
+
+    Parameters
+    ----------
+    n_components : int, default=4
+        Number M of components, each a gate and an expert.
+    n_factors : int, default=10
+        Number k of factors of each column, 0 or more; the embedding size.
+    gate : {"linear", "fm", "linear+fm"}, default="linear"
+        Form of the gates: a linear term, the second-order term of a factorization machine, or their
+        sum.
+    expert : {"linear", "fm", "linear+fm"}, default="linear+fm"
+        Form of the experts, likewise.
+    mixing : {"score", "probability"}, default="probability"
+        What the gate averages: the raw predictions of the experts, or their predictions after the
+        inverse link. The two differ for ``loss="poisson"`` only.
+    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, default="squared_error"
+        Loss of a sample. ``"poisson"`` predicts ``exp(raw)`` and needs targets of 0 or more; the
+        other losses are computed on the standardised target (see Notes).
+    quantile : float, default=0.5
+        Quantile to predict with ``loss="quantile"``, between 0 and 1.
+    huber_delta : float, default=1.35
+        Size of an error, in standard deviations of y, from which ``loss="huber"`` grows linearly.
+    fit_intercept : bool, default=True
+        Whether the experts have intercepts. They are not penalised, and start at the best constant
+        prediction. Without them the raw prediction of an expert for an empty row is 0 on the scale
+        of the standardised target, hence the mean of y. Gates have intercepts in any case.
+    fields : "auto", None or array-like of shape (n_features,), default="auto"
+        Which columns form a field, as in :class:`DeepFMClassifier`. This model does not tell fields
+        apart: they are recorded in ``fields_`` and change no prediction.
+    solver : str or optax.GradientTransformation, default="auto"
+        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
+        element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
+        take mini-batches. ``"auto"`` is L-BFGS while there are few rows, then AdaGrad, and AdaGrad
+        with an L1 penalty. The limits are in the guide on training; ``solver_`` tells what was
+        used.
+    learning_rate : "auto" or float, default="auto"
+        First step size of mini-batch solvers; ``"auto"`` is a usual one for the solver. L-BFGS
+        finds its own, and an optax transformation brings its own.
+    learning_rate_schedule : {"constant", "plateau", "cosine"} or callable, default="plateau"
+        ``"plateau"`` cuts the rate tenfold where training would stop, goes on from the best weights
+        on the held-out rows if there are any, and stops at the third time. ``"cosine"`` lowers it
+        to 0 over ``max_iter`` epochs. A callable gives the rate of a step, counted from 0, in terms
+        that JAX can trace (an optax schedule, say) and replaces ``learning_rate``. Without effect
+        on L-BFGS and on the rate inside an optax transformation.
+    max_iter : int, default=200
+        Epochs at most, or iterations of L-BFGS.
+    batch_size : "auto" or int, default="auto"
+        Rows of a mini-batch. ``"auto"`` grows with the rows between two bounds, so that an epoch
+        has enough steps. L-BFGS does not use it.
+    l1_linear : float, default=0.0
+        Strength of the L1 penalty of the linear weights of gates and experts. Named mini-batch
+        solvers make exact zeros. L-BFGS refuses it.
+    l2_linear : "auto" or float, default="auto"
+        Strength of the L2 penalty of the linear weights of gates and experts. ``"auto"`` is that of
+        a normal prior: inversely proportional to the sum of the sample weights.
+    l2_factors : "auto" or float, default="auto"
+        Strength of the L2 penalty of the factors of gates and experts; ``"auto"`` as above.
+    l2_frequency_power : float, default=0.0
+        How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
+        proportion to the share of the rows that touch the column, as in libFM and libffm.
+    init_scale : float, default=0.01
+        Standard deviation of the first values of the factors, for columns of root mean square 1.
+        With 0 the factors never leave 0.
+    early_stopping : "auto" or bool, default="auto"
+        Whether to hold rows out, stop on them, and return the weights that were best on them.
+        ``"auto"``: with mini-batches and many rows; with mini-batches and fewer rows training stops
+        on the training loss. False: all ``max_iter`` epochs are run (L-BFGS still stops by
+        ``tol``), and ``X_val`` is not used.
+    validation_fraction : float, default=0.1
+        Share of the rows to hold out, between 0 and 1. Not used where ``X_val`` is given to fit.
+    n_iter_no_change : int, default=3
+        Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than
+        ``tol`` before the rate is cut or training stops.
+    tol : float, default=1e-4
+        Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops
+        when no component of the gradient is larger than a hundredth of it.
+    scoring : str or callable, default="loss"
+        ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on
+        held-out rows. Without held-out rows the training loss is monitored.
+    warm_start : bool, default=False
+        Whether another call of fit starts from the parameters of the last one. The state of the
+        optimizer starts anew.
+    init_from : estimator or None, default=None
+        Fitted skfm estimator whose tables of the same name start this one, where they have the same
+        columns and shape: those of another mixture.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the order of the rows, the rows held out, the first gates and the first factors.
+    verbose : int, default=0
+        1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in
+        any case. 0: nothing.
+    dtype : "auto", "float32", "float64" or dtype, default="auto"
+        Precision of the parameters. ``"auto"`` is float64 with L-BFGS or where all rows make one
+        batch, else float32.
+
+    Attributes
+    ----------
+    intercept_ : ndarray of shape (n_components,) or (n_components, n_outputs)
+        Intercepts of the experts, in units of y; one axis less where y was a vector.
+    expert_coef_ : ndarray of shape (n_components, n_features) or (n_components, n_outputs, n_features)
+        Linear weights of the experts, if they have some, in units of y.
+    expert_factors_ : ndarray of shape (n_components, n_features, n_factors)
+        Factors of the experts, if they have some, on the scale of the standardised target; with
+        several outputs of shape (n_components, n_outputs, n_features, n_factors).
+    gate_intercept_ : ndarray of shape (n_components,)
+        Intercepts of the gates.
+    gate_coef_ : ndarray of shape (n_components, n_features)
+        Linear weights of the gates, if they have some.
+    gate_factors_ : ndarray of shape (n_components, n_features, n_factors)
+        Factors of the gates, if they have some.
+    n_features_in_ : int
+        Number of columns seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns. Only there where X had names that are all strings.
+    fields_ : ndarray of shape (n_features_in_,)
+        Number of the field of each column, from 0.
+    n_iter_ : int
+        Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
+    history_ : dict of lists
+        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
+        held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
+        loss is taken before each step, so it is an average over the epoch.
+    solver_ : str or optax.GradientTransformation
+        The solver used.
+
+    Raises
+    ------
+    ValueError
+        By fit, where X, y or a weight is not what the model can learn from; the message names the
+        row, the column and the remedy. Also where L-BFGS meets an L1 penalty or partial_fit, and
+        where tables of ``init_from`` do not fit.
+    skfm.train.loop.DivergenceError
+        A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
+        learning rates.
+
+    Warns
+    -----
+    ConvergenceWarning
+        By fit, where L-BFGS reached ``max_iter``.
+    UserWarning
+        By fit, where Ctrl-C ended training early: the best weights so far are kept.
+
+    See Also
+    --------
+    LinearRegressor : The linear term alone.
+    FMRegressor : Linear term and products of factors.
+    DeepFMRegressor : A factorization machine and a neural network on shared embeddings.
+    MixtureFMClassifier : The same model for classes.
+
+    Notes
+    -----
+    fit minimises ::
+
+        (1 / sum_i s_i) sum_i s_i loss(y_i, raw(x_i))
+        + 1/2 sum_j f_j^nu (l2_linear ||w_j||^2 + l2_factors ||v_j||^2)
+        + l1_linear sum_j f_j^nu |w_j|_1
+
+    with sample weights s_i, f_j the share of the sample weight whose rows touch column j, and nu =
+    ``l2_frequency_power``. w_j holds the linear weights of column j in all gates and experts, v_j its
+    factors. With several outputs the squares are summed over them. The target is standardised, ``(y -
+    mean) / standard deviation`` with sample weights, before the loss is taken, so the penalties mean
+    the same in any unit of y; ``loss="poisson"`` takes y as it is. Predictions, ``intercept_`` and
+    ``expert_coef_`` are in units of y. Intercepts are not penalised. Columns are trained at root mean
+    square 1 and penalised in their own units.
+
+    An epoch costs O(nnz * W), nnz being the nonzeros of X and W the numbers of a column, M or M k for
+    the gates and as many for each output of the experts, at any number of columns. Memory: W numbers a
+    column, two to five times that with the state of the optimizer, once more for the best weights on
+    held-out rows, and 4 to 12 bytes a nonzero for the packed rows.
+
+    Differences from Gai et al.: the penalties are those above, without their L2,1 norm over the pieces,
+    and so are the solvers; gates and experts may be factorization machines; gates start at random, far
+    enough apart for the pieces to differ. The objective has many minima: try several ``random_state``.
+
+    References
+    ----------
+    .. [1] K. Gai, X. Zhu, H. Li, K. Liu and Z. Wang, "Learning Piece-wise Linear Models from Large Scale Data
+       for Ad Click Prediction", 2017. https://arxiv.org/abs/1704.05194
+    .. [2] S. Rendle, "Factorization Machines", ICDM 2010. https://doi.org/10.1109/ICDM.2010.127
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import OneHotEncoder
+    >>> from skfm import MixtureFMRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> region, column = rng.integers(2, size=(2, 400))
+    >>> X = OneHotEncoder().fit_transform(np.column_stack([region, column]))
+    >>> y = 10.0 * (region ^ column)
+    >>> model = MixtureFMRegressor(2, expert="linear", random_state=0).fit(X, y)
+    >>> round(model.score(X, y), 2)
+    1.0
+    >>> model.gate_coef_.shape, model.expert_coef_.shape
+    ((2, 4), (2, 4))
+    """
 
     _parameter_constraints = {**FactorizationRegressor._parameter_constraints, **_MixtureFM._own_constraints}
 

@@ -25,3 +25,49 @@ class FactorTable:
         if table.ndim == 2:
             return table
         return table[:, 0] if table.shape[1] == 1 else table.transpose(1, 0, 2)
+
+
+class MixtureTables:
+    """Fitted weights of the gates and experts of a mixture; the first axis is the component."""
+
+    def _per_component(self, values):
+        """Values (n_components, n_outputs, ...) without the axis of the outputs where y had none."""
+        return np.stack([self._per_output(value) for value in values])
+
+    @property
+    def intercept_(self):
+        """Intercept of each expert: ``intercept_[m]`` is what an estimator that is expert m alone has."""
+        if "_parameters" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no intercept_ before fit.")
+        shape = (self._model.n_components, self._n_outputs)
+        value = self._parameters.dense["offsets"].get("intercept", np.zeros(shape)).astype(np.float64)
+        return self._per_component(self._target_mean + self._target_scale * value)
+
+    @property
+    def gate_intercept_(self):
+        """Intercept of each gate, shape (n_components,)."""
+        if "_parameters" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no gate_intercept_ before fit.")
+        return self._parameters.dense["offsets"]["gate_intercept"].astype(np.float64)
+
+    @property
+    def gate_coef_(self):
+        """Linear weights of the gates, shape (n_components, n_features)."""
+        return self._table("gate_linear").T.astype(np.float64)
+
+    @property
+    def gate_factors_(self):
+        """Factors of the gates, shape (n_components, n_features, n_factors)."""
+        return self._table("gate_factors").transpose(1, 0, 2)
+
+    @property
+    def expert_coef_(self):
+        """Linear weights of the experts, shape (n_components, n_outputs, n_features); see `intercept_`."""
+        table = self._table("expert_linear").transpose(1, 2, 0).astype(np.float64)
+        return self._per_component(table * np.reshape(self._target_scale, (-1, 1)))
+
+    @property
+    def expert_factors_(self):
+        """Factors of the experts, (n_components, n_features, n_factors), or with outputs as second axis."""
+        table = self._table("expert_factors").transpose(1, 2, 0, 3)
+        return table[:, 0] if table.shape[1] == 1 else table

@@ -11,7 +11,7 @@ import numpy as np
 
 
 def charges(frequency: np.ndarray, power: float, scale: np.ndarray | None) -> np.ndarray:
-    """Charge of the L1 and L2 penalty for each column, shape (n_columns, 2); 0 for unseen columns.
+    """Charge of the L1 and L2 penalty for each column; 0 for unseen columns.
 
     Parameters
     ----------
@@ -19,10 +19,11 @@ def charges(frequency: np.ndarray, power: float, scale: np.ndarray | None) -> np
     power : nu
     scale : (n_columns,) scale of each column or None. Parameters are trained on ``x / scale`` but
         penalised in the units of x.
+
+    Returns
+    -------
+    charges : ndarray of shape (n_columns, 2), or (n_columns, 1) where both are the same
     """
-    seen = frequency > 0
-    charge = np.zeros((frequency.size, 2))
-    charge[seen] = frequency[seen, None] ** (power - 1)
-    if scale is not None:
-        charge /= np.stack([scale, scale**2], axis=1)
-    return charge
+    charge = np.zeros((frequency.size, 1))
+    np.power(frequency[:, None], power - 1, out=charge, where=frequency[:, None] > 0)
+    return charge if scale is None else charge / np.stack([scale, scale**2], axis=1)

@@ -25,12 +25,14 @@ def update_rows(solver, table, state, scratch, ids, gathered, gradient, share, c
     solver : `Solver`
     table : (D, W)
     state : pytree of arrays (D, ...) and scalars
-    scratch : (D,) int32, or (1,) where `needs_scratch` is false; its contents are of no meaning
+    scratch : (D,) int32 to mark representatives in, its contents are of no meaning; or (1,) to sum over the
+        whole table. Batches of any size may share it: `needs_scratch` says which is faster for most
     ids : (M,) row of each slot
     gathered : (M, W) = table[ids]
     gradient : (M, W) gradient with respect to `gathered`
     share : (M,) share of the batch's weight that each slot stands for, 0 for slots to be left alone
-    charges : (D, 2) charge of the L1 and L2 penalty for a row that every sample touches
+    charges : (D, 2) charge of the L1 and L2 penalty for a row that every sample touches, (D, 1) for one
+        charge for both
     lanes : pair of (W,) penalty strengths, L1 and L2
     rate, count : learning rate and number of this step
 
@@ -41,7 +43,7 @@ def update_rows(solver, table, state, scratch, ids, gathered, gradient, share, c
     n_rows, n_slots = table.shape[0], ids.shape[0]
     # Gradients and shares are summed in one scatter.
     addends = jnp.concatenate([gradient, share[:, None]], axis=1)
-    if needs_scratch(n_rows, n_slots):
+    if scratch.shape[0] == n_rows:
         numbers = jnp.arange(n_slots, dtype=jnp.int32)
         scratch = scratch.at[ids].set(numbers, mode="promise_in_bounds")
         representative = scratch.at[ids].get(mode="promise_in_bounds")
@@ -77,7 +79,7 @@ def update_rows(solver, table, state, scratch, ids, gathered, gradient, share, c
         rate,
         count,
         charge[:, :1] * lanes[0],
-        charge[:, 1:] * lanes[1],
+        charge[:, -1:] * lanes[1],
     )
     state = jax.tree.map(
         lambda leaf, fresh, before: write(leaf, fresh, before) if leaf.ndim else fresh,

@@ -116,6 +116,13 @@ def _unscaled(X, scale):
     return out
 
 
+def _padded(charge: np.ndarray, n_rows: int, dtype):
+    """Charges with zero for the rows that are no column, on the device."""
+    padded = np.zeros((n_rows, charge.shape[1]), dtype=dtype)
+    padded[: charge.shape[0]] = charge
+    return jnp.asarray(padded)
+
+
 def _hyper(settings: FitSettings, model: Model, key) -> Hyper:
     dtype = settings.dtype
     l1 = {"linear": settings.l1_linear, "factors": 0.0}
@@ -244,9 +251,9 @@ def _fit_batches(
         Samples(_unscaled(X, scale), samples.y, mean_one), fields, dtype, dummy
     )
     sizes = [block.rows.size for block in packed.blocks]
-    charge = np.zeros((dummy + 1, 2), dtype=dtype)
-    charge[:n_columns] = charges(touched / weight_sum, settings.l2_frequency_power, scale)
-    charge = jnp.asarray(charge)
+    charge = _padded(charges(touched / weight_sum, settings.l2_frequency_power, scale), dummy + 1, dtype)
+    if not keep:
+        del touched
     batch_size = settings.loop.batch_size
     n_slots = max(min(batch_size, block.ids.shape[0]) * block.ids.shape[1] for block in packed.blocks)
     solver = resolve_solver(settings.solver)
@@ -301,11 +308,8 @@ def _fit_full_batch(
     part = None if fields is None else Fields(fields.numbers[columns], fields.n)
     total = samples.weight.sum()
     _, rows = _pack(narrowed(samples._replace(weight=samples.weight / total)), part, dtype, n_rows - 1)
-    charge = np.zeros((n_rows, 2), dtype=dtype)
-    power = settings.l2_frequency_power
-    charge[: columns.size] = (
-        charges(frequency, power, scale)[columns] * frequency[columns, None]
-    )
+    charge = charges(frequency, settings.l2_frequency_power, scale) * frequency[:, None]
+    charge = _padded(charge[columns], n_rows, dtype)
     table = np.zeros((n_rows, model.width), dtype=dtype)
     table[: columns.size] = _start_rows(model, columns, warm[0] if warm else None, scale, settings)
     dense, averages = _start_dense(model, base_score, warm, settings)

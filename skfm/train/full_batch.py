@@ -37,7 +37,7 @@ def value_and_gradient(program: Program, table, dense, averages, blocks, charges
             training = Training(hyper.key, hyper.dropout)
             raw, _ = model.forward(model.split(gathered), dense, averages, batch, training)
             total = total + jnp.where(block.weight > 0, loss.value(block.y, raw), 0) @ block.weight
-        penalty = 0.5 * (charges[:, 1:] * hyper.lanes[1] * jnp.square(table)).sum()
+        penalty = 0.5 * (charges[:, -1:] * hyper.lanes[1] * jnp.square(table)).sum()
         penalty += 0.5 * hyper.l2_dense * sum(jnp.square(leaf).sum() for leaf in dense["weights"].values())
         return total + penalty, total
 

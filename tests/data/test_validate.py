@@ -1,0 +1,194 @@
+"""Checks of the input: messages that name the place, and canonical CSR."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from skfm.data.validate import (
+    canonical_csr,
+    check_finite,
+    check_sample_weight,
+    column_frequency,
+    column_scale,
+    first_row,
+)
+from tests import reference
+from tests.cases import sparse_rows
+
+# ---------------------------------------------------------------------------------------------- finite
+
+
+@pytest.mark.parametrize("order", ["C", "F", "sparse"])
+@pytest.mark.parametrize(("value", "what"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity")])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_check_finite_names_the_place(order, value, what, dtype):
+    X = sparse_rows(np.random.default_rng(0)).astype(dtype)
+    X[3, 5] = value
+    X[4, 0] = np.nan
+    given = sparse.csr_array(X) if order == "sparse" else np.asarray(X, order=order)
+    with pytest.raises(ValueError, match=rf"X contains {what}.* at row 3, column 5\."):
+        check_finite(given)
+    names = [f"name_{j}" for j in range(12)]
+    with pytest.raises(ValueError, match=r"at row 3, column 5 \('name_5'\)"):
+        check_finite(given, names)
+
+
+def test_check_finite_names_the_row_after_empty_rows():
+    X = sparse.csr_array(np.array([[0.0, 0], [0, 0], [1, 0], [0, 0], [0, np.nan]]))
+    with pytest.raises(ValueError, match="at row 4, column 1"):
+        check_finite(X)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.full((3, 2), 3e38, dtype=np.float32),  # the sum overflows, the numbers do not
+        np.array([[1e308, 1e308], [-1e308, -1e308]]),
+        np.ones((2, 2), dtype=int),
+        np.zeros((2, 2)),
+    ],
+)
+def test_check_finite_accepts(X):
+    check_finite(X)
+    check_finite(sparse.csr_array(X))
+
+
+# ------------------------------------------------------------------------------------------- canonical
+
+
+def raw_csr(kind):
+    """A CSR matrix with unsorted indices, duplicates and explicit zeros."""
+    data = np.array([1.0, 2.0, 0.0, 3.0, 4.0, 5.0, -5.0])
+    indices = np.array([4, 1, 2, 1, 0, 3, 3])
+    indptr = np.array([0, 4, 4, 7])
+    return kind((data, indices, indptr), shape=(3, 5))
+
+
+EXPECTED = np.array([[0.0, 5, 0, 0, 1], [0, 0, 0, 0, 0], [4, 0, 0, 0, 0]])
+
+
+def is_canonical(X):
+    assert isinstance(X, sparse.csr_array)
+    for start, stop in zip(X.indptr, X.indptr[1:], strict=False):
+        assert np.all(np.diff(X.indices[start:stop]) > 0)
+    assert np.all(X.data != 0)
+    return True
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csr_matrix])
+def test_canonical_csr_leaves_the_input_alone(kind):
+    X = raw_csr(kind)
+    before = X.data.copy(), X.indices.copy(), X.indptr.copy()
+    out = canonical_csr(X)
+    assert is_canonical(out)
+    np.testing.assert_array_equal(out.toarray(), EXPECTED)
+    for array, copy in zip((X.data, X.indices, X.indptr), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+    assert not X.has_canonical_format
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csr_matrix])
+def test_canonical_csr_drops_zeros_from_sorted_rows(kind):
+    X = kind((np.array([1.0, 0.0, 2.0]), np.array([0, 1, 2]), np.array([0, 2, 3])), shape=(2, 3))
+    out = canonical_csr(X)
+    assert is_canonical(out)
+    np.testing.assert_array_equal(out.toarray(), [[1, 0, 0], [0, 0, 2]])
+    assert X.nnz == 3
+
+
+@pytest.mark.parametrize("container", ["array", "matrix"])
+@pytest.mark.parametrize("form", ["bsr", "coo", "csc", "csr", "dia", "dok", "lil"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, bool])
+def test_canonical_csr_of_every_format(form, container, dtype):
+    dense = sparse_rows(np.random.default_rng(0)).astype(dtype)
+    X = getattr(sparse, f"{form}_{container}")(dense)
+    out = canonical_csr(X)
+    assert is_canonical(out)
+    assert out.dtype == (np.float32 if dtype is np.float32 else np.float64)
+    np.testing.assert_array_equal(out.toarray(), dense)
+    np.testing.assert_array_equal(X.toarray(), dense)
+    np.testing.assert_array_equal(canonical_csr(dense).toarray(), dense)
+
+
+@pytest.mark.parametrize("container", [sparse.coo_array, sparse.coo_matrix])
+def test_canonical_csr_adds_up_duplicate_entries(container):
+    X = container((np.array([1.0, 2, 3, -3]), (np.array([0, 0, 1, 1]), np.array([2, 2, 0, 0]))), shape=(2, 3))
+    out = canonical_csr(X)
+    assert is_canonical(out)
+    np.testing.assert_array_equal(out.toarray(), [[0, 0, 3], [0, 0, 0]])
+    assert X.nnz == 4
+
+
+def test_canonical_csr_does_not_copy_what_is_canonical():
+    X = sparse.csr_array(EXPECTED)
+    assert np.shares_memory(canonical_csr(X).data, X.data)
+
+
+def test_too_many_columns_is_an_error():
+    X = sparse.csr_array((np.ones(1), np.zeros(1, dtype=np.int64), np.array([0, 1])), shape=(1, 2**31))
+    with pytest.raises(ValueError, match=r"2147483648 columns.*Hash"):
+        canonical_csr(X)
+
+
+# --------------------------------------------------------------------------------------------- weights
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ([1, np.nan, 1], "not finite at row 1"),
+        ([1, 1, np.inf], "not finite at row 2"),
+        ([1, -0.5, -1], r"negative at row 1 \(value -0.5\)"),
+        ([0, 0, 0], "zero for every row"),
+        (0.0, "zero for every row"),
+        ([1, 1], r"shape == \(2,\), expected \(3,\)"),
+        ([[1], [1], [1]], r"must be 1D array or scalar, got shape \(3, 1\)"),
+    ],
+)
+def test_wrong_weights(weight, message):
+    with pytest.raises(ValueError, match=message):
+        check_sample_weight(weight, 3)
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, [1, 1, 1]), (2, [2, 2, 2]), ([0, 1, 3], [0, 1, 3])])
+def test_right_weights(given, expected):
+    weight = check_sample_weight(given, 3)
+    assert weight.dtype == np.float64
+    np.testing.assert_array_equal(weight, expected)
+
+
+def test_first_row():
+    assert first_row(np.array([False, False, True, True])) == 2
+    assert first_row(np.array([[False, False], [False, True], [True, False]])) == 1
+
+
+# --------------------------------------------------------------------------------------------- columns
+
+
+def test_column_frequency():
+    rng = np.random.default_rng(0)
+    X, weight = sparse_rows(rng, n=20), rng.random(20)
+    X[:, 3] = 0
+    frequency = column_frequency(sparse.csr_array(X), weight)
+    np.testing.assert_allclose(frequency, reference.frequency(X, weight), rtol=1e-12)
+    assert frequency[3] == 0
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e200, 1e-200])
+def test_column_scale_is_the_root_mean_square_of_the_nonzeros(unit):
+    rng = np.random.default_rng(0)
+    X, weight = sparse_rows(rng, n=20), rng.random(20)
+    X[:, 3] = 0
+    weight[X[:, 4] != 0] = 0
+    expected = np.ones(12)
+    for j in set(range(12)) - {3, 4}:
+        rows = [i for i in range(20) if X[i, j] != 0]
+        squares = sum(weight[i] * X[i, j] ** 2 for i in rows)
+        expected[j] = unit * np.sqrt(squares / sum(weight[i] for i in rows))
+    scale = column_scale(sparse.csr_array(unit * X), weight)
+    np.testing.assert_allclose(scale, expected, rtol=1e-12)
+
+
+def test_columns_of_ones_have_no_scale():
+    X = sparse_rows(np.random.default_rng(0), ones=True)
+    assert column_scale(sparse.csr_array(X), np.ones(7)) is None

@@ -1,0 +1,279 @@
+"""Every model against the oracle: raw predictions, gradients, coincidences."""
+
+from dataclasses import replace
+from itertools import product
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from skfm.data.fields import Fields
+from skfm.models.base import Table, Training
+from skfm.models.deepfm import DeepFM
+from skfm.models.fm import FM
+from skfm.models.linear import Linear
+from skfm.models.mixture import PARTS, MixtureFM
+from skfm.runtime import precision
+from tests import reference
+from tests.cases import (
+    FIELDS,
+    batch_of,
+    forward,
+    pack,
+    random_dense,
+    random_tables,
+    raw_predictions,
+    sparse_rows,
+    stored,
+)
+
+GIVEN = Fields(FIELDS, 3)
+HIDDEN = (5, 3)
+
+
+@pytest.fixture(autouse=True)
+def in_float64():
+    with precision(np.float64):
+        yield
+
+
+MODELS = {
+    "linear": Linear(),
+    "linear, 3 outputs, no intercept": Linear(3, False),
+    "fm": FM(n_factors=3),
+    "fm, 3 outputs": FM(3, n_factors=2),
+    "fm, no linear term, no intercept": FM(1, False, n_factors=2, fit_linear=False),
+    "deepfm": DeepFM(1, True, 3, 2, HIDDEN),
+    "deepfm, 3 outputs, no intercept": DeepFM(3, False, 3, 2, HIDDEN),
+    "deepfm, one field": DeepFM(1, True, 1, 2, HIDDEN),
+    "deepfm, no hidden layer": DeepFM(2, True, 3, 2, ()),
+    "deepfm, batch norm": DeepFM(2, True, 3, 2, HIDDEN, "tanh", True),
+}
+MODELS |= {
+    f"mixture, {gate} gate, {expert} experts": MixtureFM(2, True, 1, 3, 2, gate, expert, link=link)
+    for (gate, expert), link in zip(product(PARTS, PARTS), 5 * [None, "logit"], strict=False)
+}
+LINKS = {"score": (None, 2), "logit": ("logit", 2), "softmax": ("softmax", 3), "log": ("log", 2), "identity": ("identity", 1)}
+MODELS |= {
+    f"mixture, {name}": MixtureFM(n_outputs, True, 1, 3, 2, "linear+fm", "linear+fm", link=link)
+    for name, (link, n_outputs) in LINKS.items()
+}
+MODELS["mixture, no intercept"] = MixtureFM(2, False, 1, 3, 2, link="logit")
+
+
+def expected_raw(model, tables, dense, averages, X):
+    """The oracle of a model's raw predictions."""
+    if isinstance(model, Linear):
+        return reference.linear(X, tables, dense)
+    if isinstance(model, FM):
+        return reference.fm(X, tables, dense)
+    if isinstance(model, MixtureFM):
+        return reference.mixture(X, tables, dense, model.n_outputs, model.link)
+    fields = FIELDS if model.n_fields > 1 else np.zeros_like(FIELDS)
+    n_hidden = len(model.hidden_layer_sizes)
+    return reference.deepfm(X, tables, dense, fields, model.n_fields, n_hidden, model.activation, averages=averages)
+
+
+def problem(model, seed=0):
+    rng = np.random.default_rng(seed)
+    X = sparse_rows(rng)
+    tables = random_tables(model, X.shape[1], rng)
+    dense, averages = random_dense(model, rng)
+    return X, tables, dense, averages
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_raw_predictions(name):
+    model = MODELS[name]
+    X, tables, dense, averages = problem(model)
+    fields = GIVEN if isinstance(model, DeepFM) and model.n_fields > 1 else None
+    raw = raw_predictions(model, tables, dense, averages, X, fields)
+    np.testing.assert_allclose(raw, expected_raw(model, tables, dense, averages, X), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "linear, 3 outputs, no intercept",
+        "fm, 3 outputs",
+        "deepfm",
+        "deepfm, 3 outputs, no intercept",
+        "deepfm, batch norm",
+        "mixture, score",
+        "mixture, logit",
+        "mixture, softmax",
+        "mixture, log",
+    ],
+)
+def test_gradients(name):
+    """Gradients along random directions of gathered rows and dense weights, against the oracle's differences."""
+    model = MODELS[name]
+    X, tables, dense, averages = problem(model)
+    fields = GIVEN if isinstance(model, DeepFM) and model.n_fields > 1 else None
+    packed, dummy = pack(X, fields)
+    (block,) = packed.blocks
+    batch = batch_of(block, np.ones(X.shape[0]))
+    rng = np.random.default_rng(1)
+    mix = rng.standard_normal((block.ids.shape[0], model.n_outputs))
+    mix[X.shape[0] :] = 0
+
+    def total(rows, dense):
+        return (mix * model.forward(model.split(rows), dense, averages, batch, None)[0]).sum()
+
+    rows = jnp.asarray(stored(model, tables, dummy + 1)[block.ids])
+    to_rows, to_dense = jax.jit(jax.grad(total, argnums=(0, 1)))(rows, jax.tree.map(jnp.asarray, dense))
+    to_table = np.zeros((dummy + 1, model.width))
+    np.add.at(to_table, block.ids, np.asarray(to_rows))
+
+    def oracle(step, direction):
+        moved = jax.tree.map(lambda leaf, along: leaf + step * along, (tables, dense), direction)
+        return (mix[: X.shape[0]] * expected_raw(model, *moved, averages, X)).sum()
+
+    for _ in range(3):
+        direction = jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape), (tables, dense))
+        slope = (to_table * stored(model, direction[0], dummy + 1)).sum()
+        for gradient, along in zip(jax.tree.leaves(to_dense), jax.tree.leaves(direction[1]), strict=True):
+            slope += (np.asarray(gradient) * along).sum()
+        numeric = (oracle(1e-6, direction) - oracle(-1e-6, direction)) / 2e-6
+        assert float(slope) == pytest.approx(numeric, rel=1e-6, abs=1e-6)
+
+
+def test_batch_norm_in_training():
+    model = MODELS["deepfm, batch norm"]
+    X, tables, dense, averages = problem(model)
+    weight = np.random.default_rng(2).random(X.shape[0])
+    weight[3] = 0
+    packed, dummy = pack(X, GIVEN)
+    (block,) = packed.blocks
+    rows = stored(model, tables, dummy + 1)[block.ids]
+    training = Training(jax.random.key(0), jnp.zeros(()))
+    raw, after = forward(model, rows, dense, averages, batch_of(block, weight), training)
+    expected, moments = reference.deepfm_with_moments(X, tables, dense, FIELDS, 3, 2, "tanh", weight=weight)
+    np.testing.assert_allclose(raw[: X.shape[0]], expected, rtol=1e-9)
+    assert len(moments) == 2
+    for layer, (mean, variance) in enumerate(moments):
+        np.testing.assert_allclose(after[f"mean_{layer}"], 0.9 * averages[f"mean_{layer}"] + 0.1 * mean)
+        np.testing.assert_allclose(after[f"variance_{layer}"], 0.9 * averages[f"variance_{layer}"] + 0.1 * variance)
+
+
+def test_dropout_acts_in_training_alone():
+    model = replace(MODELS["deepfm"], use_dropout=True)
+    X, tables, dense, averages = problem(model)
+    packed, dummy = pack(X, GIVEN)
+    (block,) = packed.blocks
+    rows = stored(model, tables, dummy + 1)[block.ids]
+    batch = batch_of(block, np.ones(X.shape[0]))
+
+    def run(training):
+        return np.asarray(forward(model, rows, dense, averages, batch, training)[0])[: X.shape[0]]
+
+    plain = run(None)
+    np.testing.assert_allclose(plain, expected_raw(model, tables, dense, averages, X), rtol=1e-9)
+    np.testing.assert_array_equal(run(Training(jax.random.key(0), jnp.zeros(()))), plain)
+    dropped = [run(Training(jax.random.key(seed), jnp.asarray(0.5))) for seed in (0, 1)]
+    assert np.abs(dropped[0] - plain).max() > 1e-3
+    assert np.abs(dropped[0] - dropped[1]).max() > 1e-3
+
+
+# ------------------------------------------------------------------------------------------ coincidences
+
+
+@pytest.mark.parametrize("expert", PARTS)
+@pytest.mark.parametrize("link", [None, "logit"])
+def test_mixture_of_one_component_is_its_expert(expert, link):
+    model = MixtureFM(2, True, 1, 1, 2, "linear+fm", expert, link=link)
+    X, tables, dense, averages = problem(model)
+    raw = raw_predictions(model, tables, dense, averages, X, None)
+    alone = {
+        "linear": tables.get("expert_linear", np.zeros((12, 1, 2)))[:, 0],
+        "factors": tables.get("expert_factors", np.zeros((12, 1, 2, 2)))[:, 0],
+    }
+    intercept = {"weights": {}, "offsets": {"intercept": dense["offsets"]["intercept"][0]}}
+    expected = raw_predictions(FM(2, n_factors=2), alone, intercept, {}, X, None)
+    np.testing.assert_allclose(raw, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_deepfm_with_a_zero_perceptron_is_fm():
+    model = MODELS["deepfm"]
+    X, tables, dense, averages = problem(model)
+    dense["weights"][f"layer_{len(HIDDEN)}"][:] = 0
+    expected = raw_predictions(FM(n_factors=2), {**tables, "factors": tables["factors"][:, None]}, dense, {}, X, None)
+    np.testing.assert_allclose(raw_predictions(model, tables, dense, averages, X, GIVEN), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("model", [FM(2, n_factors=0), MixtureFM(2, True, 1, 1, 0, link=None)])
+def test_without_factors_all_is_linear(model):
+    X, tables, dense, averages = problem(model)
+    linear = tables.get("linear", tables.get("expert_linear")).reshape(12, 2)
+    intercept = {"weights": {}, "offsets": {"intercept": dense["offsets"]["intercept"].reshape(2)}}
+    expected = reference.linear(X, {"linear": linear}, intercept)
+    np.testing.assert_allclose(raw_predictions(model, tables, dense, averages, X, None), expected, rtol=1e-12)
+
+
+def test_slots_that_carry_their_fields_predict_what_slots_that_are_fields_do():
+    model = MODELS["deepfm, 3 outputs, no intercept"]
+    rng = np.random.default_rng(3)
+    X = sparse_rows(rng, several=False)
+    crowded = np.vstack([X, np.ones(12)])  # one row with several nonzeros a field changes the layout of all
+    assert pack(X, GIVEN)[0].blocks[0].slot_fields is None
+    assert pack(crowded, GIVEN)[0].blocks[0].slot_fields is not None
+    tables = random_tables(model, 12, rng)
+    dense, averages = random_dense(model, rng)
+    alone = raw_predictions(model, tables, dense, averages, X, GIVEN)
+    together = raw_predictions(model, tables, dense, averages, crowded, GIVEN)
+    np.testing.assert_allclose(alone, together[:-1], rtol=1e-12)
+    np.testing.assert_allclose(alone, expected_raw(model, tables, dense, averages, X), rtol=1e-9)
+
+
+# ------------------------------------------------------------------------------------- parts of a model
+
+
+def test_log_gate_is_the_log_of_the_gate():
+    model = MODELS["mixture, linear+fm gate, fm experts"]
+    X, tables, dense, _ = problem(model)
+    packed, dummy = pack(X, None)
+    (block,) = packed.blocks
+    rows = model.split(stored(model, tables, dummy + 1)[block.ids])
+    log_gate = model.log_gate(rows, dense, batch_of(block, np.ones(7)))
+    np.testing.assert_allclose(np.exp(log_gate[:7]), reference.gate(X, tables, dense), rtol=1e-12)
+
+
+def test_cross_features_add_up_to_the_second_order_term():
+    model = MODELS["fm, 3 outputs"]
+    X, tables, _, _ = problem(model)
+    packed, dummy = pack(X, None)
+    (block,) = packed.blocks
+    rows = model.split(stored(model, tables, dummy + 1)[block.ids])
+    cross = model.cross_features(rows, batch_of(block, np.ones(7)))
+    expected = [reference.pair_products(x, tables["factors"]) for x in X]
+    np.testing.assert_allclose(cross[:7], expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("scores", [40.0, 400.0])
+def test_mixture_of_saturated_experts_stays_finite(scores):
+    """Probabilities mix without rounding to 0 or 1."""
+    model = MixtureFM(1, True, 1, 2, 0, "linear", "linear", link="logit")
+    tables = {"gate_linear": np.zeros((1, 2)), "expert_linear": np.array([[[scores], [scores]]])}
+    dense = {"weights": {}, "offsets": {"intercept": np.zeros((2, 1)), "gate_intercept": np.zeros(2)}}
+    X = np.array([[1.0], [-1.0]])
+    raw = raw_predictions(model, tables, dense, {}, X, None)
+    np.testing.assert_allclose(raw, [[scores], [-scores]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["linear", "fm, 3 outputs", "deepfm", "mixture, logit"])
+def test_split_gives_views_of_stored_rows(name):
+    model = MODELS[name]
+    tables = random_tables(model, 5, np.random.default_rng(0))
+    rows = stored(model, tables, 5)
+    for table, view in zip(tables.values(), model.split(rows).values(), strict=True):
+        np.testing.assert_array_equal(view, table)
+        view[...] = 7
+    assert np.all(rows == 7)
+    lanes = model.per_lane(lambda table: table.width)
+    assert lanes.shape == (model.width,)
+    assert lanes[0] == Table((model.tables()[next(iter(tables))].shape), "linear", 0.0).width
+
+
+def test_models_of_equal_settings_are_one_key():
+    assert len({DeepFM(n_factors=4), DeepFM(n_factors=4), DeepFM(n_factors=5), FM(n_factors=4)}) == 3

@@ -1,0 +1,161 @@
+"""Small training problems and the oracle of their objective."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import sparse
+
+from skfm.data.fields import Fields
+from skfm.data.pack import pack_rows, table_rows
+from skfm.losses import Logistic, Softmax, SquaredError
+from skfm.models.deepfm import DeepFM
+from skfm.models.fm import FM
+from skfm.models.linear import Linear
+from skfm.models.mixture import MixtureFM
+from skfm.optim.penalty import charges
+from skfm.train.loop import LoopSettings
+from skfm.train.state import Hyper, device_rows, start_state
+from skfm.train.step import Program
+from tests import reference
+from tests.cases import FIELDS, random_dense, random_tables, sparse_rows, stored
+
+NAIVE_LOSS = {
+    SquaredError: reference.squared_error,
+    Logistic: reference.logistic,
+    Softmax: reference.softmax_loss,
+}
+
+
+@dataclass
+class Problem:
+    """Data, parameters and penalties of a model, packed for training and as the oracle sees them."""
+
+    model: object
+    loss: object
+    n: int = 20
+    l2: dict = field(default_factory=lambda: {"linear": 0.3, "factors": 0.7})
+    l1: float = 0.0
+    l2_dense: float = 0.2
+    power: float = 0.0
+    several: bool = True
+    seed: int = 0
+
+    def __post_init__(self):
+        rng = np.random.default_rng(self.seed)
+        self.X = sparse_rows(rng, n=self.n, several=self.several)
+        self.X[:, 3] = 0  # a column that no row touches
+        self.weight = 0.2 + rng.random(self.n)
+        self.weight /= self.weight.mean()
+        n_outputs = self.model.n_outputs
+        if isinstance(self.loss, Softmax):
+            self.y = rng.integers(n_outputs, size=self.n).astype(float)
+        elif isinstance(self.loss, Logistic):
+            self.y = rng.integers(2, size=(self.n, n_outputs)).astype(float)
+        else:
+            self.y = rng.standard_normal((self.n, n_outputs))
+        self.tables = random_tables(self.model, 12, rng)
+        self.tables = {name: table * (np.arange(12) != 3).reshape(-1, *[1] * (table.ndim - 1)) for name, table in self.tables.items()}
+        self.dense, self.averages = random_dense(self.model, rng)
+
+    # -- as training sees it
+
+    @property
+    def n_rows(self):
+        return table_rows(12)
+
+    @property
+    def fields(self):
+        return Fields(FIELDS, 3) if self.model.n_fields > 1 else None
+
+    @cached_property
+    def packed(self):
+        return pack_rows(sparse.csr_array(self.X), dummy=self.n_rows - 1, dtype=np.float64, fields=self.fields)
+
+    @property
+    def sizes(self):
+        return [block.rows.size for block in self.packed.blocks]
+
+    def blocks(self, share=False):
+        """Rows on the device; weights have mean 1, or sum 1."""
+        weight = self.weight / self.weight.sum() if share else self.weight
+        return [device_rows(block, self.y, weight, np.float64) for block in self.packed.blocks]
+
+    def charges(self):
+        """Charge of each row of the table for a sample that touches it."""
+        charge = charges(reference.frequency(self.X, self.weight), self.power, None)
+        return np.concatenate([charge, np.zeros((self.n_rows - 12, charge.shape[1]))])
+
+    def full_charges(self):
+        """f_j^nu for each row of the table, 0 for rows that are no touched column."""
+        shares = reference.frequency(self.X, self.weight)
+        shares = np.concatenate([shares, np.zeros(self.n_rows - 12)])
+        return np.where(shares > 0, np.maximum(shares, 1e-300) ** self.power, 0)[:, None]
+
+    def hyper(self, dropout=0.0):
+        lanes = [
+            self.model.per_lane(lambda table: self.l1 if table.penalty == "linear" else 0.0),
+            self.model.per_lane(lambda table: self.l2[table.penalty]),
+        ]
+        return Hyper(tuple(map(jnp.asarray, lanes)), jnp.asarray(self.l2_dense), jnp.asarray(dropout), jax.random.key(0))
+
+    def start(self, solver, rate=0.1, n_slots=10**6):
+        table = jnp.asarray(stored(self.model, self.tables, self.n_rows))
+        dense, averages = jax.tree.map(jnp.array, (self.dense, self.averages))
+        return start_state(self.model, solver, table, dense, averages, rate, n_slots)
+
+    def program(self, solver):
+        return Program(self.model, self.loss, solver)
+
+    # -- as the oracle sees it
+
+    def raw(self):
+        model, arguments = self.model, (self.X, self.tables, self.dense)
+        if isinstance(model, Linear):
+            return reference.linear(*arguments)
+        if isinstance(model, FM):
+            return reference.fm(*arguments)
+        if isinstance(model, MixtureFM):
+            return reference.mixture(*arguments, model.n_outputs, model.link)
+        n_hidden = len(model.hidden_layer_sizes)
+        return reference.deepfm(*arguments, FIELDS, 3, n_hidden, model.activation)
+
+    def data_term(self):
+        return reference.data_term(NAIVE_LOSS[type(self.loss)], self.y, self.raw(), self.weight)
+
+    def objective(self):
+        strengths = {name: self.l2[table.penalty] for name, table in self.model.tables().items()}
+        paid = reference.penalty(self.X, self.weight, self.tables, strengths, self.power, self.dense, self.l2_dense)
+        return self.data_term() + paid
+
+    def gradient(self):
+        """Finite differences of the oracle's objective: the stored table's and the dense weights'."""
+        of_tables = {name: reference.finite_differences(self.objective, table) for name, table in self.tables.items()}
+        of_dense = {
+            role: {name: reference.finite_differences(self.objective, leaf) for name, leaf in leaves.items()}
+            for role, leaves in self.dense.items()
+        }
+        return stored(self.model, of_tables, self.n_rows), of_dense
+
+
+MODELS = {
+    "fm": (FM(n_factors=2), Logistic()),
+    "deepfm": (DeepFM(2, True, 3, 2, (3,), "tanh"), SquaredError()),
+    "mixture": (MixtureFM(3, True, 1, 2, 1, "linear", "linear+fm", link="softmax"), Softmax(3)),
+}
+
+
+def loop_settings(**changes):
+    values = {
+        "learning_rate": 0.1,
+        "schedule": "constant",
+        "max_iter": 3,
+        "batch_size": 4,
+        "tol": 1e-4,
+        "n_iter_no_change": 2,
+        "monitor": False,
+        "seed": 0,
+    }
+    return LoopSettings(**(values | changes))

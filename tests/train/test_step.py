@@ -1,0 +1,211 @@
+"""Steps of mini-batch training: their gradient is the objective's, their cost is the batch's."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from skfm.losses import Logistic
+from skfm.models.base import Table
+from skfm.models.deepfm import DeepFM
+from skfm.models.linear import Linear
+from skfm.models.mixture import MixtureFM
+from skfm.optim.solvers import NAMED, SGD, Optax
+from skfm.train import step
+from skfm.train.loop import run_epoch
+from skfm.train.state import Hyper, Rows, start_state
+from skfm.train.step import Program, run_batches
+from tests.train.problems import MODELS, Problem, loop_settings
+
+RATE = 1e-7
+
+
+def descent(problem, solver, batch_size):
+    """Mean direction of descent over one epoch at a tiny rate: table, dense weights."""
+    before = problem.start(solver, RATE)
+    settings = loop_settings(learning_rate=RATE, batch_size=batch_size)
+    state = problem.start(solver, RATE)
+    state, _ = run_epoch(
+        problem.program(solver),
+        state,
+        problem.blocks(),
+        problem.sizes,
+        jnp.asarray(problem.charges()),
+        problem.hyper(),
+        settings,
+        1.0,
+        0,
+    )
+    n_steps = sum(-(-size // batch_size) for size in problem.sizes)
+    assert int(state.count) == n_steps
+    change = jax.tree.map(
+        lambda old, new: np.asarray(old - new) / (RATE * n_steps), (before.table, before.dense), (state.table, state.dense)
+    )
+    return change, float(state.loss_sum) / problem.n
+
+
+def check_descent(problem, solver, batch_size):
+    (of_table, of_dense), mean_loss = descent(problem, solver, batch_size)
+    expected_table, expected_dense = problem.gradient()
+    np.testing.assert_allclose(of_table, expected_table, atol=3e-7)
+    assert np.all(of_table[12:] == 0)
+    jax.tree.map(lambda got, wanted: np.testing.assert_allclose(got, wanted, atol=3e-7), of_dense, expected_dense)
+    assert mean_loss == pytest.approx(problem.data_term(), rel=1e-5)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("name", MODELS)
+def test_one_batch_is_a_gradient_step_of_the_objective(name, power, in_float64):
+    """In the first step momentum has no effect."""
+    if name != "fm" and power != 0.5:
+        pytest.skip("the penalty is the same for every model")
+    check_descent(Problem(*MODELS[name], power=power), SGD(), 20)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("n", [20, 23])
+def test_gradients_of_an_epoch_add_up_to_the_objective(n, power, in_float64):
+    """Losses, the penalty's charges and the dense penalty alike: lazy updates are exact in expectation."""
+    check_descent(Problem(*MODELS["deepfm"], n=n, power=power), SGD(momentum=0.0), 4)
+
+
+def test_gradients_of_an_epoch_add_up_over_blocks_of_several_widths(several_widths, in_float64):
+    problem = Problem(*MODELS["fm"], n=23, power=0.5)
+    assert len(problem.sizes) > 2
+    check_descent(problem, SGD(momentum=0.0), 5)
+
+
+def test_ftrl_with_l1_reaches_the_minimum_and_gives_exact_zeros(in_float64):
+    problem = Problem(Linear(), Logistic(), n=30, l1=0.04, l2={"linear": 0.05}, power=0.5)
+    solver = NAMED["ftrl"]
+    n_steps = 3000
+    state = run_batches(
+        problem.program(solver),
+        problem.start(solver, 0.3),
+        problem.blocks()[0],
+        np.tile(np.arange(30, dtype=np.int32), (n_steps, 1)),
+        np.full(n_steps, 0.3),
+        0,
+        n_steps,
+        jnp.asarray(problem.charges()),
+        problem.hyper(),
+    )
+    # The oracle: proximal gradient descent on the same objective.
+    charge = problem.full_charges()[:12, 0]
+    w, b, step_size = np.zeros(12), 0.0, 0.3
+    share = problem.weight / problem.weight.sum()
+    for _ in range(30_000):
+        error = share * (1 / (1 + np.exp(-(problem.X @ w + b))) - problem.y[:, 0])
+        w, b = w - step_size * (problem.X.T @ error), b - step_size * error.sum()
+        w = np.sign(w) * np.maximum(np.abs(w) - step_size * charge * 0.04, 0) / (1 + step_size * charge * 0.05)
+    table = np.asarray(state.table)
+    assert 2 <= np.count_nonzero(w) <= 9
+    np.testing.assert_array_equal(table[:12, 0] == 0, w == 0)
+    np.testing.assert_allclose(table[:12, 0], w, atol=1e-5)
+    assert float(state.dense["offsets"]["intercept"][0]) == pytest.approx(b, abs=1e-5)
+
+
+def test_rates_and_penalties_share_a_program(in_float64):
+    solver = NAMED["adagrad"]
+    first = None
+    for rate, l2, dropout in [(0.1, 0.3, 0.0), (0.2, 0.0, 0.1), (0.3, 5.0, 0.5)]:
+        problem = Problem(*MODELS["fm"], l2={"linear": l2, "factors": 2 * l2}, l1=l2, l2_dense=l2)
+        run_epoch(
+            problem.program(solver),
+            problem.start(solver, rate),
+            problem.blocks(),
+            problem.sizes,
+            jnp.asarray(problem.charges()),
+            problem.hyper(dropout),
+            loop_settings(learning_rate=rate),
+            1.0,
+            0,
+        )
+        first = step.n_traces if first is None else first
+    assert step.n_traces == first
+
+
+# ------------------------------------------------------------------ no array of the table's size in a step
+
+
+N_ROWS = 100_003
+BATCH = 4
+
+
+def large_problem(model, solver, n_rows=N_ROWS):
+    """Arguments of `_step` with a table of many rows and a batch of few slots."""
+    dense, averages = model.init(np.random.default_rng(0), np.zeros(1)), model.init_averages()
+    dense, averages = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), (dense, averages))
+    table = jnp.zeros((n_rows, model.width), jnp.float32)
+    state = start_state(model, solver, table, dense, averages, jnp.float32(0.1), BATCH * 3)
+    rows = Rows(
+        jnp.zeros((BATCH, 3), jnp.int32), jnp.ones((BATCH, 3)), None, jnp.zeros((BATCH, 1)), jnp.ones(BATCH)
+    )
+    lanes = jnp.ones(model.width), jnp.ones(model.width)
+    hyper = Hyper(lanes, jnp.float32(0.1), jnp.float32(0.1), jax.random.key(0))
+    return state, rows, jnp.float32(0.1), jnp.ones((n_rows, 1)), hyper
+
+
+def equations(jaxpr):
+    """All equations that are no calls, those inside calls and loops included."""
+    for equation in jaxpr.eqns:
+        inner = [
+            getattr(value, "jaxpr", value)
+            for parameter in equation.params.values()
+            for value in (parameter if isinstance(parameter, list | tuple) else [parameter])
+            if hasattr(value, "eqns") or hasattr(value, "jaxpr")
+        ]
+        if not inner:
+            yield equation
+        for called in inner:
+            yield from equations(called)
+
+
+def large_equations(model, solver, n_rows=N_ROWS):
+    """Names of primitives that read or make an array with a row for each row of the table."""
+    program = Program(model, Logistic(), solver)
+    jaxpr = jax.make_jaxpr(lambda *arguments: step._step(program, *arguments))(*large_problem(model, solver, n_rows))
+
+    def is_large(variable):
+        shape = getattr(variable.aval, "shape", ())
+        return len(shape) > 0 and shape[0] == n_rows
+
+    return {
+        equation.primitive.name
+        for equation in equations(jaxpr.jaxpr)
+        if any(map(is_large, [*equation.invars, *equation.outvars]))
+    }
+
+
+SOLVERS = NAMED | {"optax adagrad": Optax(optax.adagrad(0.1)), "optax adamw": Optax(optax.adamw(0.1))}
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_step_only_gathers_from_tables_and_scatters_into_them(solver):
+    models = [DeepFM(1, True, 3, 4, (5,), batch_norm=True, use_dropout=True)]
+    if solver == "adagrad":
+        models += [Linear(), MixtureFM(n_components=2, n_factors=2, link="logit")]
+    for model in models:
+        assert large_equations(model, SOLVERS[solver]) == {"gather", "scatter"}
+    # The search sees what small tables do: sums over the whole table.
+    assert large_equations(models[0], SOLVERS[solver], n_rows=11) - {"gather", "scatter"}
+
+
+@pytest.mark.parametrize("solver", ["adagrad", "adam", "ftrl"])
+def test_a_compiled_run_of_batches_copies_no_table(solver):
+    model = DeepFM(1, True, 3, 4, (5,))
+    state, rows, rate, charges, hyper = large_problem(model, SOLVERS[solver])
+    order = np.zeros((3, BATCH), np.int32)
+    program = Program(model, Logistic(), SOLVERS[solver])
+    compiled = run_batches.lower(program, state, rows, order, np.full(3, rate), 0, 3, charges, hyper).compile()
+    memory = compiled.memory_analysis()
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves((state.table, state.table_state, state.scratch)))
+    # Nothing but the batch's arrays is made, and the tables are updated where they are.
+    assert memory.temp_size_in_bytes < N_ROWS
+    assert memory.alias_size_in_bytes >= size
+
+
+def test_tables_know_their_width():
+    assert Table((2, 3), "factors", "scale").width == 6
+    assert Table((), "linear", "zero").width == 1
