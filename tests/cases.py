@@ -26,7 +26,7 @@ def sparse_rows(rng, n=7, d=FIELDS.size, density=0.4, ones=False, several=True):
     if not several:
         X[:] = 0
         for field in np.unique(FIELDS):
-            choice = rng.choice(np.flatnonzero(FIELDS == field), size=n)
+            choice = rng.choice(np.flatnonzero(field == FIELDS), size=n)
             X[np.arange(n), choice] = rng.random(n) < 0.8
     if not ones:
         X *= rng.choice([-2.0, -0.5, 0.7, 1.5, 3.0], size=X.shape)
@@ -46,7 +46,9 @@ def random_dense(model, rng, scale=0.5):
     dense = model.init(np.random.default_rng(0), np.zeros(model.n_outputs))
     dense = jax.tree.map(lambda leaf: leaf + scale * rng.standard_normal(leaf.shape), dense)
     averages = {
-        name: scale * rng.standard_normal(leaf.shape) if name.startswith("mean") else 0.5 + rng.random(leaf.shape)
+        name: scale * rng.standard_normal(leaf.shape)
+        if name.startswith("mean")
+        else 0.5 + rng.random(leaf.shape)
         for name, leaf in model.init_averages().items()
     }
     return dense, averages

@@ -207,7 +207,10 @@ def loss_values(value, y, raw):
     if value is softmax_loss:
         return np.array([softmax_loss(label, scores) for label, scores in zip(y, raw, strict=True)])
     return np.array(
-        [sum(value(float(t), float(s)) for t, s in zip(ys, rs, strict=True)) for ys, rs in zip(y, raw, strict=True)]
+        [
+            sum(value(float(t), float(s)) for t, s in zip(ys, rs, strict=True))
+            for ys, rs in zip(y, raw, strict=True)
+        ]
     )
 
 

@@ -76,7 +76,9 @@ def test_extreme_raw_predictions(name, dtype):
 
 def test_extreme_log_losses_are_the_distance_to_the_target():
     raw = jnp.asarray([[1e9], [-1e9], [1e9], [-1e9]])
-    np.testing.assert_array_equal(losses.Logistic().value(jnp.asarray([[1.0], [0], [0], [1]]), raw), [0, 0, 1e9, 1e9])
+    np.testing.assert_array_equal(
+        losses.Logistic().value(jnp.asarray([[1.0], [0], [0], [1]]), raw), [0, 0, 1e9, 1e9]
+    )
     raw = jnp.asarray([[1e9, 0.0, 0.0], [-1e9, 0.0, 0.0]])
     value = losses.Softmax(3).value(jnp.asarray([0.0, 0.0]), raw)
     np.testing.assert_allclose(value, [0, 1e9 + np.log(2)])
@@ -118,7 +120,9 @@ def test_base_score_of_a_weight_of_two_is_that_of_the_row_twice(name):
     times = rng.integers(1, 4, size=10)
     once = loss.base_score(y, times.astype(np.float64))
     order = rng.permutation(times.sum())
-    np.testing.assert_allclose(once, loss.base_score(np.repeat(y, times, axis=0)[order], np.ones(times.sum())), rtol=1e-9)
+    np.testing.assert_allclose(
+        once, loss.base_score(np.repeat(y, times, axis=0)[order], np.ones(times.sum())), rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize("loss", [losses.Logistic(), losses.Softmax(3)])

@@ -296,7 +296,12 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
         if not going_on:
             self._set_target_scale(y, weight)
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        total = float(weight.sum())
+        penalties = defaults.penalties(
+            {name: getattr(self, name, 0.0) for name in ("l2_linear", "l2_factors", "l2_dense")},
+            solver,
+            float(weight.sum()),
+            getattr(self, "n_components", 0),
+        )
         settings = FitSettings(
             solver=solver,
             loop=LoopSettings(
@@ -310,9 +315,7 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
                 seed=self._seed,
             ),
             l1_linear=float(self.l1_linear),
-            l2_linear=defaults.penalty(self.l2_linear, total),
-            l2_factors=defaults.penalty(getattr(self, "l2_factors", 0.0), total),
-            l2_dense=defaults.penalty(getattr(self, "l2_dense", 0.0), total),
+            **penalties,
             l2_frequency_power=float(self.l2_frequency_power),
             dropout=float(getattr(self, "dropout", 0.0)),
             init_scale=float(getattr(self, "init_scale", 0.0)),

@@ -124,13 +124,15 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
         Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior:
         inversely proportional to the sum of the sample weights.
     l2_factors : "auto" or float, default="auto"
-        Strength of the L2 penalty of the factors; ``"auto"`` as above. The parameter to tune first.
+        Strength of the L2 penalty of the factors. ``"auto"`` is likewise inversely proportional to
+        the sum of the sample weights, and stronger with L-BFGS, which has no early stopping, than
+        with mini-batches. The parameter to tune first.
     l2_frequency_power : float, default=0.0
         How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
         proportion to the share of the rows that touch the column, as in libFM and libffm.
     l2_dense : "auto" or float, default="auto"
-        Strength of the L2 penalty of the weights of the network (not of its biases); ``"auto"`` as
-        above.
+        Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is
+        that of ``l2_factors``.
     init_scale : float, default=0.01
         Standard deviation of the first values of the factors, for columns of root mean square 1.
     early_stopping : "auto" or bool, default="auto"
@@ -182,9 +184,9 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
     n_features_in_ : int
         Number of columns seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns. Only there where X had names that are all strings.
-    fields_ : ndarray of shape (n_features_in_,)
+    fields_ : ndarray of shape (n_features,)
         Number of the field of each column, from 0.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
@@ -409,13 +411,15 @@ class DeepFMRegressor(_DeepFM, FactorizationRegressor):
         Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior:
         inversely proportional to the sum of the sample weights.
     l2_factors : "auto" or float, default="auto"
-        Strength of the L2 penalty of the factors; ``"auto"`` as above. The parameter to tune first.
+        Strength of the L2 penalty of the factors. ``"auto"`` is likewise inversely proportional to
+        the sum of the sample weights, and stronger with L-BFGS, which has no early stopping, than
+        with mini-batches. The parameter to tune first.
     l2_frequency_power : float, default=0.0
         How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
         proportion to the share of the rows that touch the column, as in libFM and libffm.
     l2_dense : "auto" or float, default="auto"
-        Strength of the L2 penalty of the weights of the network (not of its biases); ``"auto"`` as
-        above.
+        Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is
+        that of ``l2_factors``.
     init_scale : float, default=0.01
         Standard deviation of the first values of the factors, for columns of root mean square 1.
     early_stopping : "auto" or bool, default="auto"
@@ -461,9 +465,9 @@ class DeepFMRegressor(_DeepFM, FactorizationRegressor):
         of the standardised target.
     n_features_in_ : int
         Number of columns seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns. Only there where X had names that are all strings.
-    fields_ : ndarray of shape (n_features_in_,)
+    fields_ : ndarray of shape (n_features,)
         Number of the field of each column, from 0.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.

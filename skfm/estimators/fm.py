@@ -95,7 +95,9 @@ class FMClassifier(_FM, FactorizationClassifier):
         Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior:
         inversely proportional to the sum of the sample weights.
     l2_factors : "auto" or float, default="auto"
-        Strength of the L2 penalty of the factors; ``"auto"`` as above. The parameter to tune first.
+        Strength of the L2 penalty of the factors. ``"auto"`` is likewise inversely proportional to
+        the sum of the sample weights, and stronger with L-BFGS, which has no early stopping, than
+        with mini-batches. The parameter to tune first.
     l2_frequency_power : float, default=0.0
         How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
         proportion to the share of the rows that touch the column, as in libFM and libffm.
@@ -151,9 +153,9 @@ class FMClassifier(_FM, FactorizationClassifier):
         Factors; 0 for columns that no training row touched.
     n_features_in_ : int
         Number of columns seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns. Only there where X had names that are all strings.
-    fields_ : ndarray of shape (n_features_in_,)
+    fields_ : ndarray of shape (n_features,)
         Number of the field of each column, from 0.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
@@ -228,7 +230,7 @@ class FMClassifier(_FM, FactorizationClassifier):
     >>> categories = rng.integers(3, size=(300, 2))
     >>> X = OneHotEncoder().fit_transform(categories)
     >>> y = categories[:, 0] == categories[:, 1]
-    >>> model = FMClassifier(n_factors=3, random_state=0).fit(X, y)
+    >>> model = FMClassifier(n_factors=3, l2_factors=1e-3, random_state=0).fit(X, y)
     >>> model.score(X, y), round(LinearClassifier().fit(X, y).score(X, y), 1)
     (1.0, 0.7)
     >>> model.fields_
@@ -356,7 +358,9 @@ class FMRegressor(_FM, FactorizationRegressor):
         Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior:
         inversely proportional to the sum of the sample weights.
     l2_factors : "auto" or float, default="auto"
-        Strength of the L2 penalty of the factors; ``"auto"`` as above. The parameter to tune first.
+        Strength of the L2 penalty of the factors. ``"auto"`` is likewise inversely proportional to
+        the sum of the sample weights, and stronger with L-BFGS, which has no early stopping, than
+        with mini-batches. The parameter to tune first.
     l2_frequency_power : float, default=0.0
         How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
         proportion to the share of the rows that touch the column, as in libFM and libffm.
@@ -407,9 +411,9 @@ class FMRegressor(_FM, FactorizationRegressor):
         deviation of y.
     n_features_in_ : int
         Number of columns seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns. Only there where X had names that are all strings.
-    fields_ : ndarray of shape (n_features_in_,)
+    fields_ : ndarray of shape (n_features,)
         Number of the field of each column, from 0.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
@@ -483,7 +487,7 @@ class FMRegressor(_FM, FactorizationRegressor):
     >>> categories = rng.integers(3, size=(300, 2))
     >>> X = OneHotEncoder().fit_transform(categories)
     >>> y = 10 + 5 * (categories[:, 0] == categories[:, 1])
-    >>> model = FMRegressor(n_factors=3, random_state=0).fit(X, y)
+    >>> model = FMRegressor(n_factors=3, l2_factors=1e-4, random_state=0).fit(X, y)
     >>> round(model.score(X, y), 2)
     1.0
     >>> model.coef_.shape, model.factors_.shape

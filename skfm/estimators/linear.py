@@ -118,9 +118,9 @@ class LinearClassifier(_Linear, FactorizationClassifier):
         Linear weights; 0 for columns that no training row touched.
     n_features_in_ : int
         Number of columns seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns. Only there where X had names that are all strings.
-    fields_ : ndarray of shape (n_features_in_,)
+    fields_ : ndarray of shape (n_features,)
         Number of the field of each column, from 0.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
@@ -347,9 +347,9 @@ class LinearRegressor(_Linear, FactorizationRegressor):
         Linear weights in units of y; 0 for columns that no training row touched.
     n_features_in_ : int
         Number of columns seen in fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns. Only there where X had names that are all strings.
-    fields_ : ndarray of shape (n_features_in_,)
+    fields_ : ndarray of shape (n_features,)
         Number of the field of each column, from 0.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.

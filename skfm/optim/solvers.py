@@ -45,7 +45,11 @@ def proximal(parameters, step, l1, l2):
 
 @dataclass(frozen=True)
 class SGD(Solver):
-    """Stochastic gradient descent with momentum."""
+    """Stochastic gradient descent with momentum.
+
+    The velocity takes up what the penalty moved as well, as in iPiano (Ochs 2014): momentum multiplies
+    gradient and penalty alike, so that the limit minimises the objective. A weight at zero has no velocity.
+    """
 
     momentum: float = 0.9
 
@@ -54,7 +58,9 @@ class SGD(Solver):
 
     def update(self, parameters, gradient, state, rate, count, l1, l2):
         velocity = self.momentum * state["velocity"] + gradient
-        return proximal(parameters - rate * velocity, rate, l1, l2), {"velocity": velocity}
+        updated = proximal(parameters - rate * velocity, rate, l1, l2)
+        velocity = jnp.where(updated == 0, 0, velocity + l1 * jnp.sign(updated) + l2 * updated)
+        return updated, {"velocity": velocity}
 
 
 @dataclass(frozen=True)

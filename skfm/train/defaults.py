@@ -1,11 +1,14 @@
-"""What "auto" means: the one place where parameters are resolved from the size of the data."""
+"""What "auto" means: the one place where parameters are resolved from the data."""
 
 from __future__ import annotations
 
 # L-BFGS works on the whole data set in float64: exact, deterministic, and fast while it is small.
-_FULL_BATCH_ENTRIES = 2_000_000
-_RATES = {"adagrad": 0.1, "adam": 0.001, "ftrl": 0.1, "sgd": 0.01, "lbfgs": 1.0}
+_FULL_BATCH_ROWS = 10_000
+_FULL_BATCH_ENTRIES = 3_000_000
 _EARLY_STOPPING_ROWS = 10_000
+_RATES = {"adagrad": 0.1, "adam": 0.001, "ftrl": 0.1, "sgd": 0.01, "lbfgs": 1.0}
+# Without early stopping the penalty alone keeps interactions from fitting noise.
+_FULL_BATCH_FACTORS = 20.0
 
 
 def solver_name(solver, n_samples: int, nnz: int, *, kind: str, l1_linear: float, incremental: bool):
@@ -20,7 +23,7 @@ def solver_name(solver, n_samples: int, nnz: int, *, kind: str, l1_linear: float
         return solver
     if l1_linear > 0:
         return "ftrl" if kind == "convex" else "adagrad"
-    small = n_samples <= _EARLY_STOPPING_ROWS or (kind == "convex" and nnz <= _FULL_BATCH_ENTRIES)
+    small = n_samples <= _FULL_BATCH_ROWS or (kind == "convex" and nnz <= _FULL_BATCH_ENTRIES)
     if small and not incremental:
         return "lbfgs"
     return "adam" if kind == "deep" else "adagrad"
@@ -44,12 +47,26 @@ def learning_rate(value, solver) -> float:
 
 
 def early_stopping(value, solver, n_samples: int) -> bool:
-    """Whether to hold rows out: from 10,000 rows on, and not for L-BFGS, whose penalty decides."""
+    """Whether to hold rows out: from 10,000 rows on, and not for L-BFGS, where the penalty decides."""
     if value != "auto":
         return bool(value)
     return solver != "lbfgs" and n_samples > _EARLY_STOPPING_ROWS
 
 
-def penalty(value, weight_sum: float) -> float:
-    """"auto" is a standard normal prior: 1 / (sum of the sample weights), LogisticRegression's C=1."""
-    return 1.0 / weight_sum if isinstance(value, str) else float(value)
+def penalties(values: dict, solver, weight_sum: float, n_components: int) -> dict[str, float]:
+    """The penalties that "auto" stands for.
+
+    A standard normal prior, 1 / (sum of the sample weights), which is LogisticRegression's C=1. For
+    L-BFGS, which has no early stopping, factors and dense weights have a prior of variance 1/20, and the
+    pieces of a mixture, which share the evidence, one that is narrower by their number plus one.
+
+    Parameters
+    ----------
+    values : dict with the keys "l2_linear", "l2_factors" and "l2_dense"
+    n_components : pieces of a mixture, 0 for other models
+    """
+    full_batch = solver == "lbfgs"
+    unit = (1 + n_components if full_batch else 1) / weight_sum
+    factors = unit * (_FULL_BATCH_FACTORS if full_batch else 1)
+    auto = {"l2_linear": unit, "l2_factors": factors, "l2_dense": factors}
+    return {name: auto[name] if isinstance(value, str) else float(value) for name, value in values.items()}

@@ -126,6 +126,7 @@ def run_epoch(
     counts = [-(-size // settings.batch_size) for size in sizes]
     rates = _epoch_rates(settings, factor, epoch * sum(counts), sum(counts))
     dtype = state.table.dtype
+    batch_rows = np.asarray(sum(sizes) / sum(counts), dtype=dtype)
     state = state._replace(loss_sum=jnp.zeros_like(state.loss_sum))
     done = 0
     for block, first, stop in _runs(counts, rng):
@@ -140,6 +141,7 @@ def run_epoch(
             padded.astype(dtype),
             np.int32(first),
             np.int32(stop),
+            batch_rows,
             charges,
             hyper,
         )
@@ -227,9 +229,7 @@ def train(
         while progress.n_iter < settings.max_iter:
             began = time.perf_counter()
             epoch = first_epoch + progress.n_iter
-            state, rate = run_epoch(
-                program, state, blocks, sizes, charges, hyper, settings, factor, epoch
-            )
+            state, rate = run_epoch(program, state, blocks, sizes, charges, hyper, settings, factor, epoch)
             mean_loss = float(state.loss_sum) / sum(sizes)
             first_loss = mean_loss if first_loss is None and np.isfinite(mean_loss) else first_loss
             diverged = not np.isfinite(mean_loss) or mean_loss > _EXPLODED * (1 + abs(first_loss))
@@ -249,6 +249,10 @@ def train(
                     )
                 factor *= 0.5
                 state = _restored(start(), best)
+                if best is None:
+                    # From the start again: the epochs before the divergence are undone.
+                    progress.n_iter, first_loss, waited, best_score = 0, None, 0, -np.inf
+                    progress.history.clear()
                 continue
             progress.n_iter += 1
             progress.add(loss=mean_loss, learning_rate=rate, **scores, time=time.perf_counter() - began)

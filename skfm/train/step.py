@@ -32,7 +32,16 @@ class Program(NamedTuple):
 
 @partial(jax.jit, static_argnames="program", donate_argnames="state")
 def run_batches(
-    program: Program, state: TrainState, data: Rows, order, rates, first, stop, charges, hyper: Hyper
+    program: Program,
+    state: TrainState,
+    data: Rows,
+    order,
+    rates,
+    first,
+    stop,
+    batch_rows,
+    charges,
+    hyper: Hyper,
 ) -> TrainState:
     """One step for each of the batches first..stop-1.
 
@@ -42,6 +51,8 @@ def run_batches(
     order : (n_batches, B) int32 positions in the block; unfilled places point to a row of weight 0
     rates : (n_batches,) learning rate of each batch
     first, stop : traced, so that one program runs any number of batches
+    batch_rows : mean number of rows of a batch over the whole epoch. A solver that averages divides by it,
+        not by the batch's own number: else the rows of a small batch would count for more than others
     charges : (D, 2), see `skfm.optim.penalty`
     """
     global n_traces
@@ -50,19 +61,18 @@ def run_batches(
     def body(number, state):
         index = order[number]
         batch = jax.tree.map(lambda leaf: leaf.at[index].get(mode="promise_in_bounds"), data)
-        return _step(program, state, batch, rates[number], charges, hyper)
+        return _step(program, state, batch, rates[number], batch_rows, charges, hyper)
 
     return jax.lax.fori_loop(first, stop, body, state)
 
 
-def _step(program, state, batch, rate, charges, hyper):
+def _step(program, state, batch, rate, batch_rows, charges, hyper):
     model, loss, solver = program
     n_slots, width = batch.ids.size, state.table.shape[1]
     # XLA would repeat a fused gather for each use.
     gathered = state.table.at[batch.ids].get(mode="promise_in_bounds")
     gathered = jax.lax.optimization_barrier(gathered)
-    n_samples = jnp.maximum((batch.weight > 0).sum(), 1).astype(gathered.dtype)
-    share = batch.weight / n_samples
+    share = batch.weight / batch_rows
     count = state.count + 1
     training = Training(jax.random.fold_in(hyper.key, count), hyper.dropout)
 
@@ -79,7 +89,7 @@ def _step(program, state, batch, rate, charges, hyper):
 
     if solver.per_sample:
         row_gradient, dense_gradient, share = jax.tree.map(
-            lambda leaf: leaf * n_samples, (row_gradient, dense_gradient, share)
+            lambda leaf: leaf * batch_rows, (row_gradient, dense_gradient, share)
         )
     dummy = state.table.shape[0] - 1
     slot_share = jnp.where(batch.ids == dummy, 0, share[:, None])
@@ -102,7 +112,7 @@ def _step(program, state, batch, rate, charges, hyper):
         solver, state.dense, dense_gradient, state.dense_state, rate, count, l2_dense
     )
     return TrainState(
-        table, table_state, dense, dense_state, averages, scratch, count, state.loss_sum + value * n_samples
+        table, table_state, dense, dense_state, averages, scratch, count, state.loss_sum + value * batch_rows
     )
 
 
@@ -118,5 +128,3 @@ def update_dense(solver, dense, gradient, state, rate, count, l2_dense):
         new[role] = {name: pair[0] for name, pair in updated.items()}
         new_state[role] = {name: pair[1] for name, pair in updated.items()}
     return new, new_state
-
-

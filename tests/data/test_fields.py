@@ -101,7 +101,8 @@ def test_field_numbers_count_by_first_appearance(labels, expected):
 
 
 @pytest.mark.parametrize(
-    ("labels", "shape"), [([0, 1], r"\(2,\)"), ([[0, 1, 2]], r"\(1, 3\)"), (np.zeros((3, 1)), r"\(3, 1\)"), (4, r"\(\)")]
+    ("labels", "shape"),
+    [([0, 1], r"\(2,\)"), ([[0, 1, 2]], r"\(1, 3\)"), (np.zeros((3, 1)), r"\(3, 1\)"), (4, r"\(\)")],
 )
 def test_field_numbers_needs_one_label_a_column(labels, shape):
     with pytest.raises(ValueError, match=rf"one label for each of the 3 columns of X.*{shape}"):

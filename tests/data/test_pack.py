@@ -69,8 +69,12 @@ CROSSED = Fields(np.tile(np.array([2, 0, 1, 2], dtype=np.int32), 3), 3)
         pytest.param(ONE_EACH, GIVEN, 1, False, id="slot-is-field"),
         pytest.param(np.sign(np.abs(ONE_EACH)), GIVEN, 1, False, id="slot-is-field-of-ones"),
         pytest.param(FILLED, GIVEN, 1, False, id="every-slot-filled"),
-        pytest.param(FILLED[:, [8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 6, 7]], GIVEN, 1, False, id="filled-reordered"),
-        pytest.param(np.eye(12)[[0, 1, 2, 3]] + 2 * np.eye(12)[[5, 6, 9, 10]], CROSSED, 1, False, id="crossed"),
+        pytest.param(
+            FILLED[:, [8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 6, 7]], GIVEN, 1, False, id="filled-reordered"
+        ),
+        pytest.param(
+            np.eye(12)[[0, 1, 2, 3]] + 2 * np.eye(12)[[5, 6, 9, 10]], CROSSED, 1, False, id="crossed"
+        ),
         pytest.param(SEVERAL, GIVEN, 1, True, id="slots-carry-fields"),
         pytest.param(np.ones((4, 12)), GIVEN, 1, True, id="dense-slots-carry-fields"),
         pytest.param(np.ones((4, 12)), None, 1, False, id="dense-ones"),
@@ -115,7 +119,9 @@ LENGTHS = {
     "two-ends": lambda rng: np.repeat([5, 500], [50_000, 500]),
     "equal-mass": lambda rng: np.repeat(np.arange(5, 501), 20_000 // np.arange(5, 501)),
     # lengths just above a width waste the most
-    "just-above": lambda rng: np.repeat([5, 9, 17, 33, 65, 129, 257, 500], [6400, 3200, 1600, 800, 400, 200, 100, 50]),
+    "just-above": lambda rng: np.repeat(
+        [5, 9, 17, 33, 65, 129, 257, 500], [6400, 3200, 1600, 800, 400, 200, 100, 50]
+    ),
 }
 
 

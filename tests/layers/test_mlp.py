@@ -109,7 +109,12 @@ def test_dropout_keeps_the_share_and_the_mean(rate, dtype):
 
 def test_masks_of_two_keys_and_of_two_layers_are_independent():
     def mask(seed):
-        return np.asarray(jax.jit(dropout)(np.ones((500, 40), np.float32), np.float32(0.5), jax.random.key(seed))) == 0
+        return (
+            np.asarray(
+                jax.jit(dropout)(np.ones((500, 40), np.float32), np.float32(0.5), jax.random.key(seed))
+            )
+            == 0
+        )
 
     assert abs((mask(0) & mask(1)).mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 20_000)
     np.testing.assert_array_equal(mask(0), mask(0))
@@ -118,7 +123,9 @@ def test_masks_of_two_keys_and_of_two_layers_are_independent():
     eye = {f"layer_{layer}": np.eye(40) for layer in range(3)}
     bias = {f"bias_{layer}": np.zeros(40) for layer in range(2)}
     x = np.ones((500, 40))
-    one, _ = run(x, ({"layer_0": np.eye(40), "layer_1": np.eye(40)}, bias, {}), (40,), "identity", False, rate=0.5)
+    one, _ = run(
+        x, ({"layer_0": np.eye(40), "layer_1": np.eye(40)}, bias, {}), (40,), "identity", False, rate=0.5
+    )
     two, _ = run(x, (eye, bias, {}), (40, 40), "identity", False, rate=0.5)
     np.testing.assert_array_equal(np.unique(one), [0, 2])
     np.testing.assert_array_equal(np.unique(two), [0, 4])

@@ -54,7 +54,13 @@ MODELS |= {
     f"mixture, {gate} gate, {expert} experts": MixtureFM(2, True, 1, 3, 2, gate, expert, link=link)
     for (gate, expert), link in zip(product(PARTS, PARTS), 5 * [None, "logit"], strict=False)
 }
-LINKS = {"score": (None, 2), "logit": ("logit", 2), "softmax": ("softmax", 3), "log": ("log", 2), "identity": ("identity", 1)}
+LINKS = {
+    "score": (None, 2),
+    "logit": ("logit", 2),
+    "softmax": ("softmax", 3),
+    "log": ("log", 2),
+    "identity": ("identity", 1),
+}
 MODELS |= {
     f"mixture, {name}": MixtureFM(n_outputs, True, 1, 3, 2, "linear+fm", "linear+fm", link=link)
     for name, (link, n_outputs) in LINKS.items()
@@ -72,7 +78,9 @@ def expected_raw(model, tables, dense, averages, X):
         return reference.mixture(X, tables, dense, model.n_outputs, model.link)
     fields = FIELDS if model.n_fields > 1 else np.zeros_like(FIELDS)
     n_hidden = len(model.hidden_layer_sizes)
-    return reference.deepfm(X, tables, dense, fields, model.n_fields, n_hidden, model.activation, averages=averages)
+    return reference.deepfm(
+        X, tables, dense, fields, model.n_fields, n_hidden, model.activation, averages=averages
+    )
 
 
 def problem(model, seed=0):
@@ -154,7 +162,9 @@ def test_batch_norm_in_training():
     assert len(moments) == 2
     for layer, (mean, variance) in enumerate(moments):
         np.testing.assert_allclose(after[f"mean_{layer}"], 0.9 * averages[f"mean_{layer}"] + 0.1 * mean)
-        np.testing.assert_allclose(after[f"variance_{layer}"], 0.9 * averages[f"variance_{layer}"] + 0.1 * variance)
+        np.testing.assert_allclose(
+            after[f"variance_{layer}"], 0.9 * averages[f"variance_{layer}"] + 0.1 * variance
+        )
 
 
 def test_dropout_acts_in_training_alone():
@@ -198,8 +208,12 @@ def test_deepfm_with_a_zero_perceptron_is_fm():
     model = MODELS["deepfm"]
     X, tables, dense, averages = problem(model)
     dense["weights"][f"layer_{len(HIDDEN)}"][:] = 0
-    expected = raw_predictions(FM(n_factors=2), {**tables, "factors": tables["factors"][:, None]}, dense, {}, X, None)
-    np.testing.assert_allclose(raw_predictions(model, tables, dense, averages, X, GIVEN), expected, rtol=1e-12)
+    expected = raw_predictions(
+        FM(n_factors=2), {**tables, "factors": tables["factors"][:, None]}, dense, {}, X, None
+    )
+    np.testing.assert_allclose(
+        raw_predictions(model, tables, dense, averages, X, GIVEN), expected, rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("model", [FM(2, n_factors=0), MixtureFM(2, True, 1, 1, 0, link=None)])

@@ -15,13 +15,16 @@ def shrunk(parameters, step, l1, l2):
 
 
 class NaiveSGD:
+    """iPiano (Ochs 2014): momentum is a part of the last move, that of the penalty included."""
+
     def __init__(self, parameters, rate):
         self.w, self.rate = parameters.copy(), rate
-        self.velocity = np.zeros_like(parameters)
+        self.before = self.w
 
     def step(self, g, l1, l2):
-        self.velocity = 0.9 * self.velocity + g
-        self.w = shrunk(self.w - self.rate * self.velocity, self.rate, l1, l2)
+        moved = self.w - self.rate * g + 0.9 * (self.w - self.before)
+        new = shrunk(moved, self.rate, l1, l2)
+        self.before, self.w = np.where(new == 0, new, self.w), new
         return self.w
 
 

@@ -83,7 +83,7 @@ def test_touched_rows_follow_the_solver_and_no_others_move(name, path):
     assert needs_scratch(steps.n_rows, steps.n_slots) == (path == "marked rows")
     columns = np.array([0, 2, 3, 5])
     # Adam's bias correction counts the steps of all rows: those touched each time are as in the paper.
-    rows = {column: None for column in columns}
+    rows = dict.fromkeys(columns)
     for _ in range(3):
         before, state_before = steps.table, steps.state
         ids, gradient, share = steps.batch(columns)
@@ -94,7 +94,9 @@ def test_touched_rows_follow_the_solver_and_no_others_move(name, path):
         steps.apply(ids, gradient, share)
         for column in columns:
             charge = steps.charges[column] * summed(ids, share, column)
-            expected = rows[column].step(summed(ids, gradient, column), charge[0] * LANES[0], charge[1] * LANES[1])
+            expected = rows[column].step(
+                summed(ids, gradient, column), charge[0] * LANES[0], charge[1] * LANES[1]
+            )
             np.testing.assert_allclose(steps.table[column], expected, rtol=1e-9, atol=1e-12)
         others = np.setdiff1d(np.arange(steps.n_rows), columns)
         assert steps.dummy in others
@@ -189,7 +191,9 @@ def test_optax_on_touched_rows_is_optax_on_these_rows(transformation, path):
         dense = np.array([summed(ids, gradient, column) for column in columns])
         for row, column in enumerate(columns):
             charge = steps.charges[column] * summed(ids, share, column)
-            dense[row] += charge[1] * LANES[1] * parameters[row] + charge[0] * LANES[0] * np.sign(parameters[row])
+            dense[row] += charge[1] * LANES[1] * parameters[row] + charge[0] * LANES[0] * np.sign(
+                parameters[row]
+            )
         updates, state = transformation.update(jnp.asarray(dense), state, parameters)
         parameters = optax.apply_updates(parameters, updates)
         np.testing.assert_allclose(steps.table[columns], parameters, rtol=1e-9)

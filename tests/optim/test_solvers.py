@@ -18,7 +18,9 @@ def in_float64():
 
 
 @pytest.mark.parametrize("start", [-1.3, 0.0, 0.2, 2.0])
-@pytest.mark.parametrize(("step", "l1", "l2"), [(0.3, 0.0, 0.0), (0.3, 0.5, 0.0), (0.5, 0.0, 2.0), (2.0, 0.4, 3.0)])
+@pytest.mark.parametrize(
+    ("step", "l1", "l2"), [(0.3, 0.0, 0.0), (0.3, 0.5, 0.0), (0.5, 0.0, 2.0), (2.0, 0.4, 3.0)]
+)
 def test_proximal_is_the_minimiser(start, step, l1, l2):
     def objective(w):
         return (w - start) ** 2 / (2 * step) + l1 * abs(w) + l2 / 2 * w**2

@@ -57,7 +57,10 @@ class Problem:
         else:
             self.y = rng.standard_normal((self.n, n_outputs))
         self.tables = random_tables(self.model, 12, rng)
-        self.tables = {name: table * (np.arange(12) != 3).reshape(-1, *[1] * (table.ndim - 1)) for name, table in self.tables.items()}
+        self.tables = {
+            name: table * (np.arange(12) != 3).reshape(-1, *[1] * (table.ndim - 1))
+            for name, table in self.tables.items()
+        }
         self.dense, self.averages = random_dense(self.model, rng)
 
     # -- as training sees it
@@ -72,7 +75,9 @@ class Problem:
 
     @cached_property
     def packed(self):
-        return pack_rows(sparse.csr_array(self.X), dummy=self.n_rows - 1, dtype=np.float64, fields=self.fields)
+        return pack_rows(
+            sparse.csr_array(self.X), dummy=self.n_rows - 1, dtype=np.float64, fields=self.fields
+        )
 
     @property
     def sizes(self):
@@ -99,7 +104,12 @@ class Problem:
             self.model.per_lane(lambda table: self.l1 if table.penalty == "linear" else 0.0),
             self.model.per_lane(lambda table: self.l2[table.penalty]),
         ]
-        return Hyper(tuple(map(jnp.asarray, lanes)), jnp.asarray(self.l2_dense), jnp.asarray(dropout), jax.random.key(0))
+        return Hyper(
+            tuple(map(jnp.asarray, lanes)),
+            jnp.asarray(self.l2_dense),
+            jnp.asarray(dropout),
+            jax.random.key(0),
+        )
 
     def start(self, solver, rate=0.1, n_slots=10**6):
         table = jnp.asarray(stored(self.model, self.tables, self.n_rows))
@@ -127,12 +137,16 @@ class Problem:
 
     def objective(self):
         strengths = {name: self.l2[table.penalty] for name, table in self.model.tables().items()}
-        paid = reference.penalty(self.X, self.weight, self.tables, strengths, self.power, self.dense, self.l2_dense)
+        paid = reference.penalty(
+            self.X, self.weight, self.tables, strengths, self.power, self.dense, self.l2_dense
+        )
         return self.data_term() + paid
 
     def gradient(self):
         """Finite differences of the oracle's objective: the stored table's and the dense weights'."""
-        of_tables = {name: reference.finite_differences(self.objective, table) for name, table in self.tables.items()}
+        of_tables = {
+            name: reference.finite_differences(self.objective, table) for name, table in self.tables.items()
+        }
         of_dense = {
             role: {name: reference.finite_differences(self.objective, leaf) for name, leaf in leaves.items()}
             for role, leaves in self.dense.items()

@@ -18,7 +18,7 @@ from skfm.train.state import Hyper, Rows, start_state
 from skfm.train.step import Program, run_batches
 from tests.train.problems import MODELS, Problem, loop_settings
 
-RATE = 1e-7
+RATE = 1e-8
 
 
 def descent(problem, solver, batch_size):
@@ -40,7 +40,9 @@ def descent(problem, solver, batch_size):
     n_steps = sum(-(-size // batch_size) for size in problem.sizes)
     assert int(state.count) == n_steps
     change = jax.tree.map(
-        lambda old, new: np.asarray(old - new) / (RATE * n_steps), (before.table, before.dense), (state.table, state.dense)
+        lambda old, new: np.asarray(old - new) / (RATE * n_steps),
+        (before.table, before.dense),
+        (state.table, state.dense),
     )
     return change, float(state.loss_sum) / problem.n
 
@@ -48,18 +50,19 @@ def descent(problem, solver, batch_size):
 def check_descent(problem, solver, batch_size):
     (of_table, of_dense), mean_loss = descent(problem, solver, batch_size)
     expected_table, expected_dense = problem.gradient()
-    np.testing.assert_allclose(of_table, expected_table, atol=3e-7)
+    np.testing.assert_allclose(of_table, expected_table, atol=3e-6)
     assert np.all(of_table[12:] == 0)
-    jax.tree.map(lambda got, wanted: np.testing.assert_allclose(got, wanted, atol=3e-7), of_dense, expected_dense)
+    jax.tree.map(
+        lambda got, wanted: np.testing.assert_allclose(got, wanted, atol=3e-6), of_dense, expected_dense
+    )
     assert mean_loss == pytest.approx(problem.data_term(), rel=1e-5)
 
 
-@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("name", "power"), [("fm", 0.0), ("fm", 0.5), ("fm", 1.0), ("deepfm", 0.5), ("mixture", 0.5)]
+)
 def test_one_batch_is_a_gradient_step_of_the_objective(name, power, in_float64):
     """In the first step momentum has no effect."""
-    if name != "fm" and power != 0.5:
-        pytest.skip("the penalty is the same for every model")
     check_descent(Problem(*MODELS[name], power=power), SGD(), 20)
 
 
@@ -77,7 +80,7 @@ def test_gradients_of_an_epoch_add_up_over_blocks_of_several_widths(several_widt
 
 
 def test_ftrl_with_l1_reaches_the_minimum_and_gives_exact_zeros(in_float64):
-    problem = Problem(Linear(), Logistic(), n=30, l1=0.04, l2={"linear": 0.05}, power=0.5)
+    problem = Problem(Linear(), Logistic(), n=30, l1=0.08, l2={"linear": 0.05}, power=0.5)
     solver = NAMED["ftrl"]
     n_steps = 3000
     state = run_batches(
@@ -88,6 +91,7 @@ def test_ftrl_with_l1_reaches_the_minimum_and_gives_exact_zeros(in_float64):
         np.full(n_steps, 0.3),
         0,
         n_steps,
+        30.0,
         jnp.asarray(problem.charges()),
         problem.hyper(),
     )
@@ -98,9 +102,13 @@ def test_ftrl_with_l1_reaches_the_minimum_and_gives_exact_zeros(in_float64):
     for _ in range(30_000):
         error = share * (1 / (1 + np.exp(-(problem.X @ w + b))) - problem.y[:, 0])
         w, b = w - step_size * (problem.X.T @ error), b - step_size * error.sum()
-        w = np.sign(w) * np.maximum(np.abs(w) - step_size * charge * 0.04, 0) / (1 + step_size * charge * 0.05)
+        w = (
+            np.sign(w)
+            * np.maximum(np.abs(w) - step_size * charge * 0.08, 0)
+            / (1 + step_size * charge * 0.05)
+        )
     table = np.asarray(state.table)
-    assert 2 <= np.count_nonzero(w) <= 9
+    assert 2 <= np.count_nonzero(w) <= 8
     np.testing.assert_array_equal(table[:12, 0] == 0, w == 0)
     np.testing.assert_allclose(table[:12, 0], w, atol=1e-5)
     assert float(state.dense["offsets"]["intercept"][0]) == pytest.approx(b, abs=1e-5)
@@ -144,7 +152,7 @@ def large_problem(model, solver, n_rows=N_ROWS):
     )
     lanes = jnp.ones(model.width), jnp.ones(model.width)
     hyper = Hyper(lanes, jnp.float32(0.1), jnp.float32(0.1), jax.random.key(0))
-    return state, rows, jnp.float32(0.1), jnp.ones((n_rows, 1)), hyper
+    return state, rows, jnp.float32(0.1), jnp.float32(BATCH), jnp.ones((n_rows, 1)), hyper
 
 
 def equations(jaxpr):
@@ -165,7 +173,9 @@ def equations(jaxpr):
 def large_equations(model, solver, n_rows=N_ROWS):
     """Names of primitives that read or make an array with a row for each row of the table."""
     program = Program(model, Logistic(), solver)
-    jaxpr = jax.make_jaxpr(lambda *arguments: step._step(program, *arguments))(*large_problem(model, solver, n_rows))
+    jaxpr = jax.make_jaxpr(lambda *arguments: step._step(program, *arguments))(
+        *large_problem(model, solver, n_rows)
+    )
 
     def is_large(variable):
         shape = getattr(variable.aval, "shape", ())
@@ -195,10 +205,12 @@ def test_a_step_only_gathers_from_tables_and_scatters_into_them(solver):
 @pytest.mark.parametrize("solver", ["adagrad", "adam", "ftrl"])
 def test_a_compiled_run_of_batches_copies_no_table(solver):
     model = DeepFM(1, True, 3, 4, (5,))
-    state, rows, rate, charges, hyper = large_problem(model, SOLVERS[solver])
+    state, rows, rate, batch_rows, charges, hyper = large_problem(model, SOLVERS[solver])
     order = np.zeros((3, BATCH), np.int32)
     program = Program(model, Logistic(), SOLVERS[solver])
-    compiled = run_batches.lower(program, state, rows, order, np.full(3, rate), 0, 3, charges, hyper).compile()
+    compiled = run_batches.lower(
+        program, state, rows, order, np.full(3, rate), 0, 3, batch_rows, charges, hyper
+    ).compile()
     memory = compiled.memory_analysis()
     size = sum(leaf.nbytes for leaf in jax.tree.leaves((state.table, state.table_state, state.scratch)))
     # Nothing but the batch's arrays is made, and the tables are updated where they are.

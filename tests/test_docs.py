@@ -1,0 +1,110 @@
+"""Every Python block of the documentation and of the README runs, and links and numbers hold."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import skfm
+from skfm import datasets
+from skfm.train import defaults
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DOCS = REPOSITORY / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+EXAMPLES = [path for path in [*PAGES, REPOSITORY / "README.md"] if "```python" in path.read_text()]
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+
+@pytest.mark.parametrize("page", EXAMPLES, ids=lambda page: page.stem)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_python_blocks_run(page, monkeypatch):
+    load_adult = datasets.load_adult
+
+    def load_few(**options):
+        X, y = load_adult(**options)
+        rows = np.random.default_rng(0).choice(len(y), 300, replace=False)
+        return X.iloc[rows], y.iloc[rows]
+
+    monkeypatch.setattr(datasets, "load_adult", load_few)
+    text = page.read_text()
+    namespace = {}
+    for block in re.finditer(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
+        # Line numbers of errors are those of the page.
+        code = "\n" * text.count("\n", 0, block.start(1)) + block[1]
+        exec(compile(code, str(page), "exec"), namespace)
+
+
+@every_page
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = page.parent / path
+        assert linked.is_file(), target
+        slug = re.compile(r"[^\w -]")
+        headings = re.findall(r"^#+ (.*)$", linked.read_text(), flags=re.MULTILINE)
+        assert not anchor or anchor in {
+            slug.sub("", title).lower().replace(" ", "-") for title in headings
+        }, target
+
+
+def test_every_page_is_in_the_table_of_contents():
+    listed = re.findall(r"^[a-z/]+$", (DOCS / "index.md").read_text(), flags=re.MULTILINE)
+    assert sorted([*listed, "index"]) == sorted(str(page.relative_to(DOCS).with_suffix("")) for page in PAGES)
+
+
+@pytest.mark.parametrize("name", skfm.__all__)
+def test_every_public_name_is_in_the_reference_and_every_estimator_in_the_readme(name):
+    assert re.search(rf"^\.\. auto(class|function):: {name}$", (DOCS / "api.md").read_text(), re.MULTILINE)
+    if name.endswith(("Classifier", "Regressor")):
+        assert f"`{name}`" in (REPOSITORY / "README.md").read_text()
+
+
+def test_every_benchmark_has_a_place_for_its_table():
+    text = (DOCS / "benchmarks.md").read_text()
+    cases = {path.stem for path in (REPOSITORY / "benchmarks" / "cases").glob("[a-z]*.py")}
+    assert set(re.findall(r"<!-- results:(\w+) -->", text)) == cases
+    assert set(re.findall(r"<!-- /results:(\w+) -->", text)) == cases
+
+
+def last_true(condition):
+    """Largest n below 2**40 with ``condition(n)``, for a condition that holds up to some n."""
+    low, high = 0, 2**40
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if condition(middle) else (low, middle)
+    return low
+
+
+def test_what_auto_means_is_what_the_training_page_says():
+    rows = re.findall(
+        r"^\| `(\w+)`.*? \| (.*) \|$", (DOCS / "guides" / "training.md").read_text(), re.MULTILINE
+    )
+    rules = dict(rows)
+
+    def is_full_batch(n_samples, nnz, kind):
+        options = {"kind": kind, "l1_linear": 0.0, "incremental": False}
+        return defaults.solver_name("auto", n_samples, nnz, **options) == "lbfgs"
+
+    few_rows = last_true(lambda n: is_full_batch(n, 2**40, "factors"))
+    few_entries = last_true(lambda n: is_full_batch(2**30, n, "convex"))
+    assert f"up to {few_rows:,} rows" in rules["solver"]
+    assert f"up to {few_entries:,} nonzeros" in rules["solver"]
+    for solver in ("adagrad", "adam", "ftrl", "sgd"):
+        assert f'`"{solver}"` {defaults.learning_rate("auto", solver):g}' in rules["learning_rate"]
+    bounds = [defaults.batch_size("auto", n) for n in (1, 2**40)]
+    assert f"between {bounds[0]} and {bounds[1]} rows" in rules["batch_size"]
+    no_stopping = last_true(lambda n: not defaults.early_stopping("auto", "adagrad", n))
+    assert f"more than {no_stopping:,} rows" in rules["early_stopping"]
+    auto = dict.fromkeys(("l2_linear", "l2_factors", "l2_dense"), "auto")
+    assert set(defaults.penalties(auto, "adam", 50.0, 4).values()) == {1 / 50}
+    full_batch = defaults.penalties(auto, "lbfgs", 50.0, 0)
+    assert full_batch["l2_linear"] == 1 / 50
+    assert full_batch["l2_factors"] == full_batch["l2_dense"]
+    assert f"L-BFGS {full_batch['l2_factors'] * 50:g} times that" in rules["l2_factors"]
+    mixture = defaults.penalties(auto, "lbfgs", 50.0, 4)
+    assert all(np.isclose(mixture[name], 5 * full_batch[name]) for name in auto)

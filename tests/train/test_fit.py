@@ -1,0 +1,157 @@
+"""From a matrix to parameters: units of columns, sessions, validation."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from skfm.losses import Logistic, SquaredError
+from skfm.models.fm import FM
+from skfm.models.linear import Linear
+from skfm.train.fit import FitSettings, Samples, fit_model
+from tests import reference
+from tests.cases import sparse_rows
+from tests.train.problems import loop_settings
+
+
+def settings_for(solver="adagrad", *, l2=0.1, power=0.0, dtype=np.float64, **loop):
+    return FitSettings(
+        solver=solver,
+        loop=loop_settings(**loop),
+        l1_linear=0.0,
+        l2_linear=l2,
+        l2_factors=l2,
+        l2_dense=0.0,
+        l2_frequency_power=power,
+        dropout=0.0,
+        init_scale=0.1,
+        dtype=np.dtype(dtype),
+    )
+
+
+def samples_of(seed=0, n=40, **kind):
+    rng = np.random.default_rng(seed)
+    X = sparse_rows(rng, n=n, **kind)
+    return Samples(sparse.csr_array(X), rng.integers(2, size=(n, 1)).astype(float), 0.2 + rng.random(n))
+
+
+def fit(model, samples, settings, **options):
+    loss = Logistic()
+    base_score = loss.base_score(samples.y, samples.weight)
+    return fit_model(model, loss, samples, None, None, settings, base_score=base_score, **options)
+
+
+@pytest.mark.parametrize("solver", ["adagrad", "adam", "ftrl", "sgd"])
+@pytest.mark.parametrize("power", [0.0, 1.0])
+def test_batches_and_full_batch_have_one_minimum(solver, power):
+    """All rows a batch and a rate that falls to zero: the minimum that L-BFGS finds, in the units of X."""
+    samples = samples_of()
+    samples.X.data *= 1 + samples.X.indices  # columns of different units
+    rate = {"adagrad": 1.0, "adam": 0.3, "ftrl": 3.0, "sgd": 1.0}[solver]
+    loop = {"batch_size": 40, "max_iter": 1200, "schedule": "cosine", "learning_rate": rate}
+    ours = fit(Linear(), samples, settings_for(solver, power=power, **loop)).parameters
+    best = fit(Linear(), samples, settings_for("lbfgs", power=power, max_iter=500, tol=1e-10)).parameters
+
+    def objective(parameters):
+        tables = {"linear": parameters.table[:12].astype(float)}
+        X, y, weight = samples.X.toarray(), samples.y, samples.weight
+        raw = reference.linear(X, tables, parameters.dense)
+        return reference.data_term(reference.logistic, y, raw, weight) + reference.penalty(
+            X, weight, tables, {"linear": 0.1}, power
+        )
+
+    assert objective(ours) == pytest.approx(objective(best), abs=1e-8)
+    np.testing.assert_allclose(ours.table, best.table, atol=2e-3)
+
+
+@pytest.mark.parametrize("solver", ["adagrad", "adam"])
+def test_sessions_go_on_as_if_never_left(solver):
+    samples = samples_of()
+    whole = fit(FM(n_factors=2), samples, settings_for(solver, max_iter=3))
+    session = None
+    for _ in range(3):
+        result = fit(
+            FM(n_factors=2), samples, settings_for(solver, max_iter=1), session=session, keep_session=True
+        )
+        session = result.session
+    assert session.n_epochs == 3
+    assert whole.session is None
+    # Charges of a session count all weights seen, here the same rows again: the same shares.
+    np.testing.assert_allclose(result.parameters.table, whole.parameters.table, rtol=1e-9, atol=1e-12)
+
+
+def test_a_session_takes_a_smaller_batch_after_a_larger_one():
+    """Every row that a small batch touches moves, though the first, large batch needed no marks."""
+    rng = np.random.default_rng(0)
+
+    def samples(n, width):
+        X = np.zeros((n, 200))
+        for row, x in enumerate(X):
+            x[(7 * row + np.arange(width)) % 200] = 1
+        return Samples(sparse.csr_array(X), rng.integers(2, size=(n, 1)).astype(float), np.ones(n))
+
+    large, small = samples(300, 8), samples(3, 2)
+    settings = settings_for(batch_size=256, max_iter=1)
+    first = fit(Linear(), large, settings, keep_session=True)
+    second = fit(Linear(), small, settings, session=first.session, keep_session=True)
+    moved = np.flatnonzero(np.any(first.parameters.table != second.parameters.table, axis=1))
+    np.testing.assert_array_equal(moved, np.unique(small.X.indices))
+
+
+def test_rows_of_uneven_length_train_on_every_column(several_widths):
+    """Blocks with fewer slots than the table has rows stand beside blocks with more."""
+    rng = np.random.default_rng(0)
+    X = np.zeros((200, 150))
+    for row, x in enumerate(X):
+        x[rng.choice(150, size=60 if row % 40 == 0 else 1, replace=False)] = 1
+    samples = Samples(sparse.csr_array(X), rng.integers(2, size=(200, 1)).astype(float), np.ones(200))
+    settings = settings_for("adagrad", batch_size=32, max_iter=200, learning_rate=0.5)
+    ours = fit(Linear(), samples, settings).parameters.table[:150, 0]
+    best = fit(Linear(), samples, settings_for("lbfgs", max_iter=500, tol=1e-10)).parameters.table[:150, 0]
+    assert np.all(ours[X.any(axis=0)] != 0)
+    assert np.abs(ours - best).max() < 0.1 * np.abs(best).max()
+
+
+def test_columns_of_any_unit_train_alike():
+    samples = samples_of()
+    unit = 10.0 ** np.arange(-6, 6)
+    other = samples._replace(X=sparse.csr_array(samples.X.toarray() * unit))
+    loop = {"batch_size": 8, "max_iter": 3, "l2": 0.0}
+    here = fit(FM(n_factors=2), samples, settings_for(**loop)).parameters.table[:12]
+    there = fit(FM(n_factors=2), other, settings_for(**loop)).parameters.table[:12]
+    np.testing.assert_allclose(there * unit[:, None], here, rtol=1e-8)
+
+
+@pytest.mark.parametrize("solver", ["adagrad", "lbfgs"])
+def test_validation_is_the_loss_of_the_rows_held_out(solver):
+    samples, held = samples_of(0), samples_of(1)
+    held = held._replace(X=held.X[:25], y=held.y[:25], weight=held.weight[:25])
+    loss, model = Logistic(), FM(n_factors=2)
+    settings = settings_for(solver, max_iter=4, monitor=True, n_iter_no_change=10)
+    result = fit_model(
+        model, loss, samples, held, None, settings, base_score=loss.base_score(samples.y, samples.weight)
+    )
+    history = result.progress.history["validation_loss"]
+    parameters = result.parameters
+    raw = reference.fm(held.X.toarray(), model.split(parameters.table[:12]), parameters.dense)
+    value = reference.data_term(reference.logistic, held.y, raw, held.weight)
+    assert value == pytest.approx(min(history), rel=1e-9)
+
+
+def test_scores_see_raw_predictions_in_the_order_of_the_rows():
+    samples, held = samples_of(0), samples_of(1)
+    seen = []
+    loss, model = SquaredError(), Linear()
+    result = fit_model(
+        model,
+        loss,
+        samples,
+        held,
+        None,
+        settings_for(max_iter=1),
+        base_score=loss.base_score(samples.y, samples.weight),
+        score_raw=lambda raw: seen.append(raw) or 0.5,
+    )
+    assert result.progress.history["validation_score"] == [0.5]
+    tables = {"linear": result.parameters.table[:12]}
+    expected = reference.linear(held.X.toarray(), tables, result.parameters.dense)
+    np.testing.assert_allclose(seen[0], expected, rtol=1e-9)

@@ -1,0 +1,179 @@
+"""Full-batch training: the objective, its gradient, and minima that scikit-learn finds too."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from skfm.losses import Logistic, Softmax, SquaredError
+from skfm.models.fm import FM
+from skfm.models.linear import Linear
+from skfm.train import full_batch
+from skfm.train.fit import FitSettings, Samples, fit_model
+from skfm.train.full_batch import minimize, value_and_gradient
+from tests import reference
+from tests.cases import sparse_rows
+from tests.train.problems import MODELS, Problem, loop_settings
+
+
+def evaluated(problem):
+    return value_and_gradient(
+        problem.program(None),
+        problem.start(Stateless()).table,
+        problem.dense,
+        problem.averages,
+        problem.blocks(share=True),
+        jnp.asarray(problem.full_charges()),
+        problem.hyper(),
+    )
+
+
+class Stateless:
+    """A solver without state: the full-batch path has none."""
+
+    def init(self, parameters, rate):
+        return {}
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("name", MODELS)
+def test_value_and_gradient(name, power, in_float64):
+    problem = Problem(*MODELS[name], power=power)
+    value, data_term, (of_table, of_dense) = evaluated(problem)
+    assert float(value) == pytest.approx(problem.objective(), rel=1e-10)
+    assert float(data_term) == pytest.approx(problem.data_term(), rel=1e-10)
+    if power == 0.5:
+        expected_table, expected_dense = problem.gradient()
+        np.testing.assert_allclose(of_table, expected_table, atol=1e-7)
+        jax.tree.map(
+            lambda got, wanted: np.testing.assert_allclose(got, wanted, atol=1e-7), of_dense, expected_dense
+        )
+
+
+def test_several_widths_are_one_objective(several_widths, in_float64):
+    problem = Problem(*MODELS["fm"], power=0.5)
+    assert len(problem.sizes) > 2
+    value, _, (of_table, _) = evaluated(problem)
+    assert float(value) == pytest.approx(problem.objective(), rel=1e-10)
+    np.testing.assert_allclose(of_table, problem.gradient()[0], atol=1e-7)
+
+
+def test_minimize_calls_back_and_stops_where_the_gradient_does(in_float64):
+    problem = Problem(*MODELS["fm"])
+    seen = []
+    arguments = (
+        problem.program(None),
+        np.asarray(problem.start(Stateless()).table),
+        problem.dense,
+        problem.averages,
+        problem.blocks(share=True),
+        jnp.asarray(problem.full_charges()),
+        problem.hyper(),
+    )
+    table, dense, message = minimize(
+        *arguments,
+        max_iter=500,
+        tol=1e-7,
+        on_iteration=lambda table, dense, data_term: seen.append(data_term),
+    )
+    assert message is None
+    assert len(seen) > 3
+    problem.tables = {name: np.array(part) for name, part in problem.model.split(table[:12]).items()}
+    problem.dense = jax.tree.map(np.array, dense)
+    assert seen[-1] == pytest.approx(problem.data_term(), rel=1e-9)
+    of_table, of_dense = problem.gradient()
+    assert max(np.abs(leaf).max() for leaf in [of_table, *jax.tree.leaves(of_dense)]) < 1e-6
+
+    def stop(table, dense, data_term):
+        raise StopIteration
+
+    *_, message = minimize(*arguments, max_iter=500, tol=1e-7, on_iteration=stop)
+    assert message is None
+    *_, message = minimize(*arguments, max_iter=2, tol=1e-7, on_iteration=lambda *_: None)
+    assert "ITERATIONS" in message
+
+
+# ---------------------------------------------------------------------------- minima of scikit-learn
+
+
+def fitted(model, loss, X, y, weight, l2, power=0.0):
+    settings = FitSettings(
+        solver="lbfgs",
+        loop=loop_settings(max_iter=2000, tol=1e-10),
+        l1_linear=0.0,
+        l2_linear=l2,
+        l2_factors=0.0,
+        l2_dense=0.0,
+        l2_frequency_power=power,
+        dropout=0.0,
+        init_scale=0.1,
+        dtype=np.dtype(np.float64),
+    )
+    samples = Samples(sparse.csr_array(X), y, weight)
+    result = fit_model(model, loss, samples, None, None, settings, base_score=loss.base_score(y, weight))
+    assert result.message is None
+    table = result.parameters.table
+    return table[: X.shape[1]], result.parameters.dense["offsets"]["intercept"]
+
+
+def data(rng, n=60):
+    X, weight = sparse_rows(rng, n=n), 0.2 + rng.random(n)
+    return X * (1 + np.arange(12)), weight  # columns of different units
+
+
+@pytest.mark.parametrize(
+    ("model", "power"),
+    [(Linear(), 0.0), (Linear(), 0.5), (Linear(), 1.0), (FM(n_factors=0), 0.5)],
+    ids=["linear, nu=0", "linear, nu=0.5", "linear, nu=1", "fm without factors"],
+)
+def test_minimum_of_log_loss_is_that_of_logistic_regression(model, power):
+    rng = np.random.default_rng(0)
+    X, weight = data(rng)
+    y = (X @ rng.standard_normal(12) * 0.3 + rng.standard_normal(60) > 0).astype(float)
+    table, intercept = fitted(model, Logistic(), X, y[:, None], weight, 0.1, power)
+    # f^nu w^2 is a penalty of 1 in units of f^(-nu/2).
+    unit = reference.frequency(X, weight) ** (power / 2)
+    oracle = LogisticRegression(C=1 / (0.1 * weight.sum()), tol=1e-12, max_iter=100_000)
+    oracle.fit(X / unit, y, weight)
+    np.testing.assert_allclose(table[:, 0], oracle.coef_[0] / unit, atol=1e-6)
+    np.testing.assert_allclose(intercept, oracle.intercept_, atol=1e-6)
+
+
+def test_minimum_of_softmax_is_that_of_logistic_regression():
+    rng = np.random.default_rng(1)
+    X, weight = data(rng)
+    y = np.argmax(X @ rng.standard_normal((12, 3)) + 3 * rng.standard_normal((60, 3)), axis=1).astype(float)
+    table, intercept = fitted(Linear(3), Softmax(3), X, y, weight, 0.1)
+    oracle = LogisticRegression(C=1 / (0.1 * weight.sum()), tol=1e-12, max_iter=100_000).fit(X, y, weight)
+    np.testing.assert_allclose(table, oracle.coef_.T, atol=1e-6)
+    np.testing.assert_allclose(
+        intercept - intercept.mean(), oracle.intercept_ - oracle.intercept_.mean(), atol=1e-6
+    )
+
+
+def test_minimum_of_squared_error_is_that_of_ridge():
+    rng = np.random.default_rng(2)
+    X, weight = data(rng)
+    Y = X @ rng.standard_normal((12, 2)) + rng.standard_normal((60, 2))
+    table, intercept = fitted(Linear(2), SquaredError(), X, Y, weight, 0.1)
+    oracle = Ridge(alpha=0.1 * weight.sum(), solver="cholesky").fit(X, Y, weight)
+    np.testing.assert_allclose(table, oracle.coef_.T, atol=1e-6)
+    np.testing.assert_allclose(intercept, oracle.intercept_, atol=1e-6)
+
+
+def test_columns_that_no_row_touches_get_nothing_and_programs_are_shared():
+    rng = np.random.default_rng(3)
+    X, weight = data(rng)
+    y = rng.integers(2, size=(60, 1)).astype(float)
+    wide = np.zeros((60, 40))
+    wide[:, 5:17] = X
+    before = None
+    for l2 in (0.1, 0.2):
+        table, _ = fitted(Linear(), Logistic(), wide, y, weight, l2)
+        before = full_batch.n_traces if before is None else before
+        assert np.all(table[:5] == 0)
+        assert np.all(table[17:] == 0)
+        assert np.all(table[5:17, 0] != 0)
+    assert full_batch.n_traces == before

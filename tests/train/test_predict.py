@@ -1,0 +1,128 @@
+"""Predictions of fitted parameters: the oracle's, whatever the chunks; the device copy is no part of them."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from skfm.data.fields import Fields
+from skfm.losses import Logistic
+from skfm.models.deepfm import DeepFM
+from skfm.models.fm import FM
+from skfm.models.mixture import MixtureFM
+from skfm.runtime import precision
+from skfm.train import predict
+from skfm.train.predict import CrossFeatures, LogGate, RawPrediction, chunk_rows, map_matrix, mean_loss
+from skfm.train.state import Parameters
+from tests import reference
+from tests.cases import FIELDS, random_dense, random_tables, sparse_rows, stored
+from tests.train.problems import MODELS, Problem
+
+GIVEN = Fields(FIELDS, 3)
+
+
+def parameters_of(model, seed=0):
+    rng = np.random.default_rng(seed)
+    tables = random_tables(model, 12, rng)
+    dense, averages = random_dense(model, rng)
+    return tables, dense, Parameters(stored(model, tables, 16), dense, averages)
+
+
+@pytest.mark.parametrize("n", [1, 31, 600, 1500])
+def test_predictions_are_the_oracles_in_chunks_of_any_size(n, monkeypatch):
+    model = FM(2, n_factors=2)
+    tables, dense, parameters = parameters_of(model)
+    rng = np.random.default_rng(1)
+    X = np.vstack([sparse_rows(rng, n=2), sparse_rows(rng, n=n + 1, density=0.2)])[2 : n + 2]
+    matrix = sparse.csr_array(X)
+    raw = map_matrix(RawPrediction(model), parameters, matrix, None)
+    np.testing.assert_allclose(raw, reference.fm(X, tables, dense), rtol=1e-9, atol=1e-12)
+    monkeypatch.setattr(predict, "_ROWS_AT_ONCE", 700)
+    np.testing.assert_allclose(
+        map_matrix(RawPrediction(model), parameters, matrix, None), raw, rtol=1e-12, atol=1e-14
+    )
+
+
+def test_predictions_are_the_same_in_any_order_and_any_company():
+    model = DeepFM(1, True, 3, 2, (3,), "tanh", True)
+    _, _, parameters = parameters_of(model)
+    rng = np.random.default_rng(2)
+    X = sparse.csr_array(sparse_rows(rng, n=200, several=False))
+    raw = map_matrix(RawPrediction(model), parameters, X, GIVEN)
+    order = rng.permutation(200)
+    np.testing.assert_allclose(
+        map_matrix(RawPrediction(model), parameters, X[order], GIVEN), raw[order], rtol=1e-12
+    )
+    some = np.concatenate(
+        [map_matrix(RawPrediction(model), parameters, X[i : i + 40], GIVEN) for i in range(0, 200, 40)]
+    )
+    np.testing.assert_allclose(some, raw, rtol=1e-12)
+
+
+def test_rows_of_several_widths_come_back_in_their_order(several_widths):
+    model = MixtureFM(1, True, 1, 2, 1, link="logit")
+    tables, dense, parameters = parameters_of(model)
+    X = sparse_rows(np.random.default_rng(3), n=40)
+    raw = map_matrix(RawPrediction(model), parameters, sparse.csr_array(X), None)
+    np.testing.assert_allclose(raw, reference.mixture(X, tables, dense, 1, "logit"), rtol=1e-9, atol=1e-12)
+    gate = np.exp(map_matrix(LogGate(model), parameters, sparse.csr_array(X), None))
+    np.testing.assert_allclose(gate, reference.gate(X, tables, dense), rtol=1e-9)
+
+
+def test_cross_features():
+    model = FM(1, n_factors=3)
+    tables, _, parameters = parameters_of(model)
+    X = sparse_rows(np.random.default_rng(4))
+    cross = map_matrix(CrossFeatures(model), parameters, sparse.csr_array(X), None)
+    expected = [reference.pair_products(x, tables["factors"])[0] for x in X]
+    np.testing.assert_allclose(cross, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_predictions_have_the_precision_of_the_table(dtype):
+    model = FM(1, n_factors=2)
+    _, _, parameters = parameters_of(model)
+    rounded = Parameters(
+        parameters.table.astype(dtype), {"weights": {}, "offsets": {"intercept": np.zeros(1, dtype)}}, {}
+    )
+    raw = map_matrix(RawPrediction(model), rounded, sparse.csr_array(np.ones((3, 12))), None)
+    assert raw.dtype == dtype
+
+
+def test_mean_loss_is_the_weighted_mean(several_widths):
+    problem = Problem(*MODELS["fm"])
+    assert len(problem.sizes) > 1
+    with precision(np.float64):
+        weights = stored(problem.model, problem.tables, problem.n_rows), problem.dense, problem.averages
+        value = mean_loss(Logistic(), RawPrediction(problem.model), weights, problem.blocks())
+    assert value == pytest.approx(problem.data_term(), rel=1e-10)
+
+
+@pytest.mark.parametrize("n", [1, 512, 544, 1000, 4097, 100_000, 262_144])
+def test_chunks_divide_padded_rows_and_stay_small(n):
+    from skfm.data.pack import bucket
+
+    padded = bucket(n + 1, least=32)
+    assert padded % chunk_rows(padded) == 0
+    assert chunk_rows(padded) <= 4096
+    assert padded / chunk_rows(padded) <= max(64, padded / 1024)
+
+
+# ----------------------------------------------------------------------------------------- parameters
+
+
+def test_device_copies_are_made_once_and_neither_pickled_nor_copied():
+    _, _, parameters = parameters_of(FM(1, n_factors=2))
+    plain = pickle.dumps(parameters)
+    with precision(np.float64):
+        on_device = parameters.on_device()
+        assert parameters.on_device() is on_device
+    assert len(pickle.dumps(parameters)) == len(plain)
+    for other in (pickle.loads(pickle.dumps(parameters)), copy.deepcopy(parameters), copy.copy(parameters)):
+        assert other._on_device is None
+        np.testing.assert_array_equal(other.table, parameters.table)
+        np.testing.assert_array_equal(
+            other.dense["offsets"]["intercept"], parameters.dense["offsets"]["intercept"]
+        )
