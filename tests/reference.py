@@ -1,4 +1,4 @@
-"""The oracle: every formula of skfm written out naively, in NumPy float64, with loops over rows, slots and pairs.
+"""The oracle: every formula of skfm written naively in NumPy float64, with loops over rows, slots and pairs.
 
 Nothing here is fast and nothing is taken from skfm, so that a test which compares with it can fail.
 

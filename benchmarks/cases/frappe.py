@@ -13,28 +13,36 @@ from sklearn.model_selection import ParameterGrid
 from benchmarks import datasets, report, runner
 
 EMBEDDING = {"n_factors": 10}
-COMMON = {"early_stopping": True, "max_iter": 100, "batch_size": 4096, "solver": "adam"}
-ONE_PRIOR = {"l2_frequency_power": 0.0, "learning_rate_schedule": "plateau"}
+COMMON = {"early_stopping": True, "max_iter": 100}
 
 # The stated grid: what is fixed for an estimator, and what is chosen on valid (ParameterGrid's dicts).
+# What is not named has its default.
 SETTINGS = {
     "LinearClassifier": {
-        "fixed": ONE_PRIOR | {"learning_rate": 1e-2},
-        "grid": [{"l2_linear": [1e-6, 1e-5, 1e-4]}],
+        "fixed": {"solver": "lbfgs", "n_iter_no_change": 10},
+        "grid": [{"l2_linear": [1e-6, 5e-6]}],
     },
     "FMClassifier": {
-        "fixed": ONE_PRIOR | EMBEDDING | {"learning_rate": 1e-3, "l2_linear": 1e-5},
-        "grid": [{"l2_factors": [1e-5, 1e-4, 1e-3]}],
+        "fixed": EMBEDDING | {"solver": "adagrad"},
+        "grid": [{"l2_factors": [2e-6, 3e-6, 5e-6]}],
     },
     "MixtureFMClassifier": {
-        "fixed": ONE_PRIOR | EMBEDDING | {"learning_rate": 1e-3, "l2_linear": 1e-5, "gate": "linear"},
-        "grid": [{"n_components": [2, 4], "l2_factors": [1e-5, 1e-4, 1e-3]}],
+        "fixed": EMBEDDING | {"solver": "adagrad", "n_components": 4},
+        "grid": [{"l2_factors": [3e-6, 5e-6]}],
     },
     "DeepFMClassifier": {
-        "fixed": ONE_PRIOR
-        | EMBEDDING
-        | {"learning_rate": 1e-3, "hidden_layer_sizes": (400, 400, 400), "dropout": 0.2},
-        "grid": [{"l2_factors": [1e-2, 5e-2]}],
+        "fixed": EMBEDDING
+        | {
+            "solver": "adam",
+            "batch_size": 4096,
+            "hidden_layer_sizes": (400, 400),
+            "batch_norm": True,
+            "dropout": 0.2,
+            "l2_dense": 0.0,
+            "n_iter_no_change": 2,
+            "max_iter": 25,
+        },
+        "grid": [{"l2_factors": [l2], "l2_linear": [l2]} for l2 in (0.05, 0.15)],
     },
 }
 MEASURES = {"AUC": "roc_auc", "log_loss": "loss"}  # what is reported -> ``scoring``, which stops the fit

@@ -87,6 +87,29 @@ def field_numbers(labels, n_columns: int) -> np.ndarray:
     return rank[inverse]
 
 
+def resolve_fields(fields, X: sparse.csr_array) -> tuple[np.ndarray, int]:
+    """Field number of each column, for "auto", None (one pooled field) or labels.
+
+    Returns
+    -------
+    numbers : int32 ndarray of shape (n_columns,)
+    n_blocks : int
+        The number of blocks that were found but are too many to be fields, so that all columns are pooled;
+        else 0.
+    """
+    n_columns = X.shape[1]
+    pooled = np.zeros(n_columns, dtype=np.int32)
+    if fields is None:
+        return pooled, 0
+    if not isinstance(fields, str):
+        return field_numbers(fields, n_columns), 0
+    blocks = find_fields(X)
+    n_blocks = int(blocks.max(initial=0)) + 1
+    if too_many_fields(n_blocks, X.nnz / max(X.shape[0], 1)):
+        return pooled, n_blocks
+    return blocks, 0
+
+
 def one_slot_each(X: sparse.csr_array, fields: Fields) -> bool:
     """Whether no row has two nonzeros in one field."""
     keys = np.repeat(np.arange(X.shape[0]) * fields.n, np.diff(X.indptr)) + fields.numbers[X.indices]

@@ -109,8 +109,9 @@ def pack_rows(
     n_rows = X.shape[0]
     lengths = np.diff(X.indptr)
     all_ones = bool(np.all(X.data == 1))
-    several = fields is not None and fields.n > 1
-    if several and one_slot_each(X, fields):
+    if fields is not None and fields.n <= 1:
+        fields = None
+    if fields is not None and one_slot_each(X, fields):
         slots = fields.numbers[X.indices]
         block = _pack_block(X, np.arange(n_rows), fields.n, dummy, dtype, all_ones, slots=slots)
         return PackedRows((block,), n_rows)
@@ -122,7 +123,7 @@ def pack_rows(
         if rows.size == 0:
             continue
         part = X if rows.size == n_rows else X[rows]
-        slot_fields = fields.numbers if several else None
+        slot_fields = None if fields is None else fields.numbers
         blocks.append(_pack_block(part, rows, int(width), dummy, dtype, all_ones, slot_fields=slot_fields))
     return PackedRows(tuple(blocks), n_rows)
 
@@ -138,6 +139,7 @@ def _pack_block(X, rows, width, dummy, dtype, all_ones, *, slots=None, slot_fiel
     else:
         in_order = False
     place: slice | tuple[np.ndarray, np.ndarray]
+    source_shape: tuple[int, ...]
     if in_order:
         place = slice(0, n_rows)
         source_shape = (n_rows, width)

@@ -1,4 +1,4 @@
-"""What all estimators share: checks of the input, resolution of "auto", fit, partial_fit and raw predictions."""
+"""What all estimators share: fit, partial_fit, resolution of "auto" and raw predictions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import warnings
 from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -14,12 +15,14 @@ from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skfm.data import fields as field_blocks
 from skfm.data.merge import merge_rows
-from skfm.data.validate import canonical_csr, check_finite, check_sample_weight
+from skfm.data.validate import check_sample_weight
+from skfm.estimators.inputs import kept_rows, read_X, read_X_y
 from skfm.estimators.progress import reporter
+from skfm.estimators.start import check_tables, tables_of
 
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
@@ -28,6 +31,9 @@ _NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
     """Base class of all estimators; subclasses say which model, with which loss and targets."""
 
+    n_iter_: int
+    history_: dict[str, list[float]]
+    _session: Any
     # Kind of problem, for `solver="auto"`: "convex", "factors" or "deep".
     _kind = "factors"
     # Whether the model needs to know which columns form a field.
@@ -35,7 +41,10 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
 
     _parameter_constraints = {
         "fields": [StrOptions({"auto"}), "array-like", None],
-        "solver": [StrOptions({"auto", "adagrad", "adam", "ftrl", "sgd", "lbfgs"}), HasMethods(["init", "update"])],
+        "solver": [
+            StrOptions({"auto", "adagrad", "adam", "ftrl", "sgd", "lbfgs"}),
+            HasMethods(["init", "update"]),
+        ],
         "learning_rate": [StrOptions({"auto"}), _POSITIVE],
         "learning_rate_schedule": [StrOptions({"constant", "plateau", "cosine"}), callable],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -149,12 +158,17 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
     def _fit(self, X, y, sample_weight, held_out, *, incremental=False, classes=None):
         from skfm.train.fit import fit_model
 
-        going_on = incremental and getattr(self, "_session", None) is not None
-        warm = self._warm_tables() if not incremental and self.warm_start and hasattr(self, "_parameters") else None
-        X, y = self._check_X_y(X, y, reset=not (going_on or warm))
-        X, y, weight = self._kept_rows(X, y, check_sample_weight(sample_weight, X.shape[0]))
+        # A fit keeps no optimizer state, so partial_fit after it goes on from the parameters alone.
+        fitted = hasattr(self, "_parameters")
+        going_on = incremental and fitted
+        session = self._session if going_on else None
+        warm = (
+            self._warm_tables() if fitted and session is None and (incremental or self.warm_start) else None
+        )
+        X, y = read_X_y(self, X, y, reset=not (going_on or warm))
+        X, y, weight = kept_rows(X, y, check_sample_weight(sample_weight, X.shape[0]))
         y = self._check_targets(y, first=not going_on, classes=classes)
-        X, y, weight = self._kept_rows(X, y, self._reweight(y, weight))
+        X, y, weight = kept_rows(X, y, self._reweight(y, weight))
         parts = self._validation_split(X, y, weight, held_out, incremental)
         samples, validation, settings = self._prepare(*parts, incremental=incremental, going_on=going_on)
         if not going_on:
@@ -162,9 +176,9 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
         loss = self._make_loss()
         model = self._make_model(self._n_outputs, int(self.fields_.max(initial=0)) + 1, loss.link)
         if warm is None and self.init_from is not None and not going_on:
-            warm = self._tables_of(self.init_from, model)
+            warm = tables_of(self.init_from, model), None, None
         if warm is not None:
-            self._check_warm(model, warm)
+            check_tables(model, warm[0], self.n_features_in_)
         result = fit_model(
             model,
             loss,
@@ -174,9 +188,11 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
             settings,
             base_score=loss.base_score(samples.y, samples.weight),
             warm=warm,
-            score_raw=self._scorer(parts[1]) if validation is not None and self.scoring != "loss" else None,
+            score_raw=self._scorer(parts[1], loss)
+            if validation is not None and self.scoring != "loss"
+            else None,
             report=reporter(self.verbose, type(self).__name__),
-            session=self._session if going_on else None,
+            session=session,
             keep_session=incremental,
         )
         self._model, self._loss, self._parameters = model, loss, result.parameters
@@ -195,43 +211,14 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
         self.solver_ = settings.solver
         if result.message is not None:
             warnings.warn(
-                f"{type(self).__name__}: L-BFGS stopped after {progress.n_iter} iterations ({result.message}). "
+                f"{type(self).__name__}: L-BFGS stopped after {progress.n_iter} iterations "
+                f"({result.message}). "
                 f"Increase max_iter (={self.max_iter}) or scale the columns of X.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
 
     # -- steps of fit ------------------------------------------------------------------------------
-
-    def _check_X_y(self, X, y, *, reset):
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            ensure_all_finite=False,
-            multi_output=True,
-            y_numeric=False,
-            reset=reset,
-        )
-        check_finite(X, getattr(self, "feature_names_in_", None))
-        return canonical_csr(X), y
-
-    def _check_X(self, X):
-        X = validate_data(
-            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_all_finite=False, reset=False
-        )
-        check_finite(X, getattr(self, "feature_names_in_", None))
-        return canonical_csr(X)
-
-    @staticmethod
-    def _kept_rows(X, y, weight):
-        """Rows with a weight: a row of weight 0 is no row, for the vocabulary and the batches too."""
-        keep = weight > 0
-        if keep.all():
-            return X, y, weight
-        return X[keep], y[keep], weight[keep]
 
     def _validation_split(self, X, y, weight, held_out, incremental):
         """``((X, y, weight), the same held out or None)``."""
@@ -241,11 +228,11 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
                 raise ValueError("X_val and y_val go together: give both or neither.")
             if self.early_stopping is False:
                 return (X, y, weight), None
-            X_val, y_val = self._check_X_y(X_val, y_val, reset=False)
+            X_val, y_val = read_X_y(self, X_val, y_val, reset=False)
             weight_val = check_sample_weight(weight_val, X_val.shape[0])
-            X_val, y_val, weight_val = self._kept_rows(X_val, y_val, weight_val)
+            X_val, y_val, weight_val = kept_rows(X_val, y_val, weight_val)
             y_val = self._check_targets(y_val, first=False)
-            return (X, y, weight), self._kept_rows(X_val, y_val, self._reweight(y_val, weight_val))
+            return (X, y, weight), kept_rows(X_val, y_val, self._reweight(y_val, weight_val))
         if incremental or not self._stops_early(X):
             return (X, y, weight), None
         rows = np.arange(X.shape[0])
@@ -264,8 +251,17 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
         from skfm.train import defaults
 
         return defaults.solver_name(
-            self.solver, X.shape[0], X.nnz, kind=self._kind, l1_linear=self.l1_linear, incremental=incremental
+            self.solver,
+            X.shape[0],
+            X.nnz,
+            kind=self._kind,
+            l1_linear=self.l1_linear,
+            needs_steps=incremental or self._is_noisy(),
         )
+
+    def _is_noisy(self) -> bool:
+        """Whether the model trains on something other than one fixed objective."""
+        return getattr(self, "dropout", 0) > 0 or bool(getattr(self, "batch_norm", False))
 
     def _stops_early(self, X) -> bool:
         from skfm.train import defaults
@@ -279,16 +275,24 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
         from skfm.train.loop import LoopSettings
 
         X, y, weight = part
-        solver = self.solver_ if going_on else self._resolved_solver(X, incremental)
+        session = self._session if going_on else None
+        solver = self._resolved_solver(X, incremental) if session is None else self.solver_
         if solver == "lbfgs" and incremental:
             raise ValueError("partial_fit needs a solver that goes on: choose any but 'lbfgs'.")
+        if solver == "lbfgs" and self._is_noisy():
+            raise ValueError(
+                "solver='lbfgs' cannot train dropout or batch normalisation, which differ from batch to "
+                "batch: use solver='adam', or dropout=0 and batch_norm=False."
+            )
         if solver == "lbfgs" and self.l1_linear > 0:
-            raise ValueError("solver='lbfgs' cannot minimise an L1 penalty; use solver='ftrl' or l1_linear=0.")
+            raise ValueError(
+                "solver='lbfgs' cannot minimise an L1 penalty; use solver='ftrl' or l1_linear=0."
+            )
         batch_size = defaults.batch_size(self.batch_size, X.shape[0])
         if solver == "lbfgs" or X.shape[0] <= batch_size:
             X, y, weight = merge_rows(X, y, weight)
-        if going_on:
-            dtype = self._session.state.table.dtype
+        if session is not None:
+            dtype = session.state.table.dtype
         elif self.dtype == "auto":
             dtype = np.float64 if solver == "lbfgs" or X.shape[0] <= batch_size else np.float32
         else:
@@ -308,6 +312,7 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
                 learning_rate=defaults.learning_rate(self.learning_rate, solver),
                 schedule=self.learning_rate_schedule,
                 max_iter=1 if incremental else self.max_iter,
+                horizon=self.max_iter,
                 batch_size=batch_size,
                 tol=self.tol * 1e-2 if solver == "lbfgs" else self.tol,
                 n_iter_no_change=self.n_iter_no_change,
@@ -328,31 +333,24 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
 
     def _set_target_scale(self, y, weight):
         """Location and scale of the targets (regressors that standardise them override this)."""
-        self._target_mean, self._target_scale = 0.0, 1.0
+        self._target_mean: float | np.ndarray = 0.0
+        self._target_scale: float | np.ndarray = 1.0
 
     def _find_fields(self, X):
         """Set `fields_`, the field of each column."""
-        n_columns = X.shape[1]
-        if self.fields is None:
-            self.fields_ = np.zeros(n_columns, dtype=np.int32)
-        elif isinstance(self.fields, str):
-            self.fields_ = field_blocks.find_fields(X)
-            n_fields = int(self.fields_.max(initial=0)) + 1
-            if field_blocks.too_many_fields(n_fields, X.nnz / X.shape[0]):
-                self.fields_ = np.zeros(n_columns, dtype=np.int32)
-                if self._needs_fields and self.verbose:
-                    print(
-                        f"{type(self).__name__}: the columns of X form no fields ({n_fields} blocks); they are "
-                        f"pooled into one field. Pass fields= to say which columns belong together."
-                    )
-        else:
-            self.fields_ = field_blocks.field_numbers(self.fields, n_columns)
+        self.fields_, n_blocks = field_blocks.resolve_fields(self.fields, X)
+        if n_blocks and self._needs_fields and self.verbose:
+            print(
+                f"{type(self).__name__}: the columns of X form no fields ({n_blocks} blocks); they are "
+                f"pooled into one field. Pass fields= to say which columns belong together."
+            )
 
-    def _scorer(self, held):
+    def _scorer(self, held, loss):
         """Score of raw predictions on the held-out rows, by the scorer that `scoring` names."""
         scorer = check_scoring(self, scoring=self.scoring)
         X, y, weight = held
         view = copy.copy(self)
+        view._loss = loss
         uniform = bool(np.all(weight == weight[0]))
 
         def score(raw):
@@ -371,27 +369,6 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
     def _warm_tables(self):
         return self._named_tables(), self._parameters.dense, self._parameters.averages
 
-    def _tables_of(self, other, model):
-        check_is_fitted(other)
-        tables = other._named_tables() if isinstance(other, FactorizationEstimator) else {}
-        wanted = model.tables()
-        tables = {name: table for name, table in tables.items() if name in wanted}
-        if not tables:
-            raise ValueError(
-                f"init_from={other!r} has none of the tables {sorted(wanted)} that {type(self).__name__} starts "
-                f"from. Give a fitted skfm estimator that has."
-            )
-        return tables, None, None
-
-    def _check_warm(self, model, warm):
-        for name, shape in ((name, table.shape) for name, table in model.tables().items()):
-            expected = (self.n_features_in_, *shape)
-            if name in warm[0] and warm[0][name].shape != expected:
-                raise ValueError(
-                    f"The table {name!r} to start from has shape {warm[0][name].shape}, expected {expected}: "
-                    f"n_factors, the columns and the number of outputs must be the same."
-                )
-
     # -- predictions -------------------------------------------------------------------------------
 
     def _map(self, kind: str, X) -> np.ndarray:
@@ -399,7 +376,7 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
         from skfm.train import predict
 
         check_is_fitted(self)
-        X = self._check_X(X)
+        X = read_X(self, X)
         fields = field_blocks.Fields(self.fields_, self._model.n_fields) if self._needs_fields else None
         return predict.map_matrix(getattr(predict, kind)(self._model), self._parameters, X, fields)
 

@@ -51,8 +51,8 @@ class FactorizationClassifier(ClassifierMixin, FactorizationEstimator):
         kind = type_of_target(y, input_name="y", raise_unknown=True)
         if kind == "multiclass-multioutput":
             raise ValueError(
-                f"{type(self).__name__} takes one column of labels, or 0 and 1 for each of several labels; wrap it "
-                f"in sklearn.multioutput.MultiOutputClassifier for several columns of classes."
+                f"{type(self).__name__} takes one column of labels, or 0 and 1 for each of several labels; "
+                f"wrap it in sklearn.multioutput.MultiOutputClassifier for several columns of classes."
             )
         multilabel = kind == "multilabel-indicator"
         if not multilabel:
@@ -65,7 +65,8 @@ class FactorizationClassifier(ClassifierMixin, FactorizationEstimator):
                 self.classes_ = unique_labels(y) if classes is None else unique_labels(np.asarray(classes))
             if not multilabel and self.classes_.size < 2:
                 raise ValueError(
-                    f"Only one class, {self.classes_[0]!r}, in y: a classifier needs rows of at least two classes."
+                    f"Only one class, {self.classes_[0]!r}, in y: a classifier needs rows of at least "
+                    f"two classes."
                 )
         if multilabel != self._multilabel or (multilabel and y.shape[1] != self.classes_.size):
             expected = f"{self.classes_.size} labels" if self._multilabel else "one column of classes"

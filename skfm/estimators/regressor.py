@@ -42,9 +42,11 @@ class FactorizationRegressor(RegressorMixin, FactorizationEstimator):
 
     def _set_target_scale(self, y, weight):
         if not self._make_loss().standardizes_target:
-            self._target_mean, self._target_scale = 0.0, 1.0
+            super()._set_target_scale(y, weight)
             return
-        self._target_mean = np.average(y, axis=0, weights=weight)
+        # Without an intercept the prediction for an empty row is 0.
+        mean = np.average(y, axis=0, weights=weight)
+        self._target_mean = mean if self.fit_intercept else np.zeros_like(mean)
         variance = np.average(np.square(y - self._target_mean), axis=0, weights=weight)
         deviation = np.sqrt(variance)
         constant = deviation <= 1e-12 * np.maximum(np.abs(self._target_mean), 1e-300)

@@ -24,6 +24,9 @@ class FactorTable:
         table = self._table("factors")
         if table.ndim == 2:
             return table
+        if np.ndim(self._target_scale):
+            # Products of factors are in units of y.
+            table = table * np.sqrt(self._target_scale)[:, None].astype(table.dtype)
         return table[:, 0] if table.shape[1] == 1 else table.transpose(1, 0, 2)
 
 

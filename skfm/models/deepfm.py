@@ -63,5 +63,3 @@ class DeepFM(Model):
         )
         linear = scaled(rows["linear"], batch.values).sum(axis=1)
         return self.intercept(dense) + linear + cross + deep, averages
-
-

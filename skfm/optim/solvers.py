@@ -127,7 +127,10 @@ class FTRL(Solver):
 
 @dataclass(frozen=True, eq=False)
 class Optax(Solver):
-    """Any element-wise optax transformation; the penalty is added to the gradient, the rate is its own."""
+    """Any element-wise optax transformation.
+
+    The penalty is added to the gradient, and the rate scales the updates.
+    """
 
     transformation: Any
 
@@ -144,7 +147,7 @@ class Optax(Solver):
     def update(self, parameters, gradient, state, rate, count, l1, l2):
         gradient = gradient + l2 * parameters + l1 * jnp.sign(parameters)
         updates, state = self.transformation.update(gradient, state, parameters)
-        return parameters + updates, state
+        return parameters + rate * updates, state
 
 
 NAMED = {"adagrad": AdaGrad(), "adam": Adam(), "ftrl": FTRL(), "sgd": SGD()}

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 # L-BFGS works on the whole data set in float64: exact, deterministic, and fast while it is small.
-_FULL_BATCH_ROWS = 10_000
+_FULL_BATCH_ROWS = 2_000
 _FULL_BATCH_ENTRIES = 3_000_000
-_EARLY_STOPPING_ROWS = 10_000
+_EARLY_STOPPING_ROWS = 2_000
 _RATES = {"adagrad": 0.1, "adam": 0.001, "ftrl": 0.1, "sgd": 0.01, "lbfgs": 1.0}
 # Without early stopping the penalty alone keeps interactions from fitting noise.
 _FULL_BATCH_FACTORS = 20.0
 
 
-def solver_name(solver, n_samples: int, nnz: int, *, kind: str, l1_linear: float, incremental: bool):
+def solver_name(solver, n_samples: int, nnz: int, *, kind: str, l1_linear: float, needs_steps: bool):
     """The solver that "auto" stands for.
 
     Parameters
     ----------
     kind : "convex", "factors" or "deep"
-    incremental : whether the fit must go on later (`partial_fit`), which L-BFGS cannot
+    needs_steps : whether L-BFGS is out: the fit must go on later (`partial_fit`), or the model is noisy
     """
     if not (isinstance(solver, str) and solver == "auto"):
         return solver
     if l1_linear > 0:
         return "ftrl" if kind == "convex" else "adagrad"
     small = n_samples <= _FULL_BATCH_ROWS or (kind == "convex" and nnz <= _FULL_BATCH_ENTRIES)
-    if small and not incremental:
+    if small and not needs_steps:
         return "lbfgs"
     return "adam" if kind == "deep" else "adagrad"
 
@@ -40,14 +40,14 @@ def batch_size(value, n_samples: int) -> int:
 
 
 def learning_rate(value, solver) -> float:
-    """The rate that "auto" stands for; an optax transformation has its own."""
+    """The rate that "auto" stands for; an optax transformation has its own, which this scales."""
     if value != "auto":
         return float(value)
     return _RATES[solver] if isinstance(solver, str) else 1.0
 
 
 def early_stopping(value, solver, n_samples: int) -> bool:
-    """Whether to hold rows out: from 10,000 rows on, and not for L-BFGS, where the penalty decides."""
+    """Whether to hold rows out: from 2,000 rows on, and not for L-BFGS, where the penalty decides."""
     if value != "auto":
         return bool(value)
     return solver != "lbfgs" and n_samples > _EARLY_STOPPING_ROWS

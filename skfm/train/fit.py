@@ -247,9 +247,7 @@ def _fit_batches(
     else:
         fresh = np.flatnonzero(touched > 0)
     mean_one = samples.weight * (X.shape[0] / samples.weight.sum())
-    packed, rows = _pack(
-        Samples(_unscaled(X, scale), samples.y, mean_one), fields, dtype, dummy
-    )
+    packed, rows = _pack(Samples(_unscaled(X, scale), samples.y, mean_one), fields, dtype, dummy)
     sizes = [block.rows.size for block in packed.blocks]
     charge = _padded(charges(touched / weight_sum, settings.l2_frequency_power, scale), dummy + 1, dtype)
     if not keep:
@@ -292,9 +290,7 @@ def _fit_batches(
     return FitResult(_finished(np.array(table), scale, dense, averages), progress, kept, None)
 
 
-def _fit_full_batch(
-    model, loss, samples, validation, fields, settings, base_score, warm, score_raw, report
-):
+def _fit_full_batch(model, loss, samples, validation, fields, settings, base_score, warm, score_raw, report):
     dtype, X = settings.dtype, samples.X
     scale = column_scale(X, samples.weight)
     frequency = column_frequency(X, samples.weight)
@@ -320,7 +316,7 @@ def _fit_full_batch(
     with interrupt_later() as interrupted:
         watcher = _Watcher(validate, averages, progress, settings.loop, report, interrupted)
         table, dense, message = minimize(
-            Program(model, loss, None),
+            Program(model, loss),
             table,
             dense,
             averages,
@@ -365,4 +361,3 @@ class _Watcher:
             self.best, self.best_score = jax.tree.map(np.copy, (table, dense)), score
         if self.waited >= self.settings.n_iter_no_change:
             raise StopIteration
-

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from skfm.data.pack import bucket
+from skfm.train.predict import RawPrediction, mean_loss
 from skfm.train.state import Hyper, Rows, TrainState
 from skfm.train.step import Program, run_batches
 
@@ -23,6 +24,7 @@ _MAX_BACKOFFS = 10
 # A mean loss this far above the first one is divergence, finite or not.
 _EXPLODED = 1e3
 _PLATEAU_FACTOR = 0.1
+_MAX_CUTS = 2
 
 
 class DivergenceError(ValueError):
@@ -31,11 +33,18 @@ class DivergenceError(ValueError):
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How long and how fast to train; see the estimators' parameters of the same names."""
+    """How long and how fast to train; see the estimators' parameters of the same names.
+
+    Attributes
+    ----------
+    horizon : epochs that the cosine schedule is spread over
+    monitor : whether to stop when the monitored value stops improving
+    """
 
     learning_rate: float
     schedule: str | Callable
     max_iter: int
+    horizon: int
     batch_size: int
     tol: float
     n_iter_no_change: int
@@ -105,7 +114,7 @@ def _epoch_rates(settings: LoopSettings, factor: float, first_step: int, n_batch
         return factor * np.asarray(jax.vmap(settings.schedule)(jnp.asarray(steps)), dtype=np.float64)
     rates = np.full(n_batches, settings.learning_rate * factor)
     if settings.schedule == "cosine":
-        rates *= 0.5 * (1 + np.cos(np.pi * np.minimum(steps / (settings.max_iter * n_batches), 1)))
+        rates *= 0.5 * (1 + np.cos(np.pi * np.minimum(steps / (settings.horizon * n_batches), 1)))
     return rates
 
 
@@ -191,6 +200,10 @@ def _weights(state: TrainState):
     return state.table, state.dense, state.averages
 
 
+class _Diverged(Exception):
+    """The loss of an epoch, or of the last weights, is not finite or has exploded."""
+
+
 def train(
     program: Program,
     start: Callable[[], TrainState],
@@ -220,60 +233,104 @@ def train(
     DivergenceError
         When the loss is not finite, or has exploded, at every one of ten ever smaller rates.
     """
+    run = _Run(program, blocks, sizes, charges, hyper, settings, validate, report, first_epoch)
     state = start()
-    progress = Progress()
-    factor, backoffs, waited, cuts = 1.0, 0, 0, 0
-    best, best_score, first_loss = None, -np.inf, None
-    keep_best = validate is not None
     with interrupt_later() as interrupted:
-        while progress.n_iter < settings.max_iter:
-            began = time.perf_counter()
-            epoch = first_epoch + progress.n_iter
-            state, rate = run_epoch(program, state, blocks, sizes, charges, hyper, settings, factor, epoch)
-            mean_loss = float(state.loss_sum) / sum(sizes)
-            first_loss = mean_loss if first_loss is None and np.isfinite(mean_loss) else first_loss
-            diverged = not np.isfinite(mean_loss) or mean_loss > _EXPLODED * (1 + abs(first_loss))
+        for backoff in range(_MAX_BACKOFFS + 1):
             try:
-                scores = {} if diverged or validate is None else validate(_weights(state))
-            except KeyboardInterrupt:
-                interrupted.append(signal.SIGINT)
-                scores = {}
-            score = scores.pop("score", -np.inf if validate is not None else -mean_loss)
-            if diverged or not (np.isfinite(score) or interrupted):
-                backoffs += 1
-                if backoffs > _MAX_BACKOFFS:
-                    raise DivergenceError(
-                        f"Training diverged: the loss of epoch {epoch + 1} is {mean_loss}, even at the learning "
-                        f"rate {rate:.3g}, which was halved {_MAX_BACKOFFS} times. Scale the columns of X, "
-                        f"check y for outliers, or give a smaller learning_rate."
-                    )
-                factor *= 0.5
-                state = _restored(start(), best)
-                if best is None:
-                    # From the start again: the epochs before the divergence are undone.
-                    progress.n_iter, first_loss, waited, best_score = 0, None, 0, -np.inf
-                    progress.history.clear()
-                continue
-            progress.n_iter += 1
-            progress.add(loss=mean_loss, learning_rate=rate, **scores, time=time.perf_counter() - began)
-            report(progress, settings.max_iter)
-            if score > best_score + settings.tol or (best is None and keep_best):
-                waited = 0
-            else:
-                waited += 1
-            if score > best_score:
-                best_score = score
-                best = _copy(_weights(state)) if keep_best else None
-            if interrupted:
-                warn_interrupted(progress.n_iter)
+                state = run.descend(state, interrupted)
                 break
-            if settings.monitor and waited >= settings.n_iter_no_change:
-                if settings.schedule != "plateau" or cuts >= 2:
+            except _Diverged as cause:
+                if backoff == _MAX_BACKOFFS:
+                    raise DivergenceError(
+                        f"Training diverged: {cause}, even at {run.factor:.1g} times the learning rate, "
+                        f"which was halved {_MAX_BACKOFFS} times. Scale the columns of X, check y for outliers, or "
+                        "give a smaller learning_rate."
+                    ) from None
+            run.slow_down()
+            state = _restored(start(), run.best)
+    if interrupted:
+        warn_interrupted(run.progress.n_iter)
+    return state, run.progress
+
+
+class _Run:
+    """One training, which may back off to smaller rates several times."""
+
+    def __init__(self, program, blocks, sizes, charges, hyper, settings, validate, report, first_epoch):
+        self.inputs = program, blocks, sizes, charges, hyper
+        self.settings, self.validate, self.report = settings, validate, report
+        self.first_epoch = first_epoch
+        self.progress, self.factor, self.first_loss = Progress(), 1.0, None
+        self.best, self.best_score = None, -np.inf
+        self.waited, self.cuts = 0, 0
+
+    def slow_down(self) -> None:
+        """Halve the rate; without weights worth keeping, everything starts anew."""
+        self.factor *= 0.5
+        if self.best is None:
+            self.progress, self.best_score, self.waited, self.cuts = Progress(), -np.inf, 0, 0
+
+    def descend(self, state: TrainState, interrupted: list[int]) -> TrainState:
+        """Run epochs to the end; the best weights where validation tells which these are."""
+        while self.progress.n_iter < self.settings.max_iter:
+            state, score = self._epoch(state, interrupted)
+            if self._improved(state, score):
+                self.waited = 0
+            else:
+                self.waited += 1
+            if interrupted:
+                break
+            if self.settings.monitor and self.waited >= self.settings.n_iter_no_change:
+                if self.settings.schedule != "plateau" or self.cuts >= _MAX_CUTS:
                     break
-                cuts, waited = cuts + 1, 0
-                factor *= _PLATEAU_FACTOR
-                state = _restored(state, best)
-    return _restored(state, best), progress
+                self.cuts, self.waited = self.cuts + 1, 0
+                self.factor *= _PLATEAU_FACTOR
+                state = _restored(state, self.best)
+        if self.best is None:
+            # The loss of an epoch is that before each of its steps: nobody has looked at the last ones.
+            program, blocks, *_ = self.inputs
+            loss = mean_loss(program.loss, RawPrediction(program.model), _weights(state), blocks)
+            self._check(loss, "the loss of the last weights")
+        return _restored(state, self.best)
+
+    def _epoch(self, state, interrupted):
+        """One epoch, recorded; the state and the monitored score."""
+        began = time.perf_counter()
+        epoch = self.first_epoch + self.progress.n_iter
+        program, blocks, sizes, charges, hyper = self.inputs
+        state, rate = run_epoch(
+            program, state, blocks, sizes, charges, hyper, self.settings, self.factor, epoch
+        )
+        loss = float(state.loss_sum) / sum(sizes)
+        self._check(loss, f"the loss of epoch {epoch + 1}")
+        try:
+            scores = {} if self.validate is None else self.validate(_weights(state))
+        except KeyboardInterrupt:
+            interrupted.append(signal.SIGINT)
+            scores = {"score": -np.inf}
+        score = scores.pop("score", -loss)
+        if not (np.isfinite(score) or interrupted):
+            raise _Diverged(f"the validation score of epoch {epoch + 1} is {score}")
+        self.progress.n_iter += 1
+        self.progress.add(loss=loss, learning_rate=rate, **scores, time=time.perf_counter() - began)
+        self.report(self.progress, self.settings.max_iter)
+        return state, score
+
+    def _check(self, loss: float, what: str) -> None:
+        if self.first_loss is None and np.isfinite(loss):
+            self.first_loss = loss
+        if not np.isfinite(loss) or loss > _EXPLODED * (1 + abs(self.first_loss or 0)):
+            raise _Diverged(f"{what} is {loss:.3g}")
+
+    def _improved(self, state, score: float) -> bool:
+        """Keep the best weights; whether the score is better by more than `tol`."""
+        better = score > self.best_score + self.settings.tol
+        if score > self.best_score:
+            self.best_score = score
+            if self.validate is not None:
+                self.best = _copy(_weights(state))
+        return better
 
 
 def _restored(state: TrainState, weights) -> TrainState:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from skfm.data.pack import pack_rows
-from skfm.models.base import Batch, Model
+from skfm.models.base import Batch
 from skfm.runtime import precision
 from skfm.train.state import Rows, device_rows
 
@@ -44,7 +45,7 @@ class RawPrediction:
     Hashable by the model, so that all estimators of one configuration share a program.
     """
 
-    def __init__(self, model: Model):
+    def __init__(self, model: Any):
         self.model = model
 
     def __hash__(self):
@@ -83,13 +84,11 @@ def map_blocks(function, parameters, blocks, rows, n_rows: int) -> np.ndarray:
     rows : list of the positions in the matrix of each block's rows
     n_rows : rows of the matrix
     """
+    # All are asked for before the first is waited for.
     pieces = [_map_rows(function, parameters, block._replace(y=None)) for block in blocks]
-    out = None
+    out = np.empty((n_rows, *pieces[0].shape[1:]), dtype=pieces[0].dtype)
     for piece, positions in zip(pieces, rows, strict=True):
-        array = np.asarray(piece)[: positions.size]
-        if out is None:
-            out = np.empty((n_rows, *array.shape[1:]), dtype=array.dtype)
-        out[positions] = array
+        out[positions] = np.asarray(piece)[: positions.size]
     return out
 
 

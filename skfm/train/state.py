@@ -74,7 +74,8 @@ class Parameters:
         return {"table": self.table, "dense": self.dense, "averages": self.averages}
 
     def __setstate__(self, state):
-        self.__init__(**state)
+        self.table, self.dense, self.averages = state["table"], state["dense"], state["averages"]
+        self._on_device = None
 
     def on_device(self) -> tuple[Array, Any, Any]:
         """``(table, dense, averages)`` as JAX arrays."""

@@ -27,7 +27,7 @@ class Program(NamedTuple):
 
     model: Model
     loss: Loss
-    solver: Solver
+    solver: Solver | None = None
 
 
 @partial(jax.jit, static_argnames="program", donate_argnames="state")

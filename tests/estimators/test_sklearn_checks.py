@@ -5,9 +5,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skfm
 
-ESTIMATORS = [
-    getattr(skfm, name)() for name in skfm.__all__ if name.endswith(("Classifier", "Regressor"))
-]
+ESTIMATORS = [getattr(skfm, name)() for name in skfm.__all__ if name.endswith(("Classifier", "Regressor"))]
 
 
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda estimator: {})

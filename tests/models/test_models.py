@@ -115,7 +115,7 @@ def test_raw_predictions(name):
     ],
 )
 def test_gradients(name):
-    """Gradients along random directions of gathered rows and dense weights, against the oracle's differences."""
+    """Gradients along random directions of rows and dense weights, against the oracle's differences."""
     model = MODELS[name]
     X, tables, dense, averages = problem(model)
     fields = GIVEN if isinstance(model, DeepFM) and model.n_fields > 1 else None

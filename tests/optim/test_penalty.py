@@ -13,7 +13,7 @@ from tests.cases import sparse_rows
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
 def test_charges_of_all_samples_add_up_to_the_penalty(power, scaled):
-    """Each sample pays charge_j times the penalty of each column j that it touches: the mean is the penalty."""
+    """Each sample pays charge_j times the penalty of each column j that it touches: the mean is the whole."""
     rng = np.random.default_rng(0)
     X, weight = sparse_rows(rng, n=20), 0.1 + rng.random(20)
     X[:, 3] = 0

@@ -16,7 +16,7 @@ from skfm.models.fm import FM
 from skfm.models.linear import Linear
 from skfm.models.mixture import MixtureFM
 from skfm.optim.penalty import charges
-from skfm.train.loop import LoopSettings
+from skfm.train.loop import LoopSettings, run_epoch
 from skfm.train.state import Hyper, device_rows, start_state
 from skfm.train.step import Program
 from tests import reference
@@ -116,6 +116,22 @@ class Problem:
         dense, averages = jax.tree.map(jnp.array, (self.dense, self.averages))
         return start_state(self.model, solver, table, dense, averages, rate, n_slots)
 
+    def run_epoch(self, solver, dropout=0.0, **settings):
+        """State after the first epoch."""
+        settings = loop_settings(**settings)
+        state, _ = run_epoch(
+            program=self.program(solver),
+            blocks=self.blocks(),
+            sizes=self.sizes,
+            charges=jnp.asarray(self.charges()),
+            hyper=self.hyper(dropout),
+            settings=settings,
+            factor=1.0,
+            epoch=0,
+            state=self.start(solver, settings.learning_rate),
+        )
+        return state
+
     def program(self, solver):
         return Program(self.model, self.loss, solver)
 
@@ -172,4 +188,5 @@ def loop_settings(**changes):
         "monitor": False,
         "seed": 0,
     }
-    return LoopSettings(**(values | changes))
+    values |= changes
+    return LoopSettings(**{"horizon": values["max_iter"]} | values)

@@ -15,7 +15,7 @@ from skfm.losses import Quantile, SquaredError
 from skfm.models.fm import FM
 from skfm.models.linear import Linear
 from skfm.optim.solvers import NAMED, SGD
-from skfm.train.loop import DivergenceError, epoch_batches, run_epoch, train
+from skfm.train.loop import DivergenceError, epoch_batches, train
 from skfm.train.state import Hyper, Rows, start_state
 from skfm.train.step import Program
 from tests.train.problems import MODELS, Problem, loop_settings
@@ -50,17 +50,7 @@ def test_an_epoch_of_several_widths_runs_every_batch(several_widths, in_float64)
     problem = Problem(*MODELS["fm"], n=40)
     assert len(problem.sizes) > 2
     solver = NAMED["adagrad"]
-    state, _ = run_epoch(
-        problem.program(solver),
-        problem.start(solver),
-        problem.blocks(),
-        problem.sizes,
-        jnp.asarray(problem.charges()),
-        problem.hyper(),
-        loop_settings(learning_rate=1e-12, batch_size=3),
-        1.0,
-        0,
-    )
+    state = problem.run_epoch(solver, learning_rate=1e-12, batch_size=3)
     assert int(state.count) == sum(-(-size // 3) for size in problem.sizes)
     assert float(state.loss_sum) == pytest.approx(problem.n * problem.data_term(), rel=1e-9)
 
@@ -72,7 +62,7 @@ N, BATCH_SIZE, N_BATCHES, QUANTILE = 12, 4, 3, 0.25
 
 @dataclass
 class Slope:
-    """Rows without features and targets far above: the intercept moves by `QUANTILE` times the rate each step."""
+    """Rows without features, targets far above: the intercept moves by `QUANTILE` rates each step."""
 
     scores: list | None = None
     validated: list = field(default_factory=list)
@@ -122,6 +112,14 @@ def test_cosine_falls_from_the_rate_to_zero(in_float64):
     shares = [0.5 * (1 + np.cos(np.pi * t / 12)) for t in range(12)]
     assert distance == pytest.approx(0.1 * sum(shares))
     assert progress.history["learning_rate"] == pytest.approx([0.1 * share for share in shares[::N_BATCHES]])
+
+
+def test_cosine_is_spread_over_its_horizon_from_call_to_call(in_float64):
+    """Calls of one epoch each, as `partial_fit` makes them."""
+    steps = [Slope().train(epoch, schedule="cosine", max_iter=1, horizon=4)[0] for epoch in range(6)]
+    shares = [0.5 * (1 + np.cos(np.pi * t / 12)) for t in range(12)]
+    expected = [0.1 * sum(shares[3 * epoch : 3 * epoch + 3]) for epoch in range(4)] + [0, 0]
+    assert steps == pytest.approx(expected, abs=1e-12)
 
 
 def test_schedules_of_optax_count_steps_on_from_earlier_calls(in_float64):

@@ -13,10 +13,9 @@ from skfm.models.linear import Linear
 from skfm.models.mixture import MixtureFM
 from skfm.optim.solvers import NAMED, SGD, Optax
 from skfm.train import step
-from skfm.train.loop import run_epoch
 from skfm.train.state import Hyper, Rows, start_state
 from skfm.train.step import Program, run_batches
-from tests.train.problems import MODELS, Problem, loop_settings
+from tests.train.problems import MODELS, Problem
 
 RATE = 1e-8
 
@@ -24,19 +23,7 @@ RATE = 1e-8
 def descent(problem, solver, batch_size):
     """Mean direction of descent over one epoch at a tiny rate: table, dense weights."""
     before = problem.start(solver, RATE)
-    settings = loop_settings(learning_rate=RATE, batch_size=batch_size)
-    state = problem.start(solver, RATE)
-    state, _ = run_epoch(
-        problem.program(solver),
-        state,
-        problem.blocks(),
-        problem.sizes,
-        jnp.asarray(problem.charges()),
-        problem.hyper(),
-        settings,
-        1.0,
-        0,
-    )
+    state = problem.run_epoch(solver, learning_rate=RATE, batch_size=batch_size)
     n_steps = sum(-(-size // batch_size) for size in problem.sizes)
     assert int(state.count) == n_steps
     change = jax.tree.map(
@@ -119,17 +106,7 @@ def test_rates_and_penalties_share_a_program(in_float64):
     first = None
     for rate, l2, dropout in [(0.1, 0.3, 0.0), (0.2, 0.0, 0.1), (0.3, 5.0, 0.5)]:
         problem = Problem(*MODELS["fm"], l2={"linear": l2, "factors": 2 * l2}, l1=l2, l2_dense=l2)
-        run_epoch(
-            problem.program(solver),
-            problem.start(solver, rate),
-            problem.blocks(),
-            problem.sizes,
-            jnp.asarray(problem.charges()),
-            problem.hyper(dropout),
-            loop_settings(learning_rate=rate),
-            1.0,
-            0,
-        )
+        problem.run_epoch(solver, dropout, learning_rate=rate)
         first = step.n_traces if first is None else first
     assert step.n_traces == first
 
