@@ -87,7 +87,7 @@ def test_what_auto_means_is_what_the_training_page_says():
     rules = dict(rows)
 
     def is_full_batch(n_samples, nnz, kind):
-        options = {"kind": kind, "l1_linear": 0.0, "incremental": False}
+        options = {"kind": kind, "l1_linear": 0.0, "needs_steps": False}
         return defaults.solver_name("auto", n_samples, nnz, **options) == "lbfgs"
 
     few_rows = last_true(lambda n: is_full_batch(n, 2**40, "factors"))

@@ -244,8 +244,8 @@ def train(
                 if backoff == _MAX_BACKOFFS:
                     raise DivergenceError(
                         f"Training diverged: {cause}, even at {run.factor:.1g} times the learning rate, "
-                        f"which was halved {_MAX_BACKOFFS} times. Scale the columns of X, check y for outliers, or "
-                        "give a smaller learning_rate."
+                        f"which was halved {_MAX_BACKOFFS} times. Scale the columns of X, check y "
+                        "for outliers, or give a smaller learning_rate."
                     ) from None
             run.slow_down()
             state = _restored(start(), run.best)

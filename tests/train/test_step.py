@@ -53,6 +53,27 @@ def test_one_batch_is_a_gradient_step_of_the_objective(name, power, in_float64):
     check_descent(Problem(*MODELS[name], power=power), SGD(), 20)
 
 
+@pytest.mark.parametrize("name", ["adagrad", "ftrl"])
+def test_one_batch_of_a_solver_that_sums_over_samples(name, in_float64):
+    """Gradients and penalties are the mean's times the number of rows; AdaGrad's and FTRL's step is 1 / sqrt(1 + g^2)."""
+    problem = Problem(*MODELS["deepfm"], power=0.5)
+    without_penalty = Problem(*MODELS["deepfm"], power=0.5, l2={"linear": 0, "factors": 0}, l2_dense=0)
+    moved, _ = descent(problem, NAMED[name], 20)
+    expected = jax.tree.map(
+        lambda whole, loss: problem.n * whole / np.sqrt(1 + (problem.n * loss) ** 2),
+        problem.gradient(),
+        without_penalty.gradient(),
+    )
+    if name == "ftrl":
+        # beta + sqrt(sum of g^2), and it moves from where the new step would have put the parameters
+        expected = jax.tree.map(
+            lambda whole, loss: problem.n * whole / (1 + np.abs(problem.n * loss)),
+            problem.gradient(),
+            without_penalty.gradient(),
+        )
+    jax.tree.map(lambda got, wanted: np.testing.assert_allclose(got, wanted, atol=3e-6), moved, expected)
+
+
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("n", [20, 23])
 def test_gradients_of_an_epoch_add_up_to_the_objective(n, power, in_float64):

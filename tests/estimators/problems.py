@@ -1,0 +1,40 @@
+"""Small problems and fast settings that the tests of the estimators share, so that programs are shared too."""
+
+import numpy as np
+
+import skfm
+
+CLASSIFIERS = [name for name in skfm.__all__ if name.endswith("Classifier")]
+REGRESSORS = [name for name in skfm.__all__ if name.endswith("Regressor")]
+NAMES = CLASSIFIERS + REGRESSORS
+
+RNG = np.random.default_rng(0)
+N, D = 64, 6
+# Halves and zeros: the same numbers in float32 and float64. Row 3 is empty.
+X = RNG.integers(-2, 5, size=(N, D)) / 2.0
+X[RNG.random((N, D)) < 0.4] = 0
+X[3] = 0
+X[0] = [0.5, 1, 1.5, 2, -0.5, -1]
+RAW = X[:, 0] * X[:, 1] - X[:, 2] + 0.5 * X[:, 3] + 0.3 * RNG.normal(size=N)
+Y = RAW * 3 + 10
+LABELS = (RAW > np.median(RAW)).astype(int)
+
+
+def make(name, **parameters):
+    """An unfitted estimator that is small and fast to train."""
+    settings = {"max_iter": 3, "random_state": 0}
+    if not name.startswith("Linear"):
+        settings |= {"n_factors": 3, "init_scale": 0.1}
+    if name.startswith("DeepFM"):
+        settings |= {"hidden_layer_sizes": (4,)}
+    return getattr(skfm, name)(**(settings | parameters))
+
+
+def target(name):
+    """Labels for a classifier, numbers for a regressor."""
+    return LABELS if name in CLASSIFIERS else Y
+
+
+def predictions(model, X=X):
+    """Predicted probabilities or numbers."""
+    return model.predict_proba(X) if hasattr(model, "predict_proba") else model.predict(X)
