@@ -9,8 +9,8 @@ from scipy import sparse
 
 from skfm.data.fields import Fields, one_slot_each
 
-# Padding may cost half of the nonzeros, and anything below this number of slots.
-_MAX_PADDING = 1.5
+# Padding may cost four fifths of the nonzeros, and anything below this number of slots.
+_MAX_PADDING = 1.8
 _FREE_SLOTS = 1 << 15
 
 
@@ -64,7 +64,7 @@ class PackedRows:
 
 
 def choose_widths(lengths: np.ndarray) -> np.ndarray:
-    """Few widths such that all rows fit and padding stays below half of the nonzeros.
+    """Few widths such that all rows fit and padding stays below four fifths of the nonzeros.
 
     Starts from four widths an octave and merges neighbours, cheapest first, while the budget lasts.
     """

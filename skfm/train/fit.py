@@ -20,7 +20,7 @@ from skfm.optim.penalty import charges
 from skfm.optim.solvers import NAMED, Optax, Solver
 from skfm.runtime import precision
 from skfm.train.full_batch import minimize
-from skfm.train.loop import LoopSettings, Progress, interrupt_later, train, warn_interrupted
+from skfm.train.loop import LoopSettings, Progress, batch_rows, interrupt_later, train, warn_interrupted
 from skfm.train.predict import RawPrediction, map_blocks, mean_loss
 from skfm.train.state import (
     Hyper,
@@ -29,6 +29,7 @@ from skfm.train.state import (
     TrainState,
     device_rows,
     first_rows,
+    make_scratch,
     put_rows,
     start_state,
     to_numpy,
@@ -249,11 +250,13 @@ def _fit_batches(
     mean_one = samples.weight * (X.shape[0] / samples.weight.sum())
     packed, rows = _pack(Samples(_unscaled(X, scale), samples.y, mean_one), fields, dtype, dummy)
     sizes = [block.rows.size for block in packed.blocks]
+    widths = [block.ids.shape[1] for block in packed.blocks]
+    del packed
     charge = _padded(charges(touched / weight_sum, settings.l2_frequency_power, scale), dummy + 1, dtype)
     if not keep:
         del touched
     batch_size = settings.loop.batch_size
-    n_slots = max(min(batch_size, block.ids.shape[0]) * block.ids.shape[1] for block in packed.blocks)
+    n_slots = min(batch_rows(n, batch_size) * width for n, width in zip(sizes, widths, strict=True))
     solver = resolve_solver(settings.solver)
     program = Program(model, loss, solver)
     key = jax.random.key(settings.loop.seed)
@@ -262,8 +265,8 @@ def _fit_batches(
         first = _start_rows(model, fresh, warm[0] if warm else None, scale, settings)
         if session is not None:
             state = jax.tree.map(jnp.array, session.state)
-            filled = put_rows(state.table, fresh, first)
-            return state._replace(table=filled)
+            scratch = make_scratch(dummy + 1, n_slots)
+            return state._replace(table=put_rows(state.table, fresh, first), scratch=scratch)
         table = put_rows(jnp.zeros((dummy + 1, model.width), dtype), fresh, first)
         dense, averages = jax.tree.map(jnp.asarray, _start_dense(model, base_score, warm, settings))
         rate = jnp.asarray(settings.loop.learning_rate, dtype)
@@ -285,6 +288,7 @@ def _fit_batches(
     kept = None
     if keep:
         n_epochs = progress.n_iter + (0 if session is None else session.n_epochs)
+        state = state._replace(scratch=make_scratch(0, 0))
         kept = Session(to_numpy(state), touched, weight_sum, scale, n_epochs)
     del state
     return FitResult(_finished(np.array(table), scale, dense, averages), progress, kept, None)

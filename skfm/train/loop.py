@@ -71,6 +71,11 @@ class Progress:
             self.history.setdefault(name, []).append(float(value))
 
 
+def batch_rows(size: int, batch_size: int) -> int:
+    """Rows of the compiled batch for a block of `size` rows: bucketed where one batch holds them all."""
+    return batch_size if size > batch_size else min(batch_size, bucket(size, least=32))
+
+
 def epoch_batches(sizes: list[int], batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Shuffled positions for each block, shape (n_batches, B), batches of (nearly) one size.
 
@@ -80,7 +85,7 @@ def epoch_batches(sizes: list[int], batch_size: int, rng: np.random.Generator) -
     orders = []
     for size in sizes:
         n_batches = -(-size // batch_size)
-        width = batch_size if n_batches > 1 else min(batch_size, bucket(size, least=32))
+        width = batch_rows(size, batch_size)
         order = np.full((bucket(n_batches), width), size, dtype=np.int32)
         shuffled = rng.permutation(size).astype(np.int32) if size > width or n_batches > 1 else None
         if shuffled is None:

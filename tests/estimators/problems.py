@@ -1,4 +1,4 @@
-"""Small problems and fast settings that the tests of the estimators share, so that programs are shared too."""
+"""Small problems and fast settings that the tests of the estimators share, and with them the programs."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ X[3] = 0
 X[0] = [0.5, 1, 1.5, 2, -0.5, -1]
 RAW = X[:, 0] * X[:, 1] - X[:, 2] + 0.5 * X[:, 3] + 0.3 * RNG.normal(size=N)
 Y = RAW * 3 + 10
-LABELS = (RAW > np.median(RAW)).astype(int)
+LABELS = (np.median(RAW) < RAW).astype(int)
 
 
 def make(name, **parameters):

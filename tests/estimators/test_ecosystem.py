@@ -41,7 +41,7 @@ def fitted():
 
 
 def parts(value, seen):
-    """Everything reachable from the attributes of an object."""
+    """Everything reachable from an object that its pickle would hold."""
     if id(value) in seen:
         return
     seen[id(value)] = value
@@ -52,7 +52,8 @@ def parts(value, seen):
     elif isinstance(value, list | tuple | set):
         children = list(value)
     elif hasattr(value, "__dict__") and not isinstance(value, type) and not callable(value):
-        children = list(vars(value).values())
+        # Device copies are cached beside the attributes: they are no part of the state.
+        children = [value.__getstate__()]
     for child in children:
         yield from parts(child, seen)
 
@@ -216,7 +217,7 @@ def test_weights_are_routed_through_cross_validate():
     cv = KFold(2)
     with sklearn.config_context(enable_metadata_routing=True):
         scaler = StandardScaler(with_mean=False).set_fit_request(sample_weight=False)
-        model = make("FMRegressor").set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
+        model = make("FMRegressor").set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         result = cross_validate(
             make_pipeline(scaler, model),
             X,

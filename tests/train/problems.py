@@ -41,11 +41,12 @@ class Problem:
     l2_dense: float = 0.2
     power: float = 0.0
     several: bool = True
+    ones: bool = False
     seed: int = 0
 
     def __post_init__(self):
         rng = np.random.default_rng(self.seed)
-        self.X = sparse_rows(rng, n=self.n, several=self.several)
+        self.X = sparse_rows(rng, n=self.n, several=self.several, ones=self.ones)
         self.X[:, 3] = 0  # a column that no row touches
         self.weight = 0.2 + rng.random(self.n)
         self.weight /= self.weight.mean()

@@ -52,6 +52,15 @@ def test_value_and_gradient(name, power, in_float64):
         )
 
 
+def test_the_dummy_row_of_rows_of_ones_gets_no_gradient(in_float64):
+    """Without values nothing but its id tells an unused slot."""
+    problem = Problem(*MODELS["fm"], ones=True)
+    assert problem.packed.blocks[0].values is None
+    value, _, (of_table, _) = evaluated(problem)
+    assert float(value) == pytest.approx(problem.objective(), rel=1e-10)
+    np.testing.assert_allclose(of_table, problem.gradient()[0], atol=1e-7)
+
+
 def test_several_widths_are_one_objective(several_widths, in_float64):
     problem = Problem(*MODELS["fm"], power=0.5)
     assert len(problem.sizes) > 2

@@ -55,22 +55,16 @@ def test_one_batch_is_a_gradient_step_of_the_objective(name, power, in_float64):
 
 @pytest.mark.parametrize("name", ["adagrad", "ftrl"])
 def test_one_batch_of_a_solver_that_sums_over_samples(name, in_float64):
-    """Gradients and penalties are the mean's times the number of rows; AdaGrad's and FTRL's step is 1 / sqrt(1 + g^2)."""
+    """Gradients and penalties are those of the mean times the number of rows."""
     problem = Problem(*MODELS["deepfm"], power=0.5)
     without_penalty = Problem(*MODELS["deepfm"], power=0.5, l2={"linear": 0, "factors": 0}, l2_dense=0)
     moved, _ = descent(problem, NAMED[name], 20)
+    first_step = {"adagrad": lambda g: 1 / np.sqrt(1 + g**2), "ftrl": lambda g: 1 / (1 + np.abs(g))}[name]
     expected = jax.tree.map(
-        lambda whole, loss: problem.n * whole / np.sqrt(1 + (problem.n * loss) ** 2),
+        lambda whole, loss: problem.n * whole * first_step(problem.n * loss),
         problem.gradient(),
         without_penalty.gradient(),
     )
-    if name == "ftrl":
-        # beta + sqrt(sum of g^2), and it moves from where the new step would have put the parameters
-        expected = jax.tree.map(
-            lambda whole, loss: problem.n * whole / (1 + np.abs(problem.n * loss)),
-            problem.gradient(),
-            without_penalty.gradient(),
-        )
     jax.tree.map(lambda got, wanted: np.testing.assert_allclose(got, wanted, atol=3e-6), moved, expected)
 
 
@@ -79,6 +73,10 @@ def test_one_batch_of_a_solver_that_sums_over_samples(name, in_float64):
 def test_gradients_of_an_epoch_add_up_to_the_objective(n, power, in_float64):
     """Losses, the penalty's charges and the dense penalty alike: lazy updates are exact in expectation."""
     check_descent(Problem(*MODELS["deepfm"], n=n, power=power), SGD(momentum=0.0), 4)
+
+
+def test_gradients_of_an_epoch_of_rows_of_ones_add_up(in_float64):
+    check_descent(Problem(*MODELS["fm"], n=23, ones=True), SGD(momentum=0.0), 4)
 
 
 def test_gradients_of_an_epoch_add_up_over_blocks_of_several_widths(several_widths, in_float64):
