@@ -101,10 +101,12 @@ def test_what_auto_means_is_what_the_training_page_says():
     no_stopping = last_true(lambda n: not defaults.early_stopping("auto", "adagrad", n))
     assert f"more than {no_stopping:,} rows" in rules["early_stopping"]
     auto = dict.fromkeys(("l2_linear", "l2_factors", "l2_dense"), "auto")
-    assert set(defaults.penalties(auto, "adam", 50.0, 4).values()) == {1 / 50}
-    full_batch = defaults.penalties(auto, "lbfgs", 50.0, 0)
-    assert full_batch["l2_linear"] == 1 / 50
-    assert full_batch["l2_factors"] == full_batch["l2_dense"]
-    assert f"L-BFGS {full_batch['l2_factors'] * 50:g} times that" in rules["l2_factors"]
-    mixture = defaults.penalties(auto, "lbfgs", 50.0, 4)
-    assert all(np.isclose(mixture[name], 5 * full_batch[name]) for name in auto)
+    many_rows = last_true(lambda n: defaults.penalties(auto, n, 0)["l2_factors"] * n > 1) + 1
+    assert f"from a weight sum of {many_rows:,} on" in rules["l2_factors"]
+    few = defaults.penalties(auto, 50.0, 0)
+    assert few["l2_linear"] == 1 / 50
+    assert few["l2_factors"] == few["l2_dense"]
+    assert f"at most {few['l2_factors'] * 50:g} times" in rules["l2_factors"]
+    mixture = defaults.penalties(auto, 50.0, 4)
+    assert all(np.isclose(mixture[name], 5 * few[name]) for name in auto)
+    assert defaults.penalties(auto, 1e6, 4) == dict.fromkeys(auto, 1e-6)

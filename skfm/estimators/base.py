@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skfm.data import fields as field_blocks
@@ -65,7 +65,11 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
-        "dtype": [StrOptions({"auto", "float32", "float64"}), type, np.dtype],
+        "dtype": [
+            StrOptions({"auto", "float32", "float64"}),
+            Options(type, {float, np.float32, np.float64}),
+            Options(np.dtype, {np.dtype("float32"), np.dtype("float64")}),
+        ],
         "init_from": [HasMethods(["fit"]), None],
     }
 
@@ -302,7 +306,6 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         penalties = defaults.penalties(
             {name: getattr(self, name, 0.0) for name in ("l2_linear", "l2_factors", "l2_dense")},
-            solver,
             float(weight.sum()),
             getattr(self, "n_components", 0),
         )

@@ -104,7 +104,12 @@ class FactorizationClassifier(ClassifierMixin, FactorizationEstimator):
                 raise ValueError(f"class_weight names {unknown}, which are none of {self.classes_.tolist()}.")
             if min(self.class_weight.values(), default=1) < 0:
                 raise ValueError(f"class_weight must not be negative, got {self.class_weight}.")
-        return sample_weight * compute_sample_weight(self.class_weight, y)
+        weight = sample_weight * compute_sample_weight(self.class_weight, y)
+        if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
+            raise ValueError(
+                f"class_weight must be finite and not negative, and above 0 for some row, got {self.class_weight}."
+            )
+        return weight
 
     def _stratification(self, y):
         if self._multilabel or np.unique(y, return_counts=True)[1].min() < 2:

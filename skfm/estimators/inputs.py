@@ -7,14 +7,14 @@ from contextlib import contextmanager
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from skfm.data.validate import canonical_csr, check_finite
+from skfm.data.validate import canonical_csr, check_finite, first_row
 
 _CHECKS = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
 
 
 def read_X_y(estimator, X, y, *, reset: bool):
     """Canonical CSR and checked targets; `reset` learns the columns, else they are compared."""
-    with _naming_text_columns(X):
+    with _naming_text_columns(X), _naming_row_of_y(y):
         X, y = validate_data(estimator, X, y, multi_output=True, reset=reset, **_CHECKS)
     check_finite(X, getattr(estimator, "feature_names_in_", None))
     return canonical_csr(X), y
@@ -53,3 +53,19 @@ def _naming_text_columns(X):
                     f"sklearn.preprocessing.OneHotEncoder in a ColumnTransformer for instance."
                 ) from error
         raise
+
+
+@contextmanager
+def _naming_row_of_y(y):
+    """Say which row of y is NaN or infinite."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith("Input y contains"):
+            raise
+        try:
+            bad = ~np.isfinite(np.asarray(y, dtype=np.float64))
+        except (TypeError, ValueError):
+            raise error from None
+        place = f" at row {first_row(bad)}" if bad.any() else ""
+        raise ValueError(f"{str(error).rstrip('.')}{place}. Drop that row.") from error

@@ -7,8 +7,9 @@ _FULL_BATCH_ROWS = 2_000
 _FULL_BATCH_ENTRIES = 3_000_000
 _EARLY_STOPPING_ROWS = 2_000
 _RATES = {"adagrad": 0.1, "adam": 0.001, "ftrl": 0.1, "sgd": 0.01, "lbfgs": 1.0}
-# Without early stopping the penalty alone keeps interactions from fitting noise.
-_FULL_BATCH_FACTORS = 20.0
+# The penalty of factors, in units of a standard normal prior, falls from 20 for few rows to 1 for many.
+_STRONGEST_FACTORS = 20.0
+_MANY_ROWS = 200_000
 
 
 def solver_name(solver, n_samples: int, nnz: int, *, kind: str, l1_linear: float, needs_steps: bool):
@@ -53,20 +54,19 @@ def early_stopping(value, solver, n_samples: int) -> bool:
     return solver != "lbfgs" and n_samples > _EARLY_STOPPING_ROWS
 
 
-def penalties(values: dict, solver, weight_sum: float, n_components: int) -> dict[str, float]:
+def penalties(values: dict, weight_sum: float, n_components: int) -> dict[str, float]:
     """The penalties that "auto" stands for.
 
-    A standard normal prior, 1 / (sum of the sample weights), which is LogisticRegression's C=1. For
-    L-BFGS, which has no early stopping, factors and dense weights have a prior of variance 1/20, and the
-    pieces of a mixture, which share the evidence, one that is narrower by their number plus one.
+    Linear weights have a standard normal prior, 1 / (sum of the sample weights), which is
+    LogisticRegression's C=1. Factors and dense weights, many more, have a narrower one where rows are few.
+    The pieces of a mixture share the rows: their priors are narrower again.
 
     Parameters
     ----------
     values : dict with the keys "l2_linear", "l2_factors" and "l2_dense"
     n_components : pieces of a mixture, 0 for other models
     """
-    full_batch = solver == "lbfgs"
-    unit = (1 + n_components if full_batch else 1) / weight_sum
-    factors = unit * (_FULL_BATCH_FACTORS if full_batch else 1)
-    auto = {"l2_linear": unit, "l2_factors": factors, "l2_dense": factors}
+    strength = min(max(_MANY_ROWS / weight_sum, 1.0), _STRONGEST_FACTORS)
+    linear = min(1 + n_components, strength) / weight_sum
+    auto = {"l2_linear": linear, "l2_factors": strength * linear, "l2_dense": strength * linear}
     return {name: auto[name] if isinstance(value, str) else float(value) for name, value in values.items()}

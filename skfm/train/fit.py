@@ -283,6 +283,7 @@ def _fit_batches(
         _validator(model, loss, validation, fields, dtype, dummy, scale, score_raw),
         report,
         0 if session is None else session.n_epochs,
+        _base_loss(loss, samples, base_score),
     )
     table, dense, averages = state.table, state.dense, state.averages
     kept = None
@@ -292,6 +293,12 @@ def _fit_batches(
         kept = Session(to_numpy(state), touched, weight_sum, scale, n_epochs)
     del state
     return FitResult(_finished(np.array(table), scale, dense, averages), progress, kept, None)
+
+
+def _base_loss(loss, samples, base_score) -> float:
+    """Weighted mean loss of the raw prediction without features."""
+    raw = np.tile(np.asarray(base_score, dtype=np.float64), (samples.y.shape[0], 1))
+    return float(np.average(np.asarray(loss.value(samples.y, raw)), weights=samples.weight))
 
 
 def _fit_full_batch(model, loss, samples, validation, fields, settings, base_score, warm, score_raw, report):

@@ -21,7 +21,7 @@ from skfm.train.state import Hyper, Rows, TrainState
 from skfm.train.step import Program, run_batches
 
 _MAX_BACKOFFS = 10
-# A mean loss this far above the first one is divergence, finite or not.
+# A mean loss this far above that without any feature is divergence, finite or not.
 _EXPLODED = 1e3
 _PLATEAU_FACTOR = 0.1
 _MAX_CUTS = 2
@@ -220,6 +220,7 @@ def train(
     validate: Callable[[Any], dict[str, float]] | None,
     report: Callable[[Progress, int], None],
     first_epoch: int = 0,
+    base_loss: float = np.inf,
 ) -> tuple[TrainState, Progress]:
     """Train until `max_iter` epochs are done or the monitored value stops improving.
 
@@ -232,13 +233,14 @@ def train(
         better. None: the training loss is monitored.
     report : called after each epoch
     first_epoch : epochs done by earlier calls
+    base_loss : mean loss without any feature; a loss a thousand times larger is divergence
 
     Raises
     ------
     DivergenceError
         When the loss is not finite, or has exploded, at every one of ten ever smaller rates.
     """
-    run = _Run(program, blocks, sizes, charges, hyper, settings, validate, report, first_epoch)
+    run = _Run(program, blocks, sizes, charges, hyper, settings, validate, report, first_epoch, base_loss)
     state = start()
     with interrupt_later() as interrupted:
         for backoff in range(_MAX_BACKOFFS + 1):
@@ -262,11 +264,14 @@ def train(
 class _Run:
     """One training, which may back off to smaller rates several times."""
 
-    def __init__(self, program, blocks, sizes, charges, hyper, settings, validate, report, first_epoch):
+    def __init__(
+        self, program, blocks, sizes, charges, hyper, settings, validate, report, first_epoch, base_loss
+    ):
         self.inputs = program, blocks, sizes, charges, hyper
         self.settings, self.validate, self.report = settings, validate, report
         self.first_epoch = first_epoch
-        self.progress, self.factor, self.first_loss = Progress(), 1.0, None
+        self.progress, self.factor = Progress(), 1.0
+        self.largest_loss = _EXPLODED * (1 + abs(base_loss))
         self.best, self.best_score = None, -np.inf
         self.waited, self.cuts = 0, 0
 
@@ -323,9 +328,7 @@ class _Run:
         return state, score
 
     def _check(self, loss: float, what: str) -> None:
-        if self.first_loss is None and np.isfinite(loss):
-            self.first_loss = loss
-        if not np.isfinite(loss) or loss > _EXPLODED * (1 + abs(self.first_loss or 0)):
+        if not (np.isfinite(loss) and loss <= self.largest_loss):
             raise _Diverged(f"{what} is {loss:.3g}")
 
     def _improved(self, state, score: float) -> bool:

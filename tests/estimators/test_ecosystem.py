@@ -58,7 +58,7 @@ def parts(value, seen):
         yield from parts(child, seen)
 
 
-# -- copies -----------------------------------------------------------------------------------------
+# -- copies ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -126,7 +126,7 @@ def test_fitted_attributes_are_numpy(name, fitted):
                 assert not isinstance(getattr(estimator, attribute), jax.Array), attribute
 
 
-# -- meta-estimators --------------------------------------------------------------------------------
+# -- meta-estimators ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +253,7 @@ def test_unrequested_weights_are_an_error():
             search.fit(X, LABELS, sample_weight=WEIGHTS)
 
 
-# -- representations ----------------------------------------------------------------------------------
+# -- representations ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -281,7 +281,7 @@ def test_transform_sums_to_the_second_order_term(fitted):
     np.testing.assert_allclose(model.transform(X).sum(axis=1) * np.std(Y), second, rtol=1e-9, atol=1e-9)
 
 
-# -- what holds X ---------------------------------------------------------------------------------------
+# -- what holds X ------------------------------------------------------------------------------------
 
 
 def shuffled_indices(X):

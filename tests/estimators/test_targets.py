@@ -36,7 +36,7 @@ MULTILABEL = np.column_stack([RAW > 0, X[:, 0] > 0.5, X[:, 2] > 0]).astype(int)
 OPTIMUM = {"max_iter": 500, "tol": 1e-6}
 
 
-# -- classifiers --------------------------------------------------------------------------------------
+# -- classifiers -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -134,7 +134,7 @@ def test_multilabel_is_one_logistic_regression_a_label():
         )
 
 
-# -- regressors ------------------------------------------------------------------------------------------
+# -- regressors --------------------------------------------------------------------------------------
 
 
 def test_linear_regressor_is_ridge():
@@ -230,7 +230,7 @@ def test_huber_lies_between_squares_and_outliers():
     assert np.median(error) < 0.1 * np.median(fooled)
 
 
-# -- weights ------------------------------------------------------------------------------------------------
+# -- weights -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

@@ -18,7 +18,7 @@ X_VAL = np.where(NOISE.random((N, D)) < 0.5, NOISE.permutation(X), 0)
 Y_VAL = np.where(NOISE.random(N) < 0.3, 1, (X_VAL[:, 0] * X_VAL[:, 1] - X_VAL[:, 2] > 0).astype(int))
 
 
-# -- partial_fit and warm starts ------------------------------------------------------------------------
+# -- partial_fit and warm starts ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("solver", ["adagrad", "adam", "ftrl", "sgd"])
@@ -78,7 +78,7 @@ def test_partial_fit_goes_on_from_fit(solver):
 @pytest.mark.parametrize("name", NAMES)
 def test_warm_start_goes_on(name):
     y = target_of(name)
-    settings = {"solver": "lbfgs", "max_iter": 10, "random_state": 0}
+    settings = {"solver": "lbfgs", "max_iter": 3}
     cold = make(name, **settings).fit(X, y)
     warm = make(name, warm_start=True, **settings).fit(X, y)
     np.testing.assert_array_equal(predictions(warm), predictions(cold))
@@ -90,7 +90,7 @@ def test_warm_start_goes_on(name):
     assert again.history_["loss"][0] > first
 
 
-# -- init_from --------------------------------------------------------------------------------------------
+# -- init_from ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_init_from_needs_a_fitted_skfm_estimator_of_the_same_shape(machine):
         make("DeepFMClassifier", init_from=machine).fit(X[:, :4], LABELS)
 
 
-# -- early stopping ------------------------------------------------------------------------------------------
+# -- early stopping ----------------------------------------------------------------------------------
 
 
 def mean_probability_given(estimator, X, y, sample_weight=None):
@@ -210,7 +210,7 @@ def test_training_stops_where_nothing_improves():
     assert never.fit(X, LABELS).n_iter_ == 50
 
 
-# -- rates and solvers ---------------------------------------------------------------------------------------
+# -- rates and solvers -------------------------------------------------------------------------------
 
 
 def rates(**parameters):
@@ -301,7 +301,7 @@ def test_the_precisions_agree():
     assert unlike < 1.0
 
 
-# -- what may go wrong on the way -------------------------------------------------------------------------------
+# -- what may go wrong on the way --------------------------------------------------------------------
 
 
 def test_divergence_names_the_rate_and_keeps_the_earlier_fit():

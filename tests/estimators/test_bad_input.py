@@ -1,0 +1,353 @@
+"""Errors name the cause, the place and the remedy, and leave a fitted model as it was."""
+
+import copy
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.exceptions import NotFittedError
+
+from tests.estimators.problems import CLASSIFIERS, LABELS, NAMES, REGRESSORS, D, N, X, Y, make, predictions
+from tests.estimators.problems import target as target_of
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Function of a name and targets: that estimator fitted once; the targets of the name by default."""
+    models = {}
+
+    def get(name):
+        if name not in models:
+            models[name] = make(name, solver="adam").fit(X, target_of(name))
+        return models[name]
+
+    return get
+
+
+@pytest.fixture
+def fails(fitted):
+    """Function that makes a call fail on a fitted model, and looks whether the model is as it was."""
+
+    def check(name, call, match, error=ValueError, **parameters):
+        model = copy.deepcopy(fitted(name)).set_params(**parameters)
+        expected, before = predictions(model), dict(vars(model))
+        with pytest.raises(error, match=match) as caught:
+            call(model)
+        assert vars(model).keys() == before.keys()
+        assert all(vars(model)[key] is before[key] for key in before)
+        np.testing.assert_array_equal(predictions(model), expected)
+        return str(caught.value)
+
+    return check
+
+
+def with_entry(value, row=7, column=2):
+    bad = X.copy()
+    bad[row, column] = value
+    return bad
+
+
+def as_pandas(X):
+    return pytest.importorskip("pandas").DataFrame(X, columns=[f"c{i}" for i in range(D)])
+
+
+def as_polars(X):
+    return pytest.importorskip("polars").DataFrame(X, schema=[f"c{i}" for i in range(D)])
+
+
+CALLS = {
+    "fit": lambda model, X, y: model.fit(X, y),
+    "partial_fit": lambda model, X, y: model.partial_fit(X, y),
+    "predict": lambda model, X, y: model.predict(X),
+}
+
+
+# -- X -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("call", CALLS)
+def test_not_finite_names_row_and_column(name, call, fails):
+    y = target_of(name)
+    for value, what in ((np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity")):
+        bad = with_entry(value)
+        for held in (bad, sparse.csc_matrix(bad)):
+            message = fails(name, lambda model, held=held: CALLS[call](model, held, y), "row 7, column 2")
+            assert what in message
+            assert "SimpleImputer" in message
+
+
+@pytest.mark.parametrize("frame", [as_pandas, as_polars])
+def test_not_finite_names_the_column_of_a_frame(frame):
+    for value in (np.nan, np.inf):
+        with pytest.raises(ValueError, match=r"row 7, column 2 \('c2'\)"):
+            make("FMRegressor").fit(frame(with_entry(value)), Y)
+    model = make("FMRegressor").fit(frame(X), Y)
+    expected = model.predict(frame(X))
+    for call in CALLS.values():
+        with pytest.raises(ValueError, match=r"row 7, column 2 \('c2'\)"):
+            call(model, frame(with_entry(np.nan)), Y)
+    np.testing.assert_array_equal(model.predict(frame(X)), expected)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("call", CALLS)
+def test_text_names_the_column(library, call):
+    module = pytest.importorskip(library)
+    columns = {f"c{i}": X[:, i] for i in range(D)}
+    text = module.DataFrame({**columns, "c4": ["red"] * N})
+    frame = module.DataFrame(columns)
+    model = make("FMRegressor").fit(frame, Y)
+    expected = model.predict(frame)
+    with pytest.raises(ValueError, match=r"'c4' of X holds text.*OneHotEncoder"):
+        CALLS[call](model, text, Y)
+    np.testing.assert_array_equal(model.predict(frame), expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_shapes(name, fails):
+    y = target_of(name)
+    fails(name, lambda model: model.fit(X[0], y), "2D array")
+    fails(name, lambda model: model.fit(X[:, :, None], y), "dim 3|3 dim")
+    fails(name, lambda model: model.fit(X[:-1], y), "inconsistent numbers of samples")
+    fails(name, lambda model: model.fit(X[:0], y[:0]), "0 sample")
+    fails(name, lambda model: model.fit(X[:, :0], y), "0 feature")
+    fails(name, lambda model: model.fit(X, None), "requires y to be passed")
+    fails(name, lambda model: model.fit(X + 0j, y), "Complex data not supported")
+    fails(name, lambda model: model.predict(X[0]), "2D array")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_column_count(name, fails):
+    expected = f"X has {D - 1} features, but {name} is expecting {D} features"
+    fails(name, lambda model: model.predict(X[:, :-1]), expected)
+    fails(name, lambda model: model.predict(sparse.csr_array(X[:, :-1])), expected)
+    fails(name, lambda model: model.partial_fit(X[:, :-1], target_of(name)), expected)
+    if name.startswith("FM"):
+        fails(name, lambda model: model.transform(X[:, :-1]), expected)
+    if name.startswith("MixtureFM"):
+        fails(name, lambda model: model.gate_proba(X[:, :-1]), expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_not_fitted(name):
+    model = make(name)
+    methods = [
+        "predict",
+        "transform",
+        "gate_proba",
+        "predict_proba",
+        "predict_log_proba",
+        "decision_function",
+    ]
+    for method in methods:
+        if hasattr(model, method):
+            with pytest.raises(NotFittedError, match=name):
+                getattr(model, method)(X)
+
+
+# -- weights -----------------------------------------------------------------------------------------
+
+
+def weights(value, row=5):
+    out = np.ones(N)
+    out[row] = value
+    return out
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("weight", "match"),
+    [
+        (weights(-1.0), "negative at row 5"),
+        (weights(np.nan), "not finite at row 5"),
+        (weights(np.inf), "not finite at row 5"),
+        (np.zeros(N), "zero for every row"),
+        (np.ones(N - 1), r"sample_weight.shape == \(63,\), expected \(64,\)"),
+        (np.ones((N, 2)), "1D array or scalar"),
+    ],
+    ids=["negative", "nan", "inf", "zeros", "length", "2d"],
+)
+def test_weights(name, call, weight, match, fails):
+    fails(name, lambda model: getattr(model, call)(X, target_of(name), sample_weight=weight), match)
+
+
+def test_weights_of_held_out_rows(fails):
+    held = {"X_val": X, "y_val": LABELS}
+    fails(
+        "FMClassifier",
+        lambda model: model.fit(X, LABELS, **held, sample_weight_val=weights(-1.0)),
+        "negative at row 5",
+    )
+    fails(
+        "FMClassifier",
+        lambda model: model.fit(X, LABELS, **held, sample_weight_val=np.zeros(N)),
+        "zero for every row",
+    )
+
+
+# -- y -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_labels(name, fails):
+    unseen = np.where(np.arange(N) == 9, 7, LABELS)
+    message = fails(name, lambda model: model.partial_fit(X, unseen), "label .*7.* at row 9")
+    assert "[0, 1]" in message
+    assert "classes=" in message
+    fails(name, lambda model: model.fit(X, np.ones(N)), "[Oo]nly one class")
+    fails(name, lambda model: model.fit(X, LABELS, sample_weight=LABELS.astype(float)), "[Oo]nly one class")
+    fails(name, lambda model: model.fit(X, LABELS + 0.5), "Unknown label type")
+    fails(name, lambda model: model.fit(X, np.column_stack([LABELS, LABELS + 1])), "MultiOutputClassifier")
+    fails(name, lambda model: model.partial_fit(X, np.column_stack([LABELS, 1 - LABELS])), "shape")
+    fails(name, lambda model: model.fit(X, np.where(np.arange(N) == 4, np.nan, LABELS)), "NaN at row 4")
+
+
+def test_labels_of_the_first_partial_fit():
+    with pytest.raises(ValueError, match=r"label .*at row"):
+        make("FMClassifier").partial_fit(X, LABELS, classes=[1, 2])
+    with pytest.raises(ValueError, match="Only one class"):
+        make("FMClassifier").partial_fit(X, np.ones(N))
+
+
+@pytest.mark.parametrize("name", REGRESSORS)
+def test_numbers(name, fails):
+    bad = Y.copy()
+    bad[4] = np.nan
+    fails(name, lambda model: model.fit(X, bad), "Input y contains NaN at row 4")
+    bad[4] = np.inf
+    fails(name, lambda model: model.fit(X, bad), r"Input y contains infinity.* at row 4")
+    fails(name, lambda model: model.partial_fit(X, np.column_stack([Y, Y])), "2 columns")
+    fails(name, lambda model: model.fit(X, np.array(["a"] * N)), "number|convert")
+    counts = np.arange(N, dtype=float)
+    counts[6] = -2
+    message = fails(name, lambda model: model.fit(X, counts), "-2.* at row 6", loss="poisson")
+    assert "another loss" in message
+    fails(name, lambda model: model.fit(X, np.zeros(N)), "at least one target above 0", loss="poisson")
+
+
+def test_numbers_name_the_row(fails):
+    bad = np.column_stack([Y, Y])
+    bad[4, 1] = np.nan
+    fails("FMRegressor", lambda model: model.fit(X, bad), "row 4")
+
+
+def test_held_out_rows(fails):
+    fails("FMClassifier", lambda model: model.fit(X, LABELS, X_val=X), "give both or neither")
+    fails("FMClassifier", lambda model: model.fit(X, LABELS, y_val=LABELS), "give both or neither")
+    fails("FMClassifier", lambda model: model.fit(X, LABELS, X_val=X[:, 1:], y_val=LABELS), "features")
+    fails("FMClassifier", lambda model: model.fit(X, LABELS, X_val=X, y_val=LABELS + 1), "label .*at row")
+    fails(
+        "FMClassifier",
+        lambda model: model.fit(X, LABELS, X_val=with_entry(np.nan), y_val=LABELS),
+        "row 7, column 2",
+    )
+
+
+# -- parameters --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_is_constrained(name, fails):
+    model = make(name)
+    free = set(model.get_params()) - set(model._parameter_constraints)
+    assert not free
+    for parameter in model.get_params():
+        fails(
+            name,
+            lambda model: model.fit(X, target_of(name)),
+            f"The '{parameter}' parameter of {name} must be",
+            **{parameter: object()},
+        )
+
+
+VALUES = {
+    "solver": ["newton", "als "],
+    "learning_rate": [0, -1.0, "fast"],
+    "learning_rate_schedule": ["step"],
+    "max_iter": [0, 2.5],
+    "batch_size": [0, "all"],
+    "l1_linear": [-1e-3],
+    "l2_linear": [-1e-3, "none"],
+    "l2_factors": [-1],
+    "l2_frequency_power": [-0.1, 1.1],
+    "init_scale": [-1],
+    "n_factors": [-1, 2.5],
+    "early_stopping": ["yes"],
+    "validation_fraction": [0.0, 1.0],
+    "n_iter_no_change": [0],
+    "tol": [-1e-9],
+    "scoring": ["auc"],
+    "random_state": ["seed"],
+    "dtype": ["float16"],
+    "fields": ["columns"],
+    "fit_intercept": ["yes"],
+    "fit_linear": [2.5],
+    "loss": ["hinge"],
+    "quantile": [0.0, 1.0],
+    "huber_delta": [0.0],
+    "class_weight": ["even"],
+    "activation": ["swish2"],
+    "dropout": [1.0, -0.1],
+    "l2_dense": [-1],
+    "n_components": [0],
+    "gate": ["quadratic"],
+    "expert": ["quadratic"],
+    "mixing": ["mean"],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unknown_values(name, fails):
+    for parameter, values in VALUES.items():
+        if parameter not in make(name).get_params():
+            continue
+        for value in values:
+            fails(name, lambda model: model.fit(X, target_of(name)), parameter, **{parameter: value})
+
+
+@pytest.mark.parametrize("name", ["DeepFMClassifier", "FMRegressor"])
+def test_fields_of_the_wrong_length(name, fails):
+    for fields in ([0, 0, 1], np.zeros((D, 2)), np.arange(D + 1)):
+        message = fails(name, lambda model: model.fit(X, target_of(name)), "fields", fields=fields)
+        assert str(D) in message
+
+
+def test_sizes_of_layers(fails):
+    for sizes in ((4, 0), (4, 2.5), ("a",)):
+        fails(
+            "DeepFMRegressor",
+            lambda model: model.fit(X, Y),
+            r"hidden_layer_sizes\[\d\] must be a positive integer",
+            hidden_layer_sizes=sizes,
+        )
+
+
+def test_class_weights(fails):
+    def fit(model):
+        model.fit(X, LABELS)
+
+    fails("FMClassifier", fit, r"class_weight names \[5\]", class_weight={5: 1.0})
+    fails("FMClassifier", fit, "must not be negative", class_weight={0: -1.0})
+    fails("FMClassifier", fit, "above 0 for some row", class_weight={0: 0.0, 1: 0.0})
+    fails("FMClassifier", fit, "must be finite", class_weight={0: np.nan})
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float16, str])
+def test_dtype_that_is_no_precision(dtype, fails):
+    fails("FMRegressor", lambda model: model.fit(X, Y), "dtype", dtype=dtype)
+
+
+def test_parameters_that_exclude_each_other(fails):
+    def fit(model):
+        model.fit(X, LABELS)
+
+    fails("FMClassifier", fit, "L1 penalty; use solver='ftrl'", solver="lbfgs", l1_linear=0.1)
+    lbfgs = make("FMClassifier", solver="lbfgs").fit(X, LABELS)
+    expected = predictions(lbfgs)
+    with pytest.raises(ValueError, match="partial_fit needs a solver that goes on"):
+        lbfgs.partial_fit(X, LABELS)
+    np.testing.assert_array_equal(predictions(lbfgs), expected)
