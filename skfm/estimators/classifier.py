@@ -107,7 +107,7 @@ class FactorizationClassifier(ClassifierMixin, FactorizationEstimator):
         weight = sample_weight * compute_sample_weight(self.class_weight, y)
         if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
             raise ValueError(
-                f"class_weight must be finite and not negative, and above 0 for some row, got {self.class_weight}."
+                f"class_weight must be finite, not negative, and above 0 for some row: {self.class_weight}."
             )
         return weight
 

@@ -27,7 +27,7 @@ class MixtureFM(Model):
     n_factors: int = 10
     gate: str = "linear"
     expert: str = "linear+fm"
-    gate_scale: float = 0.5
+    gate_scale: float = 0.1
     link: str | None = None
 
     def tables(self):

@@ -338,6 +338,8 @@ def _fit_full_batch(model, loss, samples, validation, fields, settings, base_sco
             tol=settings.loop.tol,
             on_iteration=watcher,
         )
+    # A warm start at the optimum has no iteration to record.
+    progress.history = progress.history or {"loss": [], "time": []}
     if interrupted:
         warn_interrupted(progress.n_iter)
     if watcher.best is not None:

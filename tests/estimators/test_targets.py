@@ -100,7 +100,7 @@ def test_log_probabilities_where_a_probability_rounds_to_zero():
     assert far.min() < -800
 
 
-def test_one_label_is_a_multilabel_problem_of_one_column():
+def test_sparse_labels():
     sparse_y = sparse.csr_matrix(MULTILABEL)
     expected = make("FMClassifier").fit(X, MULTILABEL)
     np.testing.assert_array_equal(

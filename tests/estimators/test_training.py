@@ -71,7 +71,6 @@ def test_partial_fit_goes_on_from_fit(solver):
     after = r2_score(Y, model.predict(X))
     assert abs(after - before) < 0.05
     fresh = make("FMRegressor", solver="adam").partial_fit(X, Y)
-    assert r2_score(Y, fresh.predict(X)) < after - 0.1 or solver == "adam"
     assert not np.array_equal(fresh.predict(X), model.predict(X))
 
 
