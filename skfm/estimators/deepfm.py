@@ -261,8 +261,9 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
     >>> categories = rng.integers(3, size=(300, 3))
     >>> X = OneHotEncoder().fit_transform(categories)
     >>> y = categories.sum(axis=1) == 3
+    >>> penalties = {"l2_factors": 1e-3, "l2_dense": 1e-3}
     >>> model = DeepFMClassifier(
-    ...     4, hidden_layer_sizes=(16,), solver="adam", learning_rate=0.02, max_iter=100, random_state=0
+    ...     4, hidden_layer_sizes=(16,), learning_rate=0.02, solver="adam", random_state=0, **penalties
     ... ).fit(X, y)
     >>> round(model.score(X, y), 1)
     1.0
@@ -543,8 +544,9 @@ class DeepFMRegressor(_DeepFM, FactorizationRegressor):
     >>> categories = rng.integers(3, size=(300, 3))
     >>> X = OneHotEncoder().fit_transform(categories)
     >>> y = 10.0 * categories.prod(axis=1)
+    >>> penalties = {"l2_factors": 1e-3, "l2_dense": 1e-3}
     >>> model = DeepFMRegressor(
-    ...     4, hidden_layer_sizes=(16,), solver="adam", learning_rate=0.02, max_iter=100, random_state=0
+    ...     4, hidden_layer_sizes=(16,), learning_rate=0.02, solver="adam", random_state=0, **penalties
     ... ).fit(X, y)
     >>> round(model.score(X, y), 1)
     1.0
