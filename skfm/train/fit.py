@@ -262,12 +262,16 @@ def _fit_batches(
     key = jax.random.key(settings.loop.seed)
 
     def start() -> TrainState:
-        first = _start_rows(model, fresh, warm[0] if warm else None, scale, settings)
+        def filled(table):
+            return put_rows(
+                table, fresh, _start_rows(model, fresh, warm[0] if warm else None, scale, settings)
+            )
+
         if session is not None:
             state = jax.tree.map(jnp.array, session.state)
             scratch = make_scratch(dummy + 1, n_slots)
-            return state._replace(table=put_rows(state.table, fresh, first), scratch=scratch)
-        table = put_rows(jnp.zeros((dummy + 1, model.width), dtype), fresh, first)
+            return state._replace(table=filled(state.table), scratch=scratch)
+        table = filled(jnp.zeros((dummy + 1, model.width), dtype))
         dense, averages = jax.tree.map(jnp.asarray, _start_dense(model, base_score, warm, settings))
         rate = jnp.asarray(settings.loop.learning_rate, dtype)
         return start_state(model, solver, table, dense, averages, rate, n_slots)

@@ -109,7 +109,10 @@ def device_rows(block, y, weight, dtype) -> Rows:
 
 def put_rows(table: Array, columns: np.ndarray, rows: np.ndarray) -> Array:
     """The table with `rows` at `columns`; the table given is used up."""
-    return _fill(table, jnp.asarray(columns), jnp.asarray(rows, dtype=table.dtype)) if columns.size else table
+    if columns.size:
+        table = _fill(table, jnp.asarray(columns), jnp.asarray(rows, dtype=table.dtype))
+    # Wait, so that the rows are freed before the optimizer's state is made.
+    return table.block_until_ready()
 
 
 _fill = jax.jit(lambda table, columns, rows: table.at[columns].set(rows), donate_argnums=0)
