@@ -20,7 +20,15 @@ from skfm.optim.penalty import charges
 from skfm.optim.solvers import NAMED, Optax, Solver
 from skfm.runtime import precision
 from skfm.train.full_batch import minimize
-from skfm.train.loop import LoopSettings, Progress, batch_rows, interrupt_later, train, warn_interrupted
+from skfm.train.loop import (
+    LoopSettings,
+    Progress,
+    batch_rows,
+    interrupt_later,
+    train,
+    validation_scores,
+    warn_interrupted,
+)
 from skfm.train.predict import RawPrediction, map_blocks, mean_loss
 from skfm.train.state import (
     Hyper,
@@ -364,7 +372,8 @@ class _Watcher:
 
     def __call__(self, table, dense, data_term):
         self.progress.n_iter += 1
-        scores = {} if self.validate is None else self.validate((table, dense, self.averages))
+        weights = table, dense, self.averages
+        scores = validation_scores(self.validate, weights, self.interrupted)
         score = scores.pop("score", None)
         self.progress.add(loss=data_term, **scores, time=time.perf_counter() - self.began)
         self.began = time.perf_counter()

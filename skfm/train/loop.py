@@ -189,6 +189,15 @@ def interrupt_later():
         signal.signal(signal.SIGINT, before)
 
 
+def validation_scores(validate, weights, interrupted: list[int]) -> dict[str, float]:
+    """Scores of the weights, {} without validation; an interruption makes these weights the worst."""
+    try:
+        return {} if validate is None else validate(weights)
+    except KeyboardInterrupt:
+        interrupted.append(signal.SIGINT)
+        return {"score": -np.inf}
+
+
 def warn_interrupted(n_iter: int) -> None:
     """Say that training ended early, on the user's word."""
     warnings.warn(
@@ -314,11 +323,7 @@ class _Run:
         )
         loss = float(state.loss_sum) / sum(sizes)
         self._check(loss, f"the loss of epoch {epoch + 1}")
-        try:
-            scores = {} if self.validate is None else self.validate(_weights(state))
-        except KeyboardInterrupt:
-            interrupted.append(signal.SIGINT)
-            scores = {"score": -np.inf}
+        scores = validation_scores(self.validate, _weights(state), interrupted)
         score = scores.pop("score", -loss)
         if not (np.isfinite(score) or interrupted):
             raise _Diverged(f"the validation score of epoch {epoch + 1} is {score}")
