@@ -8,7 +8,7 @@ from scipy import sparse
 
 from skfm.data.pack import pack_rows
 from skfm.data.validate import canonical_csr
-from skfm.models.base import Batch
+from skfm.models.base import Batch, Slots
 
 # Three fields of four columns.
 FIELDS = np.repeat(np.arange(3, dtype=np.int32), 4)
@@ -72,13 +72,13 @@ def batch_of(block, weight):
     """The model's view of a packed block; `weight` is that of the matrix's rows."""
     padded = np.zeros(block.ids.shape[0])
     padded[: block.rows.size] = weight[block.rows]
-    return Batch(block.values, block.slot_fields, padded)
+    return Batch(block.slot_fields, padded)
 
 
 @partial(jax.jit, static_argnames="model")
-def forward(model, rows, dense, averages, batch, training=None):
-    """Raw predictions and averages of stored rows (B, S, width)."""
-    return model.forward(model.split(rows), dense, averages, batch, training)
+def forward(model, rows, values, dense, averages, batch, training=None):
+    """Raw predictions and averages of stored rows (B, S, width) and the values of their slots."""
+    return model.forward(Slots(model, rows, values), dense, averages, batch, training)
 
 
 def raw_predictions(model, tables, dense, averages, X, fields):
@@ -88,6 +88,6 @@ def raw_predictions(model, tables, dense, averages, X, fields):
     raw = np.full((X.shape[0], model.n_outputs), np.nan)
     for block in packed.blocks:
         batch = batch_of(block, np.ones(X.shape[0]))
-        out, _ = forward(model, table[block.ids], dense, averages, batch)
+        out, _ = forward(model, table[block.ids], block.values, dense, averages, batch)
         raw[block.rows] = np.asarray(out)[: block.rows.size]
     return raw

@@ -8,10 +8,12 @@ table's size is ever made in a step.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
+
+from skfm.layers.pairwise import pairwise_products
 
 Array = Any
 Dense = dict[str, dict[str, Array]]
@@ -42,12 +44,10 @@ class Batch(NamedTuple):
 
     Attributes
     ----------
-    values : (B, S), or None when every value is 1
     slot_fields : (B, S) field of each slot, or None when slot s is field s (or all are one field)
     weight : (B,) sample weights, 0 for unfilled places
     """
 
-    values: Array | None
     slot_fields: Array | None
     weight: Array
 
@@ -92,16 +92,16 @@ class Model:
         return {}
 
     def forward(
-        self, rows: dict[str, Array], dense: Dense, averages, batch: Batch, training: Training | None
+        self, slots: Slots, dense: Dense, averages, batch: Batch, training: Training | None
     ) -> tuple[Array, Any]:
         """Raw predictions (B, n_outputs) and updated averages.
 
         Parameters
         ----------
-        rows : table rows gathered for each slot, name -> (B, S, *shape); zero for unused slots
+        slots : table rows gathered for each slot
         dense : dense weights
         averages : running averages
-        batch : values and fields of the slots
+        batch : fields of the slots and sample weights
         training : None at prediction
         """
         raise NotImplementedError
@@ -124,8 +124,32 @@ class Model:
         return np.concatenate([np.full(table.width, value_of(table)) for table in self.tables().values()])
 
 
-def scaled(rows: Array, values: Array | None) -> Array:
-    """Rows (B, S, ...) times the value of their slot."""
-    if values is None:
-        return rows
-    return rows * jax.lax.expand_dims(values, range(2, rows.ndim))
+class Slots:
+    """Table rows gathered for the slots of a batch, each times the value of its slot.
+
+    ``slots[name]`` has shape (B, S, *shape); unused slots are zero. `sums` and `pairs` reduce the rows of all
+    tables at once, before they are split, and so in one pass over them.
+
+    Parameters
+    ----------
+    model : `Model`
+    rows : (B, S, W) stored rows
+    values : (B, S), or None when every value is 1
+    """
+
+    def __init__(self, model: Model, rows: Array, values: Array | None):
+        self._model = model
+        self._rows = rows if values is None else rows * values[:, :, None]
+
+    def __getitem__(self, name: str) -> Array:
+        return self._model.split(self._rows)[name]
+
+    @cached_property
+    def sums(self) -> dict[str, Array]:
+        """Sum over the slots, name -> (B, *shape): the linear term."""
+        return self._model.split(self._rows.sum(axis=1))
+
+    @cached_property
+    def pairs(self) -> dict[str, Array]:
+        """Sum over pairs of slots of the products of their rows, name -> (B, *shape)."""
+        return self._model.split(pairwise_products(self._rows))

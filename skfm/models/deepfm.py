@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from skfm.layers.mlp import init_mlp, init_mlp_averages, mlp
-from skfm.layers.pairwise import pairwise_products, pool_fields
-from skfm.models.base import Model, Table, scaled
+from skfm.layers.pairwise import pool_fields
+from skfm.models.base import Model, Table
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,11 @@ class DeepFM(Model):
     def init_averages(self):
         return init_mlp_averages(self.hidden_layer_sizes) if self.batch_norm else {}
 
-    def forward(self, rows, dense, averages, batch, training):
+    def forward(self, slots, dense, averages, batch, training):
         weights, offsets = dense["weights"], dense["offsets"]
-        embeddings = scaled(rows["factors"], batch.values)
-        cross = pairwise_products(embeddings)
+        cross = slots.pairs["factors"]
         cross = cross @ weights["cross"] if self.n_outputs > 1 else cross.sum(axis=-1, keepdims=True)
-        fields = pool_fields(embeddings, batch.slot_fields, self.n_fields)
+        fields = pool_fields(slots["factors"], batch.slot_fields, self.n_fields)
         deep, averages = mlp(
             fields.reshape(fields.shape[0], self.n_fields * self.n_factors),
             weights,
@@ -61,5 +60,4 @@ class DeepFM(Model):
             batch.weight,
             training,
         )
-        linear = scaled(rows["linear"], batch.values).sum(axis=1)
-        return self.intercept(dense) + linear + cross + deep, averages
+        return self.intercept(dense) + slots.sums["linear"] + cross + deep, averages

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skfm.layers.pairwise import pairwise_products
-from skfm.models.base import Model, Table, scaled
+from skfm.models.base import Model, Table
 
 
 @dataclass(frozen=True)
@@ -19,12 +18,12 @@ class FM(Model):
         tables = {"linear": Table((self.n_outputs,), "linear", "zero")} if self.fit_linear else {}
         return tables | {"factors": Table((self.n_outputs, self.n_factors), "factors", "scale")}
 
-    def cross_features(self, rows, batch):
+    def cross_features(self, slots):
         """(B, n_outputs, n_factors) vector whose sum over the factors is the second-order term."""
-        return pairwise_products(scaled(rows["factors"], batch.values))
+        return slots.pairs["factors"]
 
-    def forward(self, rows, dense, averages, batch, training):
-        raw = self.cross_features(rows, batch).sum(axis=-1) + self.intercept(dense)
+    def forward(self, slots, dense, averages, batch, training):
+        raw = self.cross_features(slots).sum(axis=-1) + self.intercept(dense)
         if self.fit_linear:
-            raw = raw + scaled(rows["linear"], batch.values).sum(axis=1)
+            raw = raw + slots.sums["linear"]
         return raw, averages

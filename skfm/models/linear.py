@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skfm.models.base import Model, Table, scaled
+from skfm.models.base import Model, Table
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,6 @@ class Linear(Model):
     def tables(self):
         return {"linear": Table((self.n_outputs,), "linear", "zero")}
 
-    def forward(self, rows, dense, averages, batch, training):
-        raw = scaled(rows["linear"], batch.values).sum(axis=1) + self.intercept(dense)
+    def forward(self, slots, dense, averages, batch, training):
+        raw = slots.sums["linear"] + self.intercept(dense)
         return raw, averages

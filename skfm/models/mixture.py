@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from skfm.layers.pairwise import pairwise_products
-from skfm.models.base import Model, Table, scaled
+from skfm.models.base import Model, Table
 
 PARTS = {"linear": ("linear",), "fm": ("fm",), "linear+fm": ("linear", "fm")}
 
@@ -50,23 +49,20 @@ class MixtureFM(Model):
         dense["offsets"]["gate_intercept"] = np.zeros(self.n_components)
         return dense
 
-    def scores(self, role, rows, batch):
+    def scores(self, role, slots):
         """Gate scores (B, M) or expert scores (B, M, n_outputs), intercepts left out."""
-        total = 0.0
-        if f"{role}_linear" in rows:
-            total = scaled(rows[f"{role}_linear"], batch.values).sum(axis=1)
-        if f"{role}_factors" in rows:
-            total = total + pairwise_products(scaled(rows[f"{role}_factors"], batch.values)).sum(axis=-1)
-        return total
+        parts = {"gate": self.gate, "expert": self.expert}[role]
+        linear = slots.sums[f"{role}_linear"] if "linear" in PARTS[parts] else 0.0
+        return linear + slots.pairs[f"{role}_factors"].sum(axis=-1) if "fm" in PARTS[parts] else linear
 
-    def log_gate(self, rows, dense, batch):
+    def log_gate(self, slots, dense):
         """Log of the gate's probabilities, (B, M)."""
-        scores = self.scores("gate", rows, batch) + dense["offsets"]["gate_intercept"]
+        scores = self.scores("gate", slots) + dense["offsets"]["gate_intercept"]
         return jax.nn.log_softmax(scores, axis=-1)
 
-    def forward(self, rows, dense, averages, batch, training):
-        log_gate = self.log_gate(rows, dense, batch)[:, :, None]
-        experts = self.scores("expert", rows, batch) + self.intercept(dense)
+    def forward(self, slots, dense, averages, batch, training):
+        log_gate = self.log_gate(slots, dense)[:, :, None]
+        experts = self.scores("expert", slots) + self.intercept(dense)
         if self.link == "logit":
             positive = jax.nn.logsumexp(log_gate + jax.nn.log_sigmoid(experts), axis=1)
             negative = jax.nn.logsumexp(log_gate + jax.nn.log_sigmoid(-experts), axis=1)

@@ -23,7 +23,6 @@ from skfm.train.full_batch import minimize
 from skfm.train.loop import (
     LoopSettings,
     Progress,
-    batch_rows,
     interrupt_later,
     train,
     validation_scores,
@@ -37,7 +36,6 @@ from skfm.train.state import (
     TrainState,
     device_rows,
     first_rows,
-    make_scratch,
     put_rows,
     start_state,
     to_numpy,
@@ -258,13 +256,10 @@ def _fit_batches(
     mean_one = samples.weight * (X.shape[0] / samples.weight.sum())
     packed, rows = _pack(Samples(_unscaled(X, scale), samples.y, mean_one), fields, dtype, dummy)
     sizes = [block.rows.size for block in packed.blocks]
-    widths = [block.ids.shape[1] for block in packed.blocks]
     del packed
     charge = _padded(charges(touched / weight_sum, settings.l2_frequency_power, scale), dummy + 1, dtype)
     if not keep:
         del touched
-    batch_size = settings.loop.batch_size
-    n_slots = min(batch_rows(n, batch_size) * width for n, width in zip(sizes, widths, strict=True))
     solver = resolve_solver(settings.solver)
     program = Program(model, loss, solver)
     key = jax.random.key(settings.loop.seed)
@@ -277,12 +272,11 @@ def _fit_batches(
 
         if session is not None:
             state = jax.tree.map(jnp.array, session.state)
-            scratch = make_scratch(dummy + 1, n_slots)
-            return state._replace(table=filled(state.table), scratch=scratch)
+            return state._replace(table=filled(state.table), scratch=jnp.zeros(dummy + 1, jnp.int32))
         table = filled(jnp.zeros((dummy + 1, model.width), dtype))
         dense, averages = jax.tree.map(jnp.asarray, _start_dense(model, base_score, warm, settings))
         rate = jnp.asarray(settings.loop.learning_rate, dtype)
-        return start_state(model, solver, table, dense, averages, rate, n_slots)
+        return start_state(model, solver, table, dense, averages, rate)
 
     state, progress = train(
         program,
@@ -301,7 +295,7 @@ def _fit_batches(
     kept = None
     if keep:
         n_epochs = progress.n_iter + (0 if session is None else session.n_epochs)
-        state = state._replace(scratch=make_scratch(0, 0))
+        state = state._replace(scratch=jnp.zeros(0, jnp.int32))
         kept = Session(to_numpy(state), touched, weight_sum, scale, n_epochs)
     del state
     return FitResult(_finished(np.array(table), scale, dense, averages), progress, kept, None)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import optimize
 from threadpoolctl import threadpool_limits
 
-from skfm.models.base import Batch, Training
+from skfm.models.base import Batch, Slots, Training
 from skfm.train.step import Program
 
 # How often the objective was traced, for tests that count compilations.
@@ -33,9 +33,10 @@ def value_and_gradient(program: Program, table, dense, averages, blocks, charges
         total = 0.0
         for block in blocks:
             gathered = table[block.ids] * (block.ids != dummy)[:, :, None]
-            batch = Batch(block.values, block.slot_fields, block.weight)
+            slots = Slots(model, gathered, block.values)
+            batch = Batch(block.slot_fields, block.weight)
             training = Training(hyper.key, hyper.dropout)
-            raw, _ = model.forward(model.split(gathered), dense, averages, batch, training)
+            raw, _ = model.forward(slots, dense, averages, batch, training)
             total = total + jnp.where(block.weight > 0, loss.value(block.y, raw), 0) @ block.weight
         penalty = 0.5 * (charges[:, -1:] * hyper.lanes[1] * jnp.square(table)).sum()
         penalty += 0.5 * hyper.l2_dense * sum(jnp.square(leaf).sum() for leaf in dense["weights"].values())

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from skfm.data.pack import pack_rows
-from skfm.models.base import Batch
+from skfm.models.base import Batch, Slots
 from skfm.runtime import precision
 from skfm.train.state import Rows, device_rows
 
@@ -32,15 +32,15 @@ def _map_rows(function, parameters, data: Rows):
 
     def one(chunk):
         gathered = jax.lax.optimization_barrier(table.at[chunk.ids].get(mode="promise_in_bounds"))
-        batch = Batch(chunk.values, chunk.slot_fields, chunk.weight)
-        return function(gathered, dense, averages, batch)
+        slots = Slots(function.model, gathered, chunk.values)
+        return function(slots, dense, averages, Batch(chunk.slot_fields, chunk.weight))
 
     out = jax.lax.map(one, chunks)
     return out.reshape(n_rows, *out.shape[2:])
 
 
 class RawPrediction:
-    """Function of gathered rows for `map_blocks`: the model's raw predictions, shape (n_outputs,) a row.
+    """Function of a batch's slots for `map_blocks`: the model's raw predictions, shape (n_outputs,) a row.
 
     Hashable by the model, so that all estimators of one configuration share a program.
     """
@@ -54,23 +54,23 @@ class RawPrediction:
     def __eq__(self, other):
         return type(self) is type(other) and self.model == other.model
 
-    def __call__(self, gathered, dense, averages, batch):
-        return self.model.forward(self.model.split(gathered), dense, averages, batch, None)[0]
+    def __call__(self, slots, dense, averages, batch):
+        return self.model.forward(slots, dense, averages, batch, None)[0]
 
 
 class CrossFeatures(RawPrediction):
     """The second-order vector of a factorization machine."""
 
-    def __call__(self, gathered, dense, averages, batch):
-        cross = self.model.cross_features(self.model.split(gathered), batch)
+    def __call__(self, slots, dense, averages, batch):
+        cross = self.model.cross_features(slots)
         return cross.reshape(cross.shape[0], -1)
 
 
 class LogGate(RawPrediction):
     """Log probabilities of a mixture's components."""
 
-    def __call__(self, gathered, dense, averages, batch):
-        return self.model.log_gate(self.model.split(gathered), dense, batch)
+    def __call__(self, slots, dense, averages, batch):
+        return self.model.log_gate(slots, dense)
 
 
 def map_blocks(function, parameters, blocks, rows, n_rows: int) -> np.ndarray:

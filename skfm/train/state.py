@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from skfm.models.base import Model
-from skfm.optim.rows import needs_scratch
 
 Array = Any
 
@@ -127,20 +126,15 @@ def first_rows(model: Model, n: int, init_scale: float, rng: np.random.Generator
     return rows
 
 
-def make_scratch(n_rows: int, n_slots: int) -> Array:
-    """Scratch vector of `update_rows` for a table of n_rows and batches of at least n_slots slots."""
-    return jnp.zeros(n_rows if needs_scratch(n_rows, n_slots) else 1, jnp.int32)
-
-
-def start_state(model: Model, solver, table: Array, dense, averages, rate, n_slots: int) -> TrainState:
-    """State before the first step; `n_slots` is the number of slots of the smallest batch."""
+def start_state(model: Model, solver, table: Array, dense, averages, rate) -> TrainState:
+    """State before the first step."""
     return TrainState(
         table=table,
         table_state=solver.init(table, rate),
         dense=dense,
         dense_state=jax.tree.map(lambda leaf: solver.init(leaf, rate), dense),
         averages=averages,
-        scratch=make_scratch(table.shape[0], n_slots),
+        scratch=jnp.zeros(table.shape[0], jnp.int32),
         count=jnp.zeros((), jnp.int32),
         loss_sum=jnp.zeros((), table.dtype),
     )

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from skfm.losses import Loss
-from skfm.models.base import Batch, Model, Training
-from skfm.optim.rows import update_rows
+from skfm.models.base import Batch, Model, Slots, Training
+from skfm.optim.rows import read_rows, touch, update_rows
 from skfm.optim.solvers import Solver
 from skfm.train.state import Hyper, Rows, TrainState
 
@@ -68,40 +68,47 @@ def run_batches(
 
 def _step(program, state, batch, rate, batch_rows, charges, hyper):
     model, loss, solver = program
-    n_slots, width = batch.ids.size, state.table.shape[1]
+    ids = batch.ids.reshape(-1)
+    touched, scratch = touch(state.scratch, ids)
+    rows = read_rows(state.table, touched)
     # XLA would repeat a fused gather for each use.
-    gathered = state.table.at[batch.ids].get(mode="promise_in_bounds")
+    gathered = rows.at[touched.place.reshape(batch.ids.shape)].get(mode="promise_in_bounds")
     gathered = jax.lax.optimization_barrier(gathered)
     share = batch.weight / batch_rows
     count = state.count + 1
     training = Training(jax.random.fold_in(hyper.key, count), hyper.dropout)
 
     def objective(gathered, dense):
-        inputs = Batch(batch.values, batch.slot_fields, batch.weight)
-        raw, averages = model.forward(model.split(gathered), dense, state.averages, inputs, training)
+        slots = Slots(model, gathered, batch.values)
+        inputs = Batch(batch.slot_fields, batch.weight)
+        raw, averages = model.forward(slots, dense, state.averages, inputs, training)
         # Unfilled places may have any target.
         value = jnp.where(share > 0, loss.value(batch.y, raw), 0) @ share
         return value, averages
 
-    (value, averages), (row_gradient, dense_gradient) = jax.value_and_grad(
+    (value, averages), (slot_gradient, dense_gradient) = jax.value_and_grad(
         objective, argnums=(0, 1), has_aux=True
     )(gathered, state.dense)
 
     if solver.per_sample:
-        row_gradient, dense_gradient, share = jax.tree.map(
-            lambda leaf: leaf * batch_rows, (row_gradient, dense_gradient, share)
+        slot_gradient, dense_gradient, share = jax.tree.map(
+            lambda leaf: leaf * batch_rows, (slot_gradient, dense_gradient, share)
         )
+
+    def summed(slots):
+        zeros = jnp.zeros((rows.shape[0], *slots.shape[1:]), slots.dtype)
+        return zeros.at[touched.place].add(slots, mode="promise_in_bounds")
+
     dummy = state.table.shape[0] - 1
-    slot_share = jnp.where(batch.ids == dummy, 0, share[:, None])
-    table, table_state, scratch = update_rows(
+    slot_share = jnp.where(batch.ids == dummy, 0, share[:, None]).reshape(-1)
+    table, table_state = update_rows(
         solver,
         state.table,
         state.table_state,
-        state.scratch,
-        batch.ids.reshape(n_slots),
-        gathered.reshape(n_slots, width),
-        row_gradient.reshape(n_slots, width),
-        slot_share.reshape(n_slots),
+        touched,
+        rows,
+        summed(slot_gradient.reshape(ids.size, -1)),
+        summed(slot_share),
         charges,
         hyper.lanes,
         rate,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from skfm.data.fields import Fields
-from skfm.models.base import Table, Training
+from skfm.models.base import Slots, Table, Training
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
 from skfm.models.linear import Linear
@@ -127,7 +127,7 @@ def test_gradients(name):
     mix[X.shape[0] :] = 0
 
     def total(rows, dense):
-        return (mix * model.forward(model.split(rows), dense, averages, batch, None)[0]).sum()
+        return (mix * model.forward(Slots(model, rows, block.values), dense, averages, batch, None)[0]).sum()
 
     rows = jnp.asarray(stored(model, tables, dummy + 1)[block.ids])
     to_rows, to_dense = jax.jit(jax.grad(total, argnums=(0, 1)))(rows, jax.tree.map(jnp.asarray, dense))
@@ -156,7 +156,7 @@ def test_batch_norm_in_training():
     (block,) = packed.blocks
     rows = stored(model, tables, dummy + 1)[block.ids]
     training = Training(jax.random.key(0), jnp.zeros(()))
-    raw, after = forward(model, rows, dense, averages, batch_of(block, weight), training)
+    raw, after = forward(model, rows, block.values, dense, averages, batch_of(block, weight), training)
     expected, moments = reference.deepfm_with_moments(X, tables, dense, FIELDS, 3, 2, "tanh", weight=weight)
     np.testing.assert_allclose(raw[: X.shape[0]], expected, rtol=1e-9)
     assert len(moments) == 2
@@ -176,7 +176,9 @@ def test_dropout_acts_in_training_alone():
     batch = batch_of(block, np.ones(X.shape[0]))
 
     def run(training):
-        return np.asarray(forward(model, rows, dense, averages, batch, training)[0])[: X.shape[0]]
+        return np.asarray(forward(model, rows, block.values, dense, averages, batch, training)[0])[
+            : X.shape[0]
+        ]
 
     plain = run(None)
     np.testing.assert_allclose(plain, expected_raw(model, tables, dense, averages, X), rtol=1e-9)
@@ -248,8 +250,8 @@ def test_log_gate_is_the_log_of_the_gate():
     X, tables, dense, _ = problem(model)
     packed, dummy = pack(X, None)
     (block,) = packed.blocks
-    rows = model.split(stored(model, tables, dummy + 1)[block.ids])
-    log_gate = model.log_gate(rows, dense, batch_of(block, np.ones(7)))
+    slots = Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values)
+    log_gate = model.log_gate(slots, dense)
     np.testing.assert_allclose(np.exp(log_gate[:7]), reference.gate(X, tables, dense), rtol=1e-12)
 
 
@@ -258,8 +260,7 @@ def test_cross_features_add_up_to_the_second_order_term():
     X, tables, _, _ = problem(model)
     packed, dummy = pack(X, None)
     (block,) = packed.blocks
-    rows = model.split(stored(model, tables, dummy + 1)[block.ids])
-    cross = model.cross_features(rows, batch_of(block, np.ones(7)))
+    cross = model.cross_features(Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values))
     expected = [reference.pair_products(x, tables["factors"]) for x in X]
     np.testing.assert_allclose(cross[:7], expected, rtol=1e-9, atol=1e-12)
 

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from skfm.optim.rows import needs_scratch, update_rows
+from skfm.optim import rows
 from skfm.optim.solvers import NAMED, Optax
 from skfm.runtime import precision
 from tests.optim.naive import NAIVE
@@ -16,8 +16,7 @@ from tests.optim.naive import NAIVE
 WIDTH = 3
 RATE = 0.2
 LANES = np.array([0.3, 0.3, 0.0]), np.array([0.5, 0.5, 2.0])
-# Small tables are summed over as a whole, in large ones representatives are marked.
-PATHS = {"whole table": 9, "marked rows": 60}
+N_ROWS = 9
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +25,21 @@ def in_float64():
         yield
 
 
-compiled = partial(jax.jit, static_argnums=0)(update_rows)
+@pytest.fixture(params=["one chunk", "chunks"], autouse=True)
+def chunks(request, monkeypatch):
+    """Rows are updated all at once or in several chunks, the last of them not full."""
+    monkeypatch.setattr(rows, "_CHUNK", {"one chunk": 8192, "chunks": 2}[request.param])
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def compiled(solver, chunk, table, state, scratch, ids, gradient, share, *others):
+    touched, scratch = rows.touch(scratch, ids)
+    compact = rows.read_rows(table, touched)
+    zeros = jnp.zeros((compact.shape[0], WIDTH + 1))
+    sums = zeros.at[touched.place].add(jnp.column_stack([gradient, share]))
+    gradient, share = sums[:, :-1], sums[:, -1]
+    table, state = rows.update_rows(solver, table, state, touched, compact, gradient, share, *others)
+    return table, state, scratch
 
 
 class Steps:
@@ -40,7 +53,7 @@ class Steps:
         self.table[self.dummy] = 0
         self.charges = self.rng.random((n_rows, 2))
         self.state = solver.init(jnp.asarray(self.table), RATE)
-        self.scratch = np.zeros(n_rows if needs_scratch(n_rows, n_slots) else 1, np.int32)
+        self.scratch = np.zeros(n_rows, np.int32)
         self.count = 0
 
     def batch(self, columns):
@@ -56,11 +69,11 @@ class Steps:
         self.count += 1
         out = compiled(
             self.solver,
+            rows._CHUNK,
             jnp.asarray(self.table),
             self.state,
             jnp.asarray(self.scratch),
             jnp.asarray(ids, jnp.int32),
-            jnp.asarray(self.table[ids]),
             jnp.asarray(gradient),
             jnp.asarray(share),
             jnp.asarray(self.charges),
@@ -76,25 +89,23 @@ def summed(ids, numbers, column):
     return sum(number for place, number in zip(ids, numbers, strict=True) if place == column)
 
 
-@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("name", NAMED)
-def test_touched_rows_follow_the_solver_and_no_others_move(name, path):
-    steps = Steps(NAMED[name], PATHS[path])
-    assert needs_scratch(steps.n_rows, steps.n_slots) == (path == "marked rows")
+def test_touched_rows_follow_the_solver_and_no_others_move(name):
+    steps = Steps(NAMED[name], N_ROWS)
     columns = np.array([0, 2, 3, 5])
     # Adam's bias correction counts the steps of all rows: those touched each time are as in the paper.
-    rows = dict.fromkeys(columns)
+    naive = dict.fromkeys(columns)
     for _ in range(3):
         before, state_before = steps.table, steps.state
         ids, gradient, share = steps.batch(columns)
         ids[3 : 3 + columns.size] = columns
         share[3 : 3 + columns.size] = 0.5
         for column in columns:
-            rows[column] = rows[column] or NAIVE[name](steps.table[column], RATE)
+            naive[column] = naive[column] or NAIVE[name](steps.table[column], RATE)
         steps.apply(ids, gradient, share)
         for column in columns:
             charge = steps.charges[column] * summed(ids, share, column)
-            expected = rows[column].step(
+            expected = naive[column].step(
                 summed(ids, gradient, column), charge[0] * LANES[0], charge[1] * LANES[1]
             )
             np.testing.assert_allclose(steps.table[column], expected, rtol=1e-9, atol=1e-12)
@@ -105,24 +116,22 @@ def test_touched_rows_follow_the_solver_and_no_others_move(name, path):
             np.testing.assert_array_equal(leaf[others], old[others])
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_what_waits_in_lazy_states_is_untouched(path):
+def test_what_waits_in_lazy_states_is_untouched():
     """Rows take part in the steps that touch them; Adam's count is that of all steps."""
-    steps = Steps(NAMED["adagrad"], PATHS[path])
-    rows = {column: NAIVE["adagrad"](steps.table[column], RATE) for column in range(steps.dummy)}
+    steps = Steps(NAMED["adagrad"], N_ROWS)
+    naive = {column: NAIVE["adagrad"](steps.table[column], RATE) for column in range(steps.dummy)}
     for _ in range(6):
         ids, gradient, share = steps.batch(steps.rng.permutation(steps.dummy)[:5])
         steps.apply(ids, gradient, share)
         for column in set(ids) - {steps.dummy}:
             charge = steps.charges[column] * summed(ids, share, column)
-            rows[column].step(summed(ids, gradient, column), charge[0] * LANES[0], charge[1] * LANES[1])
-    expected = [rows[column].w for column in range(steps.dummy)] + [np.zeros(WIDTH)]
+            naive[column].step(summed(ids, gradient, column), charge[0] * LANES[0], charge[1] * LANES[1])
+    expected = [naive[column].w for column in range(steps.dummy)] + [np.zeros(WIDTH)]
     np.testing.assert_allclose(steps.table, expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_slots_without_a_share_are_left_alone(path):
-    steps = Steps(NAMED["adam"], PATHS[path])
+def test_slots_without_a_share_are_left_alone():
+    steps = Steps(NAMED["adam"], N_ROWS)
     before = steps.table
     ids, gradient, share = steps.batch(np.array([0, 2, 3]))
     share[ids == 2] = 0
@@ -134,7 +143,7 @@ def test_slots_without_a_share_are_left_alone(path):
 def test_contents_of_the_scratch_vector_mean_nothing():
     tables = []
     for fill in ("zeros", "valid numbers", "rubbish"):
-        steps = Steps(NAMED["adagrad"], PATHS["marked rows"])
+        steps = Steps(NAMED["adagrad"], 60)
         if fill == "valid numbers":
             steps.scratch = np.random.default_rng(1).integers(0, 14, size=60).astype(np.int32)
         if fill == "rubbish":
@@ -146,39 +155,37 @@ def test_contents_of_the_scratch_vector_mean_nothing():
     np.testing.assert_array_equal(tables[0], tables[2])
 
 
-def test_both_paths_agree_on_one_charge_for_both_penalties():
+def test_one_charge_for_both_penalties():
     tables = []
-    for n_rows in PATHS.values():
-        steps = Steps(NAMED["adagrad"], n_rows)
-        rng = np.random.default_rng(5)
-        steps.table = np.zeros((n_rows, WIDTH))
-        steps.table[:8] = rng.standard_normal((8, WIDTH))
-        steps.charges = np.ones((n_rows, 1))
-        ids = rng.integers(0, 8, size=14)
-        steps.apply(ids, rng.standard_normal((14, WIDTH)), rng.random(14))
-        tables.append(steps.table[:8])
-    np.testing.assert_allclose(tables[0], tables[1], rtol=1e-12)
+    for width in (1, 2):
+        steps = Steps(NAMED["adagrad"], 9)
+        steps.charges = np.full((9, width), 0.7)
+        steps.apply(*steps.batch(np.arange(8)))
+        tables.append(steps.table)
+    np.testing.assert_array_equal(*tables)
 
 
-def test_fewer_slots_than_rows_without_a_scratch_vector():
-    """A table whose largest batch needs no marking must not be marked by a smaller one either."""
-    steps = Steps(NAMED["adagrad"], 30, n_slots=14)
-    marked = Steps(NAMED["adagrad"], 30, n_slots=14)
-    steps.scratch = np.zeros(1, np.int32)
-    batch = steps.batch(np.arange(10))
-    steps.apply(*batch)
-    marked.apply(*batch)
-    np.testing.assert_allclose(steps.table, marked.table, rtol=1e-12)
+@pytest.mark.parametrize("chunk", [3, 4, 100])
+def test_touched_rows_are_numbered(chunk, monkeypatch):
+    monkeypatch.setattr(rows, "_CHUNK", chunk)
+    ids = np.random.default_rng(0).integers(20, size=14)
+    touched, scratch = rows.touch(jnp.zeros(20, jnp.int32), jnp.asarray(ids, jnp.int32))
+    assert int(touched.n) == np.unique(ids).size
+    np.testing.assert_array_equal(np.sort(touched.ids[: touched.n]), np.unique(ids))
+    np.testing.assert_array_equal(touched.ids[touched.place], ids)
+    table = np.random.default_rng(1).standard_normal((20, WIDTH))
+    compact = rows.read_rows(jnp.asarray(table), touched)
+    np.testing.assert_array_equal(compact[touched.place], table[ids])
+    assert scratch.shape == (20,)
 
 
-@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     "transformation",
     [optax.adagrad(0.1), optax.rmsprop(0.1), optax.adamw(0.1, weight_decay=0.1)],
     ids=["adagrad", "rmsprop", "adamw"],
 )
-def test_optax_on_touched_rows_is_optax_on_these_rows(transformation, path):
-    steps = Steps(Optax(transformation), PATHS[path])
+def test_optax_on_touched_rows_is_optax_on_these_rows(transformation):
+    steps = Steps(Optax(transformation), N_ROWS)
     columns = np.array([0, 2, 3, 5])
     before = steps.table
     parameters = jnp.asarray(steps.table[columns])

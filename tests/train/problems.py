@@ -112,10 +112,10 @@ class Problem:
             jax.random.key(0),
         )
 
-    def start(self, solver, rate=0.1, n_slots=10**6):
+    def start(self, solver, rate=0.1):
         table = jnp.asarray(stored(self.model, self.tables, self.n_rows))
         dense, averages = jax.tree.map(jnp.array, (self.dense, self.averages))
-        return start_state(self.model, solver, table, dense, averages, rate, n_slots)
+        return start_state(self.model, solver, table, dense, averages, rate)
 
     def run_epoch(self, solver, dropout=0.0, **settings):
         """State after the first epoch."""
