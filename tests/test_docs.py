@@ -82,9 +82,11 @@ def last_true(condition):
 
 def test_what_auto_means_is_what_the_training_page_says():
     rows = re.findall(
-        r"^\| `(\w+)`.*? \| (.*) \|$", (DOCS / "guides" / "training.md").read_text(), re.MULTILINE
+        r"^\| `(\w+)(?:`,.*?|`)( of a mixture)? \| (.*) \|$",
+        (DOCS / "guides" / "training.md").read_text(),
+        re.MULTILINE,
     )
-    rules = dict(rows)
+    rules = {name + suffix: rule for name, suffix, rule in rows}
 
     def is_full_batch(n_samples, nnz, kind):
         options = {"kind": kind, "l1_linear": 0.0, "needs_steps": False}
@@ -101,12 +103,19 @@ def test_what_auto_means_is_what_the_training_page_says():
     no_stopping = last_true(lambda n: not defaults.early_stopping("auto", "adagrad", n))
     assert f"more than {no_stopping:,} rows" in rules["early_stopping"]
     auto = dict.fromkeys(("l2_linear", "l2_factors", "l2_dense"), "auto")
-    many_rows = last_true(lambda n: defaults.penalties(auto, n, 0)["l2_factors"] * n > 1) + 1
-    assert f"from a weight sum of {many_rows:,} on" in rules["l2_factors"]
-    few = defaults.penalties(auto, 50.0, 0)
-    assert few["l2_linear"] == 1 / 50
-    assert few["l2_factors"] == few["l2_dense"]
-    assert f"at most {few['l2_factors'] * 50:g} times" in rules["l2_factors"]
-    mixture = defaults.penalties(auto, 50.0, 4)
-    assert all(np.isclose(mixture[name], 5 * few[name]) for name in auto)
-    assert defaults.penalties(auto, 1e6, 4) == dict.fromkeys(auto, 1e-6)
+
+    def strengths(weight_sum, evidence, n_components=0):
+        penalties = defaults.penalties(auto, weight_sum, evidence, n_components)
+        return {name: round(value * weight_sum, 9) for name, value in penalties.items()}
+
+    enough = last_true(lambda evidence: strengths(1e6, evidence)["l2_factors"] > 1) + 1
+    assert f"touched by {enough:,} rows or more" in rules["l2_factors"]
+    assert strengths(1e6, 0.0) == {"l2_linear": 1, "l2_factors": 20, "l2_dense": 20}
+    assert strengths(1e6, enough / 3) == {"l2_linear": 1, "l2_factors": 3, "l2_dense": 3}
+    assert strengths(1e6, enough, 3) == {"l2_linear": 1, "l2_factors": 3, "l2_dense": 3}
+    few = last_true(lambda n: strengths(n, 1e9)["l2_factors"] > 1)
+    assert f"up to a weight sum of {few:,}" in rules["l2_factors"]
+    assert f"up to a weight sum of {few:,}" in rules["l2_linear of a mixture"]
+    assert strengths(few, 1e9) == {"l2_linear": 1, "l2_factors": 20, "l2_dense": 20}
+    assert strengths(few, 1e9, 2) == dict.fromkeys(auto, 20)
+    assert "at most 20 times" in rules["l2_factors"]

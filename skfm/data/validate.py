@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+# Ids are int32, tables are a little longer than this, and numbers past their end mean "nowhere".
+_MOST_COLUMNS = 2**31 - 2**28
+
 
 def check_finite(X, column_names=None) -> None:
     """Raise ValueError naming the first row and column of X that is NaN or infinite."""
@@ -46,8 +49,10 @@ def canonical_csr(X) -> sparse.csr_array:
             out.eliminate_zeros()
     else:
         out = sparse.csr_array(X)
-    if out.shape[1] > np.iinfo(np.int32).max - 64:
-        raise ValueError(f"X has {out.shape[1]} columns; skfm supports up to 2**31 - 65. Hash the columns.")
+    if out.shape[1] > _MOST_COLUMNS:
+        raise ValueError(
+            f"X has {out.shape[1]} columns; skfm supports up to {_MOST_COLUMNS}. Hash the columns."
+        )
     if out.data.dtype.kind not in "f":
         out = out.astype(np.float64)
     return out
@@ -93,6 +98,12 @@ def column_frequency(X: sparse.csr_array, weight: np.ndarray) -> np.ndarray:
     """Share of the sample weight whose rows touch each column, shape (n_columns,)."""
     touched = np.bincount(X.indices, weights=np.repeat(weight, np.diff(X.indptr)), minlength=X.shape[1])
     return touched / weight.sum()
+
+
+def mean_evidence(X: sparse.csr_array, weight: np.ndarray) -> float:
+    """Mean sample weight of the rows that touch a column, over the columns that any row touches."""
+    frequency = column_frequency(X, weight)
+    return float(weight.sum() * frequency.sum() / max(np.count_nonzero(frequency), 1))
 
 
 def column_scale(X: sparse.csr_array, weight: np.ndarray) -> np.ndarray | None:

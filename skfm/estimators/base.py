@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfm.data import fields as field_blocks
 from skfm.data.merge import merge_rows
-from skfm.data.validate import check_sample_weight
+from skfm.data.validate import check_sample_weight, mean_evidence
 from skfm.estimators.inputs import kept_rows, read_X, read_X_y
 from skfm.estimators.progress import reporter
 from skfm.estimators.start import check_tables, tables_of
@@ -307,6 +307,7 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
         penalties = defaults.penalties(
             {name: getattr(self, name, 0.0) for name in ("l2_linear", "l2_factors", "l2_dense")},
             float(weight.sum()),
+            mean_evidence(X, weight),
             getattr(self, "n_components", 0),
         )
         settings = FitSettings(

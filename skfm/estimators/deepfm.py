@@ -125,7 +125,8 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
         inversely proportional to the sum of the sample weights.
     l2_factors : "auto" or float, default="auto"
         Strength of the L2 penalty of the factors. ``"auto"`` is likewise inversely proportional to
-        the sum of the sample weights, and stronger the fewer rows there are. The parameter to tune first.
+        the sum of the sample weights, and stronger the fewer rows touch a column. The parameter to
+        tune first.
     l2_frequency_power : float, default=0.0
         How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
         proportion to the share of the rows that touch the column, as in libFM and libffm.
@@ -412,7 +413,8 @@ class DeepFMRegressor(_DeepFM, FactorizationRegressor):
         inversely proportional to the sum of the sample weights.
     l2_factors : "auto" or float, default="auto"
         Strength of the L2 penalty of the factors. ``"auto"`` is likewise inversely proportional to
-        the sum of the sample weights, and stronger the fewer rows there are. The parameter to tune first.
+        the sum of the sample weights, and stronger the fewer rows touch a column. The parameter to
+        tune first.
     l2_frequency_power : float, default=0.0
         How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
         proportion to the share of the rows that touch the column, as in libFM and libffm.

@@ -116,11 +116,11 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
         solvers make exact zeros. L-BFGS refuses it.
     l2_linear : "auto" or float, default="auto"
         Strength of the L2 penalty of the linear weights of gates and experts. ``"auto"`` is that of
-        a normal prior: inversely proportional to the sum of the sample weights; with few rows it
-        grows with ``n_components``.
+        a normal prior: inversely proportional to the sum of the sample weights; with few rows it is
+        that of ``l2_factors``.
     l2_factors : "auto" or float, default="auto"
         Strength of the L2 penalty of the factors of gates and experts. ``"auto"`` is as above, and
-        stronger the fewer rows there are.
+        stronger the fewer rows touch a column, and the more pieces share them.
     l2_frequency_power : float, default=0.0
         How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
         proportion to the share of the rows that touch the column, as in libFM and libffm.
@@ -401,11 +401,11 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
         solvers make exact zeros. L-BFGS refuses it.
     l2_linear : "auto" or float, default="auto"
         Strength of the L2 penalty of the linear weights of gates and experts. ``"auto"`` is that of
-        a normal prior: inversely proportional to the sum of the sample weights; with few rows it
-        grows with ``n_components``.
+        a normal prior: inversely proportional to the sum of the sample weights; with few rows it is
+        that of ``l2_factors``.
     l2_factors : "auto" or float, default="auto"
         Strength of the L2 penalty of the factors of gates and experts. ``"auto"`` is as above, and
-        stronger the fewer rows there are.
+        stronger the fewer rows touch a column, and the more pieces share them.
     l2_frequency_power : float, default=0.0
         How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
         proportion to the share of the rows that touch the column, as in libFM and libffm.

@@ -7,9 +7,10 @@ _FULL_BATCH_ROWS = 2_000
 _FULL_BATCH_ENTRIES = 3_000_000
 _EARLY_STOPPING_ROWS = 2_000
 _RATES = {"adagrad": 0.1, "adam": 0.001, "ftrl": 0.1, "sgd": 0.01, "lbfgs": 1.0}
-# The penalty of factors, in units of a standard normal prior, falls from 20 for few rows to 1 for many.
-_STRONGEST_FACTORS = 20.0
-_MANY_ROWS = 200_000
+# The penalty of factors, in units of a standard normal prior, falls from 20 where few rows touch a column
+# to 1 where this many do.
+_NARROWEST_PRIOR = 20.0
+_ENOUGH_EVIDENCE = 1_500.0
 
 
 def solver_name(solver, n_samples: int, nnz: int, *, kind: str, l1_linear: float, needs_steps: bool):
@@ -54,19 +55,27 @@ def early_stopping(value, solver, n_samples: int) -> bool:
     return solver != "lbfgs" and n_samples > _EARLY_STOPPING_ROWS
 
 
-def penalties(values: dict, weight_sum: float, n_components: int) -> dict[str, float]:
+def penalties(values: dict, weight_sum: float, evidence: float, n_components: int) -> dict[str, float]:
     """The penalties that "auto" stands for.
 
     Linear weights have a standard normal prior, 1 / (sum of the sample weights), which is
-    LogisticRegression's C=1. Factors and dense weights, many more, have a narrower one where rows are few.
-    The pieces of a mixture share the rows: their priors are narrower again.
+    LogisticRegression's C=1. Factors and dense weights, many more, have a narrower one where few rows touch a
+    column; the pieces of a mixture share these rows. With so few rows that none are held out, the prior alone
+    guards against overfitting: it is as narrow as it gets, for all weights of a mixture.
 
     Parameters
     ----------
     values : dict with the keys "l2_linear", "l2_factors" and "l2_dense"
+    evidence : mean sample weight of the rows that touch a column
     n_components : pieces of a mixture, 0 for other models
     """
-    strength = min(max(_MANY_ROWS / weight_sum, 1.0), _STRONGEST_FACTORS)
-    linear = min(1 + n_components, strength) / weight_sum
-    auto = {"l2_linear": linear, "l2_factors": strength * linear, "l2_dense": strength * linear}
-    return {name: auto[name] if isinstance(value, str) else float(value) for name, value in values.items()}
+    few = weight_sum <= _EARLY_STOPPING_ROWS
+    enough = _ENOUGH_EVIDENCE * max(n_components, 1)
+    narrowest = few or evidence * _NARROWEST_PRIOR <= enough
+    strength = _NARROWEST_PRIOR if narrowest else max(enough / evidence, 1.0)
+    linear = strength if few and n_components else 1.0
+    auto = {"l2_linear": linear, "l2_factors": strength, "l2_dense": strength}
+    return {
+        name: auto[name] / weight_sum if isinstance(value, str) else float(value)
+        for name, value in values.items()
+    }
