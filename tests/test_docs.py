@@ -117,5 +117,5 @@ def test_what_auto_means_is_what_the_training_page_says():
     assert f"up to a weight sum of {few:,}" in rules["l2_factors"]
     assert f"up to a weight sum of {few:,}" in rules["l2_linear of a mixture"]
     assert strengths(few, 1e9) == {"l2_linear": 1, "l2_factors": 20, "l2_dense": 20}
-    assert strengths(few, 1e9, 2) == dict.fromkeys(auto, 20)
+    assert strengths(few, 1e9, 2) == {"l2_linear": 10, "l2_factors": 20, "l2_dense": 20}
     assert "at most 20 times" in rules["l2_factors"]

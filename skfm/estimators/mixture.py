@@ -117,7 +117,7 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
     l2_linear : "auto" or float, default="auto"
         Strength of the L2 penalty of the linear weights of gates and experts. ``"auto"`` is that of
         a normal prior: inversely proportional to the sum of the sample weights; with few rows it is
-        that of ``l2_factors``.
+        half of ``l2_factors``.
     l2_factors : "auto" or float, default="auto"
         Strength of the L2 penalty of the factors of gates and experts. ``"auto"`` is as above, and
         stronger the fewer rows touch a column, and the more pieces share them.
@@ -402,7 +402,7 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
     l2_linear : "auto" or float, default="auto"
         Strength of the L2 penalty of the linear weights of gates and experts. ``"auto"`` is that of
         a normal prior: inversely proportional to the sum of the sample weights; with few rows it is
-        that of ``l2_factors``.
+        half of ``l2_factors``.
     l2_factors : "auto" or float, default="auto"
         Strength of the L2 penalty of the factors of gates and experts. ``"auto"`` is as above, and
         stronger the fewer rows touch a column, and the more pieces share them.

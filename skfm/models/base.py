@@ -153,3 +153,31 @@ class Slots:
     def pairs(self) -> dict[str, Array]:
         """Sum over pairs of slots of the products of their rows, name -> (B, *shape)."""
         return self._model.split(pairwise_products(self._rows))
+
+
+class DenseSlots(Slots):
+    """Slots of rows in which every column has one: sums over them are matrix products.
+
+    Parameters
+    ----------
+    model : `Model`
+    table : (D, W) stored rows of all columns
+    X : (B, D)
+    """
+
+    def __init__(self, model: Model, table: Array, X: Array):
+        self._model, self._table, self._X = model, table, X
+
+    def __getitem__(self, name: str) -> Array:
+        return self._model.split(self._X[:, :, None] * self._table)[name]
+
+    @cached_property
+    def sums(self) -> dict[str, Array]:
+        """Sum over the slots, name -> (B, *shape): the linear term."""
+        return self._model.split(self._X @ self._table)
+
+    @cached_property
+    def pairs(self) -> dict[str, Array]:
+        """Sum over pairs of slots of the products of their rows, name -> (B, *shape)."""
+        total, squares = self._X @ self._table, (self._X * self._X) @ (self._table * self._table)
+        return self._model.split(0.5 * (total * total - squares))

@@ -61,7 +61,7 @@ def penalties(values: dict, weight_sum: float, evidence: float, n_components: in
     Linear weights have a standard normal prior, 1 / (sum of the sample weights), which is
     LogisticRegression's C=1. Factors and dense weights, many more, have a narrower one where few rows touch a
     column; the pieces of a mixture share these rows. With so few rows that none are held out, the prior alone
-    guards against overfitting: it is as narrow as it gets, for all weights of a mixture.
+    guards against overfitting: it is as narrow as it gets, and narrow for a mixture's linear weights too.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def penalties(values: dict, weight_sum: float, evidence: float, n_components: in
     enough = _ENOUGH_EVIDENCE * max(n_components, 1)
     narrowest = few or evidence * _NARROWEST_PRIOR <= enough
     strength = _NARROWEST_PRIOR if narrowest else max(enough / evidence, 1.0)
-    linear = strength if few and n_components else 1.0
+    linear = strength / 2 if few and n_components else 1.0
     auto = {"l2_linear": linear, "l2_factors": strength, "l2_dense": strength}
     return {
         name: auto[name] / weight_sum if isinstance(value, str) else float(value)

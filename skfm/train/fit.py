@@ -34,6 +34,7 @@ from skfm.train.state import (
     Parameters,
     Rows,
     TrainState,
+    dense_rows,
     device_rows,
     first_rows,
     put_rows,
@@ -41,6 +42,10 @@ from skfm.train.state import (
     to_numpy,
 )
 from skfm.train.step import Program
+
+# In full batch rows become dense where the matrix is no larger than the gathered rows would be, and less
+# than this many times the nonzeros.
+_MOST_PADDED = 16
 
 
 class Samples(NamedTuple):
@@ -320,7 +325,11 @@ def _fit_full_batch(model, loss, samples, validation, fields, settings, base_sco
 
     part = None if fields is None else Fields(fields.numbers[columns], fields.n)
     total = samples.weight.sum()
-    _, rows = _pack(narrowed(samples._replace(weight=samples.weight / total)), part, dtype, n_rows - 1)
+    own = narrowed(samples._replace(weight=samples.weight / total))
+    if fields is None and own.X.shape[0] * columns.size <= own.X.nnz * min(model.width, _MOST_PADDED):
+        rows = [dense_rows(own.X, own.y, own.weight, dtype, n_rows)]
+    else:
+        _, rows = _pack(own, part, dtype, n_rows - 1)
     charge = charges(frequency, settings.l2_frequency_power, scale) * frequency[:, None]
     charge = _padded(charge[columns], n_rows, dtype)
     table = np.zeros((n_rows, model.width), dtype=dtype)

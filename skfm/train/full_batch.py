@@ -10,7 +10,7 @@ import numpy as np
 from scipy import optimize
 from threadpoolctl import threadpool_limits
 
-from skfm.models.base import Batch, Slots, Training
+from skfm.models.base import Batch, DenseSlots, Slots, Training
 from skfm.train.step import Program
 
 # How often the objective was traced, for tests that count compilations.
@@ -32,8 +32,12 @@ def value_and_gradient(program: Program, table, dense, averages, blocks, charges
     def objective(table, dense):
         total = 0.0
         for block in blocks:
-            gathered = table[block.ids] * (block.ids != dummy)[:, :, None]
-            slots = Slots(model, gathered, block.values)
+            slots: Slots
+            if block.ids is None:
+                slots = DenseSlots(model, table, block.values)
+            else:
+                gathered = table[block.ids] * (block.ids != dummy)[:, :, None]
+                slots = Slots(model, gathered, block.values)
             batch = Batch(block.slot_fields, block.weight)
             training = Training(hyper.key, hyper.dropout)
             raw, _ = model.forward(slots, dense, averages, batch, training)

@@ -25,7 +25,7 @@ def chunk_rows(n_rows: int) -> int:
 
 @partial(jax.jit, static_argnames=("function",))
 def _map_rows(function, parameters, data: Rows):
-    n_rows = data.ids.shape[0]
+    n_rows = data.weight.shape[0]
     size = chunk_rows(n_rows)
     chunks = jax.tree.map(lambda leaf: leaf.reshape(n_rows // size, size, *leaf.shape[1:]), data)
     table, dense, averages = parameters

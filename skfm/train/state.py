@@ -8,15 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from skfm.data.pack import bucket
 from skfm.models.base import Model
 
 Array = Any
 
 
 class Rows(NamedTuple):
-    """One block of packed rows on the device, with targets and weights (0 for unfilled rows)."""
+    """One block of packed rows on the device, with targets and weights (0 for unfilled rows).
 
-    ids: Array
+    Dense rows have no ids: their values are a matrix with a column for each row of the table.
+    """
+
+    ids: Array | None
     values: Array | None
     slot_fields: Array | None
     y: Array | None
@@ -90,12 +94,9 @@ def to_numpy(tree: Any) -> Any:
 
 def device_rows(block, y, weight, dtype) -> Rows:
     """A packed block with its rows' targets and weights, padded, on the device."""
-    n_padded = block.ids.shape[0]
 
     def padded(values):
-        out = np.zeros((n_padded, *values.shape[1:]), dtype=dtype)
-        out[: block.rows.size] = values[block.rows]
-        return jnp.asarray(out)
+        return _padded(values[block.rows], block.ids.shape[0], dtype)
 
     return Rows(
         ids=jnp.asarray(block.ids),
@@ -104,6 +105,22 @@ def device_rows(block, y, weight, dtype) -> Rows:
         y=None if y is None else padded(y),
         weight=padded(weight),
     )
+
+
+def dense_rows(X, y, weight, dtype, n_columns: int) -> Rows:
+    """A sparse matrix as one block of dense rows, with columns of zeros up to `n_columns`."""
+    n_padded = bucket(X.shape[0])
+    values = np.zeros((n_padded, n_columns), dtype=dtype)
+    values[: X.shape[0], : X.shape[1]] = X.toarray()
+    return Rows(
+        None, jnp.asarray(values), None, _padded(y, n_padded, dtype), _padded(weight, n_padded, dtype)
+    )
+
+
+def _padded(values: np.ndarray, n_padded: int, dtype) -> Array:
+    out = np.zeros((n_padded, *values.shape[1:]), dtype=dtype)
+    out[: values.shape[0]] = values
+    return jnp.asarray(out)
 
 
 def put_rows(table: Array, columns: np.ndarray, rows: np.ndarray) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from skfm.data.fields import Fields
-from skfm.models.base import Slots, Table, Training
+from skfm.models.base import DenseSlots, Slots, Table, Training
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
 from skfm.models.linear import Linear
@@ -263,6 +263,20 @@ def test_cross_features_add_up_to_the_second_order_term():
     cross = model.cross_features(Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values))
     expected = [reference.pair_products(x, tables["factors"]) for x in X]
     np.testing.assert_allclose(cross[:7], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_slots_of_sparse_and_dense_rows_reduce_alike():
+    rng = np.random.default_rng(0)
+    model = FM(2, True, 1, 3)
+    table, X = rng.standard_normal((5, model.width)), rng.standard_normal((4, 5))
+    dense = DenseSlots(model, table, X)
+    gathered = Slots(model, np.tile(table, (4, 1, 1)), X)
+    factors = model.split(table)["factors"]
+    np.testing.assert_allclose(dense.sums["factors"], np.einsum("nd,dok->nok", X, factors))
+    for name in model.tables():
+        np.testing.assert_allclose(dense[name], gathered[name])
+        np.testing.assert_allclose(dense.sums[name], gathered.sums[name])
+        np.testing.assert_allclose(dense.pairs[name], gathered.pairs[name], atol=1e-12)
 
 
 @pytest.mark.parametrize("scores", [40.0, 400.0])

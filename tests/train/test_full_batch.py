@@ -1,5 +1,7 @@
 """Full-batch training: the objective, its gradient, and minima that scikit-learn finds too."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,18 +15,19 @@ from skfm.models.linear import Linear
 from skfm.train import full_batch
 from skfm.train.fit import FitSettings, Samples, fit_model
 from skfm.train.full_batch import minimize, value_and_gradient
+from skfm.train.state import dense_rows
 from tests import reference
 from tests.cases import sparse_rows
 from tests.train.problems import MODELS, Problem, loop_settings
 
 
-def evaluated(problem):
+def evaluated(problem, blocks=None):
     return value_and_gradient(
         problem.program(None),
         problem.start(Stateless()).table,
         problem.dense,
         problem.averages,
-        problem.blocks(share=True),
+        blocks or problem.blocks(share=True),
         jnp.asarray(problem.full_charges()),
         problem.hyper(),
     )
@@ -59,6 +62,16 @@ def test_the_dummy_row_of_rows_of_ones_gets_no_gradient(in_float64):
     value, _, (of_table, _) = evaluated(problem)
     assert float(value) == pytest.approx(problem.objective(), rel=1e-10)
     np.testing.assert_allclose(of_table, problem.gradient()[0], atol=1e-7)
+
+
+@pytest.mark.parametrize("name", [name for name, (model, _) in MODELS.items() if model.n_fields == 1])
+def test_dense_rows_are_the_same_objective(name, in_float64):
+    problem = Problem(*MODELS[name], power=0.5)
+    weight = problem.weight / problem.weight.sum()
+    rows = dense_rows(sparse.csr_array(problem.X), problem.y, weight, np.float64, problem.n_rows)
+    packed = evaluated(problem)
+    dense = evaluated(problem, [rows])
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12), dense, packed)
 
 
 def test_several_widths_are_one_objective(several_widths, in_float64):
