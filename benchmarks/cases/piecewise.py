@@ -22,7 +22,7 @@ TRAINING = {
     "learning_rate_schedule": "constant",
     "l2_linear": 1e-6,
     "l2_factors": 1e-6,
-    "init_scale": 0.1,
+    "init_scale": 0.3,
     "max_iter": 30,
     "early_stopping": False,
 }

@@ -26,7 +26,7 @@ class MixtureFM(Model):
     n_factors: int = 10
     gate: str = "linear"
     expert: str = "linear+fm"
-    gate_scale: float = 0.1
+    gate_scale: float = 0.03
     link: str | None = None
 
     def tables(self):
