@@ -8,7 +8,7 @@ import skfm
 from benchmarks.cases.piecewise import TRAINING, gate_agreement
 from benchmarks.synthetic import make_piecewise
 
-N_TRAIN, N_TEST = 6_000, 2_000
+N_TRAIN, N_TEST = 12_000, 2_000
 
 
 @pytest.fixture(scope="module")
