@@ -5,27 +5,23 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import ABCMeta, abstractmethod
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skfm.data import fields as field_blocks
 from skfm.data.merge import merge_rows
 from skfm.data.validate import check_sample_weight, mean_evidence
+from skfm.estimators.constraints import PARAMETERS
 from skfm.estimators.inputs import kept_rows, read_X, read_X_y
 from skfm.estimators.progress import reporter
 from skfm.estimators.start import check_tables, tables_of
-
-_POSITIVE = Interval(Real, 0, None, closed="neither")
-_NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 
 
 class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
@@ -39,39 +35,7 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
     # Whether the model needs to know which columns form a field.
     _needs_fields = False
 
-    _parameter_constraints = {
-        "fields": [StrOptions({"auto"}), "array-like", None],
-        "solver": [
-            StrOptions({"auto", "adagrad", "adam", "ftrl", "sgd", "lbfgs"}),
-            HasMethods(["init", "update"]),
-        ],
-        "learning_rate": [StrOptions({"auto"}), _POSITIVE],
-        "learning_rate_schedule": [StrOptions({"constant", "plateau", "cosine"}), callable],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "fit_intercept": ["boolean"],
-        "l1_linear": [_NOT_NEGATIVE],
-        "l2_linear": [StrOptions({"auto"}), _NOT_NEGATIVE],
-        "l2_factors": [StrOptions({"auto"}), _NOT_NEGATIVE],
-        "l2_frequency_power": [Interval(Real, 0, 1, closed="both")],
-        "l2_dense": [StrOptions({"auto"}), _NOT_NEGATIVE],
-        "init_scale": [_NOT_NEGATIVE],
-        "n_factors": [Interval(Integral, 0, None, closed="left")],
-        "early_stopping": [StrOptions({"auto"}), "boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [_NOT_NEGATIVE],
-        "scoring": [StrOptions({"loss"} | set(get_scorer_names())), callable],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "dtype": [
-            StrOptions({"auto", "float32", "float64"}),
-            Options(type, {float, np.float32, np.float64}),
-            Options(np.dtype, {np.dtype("float32"), np.dtype("float64")}),
-        ],
-        "init_from": [HasMethods(["fit"]), None],
-    }
+    _parameter_constraints = PARAMETERS
 
     # -- what a subclass says ----------------------------------------------------------------------
 

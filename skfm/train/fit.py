@@ -244,20 +244,24 @@ def _validator(model, loss, validation, fields, dtype, dummy, scale, score_raw):
     return validate
 
 
+def _seen(samples, session):
+    """Weight that touched each column and the weight sum, the session's included; columns new to it."""
+    total = samples.weight.sum()
+    touched = column_frequency(samples.X, samples.weight) * total
+    if session is None:
+        return touched, total, np.flatnonzero(touched)
+    fresh = np.flatnonzero((touched > 0) & (session.touched == 0))
+    return touched + session.touched, total + session.weight_sum, fresh
+
+
 def _fit_batches(
     model, loss, samples, validation, fields, settings, base_score, warm, score_raw, report, session, keep
 ):
     dtype, X = settings.dtype, samples.X
     n_columns = X.shape[1]
     dummy = table_rows(n_columns) - 1
-    touched = column_frequency(X, samples.weight) * samples.weight.sum()
-    weight_sum = samples.weight.sum()
+    touched, weight_sum, fresh = _seen(samples, session)
     scale = column_scale(X, samples.weight) if session is None else session.scale
-    if session is not None:
-        fresh = np.flatnonzero((touched > 0) & (session.touched == 0))
-        touched, weight_sum = touched + session.touched, weight_sum + session.weight_sum
-    else:
-        fresh = np.flatnonzero(touched > 0)
     mean_one = samples.weight * (X.shape[0] / samples.weight.sum())
     packed, rows = _pack(Samples(_unscaled(X, scale), samples.y, mean_one), fields, dtype, dummy)
     sizes = [block.rows.size for block in packed.blocks]
@@ -270,15 +274,13 @@ def _fit_batches(
     key = jax.random.key(settings.loop.seed)
 
     def start() -> TrainState:
-        def filled(table):
-            return put_rows(
-                table, fresh, _start_rows(model, fresh, warm[0] if warm else None, scale, settings)
-            )
-
+        first = _start_rows(model, fresh, warm[0] if warm else None, scale, settings)
         if session is not None:
             state = jax.tree.map(jnp.array, session.state)
-            return state._replace(table=filled(state.table), scratch=jnp.zeros(dummy + 1, jnp.int32))
-        table = filled(jnp.zeros((dummy + 1, model.width), dtype))
+            table = put_rows(state.table, fresh, first)
+            return state._replace(table=table, scratch=jnp.zeros(dummy + 1, jnp.int32))
+        table = put_rows(jnp.zeros((dummy + 1, model.width), dtype), fresh, first)
+        del first
         dense, averages = jax.tree.map(jnp.asarray, _start_dense(model, base_score, warm, settings))
         rate = jnp.asarray(settings.loop.learning_rate, dtype)
         return start_state(model, solver, table, dense, averages, rate)
