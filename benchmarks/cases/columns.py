@@ -4,12 +4,13 @@ Rows have 39 one-hot fields whose categories follow a power law
 (``benchmarks.synthetic.make_power_law_rows``). Each column count runs in a process of its own: FM with 16
 factors, AdaGrad, batches of 4096, float32, no early stopping.
 
-Time is the median of the epochs after the first. Memory is the peak during a fit less the resident memory
-just before it, when the imports, the data and a small warm-up fit are there already. The first fit of a shape
-also compiles; the second shows what training itself needs. That is compared with tables + optimizer state +
-packed data: columns * (k + 1) * 4 bytes, the same for AdaGrad's state, and rows * 39 * 4 bytes of ids + rows
-* 8 of y and weights. Below about 10^6 columns the arrays of one batch outweigh the tables, so the target is
-judged from there on.
+The column counts are measured in turn, three rounds of them, so that a machine that gets slower or faster
+does so for all. Time is the median of the epochs after the first, over all rounds. Memory is the peak during
+a fit less the resident memory just before it, when the imports, the data and a small warm-up fit are there
+already. The first fit of a shape also compiles; the second shows what training itself needs. That is compared
+with tables + optimizer state + packed data: columns * (k + 1) * 4 bytes, the same for AdaGrad's state, and
+rows * 39 * 4 bytes of ids + rows * 8 of y and weights. Below about 10^6 columns the arrays of one batch
+outweigh the tables, so the target is judged from there on.
 """
 
 import argparse
@@ -35,7 +36,8 @@ def add_arguments(parser):
     """Sizes, and the hidden option by which the case starts its own processes."""
     parser.add_argument("--columns", type=parse_sizes, default=list(COLUMNS), help="such as 10000,1000000")
     parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=4096)
     parser.set_defaults(seeds=[0])
 
@@ -48,7 +50,9 @@ def parse_sizes(text):
 def run(options, results, save):
     """Measure each column count in a fresh process; a result's key is the column count."""
     n_rows, epochs = (20_000, 3) if options.quick else (options.rows, options.epochs)
-    for n_columns in [c for c in options.columns if not options.quick or c <= 10**5]:
+    columns = [c for c in options.columns if not options.quick or c <= 10**5]
+    rounds = {n_columns: [] for n_columns in columns}
+    for n_columns in columns * (1 if options.quick else options.rounds):
         arguments = [n_columns, n_rows, epochs, options.batch_size, options.seeds[0]]
         command = [sys.executable, "-m", "benchmarks.cases.columns", *map(str, arguments)]
         # Large arrays then go back to the system as soon as they are freed: resident memory is memory in use.
@@ -56,7 +60,12 @@ def run(options, results, save):
         answer = subprocess.run(
             command, cwd=runner.REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True, check=True
         )
-        results[str(n_columns)] = entry = json.loads(answer.stdout.splitlines()[-1])
+        entry = json.loads(answer.stdout.splitlines()[-1])
+        rounds[n_columns].append(entry["epochs"])
+        entry["epochs"] = rounds[n_columns]
+        later = [seconds for epochs in rounds[n_columns] for seconds in epochs[1:]]
+        entry["epoch_seconds"] = float(np.median(later))
+        results[str(n_columns)] = entry
         peak_mb = entry["fits"][-1]["peak_mb"]
         report.log(f"{n_columns:,} columns: {entry['epoch_seconds']:.3f} s an epoch, {peak_mb:.0f} MB")
         save()
@@ -68,8 +77,8 @@ def measure(n_columns, n_rows, epochs, batch_size, seed):
     Returns
     -------
     dict
-        ``epoch_seconds`` (median of the epochs after the first, of the second fit), ``epochs`` (all of them),
-        ``needed_mb`` and ``fits``, each with ``seconds`` and ``peak_mb`` above the memory before it.
+        ``epochs`` (seconds of each, of the second fit), ``needed_mb`` and ``fits``, each with ``seconds``
+        and ``peak_mb`` above the memory before it.
     """
     from skfm import FMClassifier
 
@@ -104,7 +113,6 @@ def measure(n_columns, n_rows, epochs, batch_size, seed):
     packed = n_rows * (N_FIELDS * 4 + 8)
     return {
         "rows": n_rows,
-        "epoch_seconds": float(np.median(seconds_of_epochs[1:])),
         "epochs": seconds_of_epochs,
         "needed_mb": (2 * tables + packed) / 1e6,
         "fits": fits,
