@@ -26,7 +26,9 @@ def merge_rows(X: sparse.csr_array, y: np.ndarray, weight: np.ndarray):
     """
     if X.shape[0] == 0:
         return X, y, weight
-    codes = np.unique(y, axis=0, return_inverse=True)[1].reshape(-1).astype(np.uint64)
+    # NumPy < 2.1 takes no axis for objects, such as class names.
+    axis = 0 if y.ndim > 1 else None
+    codes = np.unique(y, axis=axis, return_inverse=True)[1].reshape(-1).astype(np.uint64)
     keys = np.stack([_row_hashes(X, seed) + codes * _ODD[seed] for seed in (0, 1)], axis=1)
     _, first, kind = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     kind = kind.reshape(-1)
