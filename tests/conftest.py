@@ -35,3 +35,10 @@ def data_path(request):
     if not path.is_dir():
         pytest.skip(f"no data sets in {path}: name their folder with --data PATH or SKFM_DATA")
     return path
+
+
+@pytest.fixture
+def several_widths(monkeypatch):
+    """Rows of uneven length go to several blocks, however few they are."""
+    monkeypatch.setattr("skfm.data.pack._FREE_SLOTS", 0)
+    monkeypatch.setattr("skfm.data.pack._MAX_PADDING", 1.0)

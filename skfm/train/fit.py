@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from skfm.data.batches import Batches, compose, make_batches
 from skfm.data.fields import Fields
 from skfm.data.pack import PackedRows, pack_rows, table_rows
 from skfm.data.validate import column_frequency, column_scale
@@ -37,6 +38,7 @@ from skfm.train.state import (
     dense_rows,
     device_rows,
     first_rows,
+    padded,
     put_rows,
     start_state,
     to_numpy,
@@ -128,11 +130,16 @@ def _unscaled(X, scale):
     return out
 
 
-def _padded(charge: np.ndarray, n_rows: int, dtype):
-    """Charges with zero for the rows that are no column, on the device."""
-    padded = np.zeros((n_rows, charge.shape[1]), dtype=dtype)
-    padded[: charge.shape[0]] = charge
-    return jnp.asarray(padded)
+def _batches(samples: Samples, fields, charge, settings: FitSettings) -> tuple[list[Batches], list[int]]:
+    """Batches of rows of each width on the device, and how many rows there are of each."""
+    packed = pack_rows(samples.X, dummy=charge.shape[0] - 1, dtype=settings.dtype, fields=fields)
+    rng = np.random.default_rng([settings.loop.seed, 2])
+    blocks = []
+    for block in packed.blocks:
+        order = compose(block.rows.size, settings.loop.batch_size, rng)
+        batches = make_batches(block, order, charge, samples.y, samples.weight, settings.dtype)
+        blocks.append(jax.tree.map(jnp.asarray, batches))
+    return blocks, [block.rows.size for block in packed.blocks]
 
 
 def _hyper(settings: FitSettings, model: Model, key) -> Hyper:
@@ -263,10 +270,10 @@ def _fit_batches(
     touched, weight_sum, fresh = _seen(samples, session)
     scale = column_scale(X, samples.weight) if session is None else session.scale
     mean_one = samples.weight * (X.shape[0] / samples.weight.sum())
-    packed, rows = _pack(Samples(_unscaled(X, scale), samples.y, mean_one), fields, dtype, dummy)
-    sizes = [block.rows.size for block in packed.blocks]
-    del packed
-    charge = _padded(charges(touched / weight_sum, settings.l2_frequency_power, scale), dummy + 1, dtype)
+    charge = padded(charges(touched / weight_sum, settings.l2_frequency_power, scale), dummy + 1, dtype)
+    scaled = samples._replace(X=_unscaled(X, scale), weight=mean_one)
+    blocks, sizes = _batches(scaled, fields, charge, settings)
+    del charge, scaled
     if not keep:
         del touched
     solver = resolve_solver(settings.solver)
@@ -277,8 +284,7 @@ def _fit_batches(
         first = _start_rows(model, fresh, warm[0] if warm else None, scale, settings)
         if session is not None:
             state = jax.tree.map(jnp.array, session.state)
-            table = put_rows(state.table, fresh, first)
-            return state._replace(table=table, scratch=jnp.zeros(dummy + 1, jnp.int32))
+            return state._replace(table=put_rows(state.table, fresh, first))
         table = put_rows(jnp.zeros((dummy + 1, model.width), dtype), fresh, first)
         del first
         dense, averages = jax.tree.map(jnp.asarray, _start_dense(model, base_score, warm, settings))
@@ -288,9 +294,8 @@ def _fit_batches(
     state, progress = train(
         program,
         start,
-        rows,
+        blocks,
         sizes,
-        charge,
         _hyper(settings, model, key),
         settings.loop,
         _validator(model, loss, validation, fields, dtype, dummy, scale, score_raw),
@@ -302,7 +307,6 @@ def _fit_batches(
     kept = None
     if keep:
         n_epochs = progress.n_iter + (0 if session is None else session.n_epochs)
-        state = state._replace(scratch=jnp.zeros(0, jnp.int32))
         kept = Session(to_numpy(state), touched, weight_sum, scale, n_epochs)
     del state
     return FitResult(_finished(np.array(table), scale, dense, averages), progress, kept, None)
@@ -333,7 +337,7 @@ def _fit_full_batch(model, loss, samples, validation, fields, settings, base_sco
     else:
         _, rows = _pack(own, part, dtype, n_rows - 1)
     charge = charges(frequency, settings.l2_frequency_power, scale) * frequency[:, None]
-    charge = _padded(charge[columns], n_rows, dtype)
+    charge = padded(charge[columns], n_rows, dtype)
     table = np.zeros((n_rows, model.width), dtype=dtype)
     table[: columns.size] = _start_rows(model, columns, warm[0] if warm else None, scale, settings)
     dense, averages = _start_dense(model, base_score, warm, settings)

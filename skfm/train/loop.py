@@ -15,10 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from skfm.data.pack import bucket
-from skfm.train.predict import RawPrediction, mean_loss
-from skfm.train.state import Hyper, Rows, TrainState
-from skfm.train.step import Program, run_batches
+from skfm.data.batches import Batches, n_batches
+from skfm.train.state import Hyper, TrainState
+from skfm.train.step import Program, loss_sum, run_batches
 
 _MAX_BACKOFFS = 10
 # A mean loss this far above that without any feature is divergence, finite or not.
@@ -71,33 +70,6 @@ class Progress:
             self.history.setdefault(name, []).append(float(value))
 
 
-def batch_rows(size: int, batch_size: int) -> int:
-    """Rows of the compiled batch for a block of `size` rows: bucketed where one batch holds them all."""
-    return batch_size if size > batch_size else min(batch_size, bucket(size, least=32))
-
-
-def epoch_batches(sizes: list[int], batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Shuffled positions for each block, shape (n_batches, B), batches of (nearly) one size.
-
-    Unfilled places point one past the block's last row, which is a row of weight 0. The number of
-    batches is bucketed, and B depends on the bucketed size, so that near sizes share a program.
-    """
-    orders = []
-    for size in sizes:
-        n_batches = -(-size // batch_size)
-        width = batch_rows(size, batch_size)
-        order = np.full((bucket(n_batches), width), size, dtype=np.int32)
-        shuffled = rng.permutation(size).astype(np.int32) if size > width or n_batches > 1 else None
-        if shuffled is None:
-            order[0, :size] = np.arange(size, dtype=np.int32)
-        else:
-            even = np.linspace(0, size, n_batches + 1).astype(int)
-            filled = np.arange(width) < np.diff(even)[:, None]
-            order[:n_batches][filled] = shuffled
-        orders.append(order)
-    return orders
-
-
 def _runs(counts: list[int], rng: np.random.Generator) -> Iterator[tuple[int, int, int]]:
     """(block, first, stop) runs of batches; blocks are interleaved at random."""
     if len(counts) == 1:
@@ -126,25 +98,27 @@ def _epoch_rates(settings: LoopSettings, factor: float, first_step: int, n_batch
 def run_epoch(
     program: Program,
     state: TrainState,
-    blocks: list[Rows],
+    blocks: list[Batches],
     sizes: list[int],
-    charges,
     hyper: Hyper,
     settings: LoopSettings,
     factor: float,
     epoch: int,
 ) -> tuple[TrainState, float]:
-    """One pass over the rows in the order of `epoch`; the state and the first rate used."""
-    rng = np.random.default_rng([settings.seed, epoch])
-    orders = epoch_batches(sizes, settings.batch_size, rng)
-    counts = [-(-size // settings.batch_size) for size in sizes]
+    """One pass over the batches in the order of `epoch`; the state and the first rate used."""
+    rng = np.random.default_rng([settings.seed, 3, epoch])
+    counts = [n_batches(size, settings.batch_size) for size in sizes]
     rates = _epoch_rates(settings, factor, epoch * sum(counts), sum(counts))
     dtype = state.table.dtype
     batch_rows = np.asarray(sum(sizes) / sum(counts), dtype=dtype)
     state = state._replace(loss_sum=jnp.zeros_like(state.loss_sum))
+    orders = []
+    for batches, count in zip(blocks, counts, strict=True):
+        orders.append(np.zeros(batches.weight.shape[0], dtype=np.int32))
+        orders[-1][:count] = rng.permutation(count)
     done = 0
     for block, first, stop in _runs(counts, rng):
-        padded = np.zeros(orders[block].shape[0])
+        padded = np.zeros(orders[block].size, dtype=dtype)
         padded[first:stop] = rates[done : done + stop - first]
         done += stop - first
         state = run_batches(
@@ -152,11 +126,10 @@ def run_epoch(
             state,
             blocks[block],
             orders[block],
-            padded.astype(dtype),
+            padded,
             np.int32(first),
             np.int32(stop),
             batch_rows,
-            charges,
             hyper,
         )
     return state, float(rates[0])
@@ -221,9 +194,8 @@ class _Diverged(Exception):
 def train(
     program: Program,
     start: Callable[[], TrainState],
-    blocks: list[Rows],
+    blocks: list[Batches],
     sizes: list[int],
-    charges,
     hyper: Hyper,
     settings: LoopSettings,
     validate: Callable[[Any], dict[str, float]] | None,
@@ -249,7 +221,7 @@ def train(
     DivergenceError
         When the loss is not finite, or has exploded, at every one of ten ever smaller rates.
     """
-    run = _Run(program, blocks, sizes, charges, hyper, settings, validate, report, first_epoch, base_loss)
+    run = _Run(program, blocks, sizes, hyper, settings, validate, report, first_epoch, base_loss)
     state = start()
     with interrupt_later() as interrupted:
         for backoff in range(_MAX_BACKOFFS + 1):
@@ -273,10 +245,8 @@ def train(
 class _Run:
     """One training, which may back off to smaller rates several times."""
 
-    def __init__(
-        self, program, blocks, sizes, charges, hyper, settings, validate, report, first_epoch, base_loss
-    ):
-        self.inputs = program, blocks, sizes, charges, hyper
+    def __init__(self, program, blocks, sizes, hyper, settings, validate, report, first_epoch, base_loss):
+        self.inputs = program, blocks, sizes, hyper
         self.settings, self.validate, self.report = settings, validate, report
         self.first_epoch = first_epoch
         self.progress, self.factor = Progress(), 1.0
@@ -308,19 +278,17 @@ class _Run:
                 state = _restored(state, self.best)
         if self.best is None:
             # The loss of an epoch is that before each of its steps: nobody has looked at the last ones.
-            program, blocks, *_ = self.inputs
-            loss = mean_loss(program.loss, RawPrediction(program.model), _weights(state), blocks)
-            self._check(loss, "the loss of the last weights")
+            program, blocks, sizes, _ = self.inputs
+            total = sum(float(loss_sum(program, _weights(state), batches)) for batches in blocks)
+            self._check(total / sum(sizes), "the loss of the last weights")
         return _restored(state, self.best)
 
     def _epoch(self, state, interrupted):
         """One epoch, recorded; the state and the monitored score."""
         began = time.perf_counter()
         epoch = self.first_epoch + self.progress.n_iter
-        program, blocks, sizes, charges, hyper = self.inputs
-        state, rate = run_epoch(
-            program, state, blocks, sizes, charges, hyper, self.settings, self.factor, epoch
-        )
+        program, blocks, sizes, hyper = self.inputs
+        state, rate = run_epoch(program, state, blocks, sizes, hyper, self.settings, self.factor, epoch)
         loss = float(state.loss_sum) / sum(sizes)
         self._check(loss, f"the loss of epoch {epoch + 1}")
         scores = validation_scores(self.validate, _weights(state), interrupted)

@@ -51,7 +51,6 @@ class TrainState(NamedTuple):
     dense: Any
     dense_state: Any
     averages: Any
-    scratch: Array
     count: Array
     loss_sum: Array
 
@@ -95,15 +94,15 @@ def to_numpy(tree: Any) -> Any:
 def device_rows(block, y, weight, dtype) -> Rows:
     """A packed block with its rows' targets and weights, padded, on the device."""
 
-    def padded(values):
-        return _padded(values[block.rows], block.ids.shape[0], dtype)
+    def of_block(values):
+        return jnp.asarray(padded(values[block.rows], block.ids.shape[0], dtype))
 
     return Rows(
         ids=jnp.asarray(block.ids),
         values=None if block.values is None else jnp.asarray(block.values),
         slot_fields=None if block.slot_fields is None else jnp.asarray(block.slot_fields),
-        y=None if y is None else padded(y),
-        weight=padded(weight),
+        y=None if y is None else of_block(y),
+        weight=of_block(weight),
     )
 
 
@@ -112,15 +111,15 @@ def dense_rows(X, y, weight, dtype, n_columns: int) -> Rows:
     n_padded = bucket(X.shape[0])
     values = np.zeros((n_padded, n_columns), dtype=dtype)
     values[: X.shape[0], : X.shape[1]] = X.toarray()
-    return Rows(
-        None, jnp.asarray(values), None, _padded(y, n_padded, dtype), _padded(weight, n_padded, dtype)
-    )
+    y, weight = (jnp.asarray(padded(column, n_padded, dtype)) for column in (y, weight))
+    return Rows(None, jnp.asarray(values), None, y, weight)
 
 
-def _padded(values: np.ndarray, n_padded: int, dtype) -> Array:
+def padded(values: np.ndarray, n_padded: int, dtype) -> np.ndarray:
+    """`values` with rows of zeros up to `n_padded`."""
     out = np.zeros((n_padded, *values.shape[1:]), dtype=dtype)
     out[: values.shape[0]] = values
-    return jnp.asarray(out)
+    return out
 
 
 def put_rows(table: Array, columns: np.ndarray, rows: np.ndarray) -> Array:
@@ -151,7 +150,6 @@ def start_state(model: Model, solver, table: Array, dense, averages, rate) -> Tr
         dense=dense,
         dense_state=jax.tree.map(lambda leaf: solver.init(leaf, rate), dense),
         averages=averages,
-        scratch=jnp.zeros(table.shape[0], jnp.int32),
         count=jnp.zeros((), jnp.int32),
         loss_sum=jnp.zeros((), table.dtype),
     )

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from skfm.data.batches import Batches
 from skfm.losses import Loss
 from skfm.models.base import Batch, Model, Slots, Training
-from skfm.optim.rows import read_rows, touch, update_rows
+from skfm.optim.rows import read_rows, update_rows
 from skfm.optim.solvers import Solver
-from skfm.train.state import Hyper, Rows, TrainState
+from skfm.train.state import Hyper, TrainState
 
 # How often `run_batches` was traced, for tests that count compilations.
 n_traces = 0
@@ -34,93 +35,90 @@ class Program(NamedTuple):
 def run_batches(
     program: Program,
     state: TrainState,
-    data: Rows,
+    batches: Batches,
     order,
     rates,
     first,
     stop,
     batch_rows,
-    charges,
     hyper: Hyper,
 ) -> TrainState:
-    """One step for each of the batches first..stop-1.
+    """One step for each of the places first..stop-1 of `order`.
 
     Parameters
     ----------
-    data : a block of rows
-    order : (n_batches, B) int32 positions in the block; unfilled places point to a row of weight 0
-    rates : (n_batches,) learning rate of each batch
+    batches : rows of one width
+    order : (N,) int32 numbers of the batches
+    rates : (N,) learning rate of each place
     first, stop : traced, so that one program runs any number of batches
     batch_rows : mean number of rows of a batch over the whole epoch. A solver that averages divides by it,
         not by the batch's own number: else the rows of a small batch would count for more than others
-    charges : (D, 2), see `skfm.optim.penalty`
     """
     global n_traces
     n_traces += 1
 
-    def body(number, state):
-        index = order[number]
-        batch = jax.tree.map(lambda leaf: leaf.at[index].get(mode="promise_in_bounds"), data)
-        return _step(program, state, batch, rates[number], batch_rows, charges, hyper)
+    def body(place, state):
+        batch = jax.tree.map(lambda leaf: leaf[order[place]], batches)
+        return _step(program, state, batch, rates[place], batch_rows, hyper)
 
     return jax.lax.fori_loop(first, stop, body, state)
 
 
-def _step(program, state, batch, rate, batch_rows, charges, hyper):
-    model, loss, solver = program
-    ids = batch.ids.reshape(-1)
-    touched, scratch = touch(state.scratch, ids)
-    rows = read_rows(state.table, touched)
-    # XLA would repeat a fused gather for each use.
-    gathered = rows.at[touched.place.reshape(batch.ids.shape)].get(mode="promise_in_bounds")
-    gathered = jax.lax.optimization_barrier(gathered)
-    share = batch.weight / batch_rows
+def _forward(program, rows, dense, averages, batch, training):
+    """Weighted loss of each row of a batch, and averages, from the slots' rows."""
+    slots = Slots(program.model, rows, batch.values)
+    inputs = Batch(batch.slot_fields, batch.weight)
+    raw, averages = program.model.forward(slots, dense, averages, inputs, training)
+    # Unfilled places may have any target.
+    return jnp.where(batch.weight > 0, program.loss.value(batch.y, raw), 0) @ batch.weight, averages
+
+
+def _step(program, state, batch, rate, batch_rows, hyper):
+    solver = program.solver
+    rows = read_rows(state.table, batch.touched)
+    gathered = read_rows(rows, batch.place)
     count = state.count + 1
     training = Training(jax.random.fold_in(hyper.key, count), hyper.dropout)
+    # The objective of a batch: a sum over its samples, or over the rows of a mean batch their mean.
+    part = 1 if solver.per_sample else 1 / batch_rows
 
     def objective(gathered, dense):
-        slots = Slots(model, gathered, batch.values)
-        inputs = Batch(batch.slot_fields, batch.weight)
-        raw, averages = model.forward(slots, dense, state.averages, inputs, training)
-        # Unfilled places may have any target.
-        value = jnp.where(share > 0, loss.value(batch.y, raw), 0) @ share
-        return value, averages
+        value, averages = _forward(program, gathered, dense, state.averages, batch, training)
+        return value * part, averages
 
     (value, averages), (slot_gradient, dense_gradient) = jax.value_and_grad(
         objective, argnums=(0, 1), has_aux=True
     )(gathered, state.dense)
-
-    if solver.per_sample:
-        slot_gradient, dense_gradient, share = jax.tree.map(
-            lambda leaf: leaf * batch_rows, (slot_gradient, dense_gradient, share)
-        )
-
-    def summed(slots):
-        zeros = jnp.zeros((rows.shape[0], *slots.shape[1:]), slots.dtype)
-        return zeros.at[touched.place].add(slots, mode="promise_in_bounds")
-
-    dummy = state.table.shape[0] - 1
-    slot_share = jnp.where(batch.ids == dummy, 0, share[:, None]).reshape(-1)
+    gradient = jnp.zeros_like(rows).at[batch.place].add(slot_gradient, mode="promise_in_bounds")
     table, table_state = update_rows(
         solver,
         state.table,
         state.table_state,
-        touched,
+        batch.touched,
         rows,
-        summed(slot_gradient.reshape(ids.size, -1)),
-        summed(slot_share),
-        charges,
+        gradient,
+        batch.charge * part,
         hyper.lanes,
         rate,
         count,
     )
-    l2_dense = hyper.l2_dense * share.sum()
+    l2_dense = hyper.l2_dense * batch.weight.sum() * part
     dense, dense_state = update_dense(
         solver, state.dense, dense_gradient, state.dense_state, rate, count, l2_dense
     )
-    return TrainState(
-        table, table_state, dense, dense_state, averages, scratch, count, state.loss_sum + value * batch_rows
-    )
+    return TrainState(table, table_state, dense, dense_state, averages, count, state.loss_sum + value / part)
+
+
+@partial(jax.jit, static_argnames="program")
+def loss_sum(program: Program, weights, batches: Batches):
+    """Weighted sum of the losses of all rows; `weights` is (table, dense, averages)."""
+    table, dense, averages = weights
+
+    def loss_of(batch):
+        gathered = read_rows(read_rows(table, batch.touched), batch.place)
+        return _forward(program, gathered, dense, averages, batch, None)[0]
+
+    return jax.lax.map(loss_of, batches).sum()
 
 
 def update_dense(solver, dense, gradient, state, rate, count, l2_dense):

@@ -25,21 +25,10 @@ def in_float64():
         yield
 
 
-@pytest.fixture(params=["one chunk", "chunks"], autouse=True)
-def chunks(request, monkeypatch):
-    """Rows are updated all at once or in several chunks, the last of them not full."""
-    monkeypatch.setattr(rows, "_CHUNK", {"one chunk": 8192, "chunks": 2}[request.param])
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def compiled(solver, chunk, table, state, scratch, ids, gradient, share, *others):
-    touched, scratch = rows.touch(scratch, ids)
-    compact = rows.read_rows(table, touched)
-    zeros = jnp.zeros((compact.shape[0], WIDTH + 1))
-    sums = zeros.at[touched.place].add(jnp.column_stack([gradient, share]))
-    gradient, share = sums[:, :-1], sums[:, -1]
-    table, state = rows.update_rows(solver, table, state, touched, compact, gradient, share, *others)
-    return table, state, scratch
+@partial(jax.jit, static_argnums=0)
+def compiled(solver, table, state, ids, gradient, charge, *others):
+    compact = rows.read_rows(table, ids)
+    return rows.update_rows(solver, table, state, ids, compact, gradient, charge, *others)
 
 
 class Steps:
@@ -53,7 +42,6 @@ class Steps:
         self.table[self.dummy] = 0
         self.charges = self.rng.random((n_rows, 2))
         self.state = solver.init(jnp.asarray(self.table), RATE)
-        self.scratch = np.zeros(n_rows, np.int32)
         self.count = 0
 
     def batch(self, columns):
@@ -67,22 +55,23 @@ class Steps:
 
     def apply(self, ids, gradient, share):
         self.count += 1
-        out = compiled(
+        # The different rows, in no order, and places left over that point to the dummy row.
+        different = self.rng.permutation(np.setdiff1d(ids, [self.dummy]))
+        different = np.append(different, [self.dummy] * 4)
+        gradients = [np.zeros(WIDTH) + summed(ids, gradient, column) for column in different]
+        charge = [self.charges[column] * summed(ids, share, column) for column in different]
+        self.table, self.state = compiled(
             self.solver,
-            rows._CHUNK,
             jnp.asarray(self.table),
             self.state,
-            jnp.asarray(self.scratch),
-            jnp.asarray(ids, jnp.int32),
-            jnp.asarray(gradient),
-            jnp.asarray(share),
-            jnp.asarray(self.charges),
+            jnp.asarray(different, jnp.int32),
+            jnp.asarray(gradients),
+            jnp.asarray(charge),
             LANES,
             RATE,
             jnp.asarray(self.count),
         )
-        self.table, self.scratch = np.asarray(out[0]), np.asarray(out[2])
-        self.state = out[1]
+        self.table = np.asarray(self.table)
 
 
 def summed(ids, numbers, column):
@@ -140,21 +129,6 @@ def test_slots_without_a_share_are_left_alone():
     np.testing.assert_array_equal(steps.table[2], before[2])
 
 
-def test_contents_of_the_scratch_vector_mean_nothing():
-    tables = []
-    for fill in ("zeros", "valid numbers", "rubbish"):
-        steps = Steps(NAMED["adagrad"], 60)
-        if fill == "valid numbers":
-            steps.scratch = np.random.default_rng(1).integers(0, 14, size=60).astype(np.int32)
-        if fill == "rubbish":
-            steps.scratch = np.random.default_rng(1).integers(-(2**31), 2**31, size=60).astype(np.int32)
-        for _ in range(3):
-            steps.apply(*steps.batch(np.arange(10)))
-        tables.append(steps.table)
-    np.testing.assert_array_equal(tables[0], tables[1])
-    np.testing.assert_array_equal(tables[0], tables[2])
-
-
 def test_one_charge_for_both_penalties():
     tables = []
     for width in (1, 2):
@@ -163,20 +137,6 @@ def test_one_charge_for_both_penalties():
         steps.apply(*steps.batch(np.arange(8)))
         tables.append(steps.table)
     np.testing.assert_array_equal(*tables)
-
-
-@pytest.mark.parametrize("chunk", [3, 4, 100])
-def test_touched_rows_are_numbered(chunk, monkeypatch):
-    monkeypatch.setattr(rows, "_CHUNK", chunk)
-    ids = np.random.default_rng(0).integers(20, size=14)
-    touched, scratch = rows.touch(jnp.zeros(20, jnp.int32), jnp.asarray(ids, jnp.int32))
-    assert int(touched.n) == np.unique(ids).size
-    np.testing.assert_array_equal(np.sort(touched.ids[: touched.n]), np.unique(ids))
-    np.testing.assert_array_equal(touched.ids[touched.place], ids)
-    table = np.random.default_rng(1).standard_normal((20, WIDTH))
-    compact = rows.read_rows(jnp.asarray(table), touched)
-    np.testing.assert_array_equal(compact[touched.place], table[ids])
-    assert scratch.shape == (20,)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
 
+from skfm.data.batches import compose, make_batches
 from skfm.data.fields import Fields
 from skfm.data.pack import pack_rows, table_rows
 from skfm.losses import Logistic, Softmax, SquaredError
@@ -84,15 +85,21 @@ class Problem:
     def sizes(self):
         return [block.rows.size for block in self.packed.blocks]
 
-    def blocks(self, share=False):
-        """Rows on the device; weights have mean 1, or sum 1."""
-        weight = self.weight / self.weight.sum() if share else self.weight
+    def blocks(self):
+        """Rows on the device; weights sum to 1."""
+        weight = self.weight / self.weight.sum()
         return [device_rows(block, self.y, weight, np.float64) for block in self.packed.blocks]
 
-    def charges(self):
-        """Charge of each row of the table for a sample that touches it."""
+    def batches(self, batch_size):
+        """Batches of the rows of each width on the device."""
         charge = charges(reference.frequency(self.X, self.weight), self.power, None)
-        return np.concatenate([charge, np.zeros((self.n_rows - 12, charge.shape[1]))])
+        charge = np.concatenate([charge, np.zeros((self.n_rows - 12, charge.shape[1]))])
+        rng = np.random.default_rng(0)
+        orders = [compose(size, batch_size, rng) for size in self.sizes]
+        return [
+            jax.tree.map(jnp.asarray, make_batches(block, order, charge, self.y, self.weight, np.float64))
+            for block, order in zip(self.packed.blocks, orders, strict=True)
+        ]
 
     def full_charges(self):
         """f_j^nu for each row of the table, 0 for rows that are no touched column."""
@@ -122,9 +129,8 @@ class Problem:
         settings = loop_settings(**settings)
         state, _ = run_epoch(
             program=self.program(solver),
-            blocks=self.blocks(),
+            blocks=self.batches(settings.batch_size),
             sizes=self.sizes,
-            charges=jnp.asarray(self.charges()),
             hyper=self.hyper(dropout),
             settings=settings,
             factor=1.0,

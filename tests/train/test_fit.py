@@ -104,7 +104,7 @@ def test_rows_of_uneven_length_train_on_every_column(several_widths):
     for row, x in enumerate(X):
         x[rng.choice(150, size=60 if row % 40 == 0 else 1, replace=False)] = 1
     samples = Samples(sparse.csr_array(X), rng.integers(2, size=(200, 1)).astype(float), np.ones(200))
-    settings = settings_for("adagrad", batch_size=32, max_iter=200, learning_rate=0.5)
+    settings = settings_for("adagrad", batch_size=32, max_iter=400, learning_rate=0.5)
     ours = fit(Linear(), samples, settings).parameters.table[:150, 0]
     best = fit(Linear(), samples, settings_for("lbfgs", max_iter=500, tol=1e-10)).parameters.table[:150, 0]
     assert np.all(ours[X.any(axis=0)] != 0)

@@ -27,7 +27,7 @@ def evaluated(problem, blocks=None):
         problem.start(Stateless()).table,
         problem.dense,
         problem.averages,
-        blocks or problem.blocks(share=True),
+        blocks or problem.blocks(),
         jnp.asarray(problem.full_charges()),
         problem.hyper(),
     )
@@ -90,7 +90,7 @@ def test_minimize_calls_back_and_stops_where_the_gradient_does(in_float64):
         np.asarray(problem.start(Stateless()).table),
         problem.dense,
         problem.averages,
-        problem.blocks(share=True),
+        problem.blocks(),
         jnp.asarray(problem.full_charges()),
         problem.hyper(),
     )

@@ -8,41 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from skfm.data.batches import Batches
 from skfm.losses import Quantile, SquaredError
 from skfm.models.fm import FM
 from skfm.models.linear import Linear
 from skfm.optim.solvers import NAMED, SGD
-from skfm.train.loop import DivergenceError, epoch_batches, train
-from skfm.train.state import Hyper, Rows, start_state
+from skfm.train.loop import DivergenceError, train
+from skfm.train.state import Hyper, start_state
 from skfm.train.step import Program
 from tests.train.problems import MODELS, Problem, loop_settings
 
 # -------------------------------------------------------------------------------------------- batches
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(1, 400), min_size=1, max_size=3), st.integers(1, 64))
-def test_batches_of_an_epoch_hold_every_row_once(sizes, batch_size):
-    orders = epoch_batches(sizes, batch_size, np.random.default_rng(0))
-    assert len(orders) == len(sizes)
-    for order, size in zip(orders, sizes, strict=True):
-        assert order.dtype == np.int32
-        assert order.shape[1] <= batch_size
-        np.testing.assert_array_equal(np.sort(order[order != size]), np.arange(size))
-        filled = (order != size).sum(axis=1)
-        n_batches = -(-size // batch_size)
-        assert np.all(filled[n_batches:] == 0)
-        assert np.ptp(filled[:n_batches]) <= 1
-
-
-def test_epochs_are_shuffled_each_on_its_own_and_reproducibly():
-    first, second, again = (epoch_batches([100], 10, np.random.default_rng([7, e]))[0] for e in (0, 1, 0))
-    np.testing.assert_array_equal(first, again)
-    assert np.mean(first == second) < 0.1
-    assert np.mean(first[:, 1:] > first[:, :-1]) < 0.7
 
 
 def test_an_epoch_of_several_widths_runs_every_batch(several_widths, in_float64):
@@ -81,16 +58,22 @@ class Slope:
 
     def train(self, first_epoch=0, report=None, **changes):
         """Distance that the intercept went, in units of `QUANTILE`, and the progress."""
-        block = Rows(
-            jnp.full((32, 1), 15), None, None, jnp.full((32, 1), 1e6), jnp.asarray(np.arange(32) < N, float)
+        shape = N_BATCHES, BATCH_SIZE
+        batches = Batches(
+            touched=jnp.full((N_BATCHES, 1), 15),
+            charge=jnp.zeros((N_BATCHES, 1, 1)),
+            place=jnp.zeros((*shape, 1), int),
+            values=None,
+            slot_fields=None,
+            y=jnp.full((*shape, 1), 1e6),
+            weight=jnp.ones(shape),
         )
         zero = jnp.zeros(1)
         state, progress = train(
             Program(Linear(), Quantile(QUANTILE), SGD(0.0)),
             self.start,
-            [block],
+            [batches],
             [N],
-            jnp.zeros((16, 1)),
             Hyper((zero, zero), jnp.zeros(()), jnp.zeros(()), jax.random.key(0)),
             loop_settings(batch_size=BATCH_SIZE, **changes),
             None if self.scores is None else self.validate,
@@ -204,9 +187,8 @@ def diverging(rate):
     return train(
         problem.program(solver),
         lambda: problem.start(solver, rate),
-        problem.blocks(),
+        problem.batches(4),
         problem.sizes,
-        jnp.asarray(problem.charges()),
         problem.hyper(),
         loop_settings(learning_rate=rate, max_iter=5),
         None,
