@@ -8,6 +8,11 @@ import numpy as np
 from scipy import sparse
 
 
+# Intervals that are asked first, and rounds before all are.
+_FIRST_INTERVALS = 1 << 16
+_MAX_ROUNDS = 8
+
+
 class Fields(NamedTuple):
     """Field of each column.
 
@@ -27,7 +32,8 @@ def find_fields(X: sparse.csr_array) -> np.ndarray:
     Two consecutive nonzeros ``a < b`` of a row need a block border in ``(a, b]``: the smallest
     set of borders stabs all these intervals. Going from left to right, the next border stands at
     the smallest right end whose interval starts at or after the last border, which is optimal.
-    O(nnz + n_columns).
+    Borders that stab all intervals of some rows, found so, and all others as well are those of all rows: so
+    the first rows are asked, and then the intervals that were missed. O(nnz + n_columns).
 
     Parameters
     ----------
@@ -40,21 +46,31 @@ def find_fields(X: sparse.csr_array) -> np.ndarray:
         Block number of each column, ascending from 0.
     """
     n_columns = X.shape[1]
-    indices = X.indices
-    same_row = np.ones(max(indices.size - 1, 0), dtype=bool)
-    starts = X.indptr[1:-1]
-    starts = starts[(starts > 0) & (starts < indices.size)]
-    same_row[starts - 1] = False
-    left, right = indices[:-1][same_row], indices[1:][same_row]
+    lengths = np.diff(X.indptr)
+    first = X.indptr[:-1][lengths > 0]
+    last = first + lengths[lengths > 0] - 1
+    left, right = np.delete(X.indices, last), np.delete(X.indices, first)
     # Of all intervals that end at b, the one that starts last is the hardest to stab.
-    latest_start = np.full(n_columns, -1, dtype=np.int64)
-    np.maximum.at(latest_start, right, left)
-    latest_start = np.maximum.accumulate(latest_start)
+    latest_start = np.full(n_columns, -1, dtype=np.int32)
+    asked = np.arange(left.size) < _FIRST_INTERVALS
+    for rounds in range(_MAX_ROUNDS + 1):
+        np.maximum.at(latest_start, right[asked], left[asked])
+        numbers = _blocks(np.maximum.accumulate(latest_start))
+        missed = numbers[left] == numbers[right]
+        if not missed.any():
+            break
+        asked = missed if rounds < _MAX_ROUNDS - 1 else np.ones_like(missed)
+    return numbers
+
+
+def _blocks(latest_start: np.ndarray) -> np.ndarray:
+    """Block number of each column; `latest_start` is where the last interval starts that ends by a column."""
+    n_columns = latest_start.size
     borders = np.zeros(n_columns, dtype=np.int32)
-    border = int(np.searchsorted(latest_start, 0))
+    border = int(np.searchsorted(latest_start, np.int32(0)))
     while border < n_columns:
         borders[border] = 1
-        border = int(np.searchsorted(latest_start, border))
+        border = int(np.searchsorted(latest_start, np.int32(border)))
     return np.cumsum(borders, dtype=np.int32)
 
 

@@ -102,8 +102,8 @@ def column_frequency(X: sparse.csr_array, weight: np.ndarray) -> np.ndarray:
 
 def mean_evidence(X: sparse.csr_array, weight: np.ndarray) -> float:
     """Mean sample weight of the rows that touch a column, over the columns that any row touches."""
-    frequency = column_frequency(X, weight)
-    return float(weight.sum() * frequency.sum() / max(np.count_nonzero(frequency), 1))
+    n_touched = np.count_nonzero(np.bincount(X.indices, minlength=1))
+    return float(weight @ np.diff(X.indptr)) / max(n_touched, 1)
 
 
 def column_scale(X: sparse.csr_array, weight: np.ndarray) -> np.ndarray | None:
@@ -116,8 +116,7 @@ def column_scale(X: sparse.csr_array, weight: np.ndarray) -> np.ndarray | None:
         return None
     weights = np.repeat(weight, np.diff(X.indptr))
     # Values near the ends of the float range must not overflow when squared.
-    largest = np.zeros(X.shape[1])
-    np.maximum.at(largest, X.indices, np.abs(X.data))
+    largest = abs(X).max(axis=0).toarray()
     largest[largest == 0] = 1
     ratio = X.data / largest[X.indices]
     squares = np.bincount(X.indices, weights=weights * ratio**2, minlength=X.shape[1])

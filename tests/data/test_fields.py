@@ -1,6 +1,7 @@
 """Fields of columns: found in a matrix, or given as labels."""
 
 from itertools import combinations
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -42,6 +43,10 @@ def smallest_number_of_blocks(X):
 )
 def test_find_fields_gives_the_smallest_number_of_contiguous_blocks(X):
     fields = find_fields(sparse.csr_array(X))
+    # Whichever intervals are asked first, and however often the missed ones are.
+    for first, rounds in [(0, 1), (1, 2), (1, 100)]:
+        with patch.multiple("skfm.data.fields", _FIRST_INTERVALS=first, _MAX_ROUNDS=rounds):
+            np.testing.assert_array_equal(find_fields(sparse.csr_array(X)), fields)
     assert fields.dtype == np.int32
     assert fields.shape == (X.shape[1],)
     assert fields[0] == 0
