@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-
 # Intervals that are asked first, and rounds before all are.
 _FIRST_INTERVALS = 1 << 16
 _MAX_ROUNDS = 8

@@ -102,7 +102,7 @@ def column_frequency(X: sparse.csr_array, weight: np.ndarray) -> np.ndarray:
 
 def mean_evidence(X: sparse.csr_array, weight: np.ndarray) -> float:
     """Mean sample weight of the rows that touch a column, over the columns that any row touches."""
-    n_touched = np.count_nonzero(np.bincount(X.indices, minlength=1))
+    n_touched = int(np.count_nonzero(np.bincount(X.indices, minlength=1)))
     return float(weight @ np.diff(X.indptr)) / max(n_touched, 1)
 
 

@@ -1,9 +1,54 @@
-"""Second-order terms and pooling of slots into fields."""
+"""Sums over slots, second-order terms and pooling of slots into fields."""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+
+# Rows from which gradients are added slot by slot: their batch of sums stays in the cache, where one of all
+# slots would not.
+_MANY_ROWS = 256
+
+
+@jax.custom_vjp
+def sum_slots(rows, place, values):
+    """``sum_s values[b, s] rows[place[b, s]]``, with a gradient that makes no array of all slots.
+
+    Parameters
+    ----------
+    rows : (R, W)
+    place : (B, S) int
+    values : (B, S), or None when every value is 1; no gradient flows to them
+
+    Returns
+    -------
+    (B, W)
+    """
+    gathered = jax.lax.optimization_barrier(rows.at[place].get(mode="promise_in_bounds"))
+    return (gathered if values is None else gathered * values[:, :, None]).sum(axis=1)
+
+
+def _sum_slots_forward(rows, place, values):
+    return sum_slots(rows, place, values), (rows, place, values)
+
+
+def _sum_slots_backward(given, slope):
+    rows, place, values = given
+    zeros = jnp.zeros_like(rows)
+    if place.shape[0] < _MANY_ROWS:
+        slopes = slope[:, None, :] if values is None else slope[:, None, :] * values[:, :, None]
+        slopes = jnp.broadcast_to(slopes, (*place.shape, rows.shape[1]))
+        return zeros.at[place].add(slopes, mode="promise_in_bounds"), None, None
+    places, factors = place.T, None if values is None else values.T
+
+    def add(slot, total):
+        part = slope if factors is None else slope * factors[slot][:, None]
+        return total.at[places[slot]].add(part, mode="promise_in_bounds")
+
+    return jax.lax.fori_loop(0, place.shape[1], add, zeros), None, None
+
+
+sum_slots.defvjp(_sum_slots_forward, _sum_slots_backward)
 
 
 def pairwise_products(embeddings):

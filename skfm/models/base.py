@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
-from skfm.layers.pairwise import pairwise_products
+from skfm.layers.pairwise import pairwise_products, sum_slots
 
 Array = Any
 Dense = dict[str, dict[str, Array]]
@@ -68,8 +69,10 @@ class Model:
     n_outputs : raw predictions a sample
     n_fields : fields whose embeddings the model tells apart
     fit_intercept : whether the raw prediction has an intercept
+    pools : whether `forward` takes nothing from its slots but sums and interactions
     """
 
+    pools: ClassVar[bool] = True
     n_outputs: int = 1
     fit_intercept: bool = True
     n_fields: int = 1
@@ -153,6 +156,61 @@ class Slots:
     def pairs(self) -> dict[str, Array]:
         """Sum over pairs of slots of the products of their rows, name -> (B, *shape)."""
         return self._model.split(pairwise_products(self._rows))
+
+    def interactions(self, name: str) -> Array:
+        """Second-order term of a table of factors, (B, *shape[:-1])."""
+        return self.pairs[name].sum(axis=-1)
+
+
+class PooledSlots(Slots):
+    """Slots whose sums are taken from the different rows of a batch, for training models that pool.
+
+    The second-order term ``1/2 sum_f [(sum_s x_s v_sf)^2 - sum_s x_s^2 v_sf^2]`` takes sums alone: of rows,
+    and of their squared norms.
+
+    Parameters
+    ----------
+    model : `Model`
+    rows : (R, W) stored rows
+    place : (B, S) place in `rows` of each slot's row
+    values : (B, S), or None when every value is 1
+    """
+
+    def __init__(self, model: Model, rows: Array, place: Array, values: Array | None):
+        self._model, self._different = model, rows
+        self._place, self._values = place, values
+
+    @cached_property
+    def _rows(self) -> Array:
+        gathered = self._different.at[self._place].get(mode="promise_in_bounds")
+        return gathered if self._values is None else gathered * self._values[:, :, None]
+
+    @cached_property
+    def sums(self) -> dict[str, Array]:
+        """Sum over the slots, name -> (B, *shape): the linear term."""
+        return self._model.split(sum_slots(self._different, self._place, self._values))
+
+    @cached_property
+    def _norms(self) -> dict[str, Array]:
+        """Sum over the slots of the squared norms of factors, name -> (B, *shape[:-1])."""
+        views = self._model.split(self._different)
+        norms = {
+            name: jnp.square(views[name]).sum(axis=-1)
+            for name, table in self._model.tables().items()
+            if table.penalty == "factors"
+        }
+        flat = jnp.concatenate([norm.reshape(norm.shape[0], -1) for norm in norms.values()], axis=1)
+        squares = None if self._values is None else jnp.square(self._values)
+        total, start = sum_slots(flat, self._place, squares), 0
+        for name, norm in norms.items():
+            size = int(np.prod(norm.shape[1:], dtype=int))
+            norms[name] = total[:, start : start + size].reshape(-1, *norm.shape[1:])
+            start += size
+        return norms
+
+    def interactions(self, name: str) -> Array:
+        """Second-order term of a table of factors, (B, *shape[:-1])."""
+        return 0.5 * (jnp.square(self.sums[name]).sum(axis=-1) - self._norms[name])
 
 
 class DenseSlots(Slots):

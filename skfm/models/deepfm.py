@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from skfm.layers.mlp import init_mlp, init_mlp_averages, mlp
 from skfm.layers.pairwise import pool_fields
@@ -17,6 +18,7 @@ class DeepFM(Model):
     mapped to the outputs by a (k, n_outputs) matrix.
     """
 
+    pools: ClassVar[bool] = False
     n_factors: int = 10
     hidden_layer_sizes: tuple[int, ...] = (128, 64)
     activation: str = "relu"
@@ -45,8 +47,10 @@ class DeepFM(Model):
 
     def forward(self, slots, dense, averages, batch, training):
         weights, offsets = dense["weights"], dense["offsets"]
-        cross = slots.pairs["factors"]
-        cross = cross @ weights["cross"] if self.n_outputs > 1 else cross.sum(axis=-1, keepdims=True)
+        if self.n_outputs > 1:
+            cross = slots.pairs["factors"] @ weights["cross"]
+        else:
+            cross = slots.interactions("factors")[:, None]
         fields = pool_fields(slots["factors"], batch.slot_fields, self.n_fields)
         deep, averages = mlp(
             fields.reshape(fields.shape[0], self.n_fields * self.n_factors),

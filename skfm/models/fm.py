@@ -23,7 +23,7 @@ class FM(Model):
         return slots.pairs["factors"]
 
     def forward(self, slots, dense, averages, batch, training):
-        raw = self.cross_features(slots).sum(axis=-1) + self.intercept(dense)
+        raw = slots.interactions("factors") + self.intercept(dense)
         if self.fit_linear:
             raw = raw + slots.sums["linear"]
         return raw, averages

@@ -51,9 +51,9 @@ class MixtureFM(Model):
 
     def scores(self, role, slots):
         """Gate scores (B, M) or expert scores (B, M, n_outputs), intercepts left out."""
-        parts = {"gate": self.gate, "expert": self.expert}[role]
-        linear = slots.sums[f"{role}_linear"] if "linear" in PARTS[parts] else 0.0
-        return linear + slots.pairs[f"{role}_factors"].sum(axis=-1) if "fm" in PARTS[parts] else linear
+        parts = PARTS[getattr(self, role)]
+        linear = slots.sums[f"{role}_linear"] if "linear" in parts else 0.0
+        return linear + slots.interactions(f"{role}_factors") if "fm" in parts else linear
 
     def log_gate(self, slots, dense):
         """Log of the gate's probabilities, (B, M)."""

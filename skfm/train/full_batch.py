@@ -11,7 +11,7 @@ from scipy import optimize
 from threadpoolctl import threadpool_limits
 
 from skfm.models.base import Batch, DenseSlots, Slots, Training
-from skfm.train.step import Program
+from skfm.train.step import Program, make_slots
 
 # How often the objective was traced, for tests that count compilations.
 n_traces = 0
@@ -27,7 +27,6 @@ def value_and_gradient(program: Program, table, dense, averages, blocks, charges
     global n_traces
     n_traces += 1
     model, loss, _ = program
-    dummy = table.shape[0] - 1
 
     def objective(table, dense):
         total = 0.0
@@ -36,8 +35,7 @@ def value_and_gradient(program: Program, table, dense, averages, blocks, charges
             if block.ids is None:
                 slots = DenseSlots(model, table, block.values)
             else:
-                gathered = table[block.ids] * (block.ids != dummy)[:, :, None]
-                slots = Slots(model, gathered, block.values)
+                slots = make_slots(model, table, block.ids, block.values)
             batch = Batch(block.slot_fields, block.weight)
             training = Training(hyper.key, hyper.dropout)
             raw, _ = model.forward(slots, dense, averages, batch, training)
@@ -47,7 +45,8 @@ def value_and_gradient(program: Program, table, dense, averages, blocks, charges
         return total + penalty, total
 
     (value, data_term), gradient = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)(table, dense)
-    return value, data_term, gradient
+    # The dummy row is no parameter.
+    return value, data_term, (gradient[0].at[-1].set(0), gradient[1])
 
 
 def minimize(program, table, dense, averages, blocks, charges, hyper, *, max_iter, tol, on_iteration):

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from skfm.data.batches import Batches
 from skfm.losses import Loss
-from skfm.models.base import Batch, Model, Slots, Training
+from skfm.models.base import Batch, Model, PooledSlots, Slots, Training
 from skfm.optim.rows import read_rows, update_rows
 from skfm.optim.solvers import Solver
 from skfm.train.state import Hyper, TrainState
@@ -64,9 +64,16 @@ def run_batches(
     return jax.lax.fori_loop(first, stop, body, state)
 
 
+def make_slots(model: Model, rows, place, values) -> Slots:
+    """Slots with the given place in `rows`, in training."""
+    if model.pools:
+        return PooledSlots(model, rows, place, values)
+    return Slots(model, read_rows(rows, place), values)
+
+
 def _forward(program, rows, dense, averages, batch, training):
-    """Weighted loss of each row of a batch, and averages, from the slots' rows."""
-    slots = Slots(program.model, rows, batch.values)
+    """Weighted sum of a batch's losses, and averages; `rows` are those that the batch touches."""
+    slots = make_slots(program.model, rows, batch.place, batch.values)
     inputs = Batch(batch.slot_fields, batch.weight)
     raw, averages = program.model.forward(slots, dense, averages, inputs, training)
     # Unfilled places may have any target.
@@ -76,20 +83,18 @@ def _forward(program, rows, dense, averages, batch, training):
 def _step(program, state, batch, rate, batch_rows, hyper):
     solver = program.solver
     rows = read_rows(state.table, batch.touched)
-    gathered = read_rows(rows, batch.place)
     count = state.count + 1
     training = Training(jax.random.fold_in(hyper.key, count), hyper.dropout)
     # The objective of a batch: a sum over its samples, or over the rows of a mean batch their mean.
     part = 1 if solver.per_sample else 1 / batch_rows
 
-    def objective(gathered, dense):
-        value, averages = _forward(program, gathered, dense, state.averages, batch, training)
+    def objective(rows, dense):
+        value, averages = _forward(program, rows, dense, state.averages, batch, training)
         return value * part, averages
 
-    (value, averages), (slot_gradient, dense_gradient) = jax.value_and_grad(
+    (value, averages), (gradient, dense_gradient) = jax.value_and_grad(
         objective, argnums=(0, 1), has_aux=True
-    )(gathered, state.dense)
-    gradient = jnp.zeros_like(rows).at[batch.place].add(slot_gradient, mode="promise_in_bounds")
+    )(rows, state.dense)
     table, table_state = update_rows(
         solver,
         state.table,
@@ -115,8 +120,8 @@ def loss_sum(program: Program, weights, batches: Batches):
     table, dense, averages = weights
 
     def loss_of(batch):
-        gathered = read_rows(read_rows(table, batch.touched), batch.place)
-        return _forward(program, gathered, dense, averages, batch, None)[0]
+        rows = read_rows(table, batch.touched)
+        return _forward(program, rows, dense, averages, batch, None)[0]
 
     return jax.lax.map(loss_of, batches).sum()
 

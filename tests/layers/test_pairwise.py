@@ -1,9 +1,11 @@
 """Pairwise products and pooling against loops over slots."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from skfm.layers import pairwise
 from skfm.layers.pairwise import pairwise_products, pool_fields
 from skfm.runtime import precision
 
@@ -17,6 +19,25 @@ def test_pairwise_products(shape):
             expected += embeddings[:, s] * embeddings[:, t]
     with precision(np.float64):
         np.testing.assert_allclose(pairwise_products(jax.numpy.asarray(embeddings)), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("many_rows", [1, 100])
+@pytest.mark.parametrize("ones", [True, False])
+@pytest.mark.parametrize("n_slots", [1, 5])
+def test_sum_slots_and_its_gradient(many_rows, ones, n_slots, monkeypatch):
+    monkeypatch.setattr(pairwise, "_MANY_ROWS", many_rows)
+    rng = np.random.default_rng(0)
+    rows, place = rng.standard_normal((6, 3)), rng.integers(6, size=(4, n_slots))
+    values = np.ones(place.shape) if ones else rng.standard_normal(place.shape)
+    expected, gradient, slope = np.zeros((4, 3)), np.zeros((6, 3)), rng.standard_normal((4, 3))
+    for b, s in np.ndindex(place.shape):
+        expected[b] += values[b, s] * rows[place[b, s]]
+        gradient[place[b, s]] += values[b, s] * slope[b]
+    with precision(np.float64):
+        arguments = jnp.asarray(rows), jnp.asarray(place), None if ones else jnp.asarray(values)
+        total, backward = jax.vjp(lambda rows: pairwise.sum_slots(rows, *arguments[1:]), arguments[0])
+        np.testing.assert_allclose(total, expected, atol=1e-12)
+        np.testing.assert_allclose(backward(jnp.asarray(slope))[0], gradient, atol=1e-12)
 
 
 @pytest.mark.parametrize("by_slot", [True, False])

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from skfm.data.fields import Fields
-from skfm.models.base import DenseSlots, Slots, Table, Training
+from skfm.layers import pairwise
+from skfm.models.base import DenseSlots, PooledSlots, Slots, Table, Training
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
 from skfm.models.linear import Linear
@@ -114,9 +115,13 @@ def test_raw_predictions(name):
         "mixture, log",
     ],
 )
-def test_gradients(name):
-    """Gradients along random directions of rows and dense weights, against the oracle's differences."""
+@pytest.mark.parametrize("pooled", ["gathered", "pooled", "pooled slot by slot"])
+def test_gradients(name, pooled, monkeypatch):
+    """Gradients along random directions of tables and dense weights, against the oracle's differences."""
     model = MODELS[name]
+    if pooled != "gathered" and not model.pools:
+        pytest.skip("this model asks for more than sums over its slots")
+    monkeypatch.setattr(pairwise, "_MANY_ROWS", 1 if pooled == "pooled slot by slot" else 10**6)
     X, tables, dense, averages = problem(model)
     fields = GIVEN if isinstance(model, DeepFM) and model.n_fields > 1 else None
     packed, dummy = pack(X, fields)
@@ -126,13 +131,15 @@ def test_gradients(name):
     mix = rng.standard_normal((block.ids.shape[0], model.n_outputs))
     mix[X.shape[0] :] = 0
 
-    def total(rows, dense):
-        return (mix * model.forward(Slots(model, rows, block.values), dense, averages, batch, None)[0]).sum()
+    def total(table, dense):
+        if pooled == "gathered":
+            slots = Slots(model, table[block.ids], block.values)
+        else:
+            slots = PooledSlots(model, table, jnp.asarray(block.ids), jnp.asarray(block.values))
+        return (mix * model.forward(slots, dense, averages, batch, None)[0]).sum()
 
-    rows = jnp.asarray(stored(model, tables, dummy + 1)[block.ids])
-    to_rows, to_dense = jax.jit(jax.grad(total, argnums=(0, 1)))(rows, jax.tree.map(jnp.asarray, dense))
-    to_table = np.zeros((dummy + 1, model.width))
-    np.add.at(to_table, block.ids, np.asarray(to_rows))
+    table = jnp.asarray(stored(model, tables, dummy + 1))
+    to_table, to_dense = jax.jit(jax.grad(total, argnums=(0, 1)))(table, jax.tree.map(jnp.asarray, dense))
 
     def oracle(step, direction):
         moved = jax.tree.map(lambda leaf, along: leaf + step * along, (tables, dense), direction)
@@ -265,18 +272,25 @@ def test_cross_features_add_up_to_the_second_order_term():
     np.testing.assert_allclose(cross[:7], expected, rtol=1e-9, atol=1e-12)
 
 
-def test_slots_of_sparse_and_dense_rows_reduce_alike():
+@pytest.mark.parametrize("ones", [False, True])
+def test_slots_of_every_kind_reduce_alike(ones):
     rng = np.random.default_rng(0)
-    model = FM(2, True, 1, 3)
-    table, X = rng.standard_normal((5, model.width)), rng.standard_normal((4, 5))
+    model = MixtureFM(2, True, 1, 3, 2, "linear+fm", "linear+fm")
+    table, X = rng.standard_normal((5, model.width)), np.ones((4, 5)) if ones else rng.standard_normal((4, 5))
+    values = None if ones else X
     dense = DenseSlots(model, table, X)
-    gathered = Slots(model, np.tile(table, (4, 1, 1)), X)
-    factors = model.split(table)["factors"]
-    np.testing.assert_allclose(dense.sums["factors"], np.einsum("nd,dok->nok", X, factors))
+    gathered = Slots(model, np.tile(table, (4, 1, 1)), values)
+    pooled = PooledSlots(model, jnp.asarray(table), jnp.tile(jnp.arange(5), (4, 1)), values)
+    factors = model.split(table)["expert_factors"]
+    np.testing.assert_allclose(dense.sums["expert_factors"], np.einsum("nd,dmok->nmok", X, factors))
     for name in model.tables():
-        np.testing.assert_allclose(dense[name], gathered[name])
-        np.testing.assert_allclose(dense.sums[name], gathered.sums[name])
-        np.testing.assert_allclose(dense.pairs[name], gathered.pairs[name], atol=1e-12)
+        for slots in (dense, pooled):
+            np.testing.assert_allclose(slots[name], gathered[name])
+            np.testing.assert_allclose(slots.pairs[name], gathered.pairs[name], atol=1e-12)
+            np.testing.assert_allclose(slots.sums[name], gathered.sums[name], atol=1e-12)
+    for name in ("gate_factors", "expert_factors"):
+        for slots in (dense, pooled):
+            np.testing.assert_allclose(slots.interactions(name), gathered.interactions(name), atol=1e-12)
 
 
 @pytest.mark.parametrize("scores", [40.0, 400.0])
