@@ -99,11 +99,11 @@ def make_batches(
     scratch = np.empty(charges.shape[0], dtype=np.int32)
     touched, shares = [], []
     for ids, shared in zip(place, weight, strict=True):
-        different, numbers = number_rows(ids.reshape(-1), scratch)
-        ids[...] = numbers.reshape(ids.shape)
+        # Slot by slot, so that a slot's rows are neighbours in the cache.
+        different, numbers = number_rows(ids.T.reshape(-1), scratch)
+        ids[...] = numbers.reshape(ids.T.shape).T
         touched.append(different)
-        repeated = np.broadcast_to(shared[:, None], ids.shape).reshape(-1)
-        shares.append(np.bincount(numbers, repeated, different.size))
+        shares.append(np.bincount(numbers, np.tile(shared, ids.shape[1]), different.size))
     most = bucket(max(different.size for different in touched), _TOUCHED_BITS)
     all_touched = np.full((len(touched), most), charges.shape[0] - 1, dtype=np.int32)
     charge = np.zeros((*all_touched.shape, charges.shape[1]), dtype=dtype)
