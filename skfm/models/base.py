@@ -164,6 +164,13 @@ class Slots:
         return self.pairs[name].sum(axis=-1)
 
 
+def _lanes(table: Table) -> np.ndarray:
+    """Which numbers of a row belong to each vector of factors: 0 or 1, (width, vectors)."""
+    if table.penalty != "factors":
+        return np.zeros((table.width, 0))
+    return np.kron(np.eye(int(np.prod(table.shape[:-1], dtype=int))), np.ones((table.shape[-1], 1)))
+
+
 class PooledSlots(Slots):
     """Slots whose sums are taken from the different rows of a batch, for training models that pool.
 
@@ -195,23 +202,19 @@ class PooledSlots(Slots):
     @cached_property
     def _norms(self) -> dict[str, Array]:
         """Sum over the slots of the squared norms of factors, name -> (B, *shape[:-1])."""
-        factors = {n: t for n, t in self._model.tables().items() if t.penalty == "factors"}
-        lanes = [
-            np.kron(np.eye(int(np.prod(table.shape[:-1]))), np.ones((table.shape[-1], 1)))
-            if name in factors
-            else np.zeros((table.width, 0))
-            for name, table in self._model.tables().items()
-        ]
-        # A product with 0 and 1 adds up the lanes of each factor table without slicing the rows.
+        tables = self._model.tables()
+        factors = [name for name, table in tables.items() if table.penalty == "factors"]
+        lanes = block_diag(*(_lanes(table) for table in tables.values()))
+        # A product with 0 and 1 adds up the lanes of each table: slices of the rows would be copied.
         norms = jnp.dot(
             jnp.square(self._different),
-            jnp.asarray(block_diag(*lanes), self._different.dtype),
+            lanes.astype(self._different.dtype),
             precision=jax.lax.Precision.HIGHEST,
         )
-        total, start = sum_slots(norms, self._place, None if self._values is None else jnp.square(self._values)), 0
-        views = {}
-        for name, table in factors.items():
-            shape = table.shape[:-1]
+        total = sum_slots(norms, self._place, None if self._values is None else jnp.square(self._values))
+        views, start = {}, 0
+        for name in factors:
+            shape = tables[name].shape[:-1]
             size = int(np.prod(shape, dtype=int))
             views[name] = total[:, start : start + size].reshape(-1, *shape)
             start += size
