@@ -75,7 +75,9 @@ def make_piecewise(n_samples=30_000, *, n_region_fields=5, strength=4.0, random_
     return Piecewise(X, y, region, log_odds)
 
 
-def make_power_law_rows(n_samples, n_columns, *, n_fields=39, exponent=1.1, random_state=0):
+def make_power_law_rows(
+    n_samples, n_columns, *, n_fields=39, n_categories=None, exponent=1.1, random_state=0
+):
     """One-hot rows whose categories follow a power law, for timing at any column count.
 
     In every field the category of rank r has probability proportional to (r + 1)^-exponent. Ranks are
@@ -88,6 +90,9 @@ def make_power_law_rows(n_samples, n_columns, *, n_fields=39, exponent=1.1, rand
     n_columns : int
         Rounded down to a multiple of ``n_fields``; the columns left over stay empty.
     n_fields : int, default=39
+    n_categories : int, default=None
+        Categories that occur in a field, evenly spread over its columns; None: every column is one. With the
+        same number, rows at any column count are equal but for the names of the columns.
     exponent : float, default=1.1
     random_state : int, default=0
 
@@ -98,14 +103,18 @@ def make_power_law_rows(n_samples, n_columns, *, n_fields=39, exponent=1.1, rand
     """
     rng = np.random.default_rng(random_state)
     field_size = n_columns // n_fields
-    cumulative = np.cumsum(np.arange(1, field_size + 1) ** -exponent)
-    stride = next(s for s in range(int(field_size * 0.618), 2 * field_size) if np.gcd(s, field_size) == 1)
+    n_categories = n_categories or field_size
+    cumulative = np.cumsum(np.arange(1, n_categories + 1) ** -exponent)
+    stride = next(
+        s for s in range(int(n_categories * 0.618), 2 * n_categories) if np.gcd(s, n_categories) == 1
+    )
+    gap = field_size // n_categories
     ids = np.empty((n_samples, n_fields), np.int32)
     log_odds = np.full(n_samples, -1.0)
     for field in range(n_fields):
         quantiles = rng.random(n_samples)
         ranks = np.searchsorted(cumulative, quantiles * cumulative[-1])
-        ids[:, field] = field * field_size + ranks * stride % field_size
+        ids[:, field] = field * field_size + ranks * stride % n_categories * gap
         log_odds += rng.normal(scale=0.3) * np.cos(ranks)
     y = (rng.random(n_samples) < 1 / (1 + np.exp(-log_odds))).astype(np.int64)
     indptr = np.arange(0, ids.size + 1, n_fields, dtype=np.int32)

@@ -1,16 +1,20 @@
-"""Cost of a training row and peak memory at 10^4 to 10^7 columns, with the same structure of rows.
+"""Cost of a training row and peak memory at 10^4 to 10^7 columns.
 
 Rows have 39 one-hot fields whose categories follow a power law
-(``benchmarks.synthetic.make_power_law_rows``). Each column count runs in a process of its own: FM with 16
-factors, AdaGrad, batches of 4096, float32, no early stopping.
+(``benchmarks.synthetic.make_power_law_rows``), in two structures:
 
-The column counts are measured in turn, three rounds of them, so that a machine that gets slower or faster
-does so for all. Time is the median of the epochs after the first, over all rounds. Memory is the peak during
-a fit less the resident memory just before it, when the imports, the data and a small warm-up fit are there
-already. The first fit of a shape also compiles; the second shows what training itself needs. That is compared
-with tables + optimizer state + packed data: columns * (k + 1) * 4 bytes, the same for AdaGrad's state, and
-rows * 39 * 4 bytes of ids + rows * 8 of y and weights. Below about 10^6 columns the arrays of one batch
-outweigh the tables, so the target is judged from there on.
+- "same": the rows of the smallest column count, their categories spread over more and more columns. What
+  a batch touches is the same at every count: does a step's cost depend on the number of columns?
+- "grown": every column is a category, so rows touch more different columns the more there are.
+
+Each column count runs in a process of its own: FM with 16 factors, AdaGrad, batches of 4096, float32, no
+early stopping. The counts are measured in turn, three rounds of them, so that a machine that gets slower or
+faster does so for all. Time is the median of the epochs after the first, over all rounds. Memory is the
+peak during a fit less the resident memory just before it, when the imports, the data and a small warm-up
+fit are there already. The first fit of a shape also compiles; the second shows what training itself needs.
+That is compared with tables + optimizer state + packed data: columns * (k + 1) * 4 bytes, the same for
+AdaGrad's state, and rows * 39 * 4 bytes of ids + rows * 8 of y and weights. Below about 10^6 columns the
+arrays of one batch outweigh the tables, so the target is judged from there on.
 """
 
 import argparse
@@ -27,6 +31,10 @@ from benchmarks import memory, report, runner, synthetic
 
 N_FIELDS, N_FACTORS = 39, 16
 COLUMNS = (10**4, 10**5, 10**6, 10**7)
+STRUCTURES = {
+    "same": "The same rows, spread over more columns",
+    "grown": "Every column a category: more different columns in a batch",
+}
 GREATEST_RATIO = 2.5
 GREATEST_EXCESS = 0.2
 JUDGED_FROM = 10**6
@@ -48,30 +56,38 @@ def parse_sizes(text):
 
 
 def run(options, results, save):
-    """Measure each column count in a fresh process; a result's key is the column count."""
+    """Measure each column count in a fresh process; a result's key is the structure and the column count."""
     n_rows, epochs = (20_000, 3) if options.quick else (options.rows, options.epochs)
     columns = [c for c in options.columns if not options.quick or c <= 10**5]
-    rounds = {n_columns: [] for n_columns in columns}
-    for n_columns in columns * (1 if options.quick else options.rounds):
-        arguments = [n_columns, n_rows, epochs, options.batch_size, options.seeds[0]]
-        command = [sys.executable, "-m", "benchmarks.cases.columns", *map(str, arguments)]
-        # Large arrays then go back to the system as soon as they are freed: resident memory is memory in use.
-        environment = dict(os.environ, MALLOC_MMAP_THRESHOLD_="65536", MALLOC_TRIM_THRESHOLD_="65536")
-        answer = subprocess.run(
-            command, cwd=runner.REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True, check=True
-        )
-        entry = json.loads(answer.stdout.splitlines()[-1])
-        rounds[n_columns].append(entry["epochs"])
-        entry["epochs"] = rounds[n_columns]
-        later = [seconds for epochs in rounds[n_columns] for seconds in epochs[1:]]
-        entry["epoch_seconds"] = float(np.median(later))
-        results[str(n_columns)] = entry
-        peak_mb = entry["fits"][-1]["peak_mb"]
-        report.log(f"{n_columns:,} columns: {entry['epoch_seconds']:.3f} s an epoch, {peak_mb:.0f} MB")
-        save()
+    rounds = {}
+    for structure in STRUCTURES:
+        n_categories = min(columns) // N_FIELDS if structure == "same" else 0
+        for n_columns in columns * (1 if options.quick else options.rounds):
+            arguments = [n_columns, n_categories, n_rows, epochs, options.batch_size, options.seeds[0]]
+            entry = measure_apart(arguments)
+            key = f"{structure} {n_columns}"
+            rounds.setdefault(key, []).append(entry["epochs"])
+            entry["epochs"] = rounds[key]
+            later = [seconds for epochs in rounds[key] for seconds in epochs[1:]]
+            entry["epoch_seconds"] = float(np.median(later))
+            results[key] = entry
+            peak_mb = entry["fits"][-1]["peak_mb"]
+            report.log(f"{key}: {entry['epoch_seconds']:.3f} s an epoch, {peak_mb:.0f} MB")
+            save()
 
 
-def measure(n_columns, n_rows, epochs, batch_size, seed):
+def measure_apart(arguments):
+    """What `measure` gives in a fresh process."""
+    command = [sys.executable, "-m", "benchmarks.cases.columns", *map(str, arguments)]
+    # Large arrays then go back to the system as soon as they are freed: resident memory is memory in use.
+    environment = dict(os.environ, MALLOC_MMAP_THRESHOLD_="65536", MALLOC_TRIM_THRESHOLD_="65536")
+    answer = subprocess.run(
+        command, cwd=runner.REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def measure(n_columns, n_categories, n_rows, epochs, batch_size, seed):
     """Fit twice in this process.
 
     Returns
@@ -93,7 +109,9 @@ def measure(n_columns, n_rows, epochs, batch_size, seed):
             random_state=seed,
         )
 
-    X, y = synthetic.make_power_law_rows(n_rows, n_columns, n_fields=N_FIELDS, random_state=seed)
+    X, y = synthetic.make_power_law_rows(
+        n_rows, n_columns, n_fields=N_FIELDS, n_categories=n_categories or None, random_state=seed
+    )
     make(1).fit(*synthetic.make_power_law_rows(2 * batch_size, 100 * N_FIELDS, random_state=seed))
 
     fits = []
@@ -120,8 +138,19 @@ def measure(n_columns, n_rows, epochs, batch_size, seed):
 
 
 def render(results):
-    """One row a column count, and the ratio of the largest to the smallest."""
-    entries = {int(key): entry for key, entry in results.items()}
+    """A table for each structure: one row a column count, and the ratio of the largest to the smallest."""
+    parts = []
+    for structure, title in STRUCTURES.items():
+        entries = {
+            int(key.split()[1]): entry for key, entry in results.items() if key.split()[0] == structure
+        }
+        if entries:
+            parts.append(f"{title}:\n\n{render_structure(entries)}")
+    return "\n\n".join(parts)
+
+
+def render_structure(entries):
+    """Table of entries by column count, and the ratio."""
     rows = []
     for n_columns, entry in sorted(entries.items()):
         first, second = entry["fits"]
@@ -149,6 +178,6 @@ def render(results):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    for argument in ("n_columns", "n_rows", "epochs", "batch_size", "seed"):
+    for argument in ("n_columns", "n_categories", "n_rows", "epochs", "batch_size", "seed"):
         parser.add_argument(argument, type=int)
     print(json.dumps(measure(**vars(parser.parse_args()))))

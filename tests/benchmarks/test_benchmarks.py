@@ -172,7 +172,7 @@ def test_columns_reports_the_ratio():
             "fits": [{"peak_mb": 130.0}, {"peak_mb": 110.0}],
         }
 
-    table = columns.render({"10000": entry(1.0), "1000000": entry(3.0)})
+    table = columns.render({"grown 10000": entry(1.0), "grown 1000000": entry(3.0), "same 10000": entry(1.0)})
     assert "3.00 (target <= 2.5000 MISSED)" in table
     assert "<= 0.2000 reached" in table
 
@@ -217,6 +217,13 @@ def test_gate_agreement_takes_the_better_order():
     proba = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
     assert piecewise.gate_agreement(proba, np.array([1, 1, 0, 1])) == 1.0
     assert piecewise.gate_agreement(proba, np.array([0, 0, 1, 1])) == 0.75
+
+
+def test_power_law_rows_are_the_same_at_any_column_count():
+    few, y_few = synthetic.make_power_law_rows(300, 3_900, n_categories=100)
+    many, y_many = synthetic.make_power_law_rows(300, 39_000, n_categories=100)
+    np.testing.assert_array_equal(few.indices * 10, many.indices)
+    np.testing.assert_array_equal(y_few, y_many)
 
 
 @pytest.mark.parametrize("n_columns", [500, 39_000])
