@@ -5,7 +5,7 @@ BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 PYTEST_ARGS ?= -n 2
 
-.PHONY: demo test test-oldest lint clean
+.PHONY: demo test test-oldest lint rivals clean
 
 demo: .venv/.demo  ## compare skfm with scikit-learn on Adult; writes examples/output/
 	$(BIN)/python examples/adult.py
@@ -21,8 +21,13 @@ lint: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy skfm
 
+# xLearn is built from source, which takes minutes and a C++ compiler, and its set-up asks for a user's name.
+rivals: benchmarks/rivals/requirements.txt  ## other libraries for the benchmarks, in .venv-rivals
+	$(PYTHON) -m venv .venv-rivals
+	USER=$${USER:-user} .venv-rivals/bin/python -m pip install --quiet -r benchmarks/rivals/requirements.txt
+
 clean:
-	rm -rf .venv .venv-oldest .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist examples/output
+	rm -rf .venv .venv-oldest .venv-rivals .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist examples/output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.created:

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from benchmarks import datasets, runner
+from benchmarks import datasets, rivals, runner
 
 
 def parse_seeds(text):
@@ -62,7 +62,7 @@ def main(arguments=None):
     defaults = {name: parser.get_default(name) for name in vars(options)}
     try:
         document = runner.run_case(case, options, runner.result_path(options, defaults))
-    except datasets.DataNotFoundError as error:
+    except (datasets.DataNotFoundError, rivals.RivalsNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
     print(case.render(document["results"]))

@@ -12,8 +12,8 @@ from sklearn.preprocessing import PolynomialFeatures
 from sklearn.utils.fixes import parse_version
 
 from benchmarks import __main__ as command_line
-from benchmarks import datasets, memory, report, runner, synthetic
-from benchmarks.cases import columns, defaults, frappe, piecewise
+from benchmarks import datasets, memory, report, rivals, runner, synthetic
+from benchmarks.cases import columns, defaults, frappe, piecewise, throughput
 
 
 def make_options(tmp_path, **options):
@@ -36,7 +36,7 @@ def make_case(value):
 def test_list_names_every_case(capsys):
     assert command_line.main(["list"]) == 0
     printed = capsys.readouterr().out
-    for name in ("columns", "defaults", "frappe", "piecewise"):
+    for name in ("columns", "defaults", "frappe", "piecewise", "throughput"):
         assert name in printed
 
 
@@ -175,6 +175,42 @@ def test_columns_reports_the_ratio():
     table = columns.render({"grown 10000": entry(1.0), "grown 1000000": entry(3.0), "same 10000": entry(1.0)})
     assert "3.00 (target <= 2.5000 MISSED)" in table
     assert "<= 0.2000 reached" in table
+
+
+def test_throughput_reports_ratios_of_the_same_round():
+    def entry(rounds):
+        return {"version": "1", "rows": 100, "rounds": rounds}
+
+    results = {f"skfm_fm k={k}": entry([[1.0, 1.0], [2.0]]) for k in throughput.FACTORS}
+    results["xlearn_fm k=16"] = entry([[2.0], [3.0]])
+    table = throughput.render(results)
+    assert "1.7500" in table
+    assert "1.50 to 2.00" in table
+    assert ">= 1.5000 reached" in table
+
+
+# --- other libraries
+
+
+def test_absent_rivals_are_said_and_not_raised(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("SKFM_RIVALS", str(tmp_path / "python"))
+    assert command_line.main(["run", "throughput", "--quick", "--output", str(tmp_path / "out.json")]) == 2
+    assert "make rivals" in capsys.readouterr().err
+
+
+def test_adapters_read_the_problem_back_and_answer(monkeypatch):
+    X, y = synthetic.make_power_law_rows(50, 390)
+    with rivals.problem_file(X, y) as path:
+        monkeypatch.setattr("sys.argv", ["adapter", str(path), json.dumps({"n_factors": 3})])
+        again, targets, options = rivals.read_arguments()
+        np.testing.assert_array_equal(again.toarray(), X.toarray())
+        np.testing.assert_array_equal(targets, y)
+        assert options == {"n_factors": 3}
+        answer = rivals.measure("skfm_fm", path, n_factors=2, epochs=2, seed=0)
+        assert len(answer["epoch_seconds"]) == 2
+        with pytest.raises(RuntimeError, match="skfm_fm failed"):
+            rivals.measure("skfm_fm", path)
+    assert not path.exists()
 
 
 # --- measuring
