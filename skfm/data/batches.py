@@ -107,9 +107,13 @@ def make_batches(
     most = bucket(max(different.size for different in touched), _TOUCHED_BITS)
     all_touched = np.full((len(touched), most), charges.shape[0] - 1, dtype=np.int32)
     charge = np.zeros((*all_touched.shape, charges.shape[1]), dtype=dtype)
+    limits = np.finfo(dtype)
     for number, (different, share) in enumerate(zip(touched, shares, strict=True)):
+        paid = charges[different] * share[:, None]
+        # A charge that were rounded to 0 would leave its row alone.
+        paid = np.where(paid > 0, np.clip(paid, limits.tiny, limits.max), 0)
         all_touched[number, : different.size] = different
-        charge[number, : different.size] = charges[different] * share[:, None]
+        charge[number, : different.size] = paid
     return Batches(
         touched=all_touched,
         charge=charge,

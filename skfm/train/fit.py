@@ -270,7 +270,8 @@ def _fit_batches(
     touched, weight_sum, fresh = _seen(samples, session)
     scale = column_scale(X, samples.weight) if session is None else session.scale
     mean_one = samples.weight * (X.shape[0] / samples.weight.sum())
-    charge = padded(charges(touched / weight_sum, settings.l2_frequency_power, scale), dummy + 1, dtype)
+    charge = charges(touched / weight_sum, settings.l2_frequency_power, scale)
+    charge = padded(charge, dummy + 1, charge.dtype)
     scaled = samples._replace(X=_unscaled(X, scale), weight=mean_one)
     blocks, sizes = _batches(scaled, fields, charge, settings)
     del charge, scaled
