@@ -107,11 +107,11 @@ def make_batches(
     most = bucket(max(different.size for different in touched), _TOUCHED_BITS)
     all_touched = np.full((len(touched), most), charges.shape[0] - 1, dtype=np.int32)
     charge = np.zeros((*all_touched.shape, charges.shape[1]), dtype=dtype)
-    limits = np.finfo(dtype)
+    # A charge rounded to 0, here or where it is divided by a batch's rows, would leave its row alone.
+    least, most_paid = np.finfo(dtype).tiny * 1e9, np.finfo(dtype).max
     for number, (different, share) in enumerate(zip(touched, shares, strict=True)):
         paid = charges[different] * share[:, None]
-        # A charge that were rounded to 0 would leave its row alone.
-        paid = np.where(paid > 0, np.clip(paid, limits.tiny, limits.max), 0)
+        paid = np.where(paid > 0, np.clip(paid, least, most_paid), 0)
         all_touched[number, : different.size] = different
         charge[number, : different.size] = paid
     return Batches(
