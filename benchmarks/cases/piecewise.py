@@ -17,7 +17,7 @@ N_TRAIN, N_TEST = 20_000, 10_000
 TRAINING = {
     "n_factors": 8,
     "solver": "adam",
-    "learning_rate": 0.02,
+    "learning_rate": 0.01,
     "batch_size": 512,
     "learning_rate_schedule": "constant",
     "l2_linear": 1e-6,
