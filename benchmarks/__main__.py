@@ -1,10 +1,10 @@
-"""Command line: ``python -m benchmarks list | run CASE | show CASE``."""
+"""Command line: ``python -m benchmarks list | run CASE | show CASE | compare BASE``."""
 
 import argparse
 import json
 import sys
 
-from benchmarks import datasets, rivals, runner
+from benchmarks import compare, datasets, rivals, runner
 
 
 def parse_seeds(text):
@@ -19,6 +19,10 @@ def build_parser(cases):
     commands.add_parser("list", help="name the cases")
     show = commands.add_parser("show", help="print the tables of an earlier run")
     show.add_argument("case", choices=cases)
+    comparison = commands.add_parser(
+        "compare", help="is the working tree slower than BASE?", description=compare.__doc__
+    )
+    compare.add_arguments(comparison)
     run = commands.add_parser("run", help="run a case, print its tables, write benchmarks/results/CASE.json")
     run_cases = run.add_subparsers(dest="case", required=True, metavar="CASE")
     for name, case in cases.items():
@@ -50,6 +54,12 @@ def main(arguments=None):
         for name, case in cases.items():
             print(f"{name:10} {summary(case)}")
         return 0
+    if options.command == "compare":
+        try:
+            return compare.run(options)
+        except compare.CompareError as error:
+            print(error, file=sys.stderr)
+            return 2
     case = cases[options.case]
     if options.command == "show":
         path = runner.RESULTS / f"{options.case}.json"

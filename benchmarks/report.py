@@ -75,3 +75,21 @@ def format_target(value, target, at_least):
     """
     reached = value >= target if at_least else value <= target
     return f"{'>=' if at_least else '<='} {target:.4f} {'reached' if reached else 'MISSED'}"
+
+
+def compare(theirs, ours, target=None, *, more_is_better=True):
+    """Cells of a rival's row: how many times as good ours is, over the rounds, and the target.
+
+    Parameters
+    ----------
+    theirs, ours : sequences of float
+        One measured value a round, such as seconds; the rounds of both were measured in turn.
+    target : float, default=None
+    more_is_better : bool
+        Whether the cell is ``theirs / ours`` (seconds: how many times as fast we are, at least the target)
+        or ``ours / theirs`` (our share of their time, at most the target).
+    """
+    ratios = [t / o if more_is_better else o / t for t, o in zip(theirs, ours, strict=True)]
+    ratio = float(np.median(ratios))
+    judged = None if target is None else format_target(ratio, target, at_least=more_is_better)
+    return [ratio, f"{min(ratios):.2f} to {max(ratios):.2f}", judged]

@@ -4,7 +4,7 @@ Conventions, those of scikit-learn's own losses:
 
 - ``raw`` is the model's output before the link, shape (n_samples, n_outputs);
 - ``y`` has shape (n_samples, n_outputs), but (n_samples,) class numbers for `Softmax`;
-- ``value(y, raw)`` is summed over the outputs, shape (n_samples,), and is JAX;
+- ``value(y, raw)`` is summed over the outputs, shape (n_samples,); JAX, or NumPy for NumPy arrays;
 - everything else is NumPy.
 
 A new loss is one class here and one line in `REGRESSION_LOSSES`.
@@ -22,6 +22,10 @@ from scipy import optimize, special
 
 # Base scores of classes that are (nearly) never seen stay finite.
 _MIN_SHARE = 1e-7
+
+
+def _namespace(raw):
+    return np if isinstance(raw, np.ndarray) else jnp
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class SquaredError(Loss):
     """``1/2 (y - raw)^2``."""
 
     def value(self, y, raw):
-        return 0.5 * jnp.square(y - raw).sum(-1)
+        return 0.5 * ((y - raw) ** 2).sum(-1)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Quantile(Loss):
 
     def value(self, y, raw):
         error = y - raw
-        return jnp.maximum(self.quantile * error, (self.quantile - 1) * error).sum(-1)
+        return _namespace(raw).maximum(self.quantile * error, (self.quantile - 1) * error).sum(-1)
 
     def base_score(self, y, weight):
         return np.array([_weighted_quantile(column, weight, self.quantile) for column in y.T])
@@ -76,7 +80,7 @@ class AbsoluteError(Loss):
     """``|y - raw|``."""
 
     def value(self, y, raw):
-        return jnp.abs(y - raw).sum(-1)
+        return abs(y - raw).sum(-1)
 
     def base_score(self, y, weight):
         return np.array([_weighted_quantile(column, weight, 0.5) for column in y.T])
@@ -89,8 +93,8 @@ class Huber(Loss):
     delta: float = 1.35
 
     def value(self, y, raw):
-        size = jnp.abs(y - raw)
-        small = jnp.minimum(size, self.delta)
+        size = abs(y - raw)
+        small = _namespace(raw).minimum(size, self.delta)
         return (small * (size - 0.5 * small)).sum(-1)
 
     def base_score(self, y, weight):
@@ -105,7 +109,7 @@ class Poisson(Loss):
     standardizes_target: ClassVar[bool] = False
 
     def value(self, y, raw):
-        return (jnp.exp(raw) - y * raw).sum(-1)
+        return (_namespace(raw).exp(raw) - y * raw).sum(-1)
 
     def inverse_link(self, raw):
         return np.exp(raw)
@@ -132,7 +136,7 @@ class Logistic(Loss):
     standardizes_target: ClassVar[bool] = False
 
     def value(self, y, raw):
-        return (jax.nn.softplus(raw) - y * raw).sum(-1)
+        return (_namespace(raw).logaddexp(raw, 0.0) - y * raw).sum(-1)
 
     def inverse_link(self, raw):
         return special.expit(raw)
@@ -151,8 +155,9 @@ class Softmax(Loss):
     n_classes: int = 3
 
     def value(self, y, raw):
-        chosen = jnp.take_along_axis(raw, y.astype(jnp.int32)[:, None], axis=1)[:, 0]
-        return jax.nn.logsumexp(raw, axis=-1) - chosen
+        chosen = _namespace(raw).take_along_axis(raw, y.astype(np.int32)[:, None], axis=1)[:, 0]
+        logsumexp = special.logsumexp if isinstance(raw, np.ndarray) else jax.nn.logsumexp
+        return logsumexp(raw, axis=-1) - chosen
 
     def inverse_link(self, raw):
         return special.softmax(raw, axis=1)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from skfm.data.batches import Batches, compose, make_batches
 from skfm.data.fields import Fields
-from skfm.data.pack import PackedRows, pack_rows, table_rows
+from skfm.data.pack import pack_rows, table_rows
 from skfm.data.validate import column_frequency, column_scale
 from skfm.losses import Loss
 from skfm.models.base import Model
@@ -29,17 +28,18 @@ from skfm.train.loop import (
     validation_scores,
     warn_interrupted,
 )
-from skfm.train.predict import RawPrediction, map_blocks, mean_loss
+from skfm.train.predict import RawPrediction, cut, evaluate
 from skfm.train.state import (
     Hyper,
     Parameters,
-    Rows,
     TrainState,
     dense_rows,
     device_rows,
     first_rows,
+    on_device,
     padded,
-    put_rows,
+    random_key,
+    rows_of_block,
     start_state,
     to_numpy,
 )
@@ -115,12 +115,6 @@ def resolve_solver(solver) -> Solver:
     return NAMED[solver] if isinstance(solver, str) else Optax(solver)
 
 
-def _pack(samples: Samples, fields, dtype, dummy: int) -> tuple[PackedRows, list[Rows]]:
-    packed = pack_rows(samples.X, dummy=dummy, dtype=dtype, fields=fields)
-    rows = [device_rows(block, samples.y, samples.weight, dtype) for block in packed.blocks]
-    return packed, rows
-
-
 def _unscaled(X, scale):
     """X with columns divided by their scale."""
     if scale is None:
@@ -138,23 +132,17 @@ def _batches(samples: Samples, fields, charge, settings: FitSettings) -> tuple[l
     for block in packed.blocks:
         order = compose(block.rows.size, settings.loop.batch_size, rng)
         batches = make_batches(block, order, charge, samples.y, samples.weight, settings.dtype)
-        blocks.append(jax.tree.map(jnp.asarray, batches))
+        blocks.append(on_device(batches))
     return blocks, [block.rows.size for block in packed.blocks]
 
 
-def _hyper(settings: FitSettings, model: Model, key) -> Hyper:
+def _hyper(settings: FitSettings, model: Model) -> Hyper:
     dtype = settings.dtype
     l1 = {"linear": settings.l1_linear, "factors": 0.0}
     l2 = {"linear": settings.l2_linear, "factors": settings.l2_factors}
-    return Hyper(
-        lanes=(
-            jnp.asarray(model.per_lane(lambda table: l1[table.penalty]), dtype),
-            jnp.asarray(model.per_lane(lambda table: l2[table.penalty]), dtype),
-        ),
-        l2_dense=jnp.asarray(settings.l2_dense, dtype),
-        dropout=jnp.asarray(settings.dropout, dtype),
-        key=key,
-    )
+    lanes = [model.per_lane(lambda table, of=of: of[table.penalty]).astype(dtype) for of in (l1, l2)]
+    l2_dense, dropout = (np.asarray(value, dtype) for value in (settings.l2_dense, settings.dropout))
+    return on_device(Hyper((lanes[0], lanes[1]), l2_dense, dropout, random_key(settings.loop.seed)))
 
 
 def fit_model(
@@ -235,16 +223,18 @@ def _validator(model, loss, validation, fields, dtype, dummy, scale, score_raw):
     """Function of (table, dense, averages) that gives the monitored score and what to record."""
     if validation is None:
         return None
-    scaled = validation._replace(X=_unscaled(validation.X, scale))
-    packed, rows = _pack(scaled, fields, dtype, dummy)
-    function = RawPrediction(model)
+    packed = pack_rows(_unscaled(validation.X, scale), dummy=dummy, dtype=dtype, fields=fields)
+    blocks = [rows_of_block(block, validation.y, validation.weight, dtype) for block in packed.blocks]
+    pieces = [(held, on_device(piece)) for rows in blocks for held, piece in cut(rows)]
+    positions = np.concatenate([block.rows for block in packed.blocks])
+    total = validation.weight.sum()
 
     def validate(weights):
-        value = mean_loss(loss, function, weights, rows)
-        scores = {"validation_loss": value, "score": -value}
+        found, value = evaluate(loss, RawPrediction(model), weights, pieces)
+        scores = {"validation_loss": value / total, "score": -value / total}
         if score_raw is not None:
-            positions = [block.rows for block in packed.blocks]
-            raw = map_blocks(function, weights, rows, positions, packed.n_rows)
+            raw = np.empty((packed.n_rows, model.n_outputs), dtype)
+            raw[positions] = np.concatenate(found)
             scores["score"] = scores["validation_score"] = score_raw(raw)
         return scores
 
@@ -279,25 +269,26 @@ def _fit_batches(
         del touched
     solver = resolve_solver(settings.solver)
     program = Program(model, loss, solver)
-    key = jax.random.key(settings.loop.seed)
 
     def start() -> TrainState:
         first = _start_rows(model, fresh, warm[0] if warm else None, scale, settings)
         if session is not None:
-            state = jax.tree.map(jnp.array, session.state)
-            return state._replace(table=put_rows(state.table, fresh, first))
-        table = put_rows(jnp.zeros((dummy + 1, model.width), dtype), fresh, first)
+            table = session.state.table.copy()
+            table[fresh] = first
+            return on_device(session.state._replace(table=table))
+        table = np.zeros((dummy + 1, model.width), dtype)
+        table[fresh] = first
         del first
-        dense, averages = jax.tree.map(jnp.asarray, _start_dense(model, base_score, warm, settings))
-        rate = jnp.asarray(settings.loop.learning_rate, dtype)
-        return start_state(model, solver, table, dense, averages, rate)
+        dense, averages = _start_dense(model, base_score, warm, settings)
+        rate = np.asarray(settings.loop.learning_rate, dtype)
+        return start_state(solver, table, dense, averages, rate)
 
     state, progress = train(
         program,
         start,
         blocks,
         sizes,
-        _hyper(settings, model, key),
+        _hyper(settings, model),
         settings.loop,
         _validator(model, loss, validation, fields, dtype, dummy, scale, score_raw),
         report,
@@ -316,7 +307,7 @@ def _fit_batches(
 def _base_loss(loss, samples, base_score) -> float:
     """Weighted mean loss of the raw prediction without features."""
     raw = np.tile(np.asarray(base_score, dtype=np.float64), (samples.y.shape[0], 1))
-    return float(np.average(np.asarray(loss.value(samples.y, raw)), weights=samples.weight))
+    return float(np.average(loss.value(samples.y, raw), weights=samples.weight))
 
 
 def _fit_full_batch(model, loss, samples, validation, fields, settings, base_score, warm, score_raw, report):
@@ -336,7 +327,8 @@ def _fit_full_batch(model, loss, samples, validation, fields, settings, base_sco
     if fields is None and own.X.shape[0] * columns.size <= own.X.nnz * min(model.width, _MOST_PADDED):
         rows = [dense_rows(own.X, own.y, own.weight, dtype, n_rows)]
     else:
-        _, rows = _pack(own, part, dtype, n_rows - 1)
+        packed = pack_rows(own.X, dummy=n_rows - 1, dtype=dtype, fields=part)
+        rows = [device_rows(block, own.y, own.weight, dtype) for block in packed.blocks]
     charge = charges(frequency, settings.l2_frequency_power, scale) * frequency[:, None]
     charge = padded(charge[columns], n_rows, dtype)
     table = np.zeros((n_rows, model.width), dtype=dtype)
@@ -355,7 +347,7 @@ def _fit_full_batch(model, loss, samples, validation, fields, settings, base_sco
             averages,
             rows,
             charge,
-            _hyper(settings, model, jax.random.key(settings.loop.seed)),
+            _hyper(settings, model),
             max_iter=settings.loop.max_iter,
             tol=settings.loop.tol,
             on_iteration=watcher,

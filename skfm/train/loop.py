@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from skfm.data.batches import Batches, n_batches
+from skfm.train.predict import RawPrediction, loss_of_batches
 from skfm.train.state import Hyper, TrainState
-from skfm.train.step import Program, loss_sum, run_batches
+from skfm.train.step import Program, run_batches
 
 _MAX_BACKOFFS = 10
 # A mean loss this far above that without any feature is divergence, finite or not.
@@ -111,7 +112,7 @@ def run_epoch(
     rates = _epoch_rates(settings, factor, epoch * sum(counts), sum(counts))
     dtype = state.table.dtype
     batch_rows = np.asarray(sum(sizes) / sum(counts), dtype=dtype)
-    state = state._replace(loss_sum=jnp.zeros_like(state.loss_sum))
+    state = state._replace(loss_sum=np.zeros((), dtype))
     orders = []
     for batches, count in zip(blocks, counts, strict=True):
         orders.append(np.zeros(batches.weight.shape[0], dtype=np.int32))
@@ -279,7 +280,7 @@ class _Run:
         if self.best is None:
             # The loss of an epoch is that before each of its steps: nobody has looked at the last ones.
             program, blocks, sizes, _ = self.inputs
-            total = sum(float(loss_sum(program, _weights(state), batches)) for batches in blocks)
+            total = loss_of_batches(program.loss, RawPrediction(program.model), _weights(state), blocks)
             self._check(total / sum(sizes), "the loss of the last weights")
         return _restored(state, self.best)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from skfm.data.batches import Batches
 from skfm.data.pack import bucket
 from skfm.models.base import Model
 
@@ -15,15 +16,16 @@ Array = Any
 
 
 class Rows(NamedTuple):
-    """One block of packed rows on the device, with targets and weights (0 for unfilled rows).
+    """Packed rows with targets and weights (0 for unfilled rows).
 
-    Dense rows have no ids: their values are a matrix with a column for each row of the table.
+    Dense rows have no ids: their values are a matrix with a column for each row of the table. Rows to
+    predict have neither targets nor weights.
     """
 
-    ids: Array | None
-    values: Array | None
-    slot_fields: Array | None
-    y: Array | None
+    ids: Array
+    values: Array
+    slot_fields: Array
+    y: Array
     weight: Array
 
 
@@ -55,6 +57,11 @@ class TrainState(NamedTuple):
     loss_sum: Array
 
 
+def on_device(tree: Any) -> Any:
+    """Copies of the arrays on the device. `jnp.asarray` would compile a program for each shape."""
+    return jax.device_put(tree, may_alias=False)
+
+
 class Parameters:
     """Parameters of a fitted model in NumPy, with a copy on the device made at the first prediction.
 
@@ -82,7 +89,7 @@ class Parameters:
     def on_device(self) -> tuple[Array, Any, Any]:
         """``(table, dense, averages)`` as JAX arrays."""
         if self._on_device is None:
-            self._on_device = jax.tree.map(jnp.asarray, (self.table, self.dense, self.averages))
+            self._on_device = on_device((self.table, self.dense, self.averages))
         return self._on_device
 
 
@@ -91,19 +98,31 @@ def to_numpy(tree: Any) -> Any:
     return jax.tree.map(np.array, tree)
 
 
-def device_rows(block, y, weight, dtype) -> Rows:
-    """A packed block with its rows' targets and weights, padded, on the device."""
+def rows_of_block(block, y=None, weight=None, dtype=None) -> Rows:
+    """The rows of a packed block with their targets and weights, in NumPy."""
+    n_rows = block.rows.size
+
+    def filled(values):
+        return None if values is None else values[:n_rows]
 
     def of_block(values):
-        return jnp.asarray(padded(values[block.rows], block.ids.shape[0], dtype))
+        return None if values is None else values[block.rows].astype(dtype)
 
     return Rows(
-        ids=jnp.asarray(block.ids),
-        values=None if block.values is None else jnp.asarray(block.values),
-        slot_fields=None if block.slot_fields is None else jnp.asarray(block.slot_fields),
-        y=None if y is None else of_block(y),
-        weight=of_block(weight),
+        block.ids[:n_rows], filled(block.values), filled(block.slot_fields), of_block(y), of_block(weight)
     )
+
+
+def rows_of_batch(batches: Batches, number: int) -> Rows:
+    """The rows of one batch, unfilled places included, in NumPy."""
+    batch = jax.tree.map(lambda leaf: np.asarray(leaf)[number], batches)
+    return Rows(batch.touched[batch.place], *batch[3:])
+
+
+def device_rows(block, y, weight, dtype) -> Rows:
+    """A packed block with its rows' targets and weights, padded, on the device."""
+    y, weight = (padded(column[block.rows], block.ids.shape[0], dtype) for column in (y, weight))
+    return on_device(Rows(block.ids, block.values, block.slot_fields, y, weight))
 
 
 def dense_rows(X, y, weight, dtype, n_columns: int) -> Rows:
@@ -111,8 +130,8 @@ def dense_rows(X, y, weight, dtype, n_columns: int) -> Rows:
     n_padded = bucket(X.shape[0])
     values = np.zeros((n_padded, n_columns), dtype=dtype)
     values[: X.shape[0], : X.shape[1]] = X.toarray()
-    y, weight = (jnp.asarray(padded(column, n_padded, dtype)) for column in (y, weight))
-    return Rows(None, jnp.asarray(values), None, y, weight)
+    y, weight = (padded(column, n_padded, dtype) for column in (y, weight))
+    return on_device(Rows(None, values, None, y, weight))
 
 
 def padded(values: np.ndarray, n_padded: int, dtype) -> np.ndarray:
@@ -120,17 +139,6 @@ def padded(values: np.ndarray, n_padded: int, dtype) -> np.ndarray:
     out = np.zeros((n_padded, *values.shape[1:]), dtype=dtype)
     out[: values.shape[0]] = values
     return out
-
-
-def put_rows(table: Array, columns: np.ndarray, rows: np.ndarray) -> Array:
-    """The table with `rows` at `columns`; the table given is used up."""
-    if columns.size:
-        table = _fill(table, jnp.asarray(columns), jnp.asarray(rows, dtype=table.dtype))
-    # Wait, so that the rows are freed before the optimizer's state is made.
-    return table.block_until_ready()
-
-
-_fill = jax.jit(lambda table, columns, rows: table.at[columns].set(rows), donate_argnums=0)
 
 
 def first_rows(model: Model, n: int, init_scale: float, rng: np.random.Generator, dtype) -> np.ndarray:
@@ -142,14 +150,20 @@ def first_rows(model: Model, n: int, init_scale: float, rng: np.random.Generator
     return rows
 
 
-def start_state(model: Model, solver, table: Array, dense, averages, rate) -> TrainState:
-    """State before the first step."""
-    return TrainState(
-        table=table,
-        table_state=solver.init(table, rate),
-        dense=dense,
-        dense_state=jax.tree.map(lambda leaf: solver.init(leaf, rate), dense),
-        averages=averages,
-        count=jnp.zeros((), jnp.int32),
-        loss_sum=jnp.zeros((), table.dtype),
-    )
+def random_key(seed: int) -> Array:
+    """The key of `jax.random.key`, whatever generator is the default, without a program of its own."""
+    data = on_device(np.array([seed >> 32, seed & 0xFFFFFFFF], np.uint32))
+    return jax.random.wrap_key_data(data, impl="threefry2x32")
+
+
+@partial(jax.jit, static_argnames="solver")
+def _solver_state(solver, parameters, rate):
+    return jax.tree.map(lambda leaf: solver.init(leaf, rate), parameters)
+
+
+def start_state(solver, table, dense, averages, rate) -> TrainState:
+    """State before the first step, on the device; the arrays given are not used up."""
+    table, dense, averages = on_device((table, dense, averages))
+    table_state, dense_state = _solver_state(solver, (table, dense), rate)
+    zero = np.zeros((), table.dtype)
+    return TrainState(table, table_state, dense, dense_state, averages, np.zeros((), np.int32), zero)

@@ -114,18 +114,6 @@ def _step(program, state, batch, rate, batch_rows, hyper):
     return TrainState(table, table_state, dense, dense_state, averages, count, state.loss_sum + value / part)
 
 
-@partial(jax.jit, static_argnames="program")
-def loss_sum(program: Program, weights, batches: Batches):
-    """Weighted sum of the losses of all rows; `weights` is (table, dense, averages)."""
-    table, dense, averages = weights
-
-    def loss_of(batch):
-        rows = read_rows(table, batch.touched)
-        return _forward(program, rows, dense, averages, batch, None)[0]
-
-    return jax.lax.map(loss_of, batches).sum()
-
-
 def update_dense(solver, dense, gradient, state, rate, count, l2_dense):
     """Dense weights and their state after one step; offsets are not penalised."""
     zero = jnp.zeros_like(l2_dense)

@@ -6,14 +6,26 @@ import types
 import numpy as np
 import pytest
 import sklearn
+from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.preprocessing import PolynomialFeatures
 from sklearn.utils.fixes import parse_version
 
 from benchmarks import __main__ as command_line
 from benchmarks import datasets, memory, report, rivals, runner, synthetic
-from benchmarks.cases import columns, defaults, frappe, piecewise, throughput
+from benchmarks.cases import (
+    columns,
+    deep,
+    defaults,
+    frappe,
+    piecewise,
+    predict,
+    small,
+    throughput,
+    time_to_quality,
+)
+from benchmarks.rivals.fields import field_ids
 
 
 def make_options(tmp_path, **options):
@@ -177,16 +189,56 @@ def test_columns_reports_the_ratio():
     assert "<= 0.2000 reached" in table
 
 
-def test_throughput_reports_ratios_of_the_same_round():
-    def entry(rounds):
-        return {"version": "1", "rows": 100, "rounds": rounds}
+def answers(value, rounds, **others):
+    """An entry as `rivals.in_turn` keeps it."""
+    return {"version": "1", "rounds": [{value: seconds, "peak_mb": 1.0, **others} for seconds in rounds]}
 
-    results = {f"skfm_fm k={k}": entry([[1.0, 1.0], [2.0]]) for k in throughput.FACTORS}
-    results["xlearn_fm k=16"] = entry([[2.0], [3.0]])
+
+def test_throughput_reports_ratios_of_the_same_round():
+    results = {f"skfm k={k}": answers("epoch_seconds", [[1.0, 1.0], [2.0]], rows=100) for k in (4, 16)}
+    results["xlearn k=16"] = answers("epoch_seconds", [[2.0], [3.0]], rows=100)
+    results["machine"] = {"copy_gb_per_s": 10.0}
     table = throughput.render(results)
+    assert "copy_gb_per_s" in table
     assert "1.7500" in table
     assert "1.50 to 2.00" in table
     assert ">= 1.5000 reached" in table
+
+
+def test_deep_judges_each_column_count():
+    results = {f"skfm {n}": answers("epoch_seconds", [[1.0]], rows=100) for n in deep.COLUMNS}
+    results |= {f"deepctr {n}": answers("epoch_seconds", [[3.0]], rows=100) for n in deep.COLUMNS}
+    assert deep.render(results).count(">= 4.0000 MISSED") == 2
+
+
+def test_predict_judges_rows_and_a_row():
+    times = {"first": 2.0, "row_seconds": 0.0008}
+    results = {"skfm k=16": answers("seconds", [[1.0]], rows=100, **times)}
+    results["modern_fm k=16"] = answers("seconds", [[3.0]], rows=100, **times)
+    table = predict.render(results)
+    assert ">= 2.0000 reached" in table
+    assert "<= 1.0000 reached" in table
+
+
+def test_small_judges_by_the_time_of_modern_fm():
+    def entry(cold):
+        return answers("cold", [cold], warm=[1.0], first=2.0, AUC=0.9)
+
+    results = {"skfm adult": entry(6.0), "skfm, cache adult": entry(4.0), "modern_fm adult": entry(2.5)}
+    table = small.render(results)
+    assert "<= 5.5000 MISSED" in table
+    assert "<= 3.5000 MISSED" in table
+    assert table.count("<= 1.0000 reached") == 2
+
+
+def test_time_to_quality_counts_only_who_reaches_the_loss():
+    def entry(seconds, loss):
+        return answers("process_seconds", [seconds], log_loss=loss, epochs=3, fit_seconds=[1.0])
+
+    results = {"skfm fm": entry(1.0, 0.18), "modern_fm fm": entry(2.0, 0.18), "logistic fm": entry(1.0, 0.3)}
+    table = time_to_quality.render(results)
+    assert "<= 0.6000 reached" in table
+    assert "not reached: 0.3000" in table
 
 
 # --- other libraries
@@ -198,18 +250,18 @@ def test_absent_rivals_are_said_and_not_raised(monkeypatch, tmp_path, capsys):
     assert "make rivals" in capsys.readouterr().err
 
 
-def test_adapters_read_the_problem_back_and_answer(monkeypatch):
-    X, y = synthetic.make_power_law_rows(50, 390)
-    with rivals.problem_file(X, y) as path:
-        monkeypatch.setattr("sys.argv", ["adapter", str(path), json.dumps({"n_factors": 3})])
-        again, targets, options = rivals.read_arguments()
-        np.testing.assert_array_equal(again.toarray(), X.toarray())
-        np.testing.assert_array_equal(targets, y)
-        assert options == {"n_factors": 3}
-        answer = rivals.measure("skfm_fm", path, n_factors=2, epochs=2, seed=0)
-        assert len(answer["epoch_seconds"]) == 2
-        with pytest.raises(RuntimeError, match="skfm_fm failed"):
-            rivals.measure("skfm_fm", path)
+def test_adapters_answer_in_a_process_of_their_own():
+    X, y = synthetic.make_power_law_rows(200, 390, random_state=0)
+    common = {"model": "fm", "threads": 1, "seed": 0}
+    with rivals.problem_file(train=(X, y), test=(X[:50], y[:50])) as path:
+        found = rivals.measure("logistic", "quality", path, epochs=[10], settings={"C": 0.1}, **common)
+        probability = LogisticRegression(max_iter=10, C=0.1).fit(X, y).predict_proba(X[:50])
+        assert found["log_loss"] == [pytest.approx(log_loss(y[:50], probability))]
+        assert found["process_seconds"] > 0
+        found = rivals.measure("skfm", "train", path, epochs=2, settings={"n_factors": 2}, **common)
+        assert len(found["epoch_seconds"]) == 2
+        with pytest.raises(RuntimeError, match="logistic failed"):
+            rivals.measure("logistic", "quality", path)
     assert not path.exists()
 
 
@@ -296,3 +348,27 @@ def test_frappe_rows(data_path):
     assert X.dtype == np.float32
     assert (np.diff(X.indptr) == 10).all()
     assert y.mean() == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_an_adapter_that_cannot_run_is_left_out():
+    def measure_one(adapter):
+        if adapter == "native":
+            raise rivals.UnavailableError("no compiler")
+        return {"version": "1", "seconds": [1.0, 2.0]}
+
+    results, saved = {}, []
+    rivals.in_turn(["skfm", "native"], 2, measure_one, results, "k=4", lambda: saved.append(len(results)))
+    assert list(results) == ["skfm k=4"]
+    assert rivals.rounds_of(results["skfm k=4"], "seconds") == [1.5, 1.5]
+    assert saved == [1, 1]
+
+
+def test_field_ids_are_counted_from_0_in_each_field():
+    X = csr_matrix(np.array([[1, 0, 0, 1, 0], [0, 0, 1, 0, 1]]))
+    (ids,), sizes = field_ids(X)
+    np.testing.assert_array_equal(ids, [[0, 0], [2, 1]])
+    np.testing.assert_array_equal(sizes, [3, 2])
+    with pytest.raises(ValueError, match="different numbers of nonzeros"):
+        field_ids(csr_matrix(np.array([[1, 1], [0, 1]])))
+    with pytest.raises(ValueError, match="share columns"):
+        field_ids(csr_matrix(np.array([[1, 1, 0], [0, 1, 1]])))

@@ -14,8 +14,16 @@ from skfm.models.fm import FM
 from skfm.models.mixture import MixtureFM
 from skfm.runtime import precision
 from skfm.train import predict
-from skfm.train.predict import CrossFeatures, LogGate, RawPrediction, chunk_rows, map_matrix, mean_loss
-from skfm.train.state import Parameters
+from skfm.train.predict import (
+    CrossFeatures,
+    LogGate,
+    RawPrediction,
+    cut,
+    evaluate,
+    loss_of_batches,
+    map_matrix,
+)
+from skfm.train.state import Parameters, Rows, rows_of_block
 from tests import reference
 from tests.cases import FIELDS, random_dense, random_tables, sparse_rows, stored
 from tests.train.problems import MODELS, Problem
@@ -91,23 +99,48 @@ def test_predictions_have_the_precision_of_the_table(dtype):
     assert raw.dtype == dtype
 
 
-def test_mean_loss_is_the_weighted_mean(several_widths):
+def test_evaluate_sums_the_weighted_losses(several_widths):
     problem = Problem(*MODELS["fm"])
     assert len(problem.sizes) > 1
+    weight = problem.weight / problem.weight.sum()
+    blocks = [rows_of_block(block, problem.y, weight, np.float64) for block in problem.packed.blocks]
+    pieces = [piece for rows in blocks for piece in cut(rows)]
     with precision(np.float64):
         weights = stored(problem.model, problem.tables, problem.n_rows), problem.dense, problem.averages
-        value = mean_loss(Logistic(), RawPrediction(problem.model), weights, problem.blocks())
+        raw, value = evaluate(Logistic(), RawPrediction(problem.model), weights, pieces)
+    assert [len(part) for part in raw] == problem.sizes
     assert value == pytest.approx(problem.data_term(), rel=1e-10)
 
 
-@pytest.mark.parametrize("n", [1, 512, 544, 1000, 4097, 100_000, 262_144])
-def test_chunks_divide_padded_rows_and_stay_small(n):
-    from skfm.data.pack import bucket
+@pytest.mark.parametrize("batch_size", [4, 23])
+def test_loss_of_batches_counts_each_row_once(batch_size, several_widths):
+    problem = Problem(*MODELS["deepfm"])
+    with precision(np.float64):
+        weights = stored(problem.model, problem.tables, problem.n_rows), problem.dense, problem.averages
+        blocks = problem.batches(batch_size)
+        value = loss_of_batches(problem.loss, RawPrediction(problem.model), weights, blocks)
+    assert value == pytest.approx(problem.weight.sum() * problem.data_term(), rel=1e-10)
 
-    padded = bucket(n + 1, least=32)
-    assert padded % chunk_rows(padded) == 0
-    assert chunk_rows(padded) <= 4096
-    assert padded / chunk_rows(padded) <= max(64, padded / 1024)
+
+@pytest.mark.parametrize("n", [1, 31, 32, 33, 511, 512, 513, 1030, 1200])
+def test_pieces_have_one_of_two_shapes_and_hold_each_row_once(n):
+    ids = np.arange(2 * n, dtype=np.int32).reshape(n, 2)
+    pieces = list(cut(Rows(ids, None, None, None, np.ones(n))))
+    assert {piece.ids.shape[0] for _, piece in pieces} <= {32, 512}
+    np.testing.assert_array_equal(np.concatenate([piece.ids[:held] for held, piece in pieces]), ids)
+    assert sum(piece.weight.sum() for _, piece in pieces) == n
+    assert all(piece.weight[:held].all() for held, piece in pieces)
+
+
+def test_matrices_of_any_length_share_two_programs():
+    model = FM(1, n_factors=2)
+    _, _, parameters = parameters_of(model)
+    rng = np.random.default_rng(6)
+    before = predict._map_rows._cache_size()
+    for n in (600, 40, 1000, 3, 32):
+        X = sparse.csr_array(sparse.csr_array(np.tile(np.eye(12), (n, 1))[rng.permutation(n)]))
+        map_matrix(RawPrediction(model), parameters, X, None)
+    assert predict._map_rows._cache_size() <= before + 2
 
 
 # ----------------------------------------------------------------------------------------- parameters

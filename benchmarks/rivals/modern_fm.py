@@ -1,0 +1,31 @@
+"""modern-fm (Rust)."""
+
+import modern_fm
+
+from benchmarks.rivals import answer
+from benchmarks.rivals.estimators import choose_class, make_tasks, seconds_of
+
+
+def make(*, model, seed, threads, settings, epochs=None):
+    """Estimator; its default number of epochs where none is given."""
+    limit = {} if epochs is None else {"max_iter": epochs}
+    return choose_class(modern_fm, model)(**limit, **settings, n_jobs=threads, random_state=seed)
+
+
+def train(parts, *, epochs, batch_sizes, settings, **options):
+    """Fit with each batch size and keep the fastest; an epoch is the difference between many and one."""
+    best = None
+    for batch_size in batch_sizes:
+        tried = settings | {"batch_size": batch_size}
+        one, many = (
+            seconds_of(make(epochs=n, settings=tried, **options).fit, *parts["train"])
+            for n in (1, 1 + epochs)
+        )
+        seconds = (many - one) / epochs
+        if best is None or seconds < best["epoch_seconds"][0]:
+            best = {"epoch_seconds": [seconds], "fit_seconds": many, "batch_size": batch_size}
+    return best
+
+
+if __name__ == "__main__":
+    answer(modern_fm.__version__, train, *make_tasks(make))

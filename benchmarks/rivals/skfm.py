@@ -1,0 +1,24 @@
+"""skfm itself, measured as its rivals are."""
+
+import skfm
+from benchmarks.rivals import answer
+from benchmarks.rivals.estimators import choose_class, make_tasks, seconds_of
+
+
+def make(*, model, seed, threads, settings, epochs=None, cache=None):
+    """Estimator without early stopping; its defaults, early stopping included, where no epochs are given."""
+    if cache is not None:
+        skfm.enable_compile_cache(cache)
+    limit = {} if epochs is None else {"max_iter": epochs, "early_stopping": False}
+    return choose_class(skfm, model)(**limit, **settings, random_state=seed)
+
+
+def train(parts, *, epochs, **options):
+    """Fit once; the first epoch, which compiles, is left out."""
+    estimator = make(epochs=epochs + 1, **options)
+    seconds = seconds_of(estimator.fit, *parts["train"])
+    return {"epoch_seconds": estimator.history_["time"][1:], "fit_seconds": seconds}
+
+
+if __name__ == "__main__":
+    answer(skfm.__version__, train, *make_tasks(make))

@@ -1,0 +1,96 @@
+"""xLearn (C++, lock-free threads); it reads text, which is written first and not counted."""
+
+import os
+import re
+import tempfile
+import time
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import xlearn
+from sklearn.metrics import log_loss, roc_auc_score
+
+from benchmarks.rivals import answer
+
+# A line of its table: epoch, training loss, seconds.
+EPOCH = re.compile(r"\]\s+(\d+)\s+([\d.]+)\s+([\d.]+)\s*$")
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
+SETTINGS = {"task": "binary", "opt": "adagrad", "lr": 0.1, "lambda": 2e-5}
+
+
+def train(parts, *, epochs, **options):
+    """Fit once and read the epochs' seconds from what it prints."""
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(folder) / "train.txt"
+        write_libsvm(*parts["train"], text)
+        seconds, lines, _ = fit(folder, text, epochs, **options)
+    times = [float(found[3]) for line in lines if (found := EPOCH.search(line))]
+    if len(times) != epochs:
+        raise RuntimeError(f"found {len(times)} epochs in xLearn's output:\n" + "\n".join(lines[-20:]))
+    return {"epoch_seconds": times, "fit_seconds": seconds}
+
+
+def quality(parts, *, epochs, **options):
+    """Scores of a fit of each number of epochs; ``write_seconds`` is what writing the text took."""
+    found = {"log_loss": [], "AUC": [], "fit_seconds": []}
+    with tempfile.TemporaryDirectory() as folder:
+        train_text, test_text = (Path(folder) / f"{part}.txt" for part in ("train", "test"))
+        start = time.perf_counter()
+        write_libsvm(*parts["train"], train_text)
+        write_libsvm(*parts["test"], test_text)
+        found["write_seconds"] = time.perf_counter() - start
+        y = parts["test"][1]
+        for number in epochs:
+            seconds, _, model = fit(folder, train_text, number, **options)
+            model.setTest(str(test_text))
+            model.setSigmoid()
+            out = Path(folder) / "probability.txt"
+            with standard_output(Path(folder) / "log.txt"):
+                model.predict(str(Path(folder) / "model"), str(out))
+            probability = np.loadtxt(out)
+            found["fit_seconds"].append(seconds)
+            found["log_loss"].append(float(log_loss(y, probability)))
+            found["AUC"].append(float(roc_auc_score(y, probability)))
+    return found
+
+
+def fit(folder, text, epochs, *, model, seed, threads, settings):
+    """Seconds of a fit, the lines that it prints, and the model."""
+    created = {"fm": xlearn.create_fm}[model]()
+    created.setTrain(str(text))
+    log = Path(folder) / "log.txt"
+    chosen = SETTINGS | {"k": settings["n_factors"], "epoch": epochs, "nthread": threads} | settings
+    chosen.pop("n_factors")
+    start = time.perf_counter()
+    with standard_output(log):
+        created.fit(chosen, str(Path(folder) / "model"))
+    seconds = time.perf_counter() - start
+    return seconds, [COLOUR.sub("", line) for line in log.read_text(errors="replace").splitlines()], created
+
+
+@contextmanager
+def standard_output(path):
+    """What C++ prints goes into a file."""
+    with open(path, "wb") as file:
+        kept = os.dup(1)
+        os.dup2(file.fileno(), 1)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def write_libsvm(X, y, path):
+    """One line a row: target, then index:value pairs."""
+    with open(path, "w") as file:
+        for row, target in enumerate(y):
+            part = slice(X.indptr[row], X.indptr[row + 1])
+            pairs = zip(X.indices[part], X.data[part], strict=True)
+            file.write(f"{int(target)} " + " ".join(f"{i}:{value:g}" for i, value in pairs) + "\n")
+
+
+if __name__ == "__main__":
+    answer(metadata.version("xlearn"), train, quality)
