@@ -28,7 +28,7 @@ from skfm.train.loop import (
     validation_scores,
     warn_interrupted,
 )
-from skfm.train.predict import RawPrediction, cut, evaluate
+from skfm.train.predict import RawPrediction, cut, loss_sum, map_pieces
 from skfm.train.state import (
     Hyper,
     Parameters,
@@ -224,17 +224,18 @@ def _validator(model, loss, validation, fields, dtype, dummy, scale, score_raw):
     if validation is None:
         return None
     packed = pack_rows(_unscaled(validation.X, scale), dummy=dummy, dtype=dtype, fields=fields)
-    blocks = [rows_of_block(block, validation.y, validation.weight, dtype) for block in packed.blocks]
-    pieces = [(held, on_device(piece)) for rows in blocks for held, piece in cut(rows)]
+    pieces = [
+        (held, on_device(piece)) for block in packed.blocks for held, piece in cut(rows_of_block(block))
+    ]
     positions = np.concatenate([block.rows for block in packed.blocks])
     total = validation.weight.sum()
 
     def validate(weights):
-        found, value = evaluate(loss, RawPrediction(model), weights, pieces)
-        scores = {"validation_loss": value / total, "score": -value / total}
+        raw = np.empty((packed.n_rows, model.n_outputs), dtype)
+        raw[positions] = map_pieces(RawPrediction(model), weights, pieces)
+        value = loss_sum(loss, raw, validation.y, validation.weight) / total
+        scores = {"validation_loss": value, "score": -value}
         if score_raw is not None:
-            raw = np.empty((packed.n_rows, model.n_outputs), dtype)
-            raw[positions] = np.concatenate(found)
             scores["score"] = scores["validation_score"] = score_raw(raw)
         return scores
 

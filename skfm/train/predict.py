@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from skfm.data.batches import Batches
@@ -24,10 +23,7 @@ _SMALL_PIECE = 32
 
 
 def cut(rows: Rows) -> Iterator[tuple[int, Rows]]:
-    """Pieces of fixed shape, each with how many of its rows count.
-
-    The last piece is filled up with copies of its last row, of weight 0.
-    """
+    """Pieces of fixed shape, and how many of their rows count; the last is filled up with its last row."""
     n_rows = rows.ids.shape[0]
     for start in range(0, n_rows, _PIECE):
         held = min(n_rows - start, _PIECE)
@@ -37,8 +33,6 @@ def cut(rows: Rows) -> Iterator[tuple[int, Rows]]:
         else:
             order = np.minimum(np.arange(start, start + size), n_rows - 1)
             piece = jax.tree.map(lambda leaf, order=order: leaf[order], rows)
-            if piece.weight is not None:
-                piece.weight[held:] = 0
         yield held, piece
 
 
@@ -83,26 +77,35 @@ class LogGate(RawPrediction):
         return self.model.log_gate(slots, dense)
 
 
-@partial(jax.jit, static_argnames=("loss", "function"))
-def _raw_and_loss(loss, function, parameters, rows: Rows):
-    raw = _map_rows(function, parameters, rows)
-    return raw, jnp.where(rows.weight > 0, loss.value(rows.y, raw), 0) @ rows.weight
-
-
-def evaluate(
-    loss, function, parameters, pieces: Iterable[tuple[int, Rows]]
-) -> tuple[list[np.ndarray], float]:
-    """Raw predictions of each piece's rows, and the weighted sum of the losses of all."""
+def map_pieces(function, parameters, pieces: Iterable[tuple[int, Rows]]) -> np.ndarray:
+    """Apply `function` to the rows of the pieces, see `cut`; NumPy, in their order."""
     # All are asked for before the first is waited for.
-    found = [(held, *_raw_and_loss(loss, function, parameters, piece)) for held, piece in pieces]
-    return [np.asarray(raw)[:held] for held, raw, _ in found], float(sum(float(value) for *_, value in found))
+    found = [
+        (held, _map_rows(function, parameters, piece._replace(y=None, weight=None))) for held, piece in pieces
+    ]
+    return np.concatenate([np.asarray(values)[:held] for held, values in found])
+
+
+def loss_sum(loss, raw: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    """Weighted sum of the losses; NumPy, so that training, validation and prediction share a program."""
+    # Weights that diverged give infinite losses.
+    with np.errstate(over="ignore", invalid="ignore"):
+        losses = loss.value(y, raw).astype(np.float64)
+    # Unfilled places of a batch may have any target.
+    return float(np.where(weight > 0, losses, 0) @ weight)
 
 
 def loss_of_batches(loss, function, parameters, blocks: list[Batches]) -> float:
     """Weighted sum of the losses of all rows of the batches."""
-    numbers = [(batches, number) for batches in blocks for number in range(batches.weight.shape[0])]
-    pieces = (piece for at in numbers for piece in cut(rows_of_batch(*at)))
-    return evaluate(loss, function, parameters, pieces)[1]
+    total = 0.0
+    for batches in blocks:
+        rows = (rows_of_batch(batches, number) for number in range(batches.weight.shape[0]))
+        raw = map_pieces(function, parameters, (piece for batch in rows for piece in cut(batch)))
+        y, weight = (
+            np.asarray(leaf).reshape(len(raw), *leaf.shape[2:]) for leaf in (batches.y, batches.weight)
+        )
+        total += loss_sum(loss, raw, y, weight)
+    return total
 
 
 # Rows packed and predicted at a time: bounds the memory that a long matrix needs.
@@ -125,11 +128,7 @@ def map_matrix(function, parameters, X, fields) -> np.ndarray:
         for start in range(0, X.shape[0], _ROWS_AT_ONCE):
             part = X if X.shape[0] <= _ROWS_AT_ONCE else X[start : start + _ROWS_AT_ONCE]
             for block in pack_rows(part, dummy=dummy, dtype=dtype, fields=fields).blocks:
-                found = [
-                    (held, _map_rows(function, on_device, piece)) for held, piece in cut(rows_of_block(block))
-                ]
-                # All are asked for before the first is waited for.
-                values = np.concatenate([np.asarray(piece)[:held] for held, piece in found])
+                values = map_pieces(function, on_device, cut(rows_of_block(block)))
                 if out is None:
                     out = np.empty((X.shape[0], *values.shape[1:]), dtype=values.dtype)
                 out[start + block.rows] = values

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from skfm.data.batches import Batches
-from skfm.data.pack import bucket
+from skfm.data.pack import Block, bucket
 from skfm.models.base import Model
 
 Array = Any
@@ -25,8 +25,8 @@ class Rows(NamedTuple):
     ids: Array
     values: Array
     slot_fields: Array
-    y: Array
-    weight: Array
+    y: Array = None
+    weight: Array = None
 
 
 class Hyper(NamedTuple):
@@ -98,28 +98,21 @@ def to_numpy(tree: Any) -> Any:
     return jax.tree.map(np.array, tree)
 
 
-def rows_of_block(block, y=None, weight=None, dtype=None) -> Rows:
-    """The rows of a packed block with their targets and weights, in NumPy."""
+def rows_of_block(block: Block) -> Rows:
+    """The rows of a packed block without targets and weights, in NumPy."""
     n_rows = block.rows.size
-
-    def filled(values):
-        return None if values is None else values[:n_rows]
-
-    def of_block(values):
-        return None if values is None else values[block.rows].astype(dtype)
-
     return Rows(
-        block.ids[:n_rows], filled(block.values), filled(block.slot_fields), of_block(y), of_block(weight)
+        *(None if leaf is None else leaf[:n_rows] for leaf in (block.ids, block.values, block.slot_fields))
     )
 
 
 def rows_of_batch(batches: Batches, number: int) -> Rows:
-    """The rows of one batch, unfilled places included, in NumPy."""
+    """The rows of one batch without targets and weights, unfilled places included, in NumPy."""
     batch = jax.tree.map(lambda leaf: np.asarray(leaf)[number], batches)
-    return Rows(batch.touched[batch.place], *batch[3:])
+    return Rows(batch.touched[batch.place], batch.values, batch.slot_fields)
 
 
-def device_rows(block, y, weight, dtype) -> Rows:
+def device_rows(block: Block, y, weight, dtype) -> Rows:
     """A packed block with its rows' targets and weights, padded, on the device."""
     y, weight = (padded(column[block.rows], block.ids.shape[0], dtype) for column in (y, weight))
     return on_device(Rows(block.ids, block.values, block.slot_fields, y, weight))

@@ -254,8 +254,8 @@ def test_adapters_answer_in_a_process_of_their_own():
     X, y = synthetic.make_power_law_rows(200, 390, random_state=0)
     common = {"model": "fm", "threads": 1, "seed": 0}
     with rivals.problem_file(train=(X, y), test=(X[:50], y[:50])) as path:
-        found = rivals.measure("logistic", "quality", path, epochs=[10], settings={"C": 0.1}, **common)
-        probability = LogisticRegression(max_iter=10, C=0.1).fit(X, y).predict_proba(X[:50])
+        found = rivals.measure("logistic", "quality", path, epochs=[1000], settings={"C": 0.1}, **common)
+        probability = LogisticRegression(max_iter=1000, C=0.1).fit(X, y).predict_proba(X[:50])
         assert found["log_loss"] == [pytest.approx(log_loss(y[:50], probability))]
         assert found["process_seconds"] > 0
         found = rivals.measure("skfm", "train", path, epochs=2, settings={"n_factors": 2}, **common)

@@ -3,12 +3,13 @@
 import copy
 import pickle
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import sparse
 
 from skfm.data.fields import Fields
-from skfm.losses import Logistic
+from skfm.losses import Huber, Logistic, Poisson, Quantile, Softmax, SquaredError
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
 from skfm.models.mixture import MixtureFM
@@ -19,11 +20,11 @@ from skfm.train.predict import (
     LogGate,
     RawPrediction,
     cut,
-    evaluate,
     loss_of_batches,
+    loss_sum,
     map_matrix,
 )
-from skfm.train.state import Parameters, Rows, rows_of_block
+from skfm.train.state import Parameters, Rows
 from tests import reference
 from tests.cases import FIELDS, random_dense, random_tables, sparse_rows, stored
 from tests.train.problems import MODELS, Problem
@@ -99,19 +100,6 @@ def test_predictions_have_the_precision_of_the_table(dtype):
     assert raw.dtype == dtype
 
 
-def test_evaluate_sums_the_weighted_losses(several_widths):
-    problem = Problem(*MODELS["fm"])
-    assert len(problem.sizes) > 1
-    weight = problem.weight / problem.weight.sum()
-    blocks = [rows_of_block(block, problem.y, weight, np.float64) for block in problem.packed.blocks]
-    pieces = [piece for rows in blocks for piece in cut(rows)]
-    with precision(np.float64):
-        weights = stored(problem.model, problem.tables, problem.n_rows), problem.dense, problem.averages
-        raw, value = evaluate(Logistic(), RawPrediction(problem.model), weights, pieces)
-    assert [len(part) for part in raw] == problem.sizes
-    assert value == pytest.approx(problem.data_term(), rel=1e-10)
-
-
 @pytest.mark.parametrize("batch_size", [4, 23])
 def test_loss_of_batches_counts_each_row_once(batch_size, several_widths):
     problem = Problem(*MODELS["deepfm"])
@@ -125,11 +113,22 @@ def test_loss_of_batches_counts_each_row_once(batch_size, several_widths):
 @pytest.mark.parametrize("n", [1, 31, 32, 33, 511, 512, 513, 1030, 1200])
 def test_pieces_have_one_of_two_shapes_and_hold_each_row_once(n):
     ids = np.arange(2 * n, dtype=np.int32).reshape(n, 2)
-    pieces = list(cut(Rows(ids, None, None, None, np.ones(n))))
+    pieces = list(cut(Rows(ids, None, None)))
     assert {piece.ids.shape[0] for _, piece in pieces} <= {32, 512}
     np.testing.assert_array_equal(np.concatenate([piece.ids[:held] for held, piece in pieces]), ids)
-    assert sum(piece.weight.sum() for _, piece in pieces) == n
-    assert all(piece.weight[:held].all() for held, piece in pieces)
+
+
+@pytest.mark.parametrize("loss", [Logistic(), SquaredError(), Huber(), Poisson(), Quantile(0.3), Softmax(2)])
+def test_losses_of_numpy_arrays_are_those_of_jax(loss):
+    rng = np.random.default_rng(0)
+    raw, weight = rng.normal(size=(20, 2)), rng.uniform(size=20)
+    y = rng.integers(2, size=20 if isinstance(loss, Softmax) else (20, 2)).astype(float)
+    value = loss.value(y, raw)
+    assert isinstance(value, np.ndarray)
+    with precision(np.float64):
+        np.testing.assert_allclose(value, loss.value(jnp.asarray(y), jnp.asarray(raw)), rtol=1e-12)
+    weight[3] = 0
+    assert loss_sum(loss, raw, y, weight) == pytest.approx(np.delete(value, 3) @ np.delete(weight, 3))
 
 
 def test_matrices_of_any_length_share_two_programs():
