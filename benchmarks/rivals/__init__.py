@@ -8,7 +8,7 @@ line of JSON last. All adapters answer a task in the same terms:
 - ``train``: ``epoch_seconds``, a list, without an epoch that compiles; ``fit_seconds``.
 - ``quality``: ``log_loss`` and ``AUC`` on the rows "test" after each of the numbers of ``epochs``.
 - ``predict``: ``seconds`` of predictions of the rows "test", a list; ``row_seconds`` of one row.
-- ``cross_validate``: ``seconds`` of three times five folds in one process, and the mean ``AUC``;
+- ``cross_validate``: ``seconds`` of twice five folds in one process, and the mean ``AUC``;
 - ``roofline``, of the native kernel alone: what memory and cores can do.
 """
 

@@ -9,7 +9,7 @@ from benchmarks.rivals.estimators import make_tasks
 
 def make(*, model, seed, threads, settings, epochs=None):
     """Estimator; `model` is of no meaning here."""
-    return LogisticRegression(max_iter=epochs or 100, **settings)
+    return LogisticRegression(max_iter=epochs or 1000, **settings)
 
 
 if __name__ == "__main__":
