@@ -14,29 +14,31 @@ import numpy as np
 
 from benchmarks import datasets, report, rivals
 
-EPOCHS = {
-    "fm": [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20],
-    "deepfm": [2, 3, 4, 5, 6, 8, 10],
-}
+EPOCHS = {"fm": [1, 2, 3, 4, 5, 6, 8, 10, 15, 20], "deepfm": [4, 6, 8, 10]}
 LOSS = {"fm": 0.1830, "deepfm": 0.1480}
 RIVALS = {"fm": ("modern_fm", "xlearn", "logistic"), "deepfm": ("deepctr",)}
 TARGETS = {("fm", "modern_fm"): 0.6, ("deepfm", "deepctr"): 0.3}
 RATES = (0.05, 0.1, 0.2, 0.4)
+ADAGRAD = {"n_factors": 10, "solver": "adagrad", "l2_factors": 3e-6}
 TOWER = {
     "n_factors": 10,
     "solver": "adam",
-    "hidden_layer_sizes": [400, 400],
+    "hidden_layer_sizes": [128, 128],
     "batch_norm": True,
-    "dropout": 0.2,
+    "dropout": 0.1,
     "l2_dense": 0.0,
     "learning_rate_schedule": "cosine",
     "l2_factors": 0.05,
     "l2_linear": 0.05,
 }
-DEEPCTR = {"dnn_hidden_units": [400, 400], "dnn_use_bn": True, "dnn_dropout": 0.2}
+DEEPCTR = {
+    "n_factors": 10,
+    "model": {"dnn_hidden_units": [128, 128], "dnn_use_bn": True, "dnn_dropout": 0.1},
+}
+DEEP_SIZES_AND_RATES = ((1024, 0.003), (2048, 0.004), (4096, 0.006))
 GRID = {
     ("fm", "skfm"): [
-        {"n_factors": 10, "solver": "adagrad", "learning_rate": rate, "l2_factors": 3e-6} for rate in RATES
+        ADAGRAD | {"learning_rate": rate, "batch_size": size} for rate in (0.2, 0.4) for size in (512, 2048)
     ],
     ("fm", "modern_fm"): [
         {"n_factors": 10, "optimizer": "adagrad", "learning_rate": rate, "batch_size": 512} for rate in RATES
@@ -44,16 +46,10 @@ GRID = {
     ("fm", "xlearn"): [{"n_factors": 10, "lr": rate} for rate in RATES],
     ("fm", "logistic"): [{"C": 1.0}, {"C": 10.0}],
     ("deepfm", "skfm"): [
-        TOWER | {"batch_size": size, "learning_rate": rate} for size, rate in ((1024, 0.002), (4096, 0.004))
+        TOWER | {"batch_size": size, "learning_rate": rate} for size, rate in DEEP_SIZES_AND_RATES
     ],
     ("deepfm", "deepctr"): [
-        {
-            "n_factors": 10,
-            "batch_size": size,
-            "learning_rate": rate,
-            "model": DEEPCTR | {"l2_reg_embedding": l2},
-        }
-        for size, rate, l2 in ((1024, 0.001, 1e-5), (1024, 0.002, 1e-3), (4096, 0.004, 1e-5))
+        DEEPCTR | {"batch_size": size, "learning_rate": rate} for size, rate in DEEP_SIZES_AND_RATES
     ],
 }
 
