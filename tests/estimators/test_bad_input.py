@@ -13,25 +13,12 @@ from tests.estimators.problems import target as target_of
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-@pytest.fixture(scope="module")
-def fitted():
-    """Function of a name and targets: that estimator fitted once; the targets of the name by default."""
-    models = {}
-
-    def get(name):
-        if name not in models:
-            models[name] = make(name, solver="adam").fit(X, target_of(name))
-        return models[name]
-
-    return get
-
-
 @pytest.fixture
 def fails(fitted):
     """Function that makes a call fail on a fitted model, and looks whether the model is as it was."""
 
     def check(name, call, match, error=ValueError, **parameters):
-        model = copy.deepcopy(fitted(name)).set_params(**parameters)
+        model = copy.deepcopy(fitted(name, solver="adam")).set_params(**parameters)
         expected, before = predictions(model), dict(vars(model))
         with pytest.raises(error, match=match) as caught:
             call(model)

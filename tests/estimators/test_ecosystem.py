@@ -28,19 +28,6 @@ from tests.estimators.problems import LABELS, NAMES, RAW, D, N, X, Y, make, pred
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-@pytest.fixture(scope="module")
-def fitted():
-    """Function of a name: that estimator, fitted once."""
-    models = {}
-
-    def get(name):
-        if name not in models:
-            models[name] = make(name).fit(X, target(name))
-        return models[name]
-
-    return get
-
-
 def parts(value, seen):
     """Everything reachable from an object that its pickle would hold."""
     if id(value) in seen:
