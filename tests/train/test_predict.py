@@ -110,11 +110,12 @@ def test_loss_of_batches_counts_each_row_once(batch_size, several_widths):
     assert value == pytest.approx(problem.weight.sum() * problem.data_term(), rel=1e-10)
 
 
-@pytest.mark.parametrize("n", [1, 31, 32, 33, 511, 512, 513, 1030, 1200])
-def test_pieces_have_one_of_two_shapes_and_hold_each_row_once(n):
+@pytest.mark.parametrize("n", [1, 32, 33, 256, 257, 1023, 1024, 1025, 2500])
+def test_pieces_have_one_of_three_shapes_and_hold_each_row_once(n):
     ids = np.arange(2 * n, dtype=np.int32).reshape(n, 2)
     pieces = list(cut(Rows(ids, None, None)))
-    assert {piece.ids.shape[0] for _, piece in pieces} <= {32, 512}
+    (size,) = {piece.ids.shape[0] for _, piece in pieces}
+    assert size in {32, 256, 1024}
     np.testing.assert_array_equal(np.concatenate([piece.ids[:held] for held, piece in pieces]), ids)
 
 
@@ -131,15 +132,25 @@ def test_losses_of_numpy_arrays_are_those_of_jax(loss):
     assert loss_sum(loss, raw, y, weight) == pytest.approx(np.delete(value, 3) @ np.delete(weight, 3))
 
 
-def test_matrices_of_any_length_share_two_programs():
+def test_matrices_of_any_length_share_three_programs():
     model = FM(1, n_factors=2)
     _, _, parameters = parameters_of(model)
     rng = np.random.default_rng(6)
     before = predict._map_rows._cache_size()
-    for n in (600, 40, 1000, 3, 32):
-        X = sparse.csr_array(sparse.csr_array(np.tile(np.eye(12), (n, 1))[rng.permutation(n)]))
+    for n in (90, 3, 20, 1, 100, 1000, 2):
+        X = sparse.csr_array(np.tile(np.eye(12), (n, 1))[rng.permutation(12 * n)])
         map_matrix(RawPrediction(model), parameters, X, None)
-    assert predict._map_rows._cache_size() <= before + 2
+    assert predict._map_rows._cache_size() <= before + 3
+
+
+def test_long_matrices_are_predicted_part_by_part(monkeypatch):
+    model = FM(1, n_factors=2)
+    _, _, parameters = parameters_of(model)
+    X = sparse_rows(np.random.default_rng(7), n=40)
+    expected = map_matrix(RawPrediction(model), parameters, sparse.csr_array(X), None)
+    monkeypatch.setattr(predict, "_ROWS_AT_ONCE", 7)
+    parted = map_matrix(RawPrediction(model), parameters, sparse.csr_array(X), None)
+    np.testing.assert_allclose(parted, expected, rtol=1e-12)
 
 
 # ----------------------------------------------------------------------------------------- parameters
