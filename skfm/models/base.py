@@ -48,11 +48,11 @@ class Batch(NamedTuple):
     Attributes
     ----------
     slot_fields : (B, S) field of each slot, or None when slot s is field s (or all are one field)
-    weight : (B,) sample weights, 0 for unfilled places
+    weight : (B,) sample weights, 0 for unfilled places; None at prediction
     """
 
     slot_fields: Array | None
-    weight: Array
+    weight: Array | None
 
 
 class Training(NamedTuple):

@@ -280,7 +280,9 @@ def _fit_batches(
         table = np.zeros((dummy + 1, model.width), dtype)
         table[fresh] = first
         del first
-        dense, averages = _start_dense(model, base_score, warm, settings)
+        # Wait, so that the rows in NumPy are freed before the optimizer's state is made.
+        table = on_device(table).block_until_ready()
+        dense, averages = on_device(_start_dense(model, base_score, warm, settings))
         rate = np.asarray(settings.loop.learning_rate, dtype)
         return start_state(solver, table, dense, averages, rate)
 

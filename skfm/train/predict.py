@@ -38,7 +38,7 @@ def cut(rows: Rows) -> Iterator[tuple[int, Rows]]:
 def _map_rows(function, parameters, rows: Rows):
     table, dense, averages = parameters
     slots = Slots(function.model, read_rows(table, rows.ids), rows.values)
-    return function(slots, dense, averages, Batch(rows.slot_fields, rows.weight))
+    return function(slots, dense, averages, Batch(rows.slot_fields, None))
 
 
 class RawPrediction:
@@ -76,11 +76,9 @@ class LogGate(RawPrediction):
 
 
 def map_pieces(function, parameters, pieces: Iterable[tuple[int, Rows]]) -> np.ndarray:
-    """Apply `function` to the rows of the pieces, see `cut`; NumPy, in their order."""
+    """Apply `function` to the rows of pieces without targets, see `cut`; NumPy, in their order."""
     # All are asked for before the first is waited for.
-    found = [
-        (held, _map_rows(function, parameters, piece._replace(y=None, weight=None))) for held, piece in pieces
-    ]
+    found = [(held, _map_rows(function, parameters, piece)) for held, piece in pieces]
     return np.concatenate([np.asarray(values)[:held] for held, values in found])
 
 
@@ -128,7 +126,7 @@ def map_matrix(function, parameters, X, fields) -> np.ndarray:
     parameters : `skfm.train.state.Parameters`
     fields : `skfm.data.fields.Fields`, or None for models that do not need them
     """
-    out: np.ndarray | None = None
+    out: Any = None
     dummy, dtype = parameters.table.shape[0] - 1, parameters.table.dtype
     with precision(dtype):
         on_device = parameters.on_device()
@@ -139,5 +137,4 @@ def map_matrix(function, parameters, X, fields) -> np.ndarray:
                 if out is None:
                     out = np.empty((X.shape[0], *values.shape[1:]), dtype=values.dtype)
                 out[start + block.rows] = values
-    assert out is not None
     return out

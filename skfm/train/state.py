@@ -155,8 +155,7 @@ def _solver_state(solver, parameters, rate):
 
 
 def start_state(solver, table, dense, averages, rate) -> TrainState:
-    """State before the first step, on the device; the arrays given are not used up."""
-    table, dense, averages = on_device((table, dense, averages))
+    """State before the first step, of arrays on the device."""
     table_state, dense_state = _solver_state(solver, (table, dense), rate)
     zero = np.zeros((), table.dtype)
     return TrainState(table, table_state, dense, dense_state, averages, np.zeros((), np.int32), zero)
