@@ -14,12 +14,12 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # Parts of a token between colons, by format.
 PARTS = {"libsvm": 2, "libfm": 2, "libffm": 3}
 _SHAPES = {2: "index:value", 3: "field:index:value"}

@@ -66,7 +66,8 @@ def load_sparse_text(path, *, format="auto", n_features=None, zero_based=True, d
     >>> rows.fields
     array([0, 0, 0, 1, 1])
     """
-    pieces = [text.parse(*block, *_shape(path, format)) for block in text.read_blocks(path)]
+    shape = _shape(path, format)
+    pieces = [text.parse(*block, *shape) for block in text.read_blocks(path)]
     if not sum(piece.target.size for piece in pieces):
         raise ValueError(f"{path} holds no rows.")
     joined = text.join(pieces)
@@ -114,9 +115,10 @@ def iter_sparse_text(
     (1, 3)
     """
     reader = _Columns(path, n_features, zero_based, dtype)
+    shape = _shape(path, format)
     waiting: list[text.TextRows] = []
     for block in text.read_blocks(path):
-        rows = text.join([*waiting, text.parse(*block, *_shape(path, format))])
+        rows = text.join([*waiting, text.parse(*block, *shape)])
         while rows.target.size >= chunk_rows:
             chunk, rows = text.split(rows, chunk_rows)
             yield reader.bunch(chunk, whole=False)
