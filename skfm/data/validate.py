@@ -116,7 +116,8 @@ def column_scale(X: sparse.csr_array, weight: np.ndarray) -> np.ndarray | None:
         return None
     weights = np.repeat(weight, np.diff(X.indptr))
     # Values near the ends of the float range must not overflow when squared.
-    largest = abs(X).max(axis=0).toarray()
+    # (Older releases of SciPy give a matrix of one row.)
+    largest = abs(X).max(axis=0).toarray().ravel()
     largest[largest == 0] = 1
     ratio = X.data / largest[X.indices]
     squares = np.bincount(X.indices, weights=weights * ratio**2, minlength=X.shape[1])
