@@ -20,9 +20,7 @@ def add_arguments(parser):
     """Sizes, and whom to measure."""
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=3)
-    rivals.add_argument(parser, RIVALS)
-    parser.set_defaults(seeds=[0])
+    rivals.add_arguments(parser, RIVALS)
 
 
 def run(options, results, save):

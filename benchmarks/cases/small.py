@@ -31,9 +31,7 @@ MOST_OVER = {"skfm": 3.0, "skfm, cache": 1.0}
 def add_arguments(parser):
     """Whom to measure, and on what."""
     parser.add_argument("--datasets", nargs="*", choices=DATA, default=list(DATA))
-    parser.add_argument("--rounds", type=int, default=2)
-    rivals.add_argument(parser, RIVALS)
-    parser.set_defaults(seeds=[0])
+    rivals.add_arguments(parser, RIVALS, rounds=2)
 
 
 def run(options, results, save):

@@ -57,9 +57,7 @@ GRID = {
 def add_arguments(parser):
     """Whom to measure, and to which target."""
     parser.add_argument("--models", nargs="*", choices=list(LOSS), default=list(LOSS))
-    parser.add_argument("--rounds", type=int, default=3)
-    rivals.add_argument(parser, [name for names in RIVALS.values() for name in names])
-    parser.set_defaults(seeds=[0])
+    rivals.add_arguments(parser, [name for names in RIVALS.values() for name in names])
 
 
 def run(options, results, save):

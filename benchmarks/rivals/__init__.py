@@ -50,8 +50,10 @@ class UnavailableError(Exception):
     """An adapter cannot run on this machine, and the others can."""
 
 
-def add_argument(parser, names):
-    """The option ``--rivals``; skfm is always measured."""
+def add_arguments(parser, names, rounds=3):
+    """Options of all cases with rivals: whom to measure beside skfm, and how often, with one seed."""
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.set_defaults(seeds=[0])
     parser.add_argument(
         "--rivals",
         nargs="*",

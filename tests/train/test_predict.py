@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from skfm.train.predict import (
     loss_sum,
     map_matrix,
 )
-from skfm.train.state import Parameters, Rows
+from skfm.train.state import Parameters, Rows, random_key
 from tests import reference
 from tests.cases import FIELDS, random_dense, random_tables, sparse_rows, stored
 from tests.train.problems import MODELS, Problem
@@ -151,6 +152,12 @@ def test_long_matrices_are_predicted_part_by_part(monkeypatch):
     monkeypatch.setattr(predict, "_ROWS_AT_ONCE", 7)
     parted = map_matrix(RawPrediction(model), parameters, sparse.csr_array(X), None)
     np.testing.assert_allclose(parted, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**31 + 5, 2**32 - 1])
+def test_random_key_is_that_of_jax(seed):
+    expected = jax.random.key(seed, impl="threefry2x32")
+    assert jax.random.key_data(random_key(seed)).tolist() == jax.random.key_data(expected).tolist()
 
 
 # ----------------------------------------------------------------------------------------- parameters
