@@ -19,6 +19,8 @@ LOSS = {"fm": 0.1830, "deepfm": 0.1480}
 RIVALS = {"fm": ("modern_fm", "xlearn", "logistic"), "deepfm": ("deepctr",)}
 TARGETS = {("fm", "modern_fm"): 0.6, ("deepfm", "deepctr"): 0.3}
 RATES = (0.05, 0.1, 0.2, 0.4)
+# It divides each row by its norm, which asks for larger rates.
+XLEARN_RATES, XLEARN_PENALTIES = (2.0, 4.0, 8.0), (2e-5, 2e-4, 5e-4)
 ADAGRAD = {"n_factors": 10, "solver": "adagrad", "l2_factors": 3e-6}
 TOWER = {
     "n_factors": 10,
@@ -31,10 +33,8 @@ TOWER = {
     "l2_factors": 0.05,
     "l2_linear": 0.05,
 }
-DEEPCTR = {
-    "n_factors": 10,
-    "model": {"dnn_hidden_units": [128, 128], "dnn_use_bn": True, "dnn_dropout": 0.1},
-}
+DEEPCTR = {"dnn_hidden_units": [128, 128], "dnn_use_bn": True, "dnn_dropout": 0.1}
+DEEPCTR_PENALTIES = (1e-5, 1e-4)
 DEEP_SIZES_AND_RATES = ((1024, 0.003), (2048, 0.004), (4096, 0.006))
 GRID = {
     ("fm", "skfm"): [
@@ -43,13 +43,24 @@ GRID = {
     ("fm", "modern_fm"): [
         {"n_factors": 10, "optimizer": "adagrad", "learning_rate": rate, "batch_size": 512} for rate in RATES
     ],
-    ("fm", "xlearn"): [{"n_factors": 10, "lr": rate} for rate in RATES],
+    ("fm", "xlearn"): [
+        {"n_factors": 10, "lr": rate, "lambda": penalty}
+        for rate in XLEARN_RATES
+        for penalty in XLEARN_PENALTIES
+    ],
     ("fm", "logistic"): [{"C": 1.0}, {"C": 10.0}],
     ("deepfm", "skfm"): [
         TOWER | {"batch_size": size, "learning_rate": rate} for size, rate in DEEP_SIZES_AND_RATES
     ],
     ("deepfm", "deepctr"): [
-        DEEPCTR | {"batch_size": size, "learning_rate": rate} for size, rate in DEEP_SIZES_AND_RATES
+        {
+            "n_factors": 10,
+            "batch_size": size,
+            "learning_rate": rate,
+            "model": DEEPCTR | {"l2_reg_embedding": penalty, "l2_reg_linear": penalty},
+        }
+        for size, rate in DEEP_SIZES_AND_RATES
+        for penalty in DEEPCTR_PENALTIES
     ],
 }
 

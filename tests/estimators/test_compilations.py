@@ -1,5 +1,8 @@
 """What is traced: hyper-parameters, clones and folds share compiled programs."""
 
+import os
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -9,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from skfm.train import full_batch, step
+from tests.conftest import REPOSITORY
 from tests.estimators.problems import make
 
 # Factors that no other test uses, so that nothing is traced already.
@@ -65,3 +69,42 @@ def test_another_model_is_traced():
     assert step.n_traces == before + 1
     fit(make("FMRegressor", n_factors=14, **settings))
     assert step.n_traces == before + 1
+
+
+# Counted in a process of its own, without compiled programs of others on disk.
+FIRST_FIT = """
+import numpy as np
+from jax import monitoring
+from tests.estimators.problems import make
+
+compiled = []
+monitoring.register_event_duration_secs_listener(
+    lambda name, seconds, **_: compiled.append(name) if name.endswith("backend_compile_duration") else None
+)
+X = np.random.default_rng(0).integers(1, 4, size=(300, 4)).astype(float)
+y = X[:, 0] * X[:, 1] > 4
+for early_stopping in (False, True):
+    model = make("{name}", early_stopping=early_stopping, solver="adagrad", batch_size=32, max_iter=3)
+    model.fit(X, y)
+    fitted = len(compiled)
+    model.predict_proba(X[:20])
+    print(fitted, len(compiled))
+    compiled.clear()
+"""
+
+
+@pytest.mark.parametrize("name", ["FMClassifier", "DeepFMClassifier"])
+def test_a_first_fit_compiles_few_programs(name):
+    environment = {key: value for key, value in os.environ.items() if "CACHE" not in key}
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_FIT.format(name=name)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment | {"PYTHONPATH": str(REPOSITORY)},
+    )
+    plain, stopped = ([int(number) for number in line.split()] for line in done.stdout.splitlines())
+    # The loop over batches, the solver's state and predictions; then prediction has nothing to compile.
+    assert plain[0] == plain[1] <= 3
+    # Fewer rows are trained on, and the best weights are copied; predictions are compiled already.
+    assert stopped[0] == stopped[1] <= 2
