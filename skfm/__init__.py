@@ -3,6 +3,7 @@
 JAX is loaded at the first fit or predict, not at import.
 """
 
+from skfm.data.encode import FieldEncoder
 from skfm.estimators.deepfm import DeepFMClassifier, DeepFMRegressor
 from skfm.estimators.fm import FMClassifier, FMRegressor
 from skfm.estimators.linear import LinearClassifier, LinearRegressor
@@ -16,6 +17,7 @@ __all__ = [
     "DeepFMRegressor",
     "FMClassifier",
     "FMRegressor",
+    "FieldEncoder",
     "LinearClassifier",
     "LinearRegressor",
     "MixtureFMClassifier",

@@ -42,15 +42,19 @@ def n_batches(size: int, batch_size: int) -> int:
     return -(-size // batch_size)
 
 
-def compose(size: int, batch_size: int, rng: np.random.Generator) -> np.ndarray:
+def compose(size: int, batch_size: int, rng: np.random.Generator, least: int = 1) -> np.ndarray:
     """Positions of `size` shuffled rows in batches of (nearly) one size, shape (N, B).
 
     Unfilled places hold `size`, one past the last row. N is bucketed, and B depends on the bucketed size, so
     that near sizes share a program. Rows that make one batch keep their order.
+
+    Parameters
+    ----------
+    least : number of batches up to which unfilled ones are added, for parts that share a program
     """
     n = n_batches(size, batch_size)
-    width = batch_size if n > 1 else min(batch_size, bucket(size, least=32))
-    order = np.full((bucket(n), width), size, dtype=np.int32)
+    width = batch_size if max(n, least) > 1 else min(batch_size, bucket(size, least=32))
+    order = np.full((bucket(max(n, least)), width), size, dtype=np.int32)
     even = np.linspace(0, size, n + 1).astype(int)
     filled = np.arange(width) < np.diff(even)[:, None]
     order[:n][filled] = rng.permutation(size) if n > 1 else np.arange(size)

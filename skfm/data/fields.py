@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from skfm.data.validate import parts
+
 # Intervals that are asked first, and rounds before all are.
 _FIRST_INTERVALS = 1 << 16
 _MAX_ROUNDS = 8
@@ -44,22 +46,32 @@ def find_fields(X: sparse.csr_array) -> np.ndarray:
     fields : ndarray of shape (n_columns,), int32
         Block number of each column, ascending from 0.
     """
-    n_columns = X.shape[1]
+    # Of all intervals that end at b, the one that starts last is the hardest to stab.
+    latest_start = np.full(X.shape[1], -1, dtype=np.int32)
+    numbers = np.zeros(X.shape[1], dtype=np.int32)
+    for rounds in range(_MAX_ROUNDS + 1):
+        missed = False
+        for _, part in parts(X):
+            left, right = _intervals(part)
+            asked = numbers[left] == numbers[right]
+            if rounds == 0:
+                asked &= np.arange(left.size) < _FIRST_INTERVALS
+            elif rounds == _MAX_ROUNDS - 1:
+                asked[:] = True
+            missed = missed or bool(asked.any())
+            np.maximum.at(latest_start, right[asked], left[asked])
+        if rounds and not missed:
+            break
+        numbers = _blocks(np.maximum.accumulate(latest_start))
+    return numbers
+
+
+def _intervals(X: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """Consecutive nonzeros of each row: the columns of the first ones and of the second ones."""
     lengths = np.diff(X.indptr)
     first = X.indptr[:-1][lengths > 0]
     last = first + lengths[lengths > 0] - 1
-    left, right = np.delete(X.indices, last), np.delete(X.indices, first)
-    # Of all intervals that end at b, the one that starts last is the hardest to stab.
-    latest_start = np.full(n_columns, -1, dtype=np.int32)
-    asked = np.arange(left.size) < _FIRST_INTERVALS
-    for rounds in range(_MAX_ROUNDS + 1):
-        np.maximum.at(latest_start, right[asked], left[asked])
-        numbers = _blocks(np.maximum.accumulate(latest_start))
-        missed = numbers[left] == numbers[right]
-        if not missed.any():
-            break
-        asked = missed if rounds < _MAX_ROUNDS - 1 else np.ones_like(missed)
-    return numbers
+    return np.delete(X.indices, last), np.delete(X.indices, first)
 
 
 def _blocks(latest_start: np.ndarray) -> np.ndarray:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from skfm.data.fields import Fields, one_slot_each
+from skfm.data.validate import parts
 
 # Padding may cost four fifths of the nonzeros, and anything below this number of slots.
 _MAX_PADDING = 1.8
@@ -63,20 +65,39 @@ class PackedRows:
         return sum(block.rows.size * block.ids.shape[1] for block in self.blocks)
 
 
-def choose_widths(lengths: np.ndarray) -> np.ndarray:
+class Layout(NamedTuple):
+    """How rows are packed: matrices packed alike share compiled programs.
+
+    Attributes
+    ----------
+    widths : ascending widths, the last of which holds the longest row
+    by_field : whether slot s is field s
+    all_ones : whether values are left out
+    """
+
+    widths: np.ndarray
+    by_field: bool
+    all_ones: bool
+
+
+def choose_widths(count: np.ndarray) -> np.ndarray:
     """Few widths such that all rows fit and padding stays below four fifths of the nonzeros.
 
     Starts from four widths an octave and merges neighbours, cheapest first, while the budget lasts.
+
+    Parameters
+    ----------
+    count : number of rows of each length, from 0
     """
-    longest = int(lengths.max(initial=0))
-    if lengths.size == 0 or longest * lengths.size <= max(_FREE_SLOTS, _MAX_PADDING * lengths.sum()):
+    lengths = np.arange(count.size)
+    longest = int(np.flatnonzero(count).max(initial=0))
+    budget = max(_FREE_SLOTS, _MAX_PADDING * int(count @ lengths))
+    if longest * int(count.sum()) <= budget:
         return np.array([max(longest, 1)])
-    count = np.bincount(lengths)
     widths = sorted({bucket(int(length), bits=2) for length in np.flatnonzero(count)})
     edges = np.concatenate([[-1], widths])
     cumulative = np.cumsum(count)
     held = np.diff([cumulative[min(edge, longest)] if edge >= 0 else 0 for edge in edges]).tolist()
-    budget = max(_FREE_SLOTS, _MAX_PADDING * lengths.sum())
     while len(widths) > 1:
         costs = [held[i] * (widths[i + 1] - widths[i]) for i in range(len(widths) - 1)]
         cheapest = int(np.argmin(costs))
@@ -87,12 +108,26 @@ def choose_widths(lengths: np.ndarray) -> np.ndarray:
     return np.asarray(widths)
 
 
+def choose_layout(X, fields: Fields | None) -> Layout:
+    """How to pack a matrix, or the rows on disk that pieces are then packed of."""
+    count = np.zeros(1, dtype=np.int64)
+    by_field, all_ones = True, True
+    for _, part in parts(X):
+        by_field = by_field and fields is not None and fields.n > 1 and one_slot_each(part, fields)
+        all_ones = all_ones and bool(np.all(part.data == 1))
+        found = np.bincount(np.diff(part.indptr), minlength=count.size)
+        found[: count.size] += count
+        count = found
+    return Layout(choose_widths(count), by_field, all_ones)
+
+
 def pack_rows(
     X: sparse.csr_array,
     *,
     dummy: int,
     dtype,
     fields: Fields | None = None,
+    layout: Layout | None = None,
 ) -> PackedRows:
     """Pack a canonical CSR matrix (sorted, no duplicates, no explicit zeros).
 
@@ -105,25 +140,25 @@ def pack_rows(
     fields : Fields, optional
         Field of each column, for models that need to know it. With at most one nonzero a field, slot
         s is field s; otherwise slots carry their field.
+    layout : Layout, optional
+        That of a matrix of which X is a piece.
     """
     n_rows = X.shape[0]
-    lengths = np.diff(X.indptr)
-    all_ones = bool(np.all(X.data == 1))
-    if fields is not None and fields.n <= 1:
-        fields = None
-    if fields is not None and one_slot_each(X, fields):
+    widths, by_field, all_ones = layout or choose_layout(X, fields)
+    if fields is not None and by_field:
         slots = fields.numbers[X.indices]
         block = _pack_block(X, np.arange(n_rows), fields.n, dummy, dtype, all_ones, slots=slots)
         return PackedRows((block,), n_rows)
+    slot_fields = None if fields is None or fields.n <= 1 else fields.numbers
+    lengths = np.diff(X.indptr)
     blocks = []
     last = -1
-    for width in choose_widths(lengths):
+    for width in widths:
         rows = np.flatnonzero((lengths > last) & (lengths <= width))
         last = width
         if rows.size == 0:
             continue
         part = X if rows.size == n_rows else X[rows]
-        slot_fields = None if fields is None else fields.numbers
         blocks.append(_pack_block(part, rows, int(width), dummy, dtype, all_ones, slot_fields=slot_fields))
     return PackedRows(tuple(blocks), n_rows)
 

@@ -94,34 +94,53 @@ def first_row(bad: np.ndarray) -> int:
     return int(np.argmax(bad.reshape(bad.shape[0], -1).any(axis=1)))
 
 
-def column_frequency(X: sparse.csr_array, weight: np.ndarray) -> np.ndarray:
+def parts(X):
+    """Pieces ``(first row, csr_array)`` of a matrix: a CSR matrix is one, rows on disk are several."""
+    return iter([(0, X)]) if sparse.issparse(X) else X.parts()
+
+
+def _touches(X, weight: np.ndarray):
+    """For each piece of X its columns, values and the sample weight of each nonzero."""
+    for first, part in parts(X):
+        own = weight[first : first + part.shape[0]]
+        yield part.indices, part.data, np.repeat(own, np.diff(part.indptr))
+
+
+def column_frequency(X, weight: np.ndarray) -> np.ndarray:
     """Share of the sample weight whose rows touch each column, shape (n_columns,)."""
-    touched = np.bincount(X.indices, weights=np.repeat(weight, np.diff(X.indptr)), minlength=X.shape[1])
+    touched = np.zeros(X.shape[1])
+    for columns, _, weights in _touches(X, weight):
+        touched += np.bincount(columns, weights=weights, minlength=X.shape[1])
     return touched / weight.sum()
 
 
-def mean_evidence(X: sparse.csr_array, weight: np.ndarray) -> float:
+def mean_evidence(X, weight: np.ndarray) -> float:
     """Mean sample weight of the rows that touch a column, over the columns that any row touches."""
-    n_touched = int(np.count_nonzero(np.bincount(X.indices, minlength=1)))
-    return float(weight @ np.diff(X.indptr)) / max(n_touched, 1)
+    seen, total = np.zeros(X.shape[1], dtype=bool), 0.0
+    for first, part in parts(X):
+        seen[part.indices] = True
+        total += float(weight[first : first + part.shape[0]] @ np.diff(part.indptr))
+    return total / max(int(np.count_nonzero(seen)), 1)
 
 
-def column_scale(X: sparse.csr_array, weight: np.ndarray) -> np.ndarray | None:
+def column_scale(X, weight: np.ndarray) -> np.ndarray | None:
     """Weighted root mean square of each column's nonzeros; None when every value is 1.
 
     Models train on ``x / scale`` and hand back weights for x, so that columns of any unit learn at
     one rate.
     """
-    if np.all(X.data == 1):
+    if all(np.all(part.data == 1) for _, part in parts(X)):
         return None
-    weights = np.repeat(weight, np.diff(X.indptr))
     # Values near the ends of the float range must not overflow when squared.
-    # (Older releases of SciPy give a matrix of one row.)
-    largest = abs(X).max(axis=0).toarray().ravel()
+    largest = np.zeros(X.shape[1])
+    for _, part in parts(X):
+        # (Older releases of SciPy give a matrix of one row.)
+        np.maximum(largest, abs(part).max(axis=0).toarray().ravel(), out=largest)
     largest[largest == 0] = 1
-    ratio = X.data / largest[X.indices]
-    squares = np.bincount(X.indices, weights=weights * ratio**2, minlength=X.shape[1])
-    share = np.bincount(X.indices, weights=weights, minlength=X.shape[1])
+    squares, share = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    for columns, values, weights in _touches(X, weight):
+        squares += np.bincount(columns, weights * (values / largest[columns]) ** 2, minlength=X.shape[1])
+        share += np.bincount(columns, weights, minlength=X.shape[1])
     scale = np.ones(X.shape[1])
     seen = share > 0
     scale[seen] = np.sqrt(squares[seen] / share[seen]) * largest[seen]

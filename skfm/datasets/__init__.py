@@ -1,7 +1,16 @@
-"""Small data sets shipped with the package, read without pandas and a network; files of sparse rows."""
+"""Small data sets shipped with the package, read without pandas and a network; files of rows."""
 
 from skfm.datasets._adult import load_adult
 from skfm.datasets._sms_spam import load_sms_spam
+from skfm.datasets._streams import ParquetStream, SparseTextStream
 from skfm.datasets._text import dump_sparse_text, iter_sparse_text, load_sparse_text
 
-__all__ = ["dump_sparse_text", "iter_sparse_text", "load_adult", "load_sms_spam", "load_sparse_text"]
+__all__ = [
+    "ParquetStream",
+    "SparseTextStream",
+    "dump_sparse_text",
+    "iter_sparse_text",
+    "load_adult",
+    "load_sms_spam",
+    "load_sparse_text",
+]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import tempfile
 import warnings
 from abc import ABCMeta, abstractmethod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
@@ -17,16 +20,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfm.data import fields as field_blocks
 from skfm.data.merge import merge_rows
-from skfm.data.validate import check_sample_weight, mean_evidence
+from skfm.data.validate import canonical_csr, check_sample_weight, mean_evidence
 from skfm.estimators.constraints import PARAMETERS
-from skfm.estimators.inputs import kept_rows, read_X, read_X_y
+from skfm.estimators.inputs import kept_rows, learn_encoder, read_X, read_X_y
 from skfm.estimators.progress import reporter
 from skfm.estimators.start import check_tables, tables_of
+from skfm.estimators.streams import chunks_of, held_out_rows, is_stream, stream_parts
 
 
 class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
     """Base class of all estimators; subclasses say which model, with which loss and targets."""
 
+    fields_: np.ndarray
     n_iter_: int
     history_: dict[str, list[float]]
     _session: Any
@@ -62,20 +67,21 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
     # -- fit ---------------------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(self, X, y=None, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the model.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
-            Training rows. Zeros are not stored: the cost depends on the nonzeros alone.
+            Training rows. Zeros are not stored: the cost depends on the nonzeros alone. Or a stream: a
+            re-iterable of chunks ``(X, y)`` or ``(X, y, sample_weight)``.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
+            Targets; None for a stream.
         sample_weight : array-like of shape (n_samples,), default=None
             A weight of 2 is the row twice; rows of weight 0 are left out.
         X_val, y_val : array-like, default=None
-            Rows to stop on, in place of a part of X. They switch early stopping on unless
-            ``early_stopping=False``.
+            Rows to stop on, in place of a part of X; X_val may be a stream. They switch early stopping on
+            unless ``early_stopping=False``.
         sample_weight_val : array-like, default=None
             Weights of these rows.
 
@@ -124,29 +130,49 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
             raise
 
     def _fit(self, X, y, sample_weight, held_out, *, incremental=False, classes=None):
-        from skfm.train.fit import fit_model
-
         # A fit keeps no optimizer state, so partial_fit after it goes on from the parameters alone.
         fitted = hasattr(self, "_parameters")
         going_on = incremental and fitted
-        session = self._session if going_on else None
-        warm = (
-            self._warm_tables() if fitted and session is None and (incremental or self.warm_start) else None
-        )
-        X, y = read_X_y(self, X, y, reset=not (going_on or warm))
-        X, y, weight = kept_rows(X, y, check_sample_weight(sample_weight, X.shape[0]))
+        warm = None
+        if fitted and (incremental or self.warm_start) and not (going_on and self._session is not None):
+            warm = self._warm_tables()
+        first = not (going_on or warm)
+        n_known = None if first else self.fields_.size
+        learning = {"first": first, "grow": incremental or self.warm_start}
+        if is_stream(X):
+            if incremental or y is not None or sample_weight is not None:
+                raise ValueError(
+                    "X is a stream of chunks, which hold targets and weights themselves: give neither y nor "
+                    "sample_weight, and call fit. partial_fit takes the rows of one chunk."
+                )
+            with tempfile.TemporaryDirectory(prefix="skfm", dir=getattr(X, "folder", None)) as folder:
+                parts = stream_parts(self, X, held_out, Path(folder), **learning)
+                return self._fit_parts(*parts, warm, n_known)
+        X, y = read_X_y(self, X, y, reset=first)
+        weight = check_sample_weight(sample_weight, y.shape[0])
+        self.encoder_ = learn_encoder(self, X, weight, **learning)
+        X = X if self.encoder_ is None else canonical_csr(self.encoder_.transform(X))
+        X, y, weight = kept_rows(X, y, weight)
         y = self._check_targets(y, first=not going_on, classes=classes)
         X, y, weight = kept_rows(X, y, self._reweight(y, weight))
-        parts = self._validation_split(X, y, weight, held_out, incremental)
-        samples, validation, settings = self._prepare(*parts, incremental=incremental, going_on=going_on)
-        if not going_on:
+        parts = self._validation_split(X, y, weight, held_out_rows(self, held_out), incremental)
+        return self._fit_parts(*parts, warm, n_known, incremental=incremental, going_on=going_on)
+
+    def _fit_parts(self, part, held, warm, n_known, *, incremental=False, going_on=False):
+        """Fit rows in the estimator's columns, with targets and weights; `held` is to stop on, or None."""
+        from skfm.train.fit import fit_model
+
+        session = self._session if going_on else None
+        samples, validation, settings = self._prepare(part, held, incremental=incremental, going_on=going_on)
+        if not going_on or self.encoder_ is not None:
             self._find_fields(samples.X)
         loss = self._make_loss()
         model = self._make_model(self._n_outputs, int(self.fields_.max(initial=0)) + 1, loss.link)
         if warm is None and self.init_from is not None and not going_on:
             warm = tables_of(self.init_from, model), None, None
         if warm is not None:
-            check_tables(model, warm[0], self.n_features_in_)
+            check_tables(model, warm[0], n_known or samples.X.shape[1])
+        scores = held is not None and self.scoring != "loss"
         result = fit_model(
             model,
             loss,
@@ -156,9 +182,7 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
             settings,
             base_score=loss.base_score(samples.y, samples.weight),
             warm=warm,
-            score_raw=self._scorer(parts[1], loss)
-            if validation is not None and self.scoring != "loss"
-            else None,
+            score_raw=self._scorer(held, loss) if scores else None,
             report=reporter(self.verbose, type(self).__name__),
             session=session,
             keep_session=incremental,
@@ -188,21 +212,10 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
 
     # -- steps of fit ------------------------------------------------------------------------------
 
-    def _validation_split(self, X, y, weight, held_out, incremental):
+    def _validation_split(self, X, y, weight, given, incremental) -> tuple[Any, Any]:
         """``((X, y, weight), the same held out or None)``."""
-        X_val, y_val, weight_val = held_out
-        if X_val is not None or y_val is not None:
-            if X_val is None or y_val is None:
-                raise ValueError("X_val and y_val go together: give both or neither.")
-            if self.early_stopping is False:
-                return (X, y, weight), None
-            X_val, y_val = read_X_y(self, X_val, y_val, reset=False)
-            weight_val = check_sample_weight(weight_val, X_val.shape[0])
-            X_val, y_val, weight_val = kept_rows(X_val, y_val, weight_val)
-            y_val = self._check_targets(y_val, first=False)
-            return (X, y, weight), kept_rows(X_val, y_val, self._reweight(y_val, weight_val))
-        if incremental or not self._stops_early(X):
-            return (X, y, weight), None
+        if given is not None or incremental or not self._stops_early(X):
+            return (X, y, weight), given
         rows = np.arange(X.shape[0])
         train, held = train_test_split(
             rows,
@@ -257,7 +270,12 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
                 "solver='lbfgs' cannot minimise an L1 penalty; use solver='ftrl' or l1_linear=0."
             )
         batch_size = defaults.batch_size(self.batch_size, X.shape[0])
-        if solver == "lbfgs" or X.shape[0] <= batch_size:
+        on_disk = not sparse.issparse(X)
+        if on_disk and solver == "lbfgs":
+            raise ValueError(
+                f"solver='lbfgs' needs all rows in memory, and the stream has {X.shape[0]}. Use another one."
+            )
+        if not on_disk and (solver == "lbfgs" or X.shape[0] <= batch_size):
             X, y, weight = merge_rows(X, y, weight)
         if session is not None:
             dtype = session.state.table.dtype
@@ -306,6 +324,12 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
 
     def _find_fields(self, X):
         """Set `fields_`, the field of each column."""
+        if self.encoder_ is not None and self.fields is not None:
+            self.fields_ = self.encoder_.fields_
+            if not isinstance(self.fields, str):
+                labels = field_blocks.field_numbers(self.fields, self.n_features_in_)
+                self.fields_ = labels[self.encoder_.field_columns_[self.fields_]]
+            return
         self.fields_, n_blocks = field_blocks.resolve_fields(self.fields, X)
         if n_blocks and self._needs_fields and self.verbose:
             print(
@@ -332,7 +356,7 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
     # -- start from other parameters ---------------------------------------------------------------
 
     def _named_tables(self) -> dict[str, np.ndarray]:
-        return self._model.split(self._parameters.table[: self.n_features_in_])
+        return self._model.split(self._parameters.table[: self.fields_.size])
 
     def _warm_tables(self):
         return self._named_tables(), self._parameters.dense, self._parameters.averages
@@ -344,6 +368,8 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
         from skfm.train import predict
 
         check_is_fitted(self)
+        if is_stream(X):
+            return np.concatenate([self._map(kind, chunk[0]) for _, chunk in chunks_of(X)])
         X = read_X(self, X)
         fields = field_blocks.Fields(self.fields_, self._model.n_fields) if self._needs_fields else None
         return predict.map_matrix(getattr(predict, kind)(self._model), self._parameters, X, fields)

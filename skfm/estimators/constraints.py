@@ -8,11 +8,14 @@ import numpy as np
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
+from skfm.data.encode import FieldEncoder
+
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 
 PARAMETERS = {
     "fields": [StrOptions({"auto"}), "array-like", None],
+    "encoder": [StrOptions({"auto"}), FieldEncoder, None],
     "solver": [
         StrOptions({"auto", "adagrad", "adam", "ftrl", "sgd", "lbfgs"}),
         HasMethods(["init", "update"]),

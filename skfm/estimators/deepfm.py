@@ -97,6 +97,10 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
         columns such that no training row has two nonzeros in one block, which are the fields of any
         one-hot encoding; where far more blocks are found than a row has nonzeros (text), all
         columns form one field. None: one field. An array: the label of the field of each column.
+    encoder : "auto", FieldEncoder or None, default="auto"
+        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither floats nor
+        booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
+        FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
     solver : str or optax.GradientTransformation, default="auto"
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
         element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
@@ -188,6 +192,8 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
         Names of the columns. Only there where X had names that are all strings.
     fields_ : ndarray of shape (n_features,)
         Number of the field of each column, from 0.
+    encoder_ : FieldEncoder or None
+        What encoded the table; columns of the other attributes are then those that it makes.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -284,6 +290,7 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
         batch_norm=False,
         fit_intercept=True,
         fields="auto",
+        encoder="auto",
         solver="auto",
         learning_rate="auto",
         learning_rate_schedule="plateau",
@@ -314,6 +321,7 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
         self.batch_norm = batch_norm
         self.fit_intercept = fit_intercept
         self.fields = fields
+        self.encoder = encoder
         self.solver = solver
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
@@ -385,6 +393,10 @@ class DeepFMRegressor(_DeepFM, FactorizationRegressor):
         columns such that no training row has two nonzeros in one block, which are the fields of any
         one-hot encoding; where far more blocks are found than a row has nonzeros (text), all
         columns form one field. None: one field. An array: the label of the field of each column.
+    encoder : "auto", FieldEncoder or None, default="auto"
+        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither floats nor
+        booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
+        FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
     solver : str or optax.GradientTransformation, default="auto"
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
         element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
@@ -470,6 +482,8 @@ class DeepFMRegressor(_DeepFM, FactorizationRegressor):
         Names of the columns. Only there where X had names that are all strings.
     fields_ : ndarray of shape (n_features,)
         Number of the field of each column, from 0.
+    encoder_ : FieldEncoder or None
+        What encoded the table; columns of the other attributes are then those that it makes.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -571,6 +585,7 @@ class DeepFMRegressor(_DeepFM, FactorizationRegressor):
         huber_delta=1.35,
         fit_intercept=True,
         fields="auto",
+        encoder="auto",
         solver="auto",
         learning_rate="auto",
         learning_rate_schedule="plateau",
@@ -603,6 +618,7 @@ class DeepFMRegressor(_DeepFM, FactorizationRegressor):
         self.huber_delta = huber_delta
         self.fit_intercept = fit_intercept
         self.fields = fields
+        self.encoder = encoder
         self.solver = solver
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule

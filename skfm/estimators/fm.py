@@ -68,6 +68,10 @@ class FMClassifier(_FM, FactorizationClassifier):
     fields : "auto", None or array-like of shape (n_features,), default="auto"
         Which columns form a field, as in :class:`DeepFMClassifier`. This model does not tell fields
         apart: they are recorded in ``fields_`` and change no prediction.
+    encoder : "auto", FieldEncoder or None, default="auto"
+        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither floats nor
+        booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
+        FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
     solver : str or optax.GradientTransformation, default="auto"
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
         element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
@@ -157,6 +161,8 @@ class FMClassifier(_FM, FactorizationClassifier):
         Names of the columns. Only there where X had names that are all strings.
     fields_ : ndarray of shape (n_features,)
         Number of the field of each column, from 0.
+    encoder_ : FieldEncoder or None
+        What encoded the table; columns of the other attributes are then those that it makes.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -248,6 +254,7 @@ class FMClassifier(_FM, FactorizationClassifier):
         fit_linear=True,
         fit_intercept=True,
         fields="auto",
+        encoder="auto",
         solver="auto",
         learning_rate="auto",
         learning_rate_schedule="plateau",
@@ -274,6 +281,7 @@ class FMClassifier(_FM, FactorizationClassifier):
         self.fit_linear = fit_linear
         self.fit_intercept = fit_intercept
         self.fields = fields
+        self.encoder = encoder
         self.solver = solver
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
@@ -331,6 +339,10 @@ class FMRegressor(_FM, FactorizationRegressor):
     fields : "auto", None or array-like of shape (n_features,), default="auto"
         Which columns form a field, as in :class:`DeepFMClassifier`. This model does not tell fields
         apart: they are recorded in ``fields_`` and change no prediction.
+    encoder : "auto", FieldEncoder or None, default="auto"
+        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither floats nor
+        booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
+        FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
     solver : str or optax.GradientTransformation, default="auto"
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
         element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
@@ -415,6 +427,8 @@ class FMRegressor(_FM, FactorizationRegressor):
         Names of the columns. Only there where X had names that are all strings.
     fields_ : ndarray of shape (n_features,)
         Number of the field of each column, from 0.
+    encoder_ : FieldEncoder or None
+        What encoded the table; columns of the other attributes are then those that it makes.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -506,6 +520,7 @@ class FMRegressor(_FM, FactorizationRegressor):
         huber_delta=1.35,
         fit_intercept=True,
         fields="auto",
+        encoder="auto",
         solver="auto",
         learning_rate="auto",
         learning_rate_schedule="plateau",
@@ -534,6 +549,7 @@ class FMRegressor(_FM, FactorizationRegressor):
         self.huber_delta = huber_delta
         self.fit_intercept = fit_intercept
         self.fields = fields
+        self.encoder = encoder
         self.solver = solver
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule

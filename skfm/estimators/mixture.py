@@ -91,6 +91,10 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
     fields : "auto", None or array-like of shape (n_features,), default="auto"
         Which columns form a field, as in :class:`DeepFMClassifier`. This model does not tell fields
         apart: they are recorded in ``fields_`` and change no prediction.
+    encoder : "auto", FieldEncoder or None, default="auto"
+        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither floats nor
+        booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
+        FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
     solver : str or optax.GradientTransformation, default="auto"
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
         element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
@@ -187,6 +191,8 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
         Names of the columns. Only there where X had names that are all strings.
     fields_ : ndarray of shape (n_features,)
         Number of the field of each column, from 0.
+    encoder_ : FieldEncoder or None
+        What encoded the table; columns of the other attributes are then those that it makes.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -280,6 +286,7 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
         mixing="probability",
         fit_intercept=True,
         fields="auto",
+        encoder="auto",
         solver="auto",
         learning_rate="auto",
         learning_rate_schedule="plateau",
@@ -309,6 +316,7 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
         self.mixing = mixing
         self.fit_intercept = fit_intercept
         self.fields = fields
+        self.encoder = encoder
         self.solver = solver
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
@@ -376,6 +384,10 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
     fields : "auto", None or array-like of shape (n_features,), default="auto"
         Which columns form a field, as in :class:`DeepFMClassifier`. This model does not tell fields
         apart: they are recorded in ``fields_`` and change no prediction.
+    encoder : "auto", FieldEncoder or None, default="auto"
+        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither floats nor
+        booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
+        FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
     solver : str or optax.GradientTransformation, default="auto"
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
         element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
@@ -464,6 +476,8 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
         Names of the columns. Only there where X had names that are all strings.
     fields_ : ndarray of shape (n_features,)
         Number of the field of each column, from 0.
+    encoder_ : FieldEncoder or None
+        What encoded the table; columns of the other attributes are then those that it makes.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -560,6 +574,7 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
         huber_delta=1.35,
         fit_intercept=True,
         fields="auto",
+        encoder="auto",
         solver="auto",
         learning_rate="auto",
         learning_rate_schedule="plateau",
@@ -591,6 +606,7 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
         self.huber_delta = huber_delta
         self.fit_intercept = fit_intercept
         self.fields = fields
+        self.encoder = encoder
         self.solver = solver
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule

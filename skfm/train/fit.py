@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from scipy import sparse
 
-from skfm.data.batches import Batches, compose, make_batches
+from skfm.data.batches import compose, make_batches
 from skfm.data.fields import Fields
-from skfm.data.pack import pack_rows, table_rows
+from skfm.data.pack import choose_layout, pack_rows, table_rows
+from skfm.data.spool import BatchSpool, ahead
 from skfm.data.validate import column_frequency, column_scale
 from skfm.losses import Loss
 from skfm.models.base import Model
@@ -21,8 +23,10 @@ from skfm.optim.solvers import NAMED, Optax, Solver
 from skfm.runtime import precision
 from skfm.train.full_batch import minimize
 from skfm.train.loop import (
+    InMemory,
     LoopSettings,
     Progress,
+    Source,
     interrupt_later,
     train,
     validation_scores,
@@ -32,6 +36,7 @@ from skfm.train.predict import RawPrediction, cut, loss_sum, map_pieces
 from skfm.train.state import (
     Hyper,
     Parameters,
+    Session,
     TrainState,
     dense_rows,
     device_rows,
@@ -48,6 +53,8 @@ from skfm.train.step import Program
 # In full batch rows become dense where the matrix is no larger than the gathered rows would be, and less
 # than this many times the nonzeros.
 _MOST_PADDED = 16
+# Rows whose losses are computed at once.
+_ROWS_AT_ONCE = 1 << 18
 
 
 class Samples(NamedTuple):
@@ -55,7 +62,7 @@ class Samples(NamedTuple):
 
     Attributes
     ----------
-    X : canonical csr_array (n, d)
+    X : canonical csr_array (n, d), or `RowSpool`
     y : (n, n_outputs), or (n,) class numbers for softmax
     weight : (n,)
     """
@@ -81,26 +88,6 @@ class FitSettings:
     dtype: np.dtype
 
 
-@dataclass
-class Session:
-    """What later calls of `partial_fit` go on from. NumPy only.
-
-    Attributes
-    ----------
-    state : optimizer state and parameters, in units of the scaled columns
-    touched : (d,) sample weight that touched each column so far
-    weight_sum : sample weight seen so far
-    scale : (d,) scale of each column, or None
-    n_epochs : epochs done
-    """
-
-    state: TrainState
-    touched: np.ndarray
-    weight_sum: float
-    scale: np.ndarray | None
-    n_epochs: int
-
-
 class FitResult(NamedTuple):
     """Parameters in the units of X, what happened, and the session for `partial_fit`."""
 
@@ -124,8 +111,22 @@ def _unscaled(X, scale):
     return out
 
 
-def _batches(samples: Samples, fields, charge, settings: FitSettings) -> tuple[list[Batches], list[int]]:
-    """Batches of rows of each width on the device, and how many rows there are of each."""
+def _batches(samples: Samples, scale, fields, charge, settings: FitSettings) -> Source:
+    """The rows in batches."""
+    if not sparse.issparse(samples.X):
+        return BatchSpool(
+            samples.X,
+            samples.y,
+            samples.weight,
+            charge,
+            scale,
+            fields,
+            batch_size=settings.loop.batch_size,
+            dtype=settings.dtype,
+            seed=settings.loop.seed,
+            place_on_device=on_device,
+        )
+    samples = samples._replace(X=_unscaled(samples.X, scale))
     packed = pack_rows(samples.X, dummy=charge.shape[0] - 1, dtype=settings.dtype, fields=fields)
     rng = np.random.default_rng([settings.loop.seed, 2])
     blocks = []
@@ -133,7 +134,7 @@ def _batches(samples: Samples, fields, charge, settings: FitSettings) -> tuple[l
         order = compose(block.rows.size, settings.loop.batch_size, rng)
         batches = make_batches(block, order, charge, samples.y, samples.weight, settings.dtype)
         blocks.append(on_device(batches))
-    return blocks, [block.rows.size for block in packed.blocks]
+    return InMemory(blocks, [block.rows.size for block in packed.blocks], settings.loop.batch_size)
 
 
 def _hyper(settings: FitSettings, model: Model) -> Hyper:
@@ -192,16 +193,18 @@ def fit_model(
         )
 
 
-def _start_rows(model, columns, warm_tables, scale, settings) -> np.ndarray:
-    """First rows (n, W) of the given columns: random, but for the tables taken over."""
+def _start_table(model, columns, n_rows, warm_tables, scale, settings) -> np.ndarray:
+    """First table (n_rows, W): random rows for the columns, else zeros, but for tables taken over."""
     rng = np.random.default_rng([settings.loop.seed, 0])
-    rows = first_rows(model, columns.size, settings.init_scale, rng, settings.dtype)
-    if warm_tables:
-        views = model.split(rows)
-        for name, table in warm_tables.items():
-            factor = 1 if scale is None else scale[columns].reshape(-1, *[1] * (table.ndim - 1))
-            views[name][...] = table[columns] * factor
-    return rows
+    table = np.zeros((n_rows, model.width), settings.dtype)
+    table[columns] = first_rows(model, columns.size, settings.init_scale, rng, settings.dtype)
+    views = model.split(table)
+    for name, known in (warm_tables or {}).items():
+        # Rows of zeros were never trained.
+        taken = np.flatnonzero(known.reshape(known.shape[0], -1).any(axis=1))
+        factor = 1 if scale is None else scale[taken].reshape(-1, *[1] * (known.ndim - 1))
+        views[name][taken] = known[taken] * factor
+    return table
 
 
 def _start_dense(model, base_score, warm, settings):
@@ -223,16 +226,25 @@ def _validator(model, loss, validation, fields, dtype, dummy, scale, score_raw):
     """Function of (table, dense, averages) that gives the monitored score and what to record."""
     if validation is None:
         return None
-    packed = pack_rows(_unscaled(validation.X, scale), dummy=dummy, dtype=dtype, fields=fields)
-    pieces = [
-        (held, on_device(piece)) for block in packed.blocks for held, piece in cut(rows_of_block(block))
-    ]
-    positions = np.concatenate([block.rows for block in packed.blocks])
+    layout = choose_layout(validation.X, fields)
+    if scale is not None:
+        layout = layout._replace(all_ones=False)
+
+    def packed(first, X):
+        """Positions of the rows, and the rows in pieces on the device."""
+        options = {"dummy": dummy, "dtype": dtype, "fields": fields, "layout": layout}
+        blocks = pack_rows(_unscaled(X, scale), **options).blocks
+        pieces = [(held, on_device(piece)) for block in blocks for held, piece in cut(rows_of_block(block))]
+        return first + np.concatenate([block.rows for block in blocks]), pieces
+
+    # Rows in memory are packed once, rows on disk each time.
+    kept = [packed(0, validation.X)] if sparse.issparse(validation.X) else None
     total = validation.weight.sum()
 
     def validate(weights):
-        raw = np.empty((packed.n_rows, model.n_outputs), dtype)
-        raw[positions] = map_pieces(RawPrediction(model), weights, pieces)
+        raw = np.empty((validation.X.shape[0], model.n_outputs), dtype)
+        for positions, pieces in kept or ahead(packed(*part) for part in validation.X.parts()):
+            raw[positions] = map_pieces(RawPrediction(model), weights, pieces)
         value = loss_sum(loss, raw, validation.y, validation.weight) / total
         scores = {"validation_loss": value, "score": -value}
         if score_raw is not None:
@@ -258,39 +270,34 @@ def _fit_batches(
     dtype, X = settings.dtype, samples.X
     n_columns = X.shape[1]
     dummy = table_rows(n_columns) - 1
+    solver = resolve_solver(settings.solver)
+    rate = np.asarray(settings.loop.learning_rate, dtype)
+    session = session and session.grown(n_columns, dummy + 1, solver, rate)
     touched, weight_sum, fresh = _seen(samples, session)
     scale = column_scale(X, samples.weight) if session is None else session.scale
     mean_one = samples.weight * (X.shape[0] / samples.weight.sum())
     charge = charges(touched / weight_sum, settings.l2_frequency_power, scale)
     charge = padded(charge, dummy + 1, charge.dtype)
-    scaled = samples._replace(X=_unscaled(X, scale), weight=mean_one)
-    blocks, sizes = _batches(scaled, fields, charge, settings)
-    del charge, scaled
+    source = _batches(samples._replace(weight=mean_one), scale, fields, charge, settings)
+    del charge
     if not keep:
         del touched
-    solver = resolve_solver(settings.solver)
     program = Program(model, loss, solver)
 
     def start() -> TrainState:
-        first = _start_rows(model, fresh, warm[0] if warm else None, scale, settings)
+        table = _start_table(model, fresh, dummy + 1, warm[0] if warm else None, scale, settings)
         if session is not None:
-            table = session.state.table.copy()
-            table[fresh] = first
+            table += session.state.table
             return on_device(session.state._replace(table=table))
-        table = np.zeros((dummy + 1, model.width), dtype)
-        table[fresh] = first
-        del first
         # Wait, so that the rows in NumPy are freed before the optimizer's state is made.
         table = on_device(table).block_until_ready()
         dense, averages = on_device(_start_dense(model, base_score, warm, settings))
-        rate = np.asarray(settings.loop.learning_rate, dtype)
         return start_state(solver, table, dense, averages, rate)
 
     state, progress = train(
         program,
         start,
-        blocks,
-        sizes,
+        source,
         _hyper(settings, model),
         settings.loop,
         _validator(model, loss, validation, fields, dtype, dummy, scale, score_raw),
@@ -309,8 +316,12 @@ def _fit_batches(
 
 def _base_loss(loss, samples, base_score) -> float:
     """Weighted mean loss of the raw prediction without features."""
-    raw = np.tile(np.asarray(base_score, dtype=np.float64), (samples.y.shape[0], 1))
-    return float(np.average(loss.value(samples.y, raw), weights=samples.weight))
+    total, raw = 0.0, np.asarray(base_score, dtype=np.float64)
+    for first in range(0, samples.y.shape[0], _ROWS_AT_ONCE):
+        own = slice(first, first + _ROWS_AT_ONCE)
+        y = samples.y[own]
+        total += float(loss.value(y, np.tile(raw, (y.shape[0], 1))) @ samples.weight[own])
+    return total / float(samples.weight.sum())
 
 
 def _fit_full_batch(model, loss, samples, validation, fields, settings, base_score, warm, score_raw, report):
@@ -334,8 +345,9 @@ def _fit_full_batch(model, loss, samples, validation, fields, settings, base_sco
         rows = [device_rows(block, own.y, own.weight, dtype) for block in packed.blocks]
     charge = charges(frequency, settings.l2_frequency_power, scale) * frequency[:, None]
     charge = padded(charge[columns], n_rows, dtype)
+    full = _start_table(model, columns, table_rows(X.shape[1]), warm[0] if warm else None, scale, settings)
     table = np.zeros((n_rows, model.width), dtype=dtype)
-    table[: columns.size] = _start_rows(model, columns, warm[0] if warm else None, scale, settings)
+    table[: columns.size] = full[columns]
     dense, averages = _start_dense(model, base_score, warm, settings)
     validate = None
     if validation is not None:
@@ -361,7 +373,6 @@ def _fit_full_batch(model, loss, samples, validation, fields, settings, base_sco
         warn_interrupted(progress.n_iter)
     if watcher.best is not None:
         table, dense = watcher.best
-    full = np.zeros((table_rows(X.shape[1]), model.width), dtype=dtype)
     full[columns] = table[: columns.size]
     return FitResult(_finished(full, scale, dense, averages), progress, None, message)
 

@@ -6,10 +6,10 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -96,11 +96,37 @@ def _epoch_rates(settings: LoopSettings, factor: float, first_step: int, n_batch
     return rates
 
 
+class Source(Protocol):
+    """Where batches come from.
+
+    Attributes
+    ----------
+    n_rows, n_batches : of an epoch
+    """
+
+    n_rows: int
+    n_batches: int
+
+    def parts(self, rng: np.random.Generator) -> Iterable[tuple[list[Batches], list[int]]]:
+        """Parts of an epoch: batches of rows of each width on the device, and how many rows are real."""
+
+
+class InMemory:
+    """Batches that are all on the device: one part."""
+
+    def __init__(self, blocks: list[Batches], sizes: list[int], batch_size: int):
+        self.blocks, self.sizes = blocks, sizes
+        self.n_rows = sum(sizes)
+        self.n_batches = sum(n_batches(size, batch_size) for size in sizes)
+
+    def parts(self, rng):
+        return iter([(self.blocks, self.sizes)])
+
+
 def run_epoch(
     program: Program,
     state: TrainState,
-    blocks: list[Batches],
-    sizes: list[int],
+    source: Source,
     hyper: Hyper,
     settings: LoopSettings,
     factor: float,
@@ -108,31 +134,23 @@ def run_epoch(
 ) -> tuple[TrainState, float]:
     """One pass over the batches in the order of `epoch`; the state and the first rate used."""
     rng = np.random.default_rng([settings.seed, 3, epoch])
-    counts = [n_batches(size, settings.batch_size) for size in sizes]
-    rates = _epoch_rates(settings, factor, epoch * sum(counts), sum(counts))
+    rates = _epoch_rates(settings, factor, epoch * source.n_batches, source.n_batches)
     dtype = state.table.dtype
-    batch_rows = np.asarray(sum(sizes) / sum(counts), dtype=dtype)
+    batch_rows = np.asarray(source.n_rows / source.n_batches, dtype=dtype)
     state = state._replace(loss_sum=np.zeros((), dtype))
-    orders = []
-    for batches, count in zip(blocks, counts, strict=True):
-        orders.append(np.zeros(batches.weight.shape[0], dtype=np.int32))
-        orders[-1][:count] = rng.permutation(count)
     done = 0
-    for block, first, stop in _runs(counts, rng):
-        padded = np.zeros(orders[block].size, dtype=dtype)
-        padded[first:stop] = rates[done : done + stop - first]
-        done += stop - first
-        state = run_batches(
-            program,
-            state,
-            blocks[block],
-            orders[block],
-            padded,
-            np.int32(first),
-            np.int32(stop),
-            batch_rows,
-            hyper,
-        )
+    for blocks, sizes in source.parts(rng):
+        counts = [n_batches(size, settings.batch_size) for size in sizes]
+        orders = []
+        for batches, count in zip(blocks, counts, strict=True):
+            orders.append(np.zeros(batches.weight.shape[0], dtype=np.int32))
+            orders[-1][:count] = rng.permutation(count)
+        for block, first, stop in _runs(counts, rng):
+            padded = np.zeros(orders[block].size, dtype=dtype)
+            padded[first:stop] = rates[done : done + stop - first]
+            done += stop - first
+            order, span = orders[block], (np.int32(first), np.int32(stop))
+            state = run_batches(program, state, blocks[block], order, padded, *span, batch_rows, hyper)
     return state, float(rates[0])
 
 
@@ -195,8 +213,7 @@ class _Diverged(Exception):
 def train(
     program: Program,
     start: Callable[[], TrainState],
-    blocks: list[Batches],
-    sizes: list[int],
+    source: Source,
     hyper: Hyper,
     settings: LoopSettings,
     validate: Callable[[Any], dict[str, float]] | None,
@@ -210,7 +227,6 @@ def train(
     ----------
     start : makes the state before the first step; called again when training diverged before any weights
         were worth keeping
-    sizes : rows of each block that are real
     validate : scores of (table, dense, averages) to record; the value under "score" is monitored, higher is
         better. None: the training loss is monitored.
     report : called after each epoch
@@ -222,7 +238,7 @@ def train(
     DivergenceError
         When the loss is not finite, or has exploded, at every one of ten ever smaller rates.
     """
-    run = _Run(program, blocks, sizes, hyper, settings, validate, report, first_epoch, base_loss)
+    run = _Run(program, source, hyper, settings, validate, report, first_epoch, base_loss)
     state = start()
     with interrupt_later() as interrupted:
         for backoff in range(_MAX_BACKOFFS + 1):
@@ -246,8 +262,8 @@ def train(
 class _Run:
     """One training, which may back off to smaller rates several times."""
 
-    def __init__(self, program, blocks, sizes, hyper, settings, validate, report, first_epoch, base_loss):
-        self.inputs = program, blocks, sizes, hyper
+    def __init__(self, program, source, hyper, settings, validate, report, first_epoch, base_loss):
+        self.inputs = program, source, hyper
         self.settings, self.validate, self.report = settings, validate, report
         self.first_epoch = first_epoch
         self.progress, self.factor = Progress(), 1.0
@@ -279,7 +295,8 @@ class _Run:
                 state = _restored(state, self.best)
         if self.best is None:
             # The loss of an epoch is that before each of its steps: nobody has looked at the last ones.
-            program, blocks, sizes, _ = self.inputs
+            program, source, _ = self.inputs
+            blocks, sizes = next(iter(source.parts(np.random.default_rng(0))))
             total = loss_of_batches(program.loss, RawPrediction(program.model), _weights(state), blocks)
             self._check(total / sum(sizes), "the loss of the last weights")
         return _restored(state, self.best)
@@ -288,9 +305,9 @@ class _Run:
         """One epoch, recorded; the state and the monitored score."""
         began = time.perf_counter()
         epoch = self.first_epoch + self.progress.n_iter
-        program, blocks, sizes, hyper = self.inputs
-        state, rate = run_epoch(program, state, blocks, sizes, hyper, self.settings, self.factor, epoch)
-        loss = float(state.loss_sum) / sum(sizes)
+        program, source, hyper = self.inputs
+        state, rate = run_epoch(program, state, source, hyper, self.settings, self.factor, epoch)
+        loss = float(state.loss_sum) / source.n_rows
         self._check(loss, f"the loss of epoch {epoch + 1}")
         scores = validation_scores(self.validate, _weights(state), interrupted)
         score = scores.pop("score", -loss)

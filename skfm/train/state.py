@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -159,3 +160,43 @@ def start_state(solver, table, dense, averages, rate) -> TrainState:
     table_state, dense_state = _solver_state(solver, (table, dense), rate)
     zero = np.zeros((), table.dtype)
     return TrainState(table, table_state, dense, dense_state, averages, np.zeros((), np.int32), zero)
+
+
+@dataclass
+class Session:
+    """What later calls of `partial_fit` go on from. NumPy only.
+
+    Attributes
+    ----------
+    state : optimizer state and parameters, in units of the scaled columns
+    touched : (d,) sample weight that touched each column so far
+    weight_sum : sample weight seen so far
+    scale : (d,) scale of each column, or None
+    n_epochs : epochs done
+    """
+
+    state: TrainState
+    touched: np.ndarray
+    weight_sum: float
+    scale: np.ndarray | None
+    n_epochs: int
+
+    def grown(self, n_columns: int, n_rows: int, solver, rate) -> Session:
+        """The session with more columns: rows of zeros, and a first state of the optimizer."""
+        n_known = self.touched.size
+        if n_columns == n_known:
+            return self
+        more = n_columns - n_known
+        old = self.state
+
+        def taken_over(fresh, known):
+            if fresh.shape[:1] != (n_rows,):
+                return known
+            fresh[:n_known] = known[:n_known]
+            return fresh
+
+        table = taken_over(np.zeros((n_rows, old.table.shape[1]), old.table.dtype), old.table)
+        first, _ = to_numpy(_solver_state(solver, on_device((table, old.dense)), rate))
+        state = old._replace(table=table, table_state=jax.tree.map(taken_over, first, old.table_state))
+        scale = None if self.scale is None else np.append(self.scale, np.ones(more))
+        return replace(self, state=state, touched=np.append(self.touched, np.zeros(more)), scale=scale)

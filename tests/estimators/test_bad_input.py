@@ -86,7 +86,7 @@ def test_text_names_the_column(library, call):
     columns = {f"c{i}": X[:, i] for i in range(D)}
     text = module.DataFrame({**columns, "c4": ["red"] * N})
     frame = module.DataFrame(columns)
-    model = make("FMRegressor").fit(frame, Y)
+    model = make("FMRegressor", encoder=None).fit(frame, Y)
     expected = model.predict(frame)
     with pytest.raises(ValueError, match=r"'c4' of X holds text.*OneHotEncoder"):
         CALLS[call](model, text, Y)

@@ -17,7 +17,7 @@ from skfm.models.fm import FM
 from skfm.models.linear import Linear
 from skfm.models.mixture import MixtureFM
 from skfm.optim.penalty import charges
-from skfm.train.loop import LoopSettings, run_epoch
+from skfm.train.loop import InMemory, LoopSettings, run_epoch
 from skfm.train.state import Hyper, device_rows, start_state
 from skfm.train.step import Program
 from tests import reference
@@ -129,8 +129,7 @@ class Problem:
         settings = loop_settings(**settings)
         state, _ = run_epoch(
             program=self.program(solver),
-            blocks=self.batches(settings.batch_size),
-            sizes=self.sizes,
+            source=InMemory(self.batches(settings.batch_size), self.sizes, settings.batch_size),
             hyper=self.hyper(dropout),
             settings=settings,
             factor=1.0,

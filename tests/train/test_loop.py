@@ -14,7 +14,7 @@ from skfm.losses import Quantile, SquaredError
 from skfm.models.fm import FM
 from skfm.models.linear import Linear
 from skfm.optim.solvers import NAMED, SGD
-from skfm.train.loop import DivergenceError, train
+from skfm.train.loop import DivergenceError, InMemory, train
 from skfm.train.state import Hyper, start_state
 from skfm.train.step import Program
 from tests.train.problems import MODELS, Problem, loop_settings
@@ -72,8 +72,7 @@ class Slope:
         state, progress = train(
             Program(Linear(), Quantile(QUANTILE), SGD(0.0)),
             self.start,
-            [batches],
-            [N],
+            InMemory([batches], [N], BATCH_SIZE),
             Hyper((zero, zero), jnp.zeros(()), jnp.zeros(()), jax.random.key(0)),
             loop_settings(batch_size=BATCH_SIZE, **changes),
             None if self.scores is None else self.validate,
@@ -187,8 +186,7 @@ def diverging(rate):
     return train(
         problem.program(solver),
         lambda: problem.start(solver, rate),
-        problem.batches(4),
-        problem.sizes,
+        InMemory(problem.batches(4), problem.sizes, 4),
         problem.hyper(),
         loop_settings(learning_rate=rate, max_iter=5),
         None,

@@ -1,0 +1,439 @@
+"""Tables of text, categories, numbers, dates and lists as sparse matrices of fields."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from skfm.data.columns import (
+    Categories,
+    Dates,
+    Found,
+    Hashed,
+    Integers,
+    MultiHot,
+    Numbers,
+    Options,
+    Slots,
+)
+from skfm.data.frames import Column, columns_of, is_frame
+from skfm.data.validate import check_sample_weight
+
+_POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
+
+
+class FieldEncoder(TransformerMixin, BaseEstimator):
+    """Encode a table of mixed columns as a sparse matrix whose columns form fields.
+
+    What a column becomes depends on its type:
+
+    ==============================  =========================================================================
+    text, categories, booleans      a field with a slot for each frequent value
+    whole numbers                   the same, and quantile bins of the values that are not frequent
+    other numbers, durations        a field with one slot that holds the standardised value, and a field
+                                    of quantile bins
+    dates                           fields of month, weekday and hour, and the time in days as a number
+    lists, arrays, sets             a field with a slot for each frequent entry
+    ==============================  =========================================================================
+
+    Every field has a slot for missing values (None, NaN, ``pandas.NA``, NaT). Values of text and categories
+    that are rare in training share the slot "other", which values that are new at prediction use too.
+
+    Parameters
+    ----------
+    categorical : list of column names or positions, default=()
+        Columns whose values are names, whatever their type: no bins.
+    numeric : list of column names or positions, default=()
+        Columns of whole numbers that are quantities, and to be encoded as other numbers are.
+    multi_hot : list, or dict of column to separator, default=()
+        Columns of lists. With a dict, text is cut at the separator: ``{"genres": "|"}``.
+    hash : int, dict of column to int, or None, default=None
+        Number of slots that the values of a column share by their hash (MurmurHash3), instead of learning
+        the values. One number is for all columns of text, categories, lists and those of ``categorical``.
+        The hash depends on the value alone, not on process, platform or version.
+    signed_hash : bool, default=False
+        Whether half of the values get -1 in place of 1, so that values that collide cancel on average.
+    min_frequency : int or float, default=3
+        Weight (number of rows) that a value needs for a slot of its own, or its share of the total weight.
+    max_categories : int or None, default=None
+        Most values of a column with a slot of their own: the most frequent ones.
+    numeric_encoding : {"both", "value", "bins"}, default="both"
+        Numbers as the standardised value, as quantile bins, or as a field of each.
+    bins : int or dict of column to int, default=32
+        Most quantile bins of a column. A bin has at least about ``min_frequency`` rows. 0: whole numbers have
+        no bins.
+    sparse_output : bool, default=True
+        Whether transform returns a CSR array, else a dense one.
+    dtype : dtype, default=numpy.float32
+        Type of the values.
+
+    Attributes
+    ----------
+    fields_ : ndarray of shape (n_columns,), int32
+        Number of the field of each output column.
+    field_columns_ : ndarray of shape (n_fields,)
+        Position of the input column that each field was made of.
+    n_features_in_ : int
+        Number of input columns.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the input columns, where X had names that are all strings.
+
+    Raises
+    ------
+    ValueError
+        Where a column has mixed types, or is not what it was in fit; the message names column, row and
+        value.
+    TypeError
+        Where a column's type has no encoding.
+
+    See Also
+    --------
+    sklearn.preprocessing.OneHotEncoder : Categories alone, without fields.
+
+    Notes
+    -----
+    The standardised value of x is ``z / sqrt(1 + (z / 3)^2)`` with ``z = (x - median) / (third - first
+    quartile)``, or the range in place of the quartiles where these are equal: between -3 and 3 whatever x is,
+    so infinite values are allowed. A value of 0 is not stored.
+
+    With ``sample_weight`` frequencies and quantiles are those of the rows repeated.
+
+    `partial_fit` adds output columns for values that have become frequent; columns keep their numbers, and
+    bins, medians and quartiles stay as they are. It has to count rare values; `fit` forgets them.
+
+    Time and memory are O(rows x columns), one column at a time.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skfm import FieldEncoder
+    >>> table = pd.DataFrame({"day": ["mon", "tue", None, "mon"], "clicks": [3, 1, 1, 2]})
+    >>> encoder = FieldEncoder(min_frequency=2).fit(table)
+    >>> encoder.get_feature_names_out().tolist()
+    ['day:other', 'day:missing', 'day=mon',
+     'clicks:other', 'clicks:missing', 'clicks:(-inf, inf]', 'clicks=1']
+    >>> encoder.transform(table).toarray()[:, :3]
+    array([[0., 0., 1.],
+           [1., 0., 0.],
+           [0., 1., 0.],
+           [0., 0., 1.]], dtype=float32)
+    >>> encoder.fields_
+    array([0, 0, 0, 1, 1, 1, 1], dtype=int32)
+    """
+
+    _parameter_constraints = {
+        "categorical": ["array-like"],
+        "numeric": ["array-like"],
+        "multi_hot": ["array-like", dict],
+        "hash": [_POSITIVE_INTEGER, dict, None],
+        "signed_hash": ["boolean"],
+        "min_frequency": [_POSITIVE_INTEGER, Interval(Real, 0, 1, closed="neither")],
+        "max_categories": [_POSITIVE_INTEGER, None],
+        "numeric_encoding": [StrOptions({"both", "value", "bins"})],
+        "bins": [Interval(Integral, 0, None, closed="left"), dict],
+        "sparse_output": ["boolean"],
+        "dtype": "no_validation",
+    }
+
+    fields_: np.ndarray
+    _encoders: list
+    _slots: list[np.ndarray]
+
+    def __init__(
+        self,
+        *,
+        categorical=(),
+        numeric=(),
+        multi_hot=(),
+        hash=None,
+        signed_hash=False,
+        min_frequency=3,
+        max_categories=None,
+        numeric_encoding="both",
+        bins=32,
+        sparse_output=True,
+        dtype=np.float32,
+    ):
+        self.categorical = categorical
+        self.numeric = numeric
+        self.multi_hot = multi_hot
+        self.hash = hash
+        self.signed_hash = signed_hash
+        self.min_frequency = min_frequency
+        self.max_categories = max_categories
+        self.numeric_encoding = numeric_encoding
+        self.bins = bins
+        self.sparse_output = sparse_output
+        self.dtype = dtype
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):
+        """Learn the values of each column.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The table; pandas and polars are read column by column.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight of 2 is the row twice; rows of weight 0 are left out.
+
+        Returns
+        -------
+        self : FieldEncoder
+            Fitted encoder.
+        """
+        return self.learn_chunks([(X, sample_weight)], first=True, go_on=False)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Add output columns for the values that have become frequent.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            More rows of the table.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        self : FieldEncoder
+            Fitted encoder.
+        """
+        return self.learn_chunks([(X, sample_weight)], first=not hasattr(self, "_encoders"), go_on=True)
+
+    def learn_chunks(self, chunks, *, first: bool, go_on: bool):
+        """Learn from pairs of X and sample weights; `first` anew, and counting rare values to `go_on`."""
+        before = dict(self.__dict__)
+        try:
+            encoders = None if first else [copy.copy(encoder) for encoder in self._encoders]
+            for X, weight in chunks:
+                columns, n_rows = self._columns(X, reset=encoders is None)
+                weight = check_sample_weight(weight, n_rows)
+                encoders = self._make_encoders(columns) if encoders is None else encoders
+                for encoder, column in zip(encoders, columns, strict=True):
+                    encoder.update(column, weight)
+            for encoder in encoders or ():
+                encoder.settle(go_on=go_on)
+            self._give_columns(encoders, first)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        return self
+
+    def _give_columns(self, encoders, first):
+        """Give output columns to the slots that have none."""
+        names = [names for encoder in encoders for names in encoder.names()]
+        n_columns = 0 if first else self.fields_.size
+        slots = [np.empty(0, np.int32) for _ in names] if first else list(self._slots)
+        added = []
+        for field, known in enumerate(names):
+            n_fresh = len(known) - slots[field].size
+            slots[field] = np.append(slots[field], np.arange(n_columns, n_columns + n_fresh, dtype=np.int32))
+            added.append(np.full(n_fresh, field, np.int32))
+            n_columns += n_fresh
+        self._encoders, self._slots = encoders, slots
+        self.fields_ = np.concatenate(added if first else [self.fields_, *added])
+        self.field_columns_ = np.repeat(np.arange(len(encoders)), [len(one.names()) for one in encoders])
+
+    def transform(self, X):
+        """Encode rows.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows with the columns of fit, in their order.
+
+        Returns
+        -------
+        encoded : csr_array or ndarray of shape (n_samples, n_columns)
+            Encoded rows.
+        """
+        check_is_fitted(self)
+        columns, n_rows = self._columns(X, reset=False)
+        fields = [
+            slots
+            for encoder, column in zip(self._encoders, columns, strict=True)
+            for slots in encoder.encode(column)
+        ]
+        encoded = _assemble(fields, self._slots, n_rows, self.fields_.size, np.dtype(self.dtype))
+        return encoded if self.sparse_output else encoded.toarray()
+
+    def inverse_transform(self, X):
+        """Values that encoded rows stand for.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_columns)
+            Encoded rows.
+
+        Returns
+        -------
+        table : ndarray of shape (n_samples, n_features), dtype object
+            None where a value was missing, rare, unknown or hashed; NaN for missing numbers. Numbers are as
+            exact as the output's type, or the mean of their bin where there is no slot of the value.
+        """
+        check_is_fitted(self)
+        X = sparse.coo_array(check_array(X, accept_sparse=True, dtype="numeric"))
+        if X.shape[1] != self.fields_.size:
+            raise ValueError(f"X has {X.shape[1]} columns, but the encoder makes {self.fields_.size}.")
+        local = np.empty(self.fields_.size, dtype=np.int32)
+        for slots in self._slots:
+            local[slots] = np.arange(slots.size)
+        row, column = X.coords
+        parts = []
+        for field in range(len(self._slots)):
+            own = self.fields_[column] == field
+            parts.append(Found(row[own], local[column[own]], X.data[own]))
+        table = np.empty((X.shape[0], self.n_features_in_), dtype=object)
+        done = 0
+        for number, encoder in enumerate(self._encoders):
+            n_fields = len(encoder.names())
+            table[:, number] = encoder.decode(X.shape[0], parts[done : done + n_fields])
+            done += n_fields
+        return table
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the output columns.
+
+        Parameters
+        ----------
+        input_features : None
+            Not used: names are those of fit.
+
+        Returns
+        -------
+        names : ndarray of shape (n_columns,), dtype object
+            ``day=mon`` for a value, ``day:other``, ``day:missing``, ``age`` for a number's value,
+            ``age:(20, 30]`` for a bin, ``day#7`` for a hash.
+        """
+        check_is_fitted(self)
+        out = np.empty(self.fields_.size, dtype=object)
+        names = (names for encoder in self._encoders for names in encoder.names())
+        for slots, known in zip(self._slots, names, strict=True):
+            out[slots] = known
+        return out
+
+    # -- columns -----------------------------------------------------------------------------------
+
+    def _columns(self, X, *, reset) -> tuple[list[Column], int]:
+        """Columns of a checked table and the number of rows."""
+        if is_frame(X):
+            validate_data(self, X, skip_check_array=True, reset=reset)
+            for size, what in zip(X.shape, ("rows", "columns"), strict=True):
+                if size == 0:
+                    raise ValueError(f"Found a table of 0 {what}: {type(self).__name__} needs at least 1.")
+        else:
+            X = validate_data(self, X, dtype=None, ensure_all_finite=False, reset=reset)
+        return columns_of(X), X.shape[0]
+
+    def _make_encoders(self, columns: list[Column]) -> list:
+        """An encoder for each column, by its kind and the parameters."""
+        given = {
+            what: self._given(what, columns)
+            for what in ("categorical", "numeric", "multi_hot", "hash", "bins")
+        }
+        encoders = []
+        for place, column in enumerate(columns):
+            kinds = [what for what in ("categorical", "numeric", "multi_hot") if place in given[what]]
+            if len(kinds) > 1:
+                raise ValueError(
+                    f"Column {column.name!r} is named in {' and in '.join(kinds)}: name it in one."
+                )
+            forced = {"categorical": "category", "numeric": "number", "multi_hot": "list"}
+            kind = forced[kinds[0]] if kinds else column.kind
+            n_slots = given["hash"].get(place)
+            if n_slots is None and kind in ("category", "list") and isinstance(self.hash, Integral):
+                n_slots = self.hash
+            bins = given["bins"].get(place, self.bins if isinstance(self.bins, Integral) else 32)
+            options = Options(self.min_frequency, self.max_categories, bins, self.numeric_encoding)
+            separator = given["multi_hot"].get(place)
+            encoders.append(self._make_encoder(column, kind, n_slots, options, separator))
+        return encoders
+
+    def _make_encoder(self, column, kind, n_slots, options, separator):
+        if n_slots is not None:
+            entries: Hashed | Categories = Hashed(column, n_slots, self.signed_hash)
+        elif kind in ("category", "list"):
+            entries = Categories(column, options)
+        else:
+            return {"integer": Integers, "number": Numbers, "date": Dates}[kind](column, options)
+        return MultiHot(column, entries, separator) if kind == "list" else entries
+
+    def _given(self, what: str, columns: list[Column]) -> dict:
+        """What a parameter says of the columns it names, by their position."""
+        given = getattr(self, what)
+        if given is None or isinstance(given, Integral):
+            return {}
+        names = [column.name for column in columns]
+        said = {}
+        for name in given:
+            if name in names:
+                place = names.index(name)
+            elif isinstance(name, Integral) and 0 <= int(name) < len(names):
+                place = int(name)
+            else:
+                raise ValueError(
+                    f"{what}= names {name!r}, which is no column of X. Its columns: {names[:20]}."
+                )
+            said[place] = given[name] if isinstance(given, Mapping) else None
+            if isinstance(given, Mapping):
+                _check_said(what, name, given[name])
+        return said
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _check_said(what: str, name, value) -> None:
+    """Check what a dict says of a column."""
+    if what == "multi_hot":
+        fits, expected = value is None or (isinstance(value, str) and value != ""), "a separator, or None"
+    else:
+        least = 1 if what == "hash" else 0
+        fits = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+        expected = f"a whole number of {least} or more"
+    if not fits:
+        raise ValueError(f"{what}= gives column {name!r} the value {value!r}; expected {expected}.")
+
+
+def _assemble(fields: list[Slots], columns: list[np.ndarray], n_rows: int, n_columns: int, dtype):
+    """Slots of all fields as one CSR array, without zeros."""
+    lengths = [np.ones(n_rows, np.int64) if field.lengths is None else field.lengths for field in fields]
+    indptr = np.zeros(n_rows + 1, dtype=np.int64)
+    np.cumsum(sum(lengths), out=indptr[1:])
+    if indptr[-1] < 2**31:
+        indptr = indptr.astype(np.int32)
+    indices = np.empty(indptr[-1], dtype=indptr.dtype)
+    data = np.ones(indptr[-1], dtype=dtype)
+    first = indptr[:-1].copy()
+    for field, length, column in zip(fields, lengths, columns, strict=True):
+        place = first
+        if field.lengths is not None:
+            within = np.arange(field.slots.size) - np.repeat(np.cumsum(length) - length, length)
+            place = np.repeat(first, length) + within
+        indices[place] = column[field.slots]
+        if field.values is not None:
+            data[place] = field.values
+        first += length
+    encoded = sparse.csr_array((data, indices, indptr), shape=(n_rows, n_columns))
+    encoded.sum_duplicates()
+    encoded.eliminate_zeros()
+    return encoded

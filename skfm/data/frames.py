@@ -1,0 +1,358 @@
+"""Columns of a frame or an array: what kind each is, and its values in NumPy or plain Python."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import numbers
+from typing import Any, NamedTuple
+
+import narwhals.stable.v1 as nw
+import numpy as np
+
+# What values of a column look like, for messages, by the family of their types.
+_FAMILIES: dict[str, tuple[type, ...]] = {
+    "text": (str,),
+    "bytes": (bytes,),
+    # Before numbers: numpy.timedelta64 calls itself one.
+    "durations": (datetime.timedelta, np.timedelta64),
+    "numbers": (numbers.Real, np.bool_, decimal.Decimal),
+    "dates": (datetime.date, np.datetime64),
+    "lists": (list, tuple, set, frozenset, np.ndarray),
+}
+
+
+class Column(NamedTuple):
+    """One column.
+
+    Attributes
+    ----------
+    name : its name
+    kind : {"category", "integer", "number", "date", "list"}
+    values : narwhals Series, ndarray of one dimension, or list
+    rows : row of each value, where a row may have several; else None
+    """
+
+    name: Any
+    kind: str
+    values: Any
+    rows: np.ndarray | None = None
+
+    def row(self, number: int) -> int:
+        """Row of a value."""
+        return number if self.rows is None else int(self.rows[number])
+
+
+def is_frame(X) -> bool:
+    """Whether X is a DataFrame of pandas, polars or another library that narwhals knows."""
+    return hasattr(X, "columns") and isinstance(
+        nw.from_native(X, eager_only=True, pass_through=True), nw.DataFrame
+    )
+
+
+def is_of_numbers(X) -> bool:
+    """Whether all columns of a frame hold floats, booleans or sparse numbers."""
+    return all(map(_is_of_numbers, _series(X)))
+
+
+def _series(X) -> list:
+    frame = nw.from_native(X, eager_only=True)
+    return [frame.get_column(name) for name in frame.columns]
+
+
+def _is_of_numbers(values) -> bool:
+    if values.dtype.is_float() or values.dtype == nw.Boolean or _is_sparse(values):
+        return True
+    return values.dtype == nw.Object and all(
+        isinstance(value, float | bool) or is_missing(value) for value in values.to_list()
+    )
+
+
+def _is_sparse(values) -> bool:
+    """Whether a column is one of pandas's sparse ones, which narwhals does not know."""
+    return str(getattr(values.to_native(), "dtype", "")).startswith("Sparse")
+
+
+def columns_of(X) -> list[Column]:
+    """The columns of a frame, or of an array of two dimensions, with their kinds.
+
+    Raises
+    ------
+    TypeError
+        If a column is of a type that cannot be encoded.
+    """
+    if is_frame(X):
+        series = _series(X)
+        named = [(one.name, np.asarray(one.to_native()) if _is_sparse(one) else one) for one in series]
+    else:
+        named = [(f"x{number}", X[:, number]) for number in range(X.shape[1])]
+    return [Column(name, _kind(name, values), values) for name, values in named]
+
+
+def _kind(name, values) -> str:
+    """Kind of a column, from its dtype; where that says nothing, from the type of its first value."""
+    dtype = values.dtype
+    if isinstance(values, np.ndarray):
+        if dtype.kind == "O":
+            return _kind_of_objects(name, values)
+        kinds = {"f": "number", "i": "integer", "u": "integer", "M": "date", "m": "number"}
+        kinds |= dict.fromkeys("bUS", "category")
+        kind = "category" if dtype == np.uint64 else kinds.get(dtype.kind)
+    elif dtype == nw.Object:
+        return _kind_of_objects(name, values)
+    elif dtype.is_integer():
+        # Numbers of 64 bits without a sign are names, and do not fit with other whole numbers.
+        kind = "category" if dtype == nw.UInt64 else "integer"
+    elif dtype.is_numeric() or dtype == nw.Duration:
+        kind = "number"
+    elif dtype in (nw.Date, nw.Datetime):
+        kind = "date"
+    elif dtype in (nw.List, nw.Array):
+        kind = "list"
+    else:
+        named = (nw.String, nw.Categorical, nw.Enum, nw.Boolean, nw.Binary)
+        # All values of a column without a type are missing.
+        kind = "category" if dtype in named or _is_null(values) else None
+    if kind is None:
+        own = values.to_native().dtype if dtype == nw.Unknown else dtype
+        raise TypeError(f"Column {name!r} is of type {own}, which has no encoding. Convert or drop it.")
+    return kind
+
+
+def _is_null(values) -> bool:
+    return values.dtype == nw.Unknown and bool(values.is_null().all())
+
+
+def _kind_of_objects(name, values) -> str:
+    values = as_list(values)
+    value = next((value for value in values if not is_missing(value)), None)
+    if value is None or isinstance(value, bool | np.bool_):
+        return "category"
+    family = family_of(name, value)
+    if family == "numbers" and isinstance(value, numbers.Integral):
+        fits = all(-(2**63) <= one < 2**63 for one in values if isinstance(one, int))
+        return "integer" if fits else "category"
+    kinds = {"numbers": "number", "dates": "date", "durations": "number", "lists": "list"}
+    return kinds.get(family, "category")
+
+
+def as_list(values) -> list:
+    """Values as Python objects."""
+    if isinstance(values, list):
+        return values
+    return values.tolist() if isinstance(values, np.ndarray) else values.to_list()
+
+
+def is_missing(value) -> bool:
+    """Whether a value is None, NaN, pandas.NA or NaT."""
+    if value is None:
+        return True
+    if isinstance(value, list | tuple | np.ndarray | set | frozenset):
+        return False
+    different = value != value
+    return different is True or different is np.True_ or type(different).__name__ == "NAType"
+
+
+def family_of(name, value) -> str:
+    """What a value is: values of two families are never equal, so a column has one.
+
+    Raises
+    ------
+    TypeError
+        If the value is something that cannot be encoded.
+    """
+    for family, types in _FAMILIES.items():
+        if isinstance(value, types):
+            return family
+    raise TypeError(
+        f"Column {name!r} holds {value!r} of type {type(value).__name__}, which has no encoding. "
+        f"Convert it to text, numbers or dates, or drop the column."
+    )
+
+
+def unique_values(column: Column) -> tuple[list, np.ndarray, str | None]:
+    """Different values in the order of their first appearance, the number of each row's, and their family.
+
+    Missing values are None, once.
+
+    Raises
+    ------
+    ValueError
+        If values are of different families.
+    """
+    dictionary = _arrow_dictionary(column.values)
+    if dictionary is not None:
+        found, numbers_ = dictionary
+    else:
+        values = as_list(column.values)
+        try:
+            found = list(dict.fromkeys(values))
+        except TypeError:
+            raise _mixed(column, values) from None
+        number_of = {value: number for number, value in enumerate(found)}
+        numbers_ = np.fromiter(map(number_of.__getitem__, values), np.int32, len(values))
+    # Text is never missing, and there may be much of it.
+    missing = [number for number, value in enumerate(found) if type(value) is not str and is_missing(value)]
+    if missing:
+        # NaNs are as many different values as there are objects.
+        renumber = np.arange(len(found), dtype=np.int32)
+        renumber[missing] = missing[0]
+        numbers_ = renumber[numbers_]
+        for number in missing:
+            found[number] = None
+    one_of_each_type = {type(value): value for value in found if value is not None}
+    families = {family_of(column.name, value) for value in one_of_each_type.values()}
+    if len(families) > 1:
+        raise _mixed(column, as_list(column.values))
+    return found, numbers_, next(iter(families), None)
+
+
+def _arrow_dictionary(values) -> tuple[list, np.ndarray] | None:
+    """Different values of a text or categorical column and the number of each row's, where Arrow can tell."""
+    if isinstance(values, list | np.ndarray) or values.dtype not in (nw.String, nw.Categorical, nw.Enum):
+        return None
+    try:
+        import pyarrow as pa
+    except ImportError:
+        return None
+    try:
+        array = values.to_arrow()
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # categories of several types
+        return None
+    if isinstance(array, pa.ChunkedArray):
+        array = array.unify_dictionaries().combine_chunks()
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    found = [*array.dictionary.to_pylist(), None]
+    numbers_ = array.indices.fill_null(len(found) - 1).to_numpy(zero_copy_only=False).astype(np.int32)
+    # Categories may have no row.
+    used = np.bincount(numbers_, minlength=len(found)) > 0
+    number_of = np.cumsum(used, dtype=np.int32) - 1
+    return [value for value, is_used in zip(found, used.tolist(), strict=True) if is_used], number_of[
+        numbers_
+    ]
+
+
+def _mixed(column, values) -> ValueError:
+    """The error of values that are of several families, or cannot be compared."""
+    places: dict[str, int] = {}
+    for number, value in enumerate(values):
+        if not is_missing(value):
+            places.setdefault(family_of(column.name, value), number)
+    said = [f"{family} (row {column.row(place)}: {values[place]!r})" for family, place in places.items()]
+    if len(said) == 1:
+        outer = "" if column.rows is None else "lists of "
+        return ValueError(
+            f"Column {column.name!r} holds {outer}{said[0]}, where single values are expected. Flatten them, "
+            f"or name the column in multi_hot=."
+        )
+    return ValueError(
+        f"Column {column.name!r} mixes {' and '.join(said)}. Make its values of one kind first, with "
+        f".astype(str) for instance."
+    )
+
+
+def numbers_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
+    """Values as numbers, and which are missing; integers stay integers, durations become seconds.
+
+    Raises
+    ------
+    ValueError
+        If a value is no number; the message names the row.
+    """
+    values = column.values
+    if isinstance(values, np.ndarray):
+        missing = np.zeros(values.shape[:1], bool)
+    else:
+        missing = values.is_null().to_numpy()
+        if values.dtype.is_integer() and missing.any():
+            values = values.fill_null(0)
+        values = values.to_numpy()
+    if values.dtype.kind in "iub" and values.ndim == 1:
+        fits = values.dtype.kind != "u" or int(values.max(initial=0)) < 2**63
+        return (values.astype(np.int64, copy=False) if fits else values.astype(np.float64)), missing
+    if values.dtype.kind == "m" and values.ndim == 1:
+        return np.where(np.isnat(values), np.nan, values / np.timedelta64(1, "s")), np.isnat(values)
+    if values.dtype.kind == "f" and values.ndim == 1:
+        values = values.astype(np.float64, copy=False)
+        return values, np.isnan(values)
+    # Dates in nanoseconds would be listed as whole numbers.
+    return _parsed(column, list(values) if values.dtype.kind == "M" or values.ndim > 1 else values.tolist())
+
+
+def _parsed(column, values: list) -> tuple[np.ndarray, np.ndarray]:
+    """Objects as an array of numbers, and which are missing; integers stay exact."""
+    missing = np.fromiter(map(is_missing, values), bool, len(values))
+    plain: list = [0 if is_missing(value) else value for value in values]
+    for row, value in enumerate(plain):
+        family = family_of(column.name, value)
+        if family == "durations":
+            plain[row] = np.timedelta64(value) / np.timedelta64(1, "s")
+        elif family != "numbers":
+            raise ValueError(
+                f"Column {column.name!r} holds {family} at row {row} ({value!r}), where numbers are "
+                f"expected. Convert it first, or name it in categorical=."
+            )
+    if all(isinstance(value, int | np.integer) and -(2**63) <= value < 2**63 for value in plain):
+        return np.asarray(plain, dtype=np.int64), missing
+    return np.asarray(plain, dtype=np.float64), missing
+
+
+def dates_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
+    """Local time in milliseconds since 1970, and which values are missing."""
+    values = column.values
+    if not isinstance(values, np.ndarray):
+        if values.dtype == nw.Datetime and values.dtype.time_zone is not None:
+            values = values.dt.replace_time_zone(None)
+        values = values.to_numpy()
+    if values.dtype.kind == "O":
+        plain = [None if is_missing(value) else value for value in values.tolist()]
+        for row, value in enumerate(plain):
+            if value is not None and family_of(column.name, value) != "dates":
+                raise ValueError(
+                    f"Column {column.name!r} holds {family_of(column.name, value)} at row {row} ({value!r}), "
+                    f"where dates are expected. Convert it first."
+                )
+        values = np.array([_without_zone(value) for value in plain], dtype="datetime64[ms]")
+    if values.dtype.kind == "f" and np.isnan(values).all():
+        values = np.full(values.shape, np.datetime64("NaT", "ms"))
+    if values.dtype.kind != "M":
+        raise ValueError(
+            f"Column {column.name!r} held dates in fit and holds {values.dtype} now (row 0: {values[0]!r}). "
+            f"Convert it to dates first."
+        )
+    values = values.astype("datetime64[ms]")
+    missing = np.isnat(values)
+    return np.where(missing, 0, values.astype(np.int64)), missing
+
+
+def _without_zone(date):
+    return date.replace(tzinfo=None) if getattr(date, "tzinfo", None) else date
+
+
+def lists_of(column: Column, separator: str | None) -> tuple[Column, np.ndarray]:
+    """All entries of a column of lists as a column, one after another, and how many each row has.
+
+    Text is cut at the separator. A missing list, and a missing entry of a list, is one missing value.
+    """
+    values = as_list(column.values)
+    entries: list = []
+    lengths = np.zeros(len(values), dtype=np.int64)
+    for row, value in enumerate(values):
+        if isinstance(value, str) and separator is not None:
+            value = value.split(separator) if value else []
+        elif is_missing(value):
+            value = (None,)
+        elif isinstance(value, np.ndarray):
+            value = value.tolist()
+        elif not isinstance(value, list | tuple | set | frozenset):
+            raise ValueError(
+                f"Column {column.name!r} holds {value!r} at row {row}, where a list is expected. "
+                f"For text name the separator: multi_hot={{{column.name!r}: '|'}}."
+            )
+        entries.extend(value)
+        lengths[row] = len(value)
+    rows = np.repeat(np.arange(len(values)), lengths)
+    return Column(column.name, "category", entries, rows), lengths

@@ -1,0 +1,197 @@
+"""Rows on disk, for training on more rows than memory holds: as they came, and dealt into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from scipy import sparse
+
+from skfm.data.batches import Batches, compose, make_batches, n_batches
+from skfm.data.fields import Fields
+from skfm.data.pack import choose_layout, pack_rows
+
+# Rows of a piece on disk: what is read at once, and the grain of shuffling between buffers.
+_PIECE_ROWS = 1 << 15
+T = TypeVar("T")
+
+
+def ahead(items: Iterable[T]) -> Iterator[T]:
+    """The same items, each made in a thread while its predecessor is in use."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1) as executor:
+        coming = executor.submit(next, iterator, end)
+        while (item := coming.result()) is not end:
+            coming = executor.submit(next, iterator, end)
+            yield item  # type: ignore[misc]
+
+
+class RowSpool:
+    """Rows of a canonical CSR matrix in files of a folder; pieces are read one at a time.
+
+    Attributes
+    ----------
+    shape : (rows, columns) so far
+    nnz : nonzeros so far
+    buffer_rows : rows that may be in memory at once
+    """
+
+    def __init__(self, folder: Path, n_columns: int, buffer_rows: int):
+        self.folder, self.n_columns, self.buffer_rows = folder, n_columns, buffer_rows
+        self.firsts, self.nnz = [0], 0
+        self._waiting: list[sparse.csr_array] = []
+        self._n_waiting = 0
+        folder.mkdir()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.firsts[-1] + self._n_waiting, self.n_columns
+
+    def append(self, X: sparse.csr_array) -> None:
+        """Add rows; small pieces wait until there are enough of them."""
+        for first in range(0, X.shape[0], _PIECE_ROWS):
+            self._waiting.append(X[first : first + _PIECE_ROWS])
+            self._n_waiting += self._waiting[-1].shape[0]
+            if self._n_waiting >= _PIECE_ROWS:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that wait."""
+        if not self._n_waiting:
+            return
+        X = sparse.vstack(self._waiting, format="csr")
+        name = self._name(len(self.firsts) - 1)
+        np.save(f"{name}.indptr", X.indptr.astype(np.int32))
+        np.save(f"{name}.indices", X.indices.astype(np.int32, copy=False))
+        if not np.all(X.data == 1):
+            np.save(f"{name}.data", X.data)
+        self.firsts.append(self.firsts[-1] + X.shape[0])
+        self.nnz += X.nnz
+        self._waiting, self._n_waiting = [], 0
+
+    def _name(self, number: int) -> str:
+        return str(self.folder / f"rows{number}")
+
+    def piece(self, number: int) -> sparse.csr_array:
+        """One piece."""
+        name = self._name(number)
+        indptr, indices = np.load(f"{name}.indptr.npy"), np.load(f"{name}.indices.npy")
+        values = Path(f"{name}.data.npy")
+        data = np.load(values) if values.exists() else np.ones(indices.size, np.float32)
+        return sparse.csr_array((data, indices, indptr), shape=(indptr.size - 1, self.n_columns))
+
+    def parts(self) -> Iterator[tuple[int, sparse.csr_array]]:
+        """Pieces and the number of their first row."""
+        self.flush()
+        for number, first in enumerate(self.firsts[:-1]):
+            yield first, self.piece(number)
+
+    def in_memory(self) -> sparse.csr_array:
+        """All rows in memory."""
+        return sparse.csr_array(sparse.vstack([part for _, part in self.parts()], format="csr"))
+
+
+class BatchSpool:
+    """Batches of the rows of a spool: dealt when first asked for, read from disk afterwards.
+
+    A part is made of several pieces drawn at random from all, whose rows are shuffled; so about
+    ``buffer_rows`` rows are in memory twice: one part in use, one on its way. Each epoch goes through the
+    parts, and through the batches of a part, in another order.
+
+    Attributes
+    ----------
+    n_rows, n_batches : in all parts
+    """
+
+    def __init__(
+        self,
+        rows: RowSpool,
+        y: np.ndarray,
+        weight: np.ndarray,
+        charge: np.ndarray,
+        scale: np.ndarray | None,
+        fields: Fields | None,
+        *,
+        batch_size: int,
+        dtype,
+        seed: int,
+        place_on_device: Callable[[Any], Any],
+    ):
+        rows.flush()
+        self.rows, self.y, self.weight, self.charge, self.scale = rows, y, weight, charge, scale
+        self.fields, self.batch_size, self.dtype = fields, batch_size, dtype
+        self.seed, self.place_on_device = seed, place_on_device
+        layout = choose_layout(rows, fields)
+        self.layout = layout if scale is None else layout._replace(all_ones=False)
+        pieces = np.random.default_rng([seed, 4]).permutation(len(rows.firsts) - 1)
+        n_parts = max(rows.shape[0] // rows.buffer_rows, 1)
+        self.groups = [group for group in np.array_split(pieces, n_parts) if group.size]
+        self.sizes = [self._sizes(group) for group in self.groups]
+        self.n_rows = rows.shape[0]
+        self.n_batches = sum(n_batches(size, batch_size) for sizes in self.sizes for size in sizes)
+        self.most_batches = [
+            max(n_batches(sizes[block], batch_size) for sizes in self.sizes if block < len(sizes))
+            for block in range(max(map(len, self.sizes)))
+        ]
+        self.dealt: dict[int, int] = {}
+        # All parts are padded to the most different rows of a batch so far: each number is a program.
+        self.most_touched: dict[int, int] = {}
+
+    def parts(self, rng: np.random.Generator) -> Iterator[tuple[list[Batches], list[int]]]:
+        """Batches of rows of each width on the device, and the number of rows, part by part."""
+        order = rng.permutation(len(self.groups))
+        return ahead(map(self._part, order))
+
+    def _part(self, number: int) -> tuple[list[Batches], list[int]]:
+        if number not in self.dealt:
+            self.dealt[number] = self._deal(number)
+        return [self._read(number, block) for block in range(self.dealt[number])], self.sizes[number]
+
+    def _lengths(self, group) -> np.ndarray:
+        names = [f"{self.rows._name(piece)}.indptr.npy" for piece in group]
+        return np.concatenate([np.diff(np.load(name)) for name in names])
+
+    def _sizes(self, group) -> list[int]:
+        """Number of rows of each width that a group has."""
+        lengths = self._lengths(group)
+        if self.layout.by_field:
+            return [lengths.size]
+        width = np.searchsorted(self.layout.widths, lengths)
+        return [int(count) for count in np.bincount(width) if count]
+
+    def _deal(self, number: int) -> int:
+        """Batches of a part to disk; how many widths there are."""
+        group = self.groups[number]
+        X = sparse.vstack([self.rows.piece(piece) for piece in group], format="csr")
+        spans = [np.arange(self.rows.firsts[piece], self.rows.firsts[piece + 1]) for piece in group]
+        own = np.concatenate(spans)
+        if self.scale is not None:
+            X.data = X.data / self.scale[X.indices]
+        options = {"dummy": self.charge.shape[0] - 1, "dtype": self.dtype}
+        packed = pack_rows(X, **options, fields=self.fields, layout=self.layout)
+        rng = np.random.default_rng([self.seed, 5, number])
+        for place, block in enumerate(packed.blocks):
+            order = compose(block.rows.size, self.batch_size, rng, self.most_batches[place])
+            batches = make_batches(block, order, self.charge, self.y[own], self.weight[own], self.dtype)
+            for name, leaf in batches._asdict().items():
+                if leaf is not None:
+                    np.save(self._file(number, place, name), leaf)
+        return len(packed.blocks)
+
+    def _file(self, number, block, name) -> Path:
+        return self.rows.folder / f"batches{number}.{block}.{name}.npy"
+
+    def _read(self, number: int, block: int) -> Batches:
+        files = [self._file(number, block, name) for name in Batches._fields]
+        batches = Batches(*(np.load(file) if file.exists() else None for file in files))
+        n_touched = batches.touched.shape[1]
+        most = self.most_touched[block] = max(self.most_touched.get(block, 0), n_touched)
+        if n_touched < most:
+            more = (0, 0), (0, most - n_touched)
+            dummy = self.charge.shape[0] - 1
+            touched = np.pad(batches.touched, more, constant_values=dummy)
+            batches = batches._replace(touched=touched, charge=np.pad(batches.charge, (*more, (0, 0))))
+        return self.place_on_device(batches)

@@ -1,0 +1,190 @@
+"""Files as streams of chunks, for `fit` and predictions on more rows than memory holds."""
+
+import numpy as np
+
+from skfm.data import text
+from skfm.datasets._text import _shape, iter_sparse_text
+
+
+class ParquetStream:
+    """Rows of Parquet files, chunk by chunk.
+
+    Needs pyarrow (``pip install pyarrow``).
+
+    Parameters
+    ----------
+    source : path-like, list of path-like or pyarrow.dataset.Dataset
+        A file, several, a folder of files, or a dataset of pyarrow (which may be of other formats).
+    target : str, list of str or None, default=None
+        Column of targets, or columns; None to predict.
+    sample_weight : str, default=None
+        Column of weights.
+    columns : list of str, default=None
+        Columns of X; all others if None.
+    chunk_rows : int, default=65536
+        Rows of a chunk at most.
+    buffer_rows : int, default=262144
+        Rows that training shuffles among each other in memory; see the guide on data.
+    folder : path-like, default=None
+        Where fit keeps its temporary files; that of Python's tempfile if None. They need about 8 to 14
+        bytes a nonzero.
+
+    Raises
+    ------
+    ValueError
+        If a column is not in the files.
+
+    See Also
+    --------
+    SparseTextStream : The same for libsvm, libffm and libFM files.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import pandas as pd
+    >>> from skfm import FMClassifier
+    >>> from skfm.datasets import ParquetStream
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "clicks.parquet"
+    >>> table = pd.DataFrame({"day": ["mon", "tue"] * 20, "site": ["a", "a", "b", "b"] * 10})
+    >>> table.assign(click=[1, 0, 0, 1] * 10).to_parquet(path)
+    >>> clicks = ParquetStream(path, target="click", chunk_rows=16)
+    >>> model = FMClassifier(n_factors=2, l2_factors=1e-3, random_state=0).fit(clicks)
+    >>> model.predict(table.head(4))
+    array([1, 0, 0, 1])
+    >>> model.predict_proba(clicks).shape
+    (40, 2)
+    """
+
+    def __init__(
+        self,
+        source,
+        target=None,
+        *,
+        sample_weight=None,
+        columns=None,
+        chunk_rows=1 << 16,
+        buffer_rows=1 << 18,
+        folder=None,
+    ):
+        import pyarrow.dataset as ds
+
+        self.dataset = source if isinstance(source, ds.Dataset) else ds.dataset(source)
+        self.targets = [target] if isinstance(target, str) else list(target or [])
+        self.one_target = isinstance(target, str)
+        self.sample_weight = sample_weight
+        apart = {*self.targets, sample_weight}
+        names = self.dataset.schema.names
+        self.columns = [name for name in names if name not in apart] if columns is None else list(columns)
+        self.chunk_rows, self.buffer_rows, self.folder = chunk_rows, buffer_rows, folder
+        for name in [*self.columns, *self.targets, *([sample_weight] if sample_weight else [])]:
+            if name not in names:
+                raise ValueError(f"There is no column {name!r}; columns are {names[:20]}.")
+
+    def __iter__(self):
+        """Chunks ``(X,)``, ``(X, y)`` or ``(X, y, sample_weight)``, X a pyarrow.Table."""
+        import pyarrow as pa
+
+        more = [self.sample_weight] if self.sample_weight else []
+        batches = self.dataset.to_batches(
+            columns=[*self.columns, *self.targets, *more],
+            batch_size=self.chunk_rows,
+            batch_readahead=2,
+            fragment_readahead=1,
+        )
+        for batch in batches:
+            if not batch.num_rows:
+                continue
+            table = pa.Table.from_batches([batch])
+            chunk = [table.select(self.columns)]
+            if self.targets:
+                y = [table[name].to_numpy() for name in self.targets]
+                chunk.append(y[0] if self.one_target else np.column_stack(y))
+            chunk += [table[name].to_numpy() for name in more]
+            yield tuple(chunk)
+
+
+class SparseTextStream:
+    """Rows of libsvm, libffm or libFM files, chunk by chunk.
+
+    Parameters
+    ----------
+    paths : path-like or list of path-like
+        Files; those that end in .gz, .bz2 or .xz are decompressed.
+    n_features : int, default=None
+        Columns; found in a pass over the files if None.
+    format : {"auto", "libsvm", "libfm", "libffm"}, default="auto"
+        "auto" looks at the first row.
+    zero_based : bool, default=True
+        Whether indices start at 0.
+    chunk_rows : int, default=65536
+        Rows of a chunk at most.
+    buffer_rows, folder
+        As for `ParquetStream`.
+
+    Attributes
+    ----------
+    fields : ndarray of shape (n_features,), or None
+        Field of each column, for ``fields=`` of an estimator; found in a pass over the files. None but for
+        libffm.
+
+    See Also
+    --------
+    ParquetStream : Tables.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from skfm import DeepFMClassifier
+    >>> from skfm.datasets import SparseTextStream
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "clicks.ffm"
+    >>> _ = path.write_text("1 0:0:1 1:3:1\\n0 0:1:1 1:3:1\\n1 0:0:1 1:2:1\\n0 0:1:1 1:2:1\\n" * 10)
+    >>> clicks = SparseTextStream(path)
+    >>> clicks.fields
+    array([0, 0, 1, 1])
+    >>> model = DeepFMClassifier(fields=clicks.fields, random_state=0).fit(clicks)
+    >>> model.predict(clicks)[:4]
+    array([1., 0., 1., 0.])
+    """
+
+    def __init__(
+        self,
+        paths,
+        *,
+        n_features=None,
+        format="auto",
+        zero_based=True,
+        chunk_rows=1 << 16,
+        buffer_rows=1 << 18,
+        folder=None,
+    ):
+        self.paths = list(paths) if isinstance(paths, list | tuple) else [paths]
+        self.options = {"format": format, "zero_based": zero_based, "chunk_rows": chunk_rows}
+        self.n_features = self._count() if n_features is None else n_features
+        self.buffer_rows, self.folder = buffer_rows, folder
+
+    def _count(self) -> int:
+        largest = -1
+        for path in self.paths:
+            shape = _shape(path, self.options["format"])
+            for block in text.read_blocks(path):
+                largest = max(largest, int(text.parse(*block, *shape).ids.max(initial=-1)))
+        return largest + 1 if self.options["zero_based"] else largest
+
+    @property
+    def fields(self):
+        """Field of each column, or None where the files have none."""
+        known = np.full(self.n_features, -1)
+        for path in self.paths:
+            found = None
+            for rows in iter_sparse_text(path, n_features=self.n_features, **self.options):
+                found = rows.fields
+            if found is None:
+                return None
+            known = np.where(known < 0, found, known)
+        return known
+
+    def __iter__(self):
+        """Chunks ``(X, y)``, X a csr_matrix."""
+        for path in self.paths:
+            for rows in iter_sparse_text(path, n_features=self.n_features, **self.options):
+                yield rows.data, rows.target
