@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import skfm
+from benchmarks.cases import tables
 from skfm import datasets
 from skfm.train import defaults
 
@@ -62,6 +63,12 @@ def test_every_public_name_is_in_the_reference_and_every_estimator_in_the_readme
     assert re.search(rf"^\.\. auto(class|function):: {name}$", (DOCS / "api.md").read_text(), re.MULTILINE)
     if name.endswith(("Classifier", "Regressor")):
         assert f"`{name}`" in (REPOSITORY / "README.md").read_text()
+
+
+def test_the_page_of_data_sets_shows_the_code_that_is_measured():
+    text = (DOCS / "datasets.md").read_text()
+    shown = re.findall(r"^```py\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    assert [tables.IMPORTS.strip(), *map(str.strip, tables.SNIPPETS.values())] == [code.strip() for code in shown]
 
 
 def test_every_benchmark_has_a_place_for_its_table():

@@ -96,7 +96,7 @@ def run(options, results, save):
 
 
 def search(adapter, model, path, epochs, common):
-    """The setting and number of epochs that reach the target soonest, else those of the least loss."""
+    """The setting and number of epochs that reach the target soonest, twice, else those of the least loss."""
     trials = []
     for settings in GRID[model, adapter]:
         # Its number of epochs is a limit of iterations.
@@ -111,8 +111,12 @@ def search(adapter, model, path, epochs, common):
         )
         report.log(f"{adapter} {settings}: {losses}")
     reached = [trial for trial in trials if trial["loss"] <= LOSS[model]]
-    if reached:
-        return min(reached, key=lambda trial: trial["seconds"])
+    for trial in sorted(reached, key=lambda trial: trial["seconds"]):
+        # Lock-free threads give another result each time: a lucky one does not count.
+        ends = {"epochs": [trial["epochs"]], "settings": trial["settings"]}
+        again = rivals.measure(adapter, "quality", path, model=model, **ends, **common)
+        if again["log_loss"][0] <= LOSS[model]:
+            return trial
     return min(trials, key=lambda trial: trial["loss"])
 
 
@@ -129,7 +133,8 @@ def render(results):
                 continue
             seconds = rivals.rounds_of(entry, "process_seconds")
             last = entry["rounds"][-1]
-            reached = last["log_loss"] <= LOSS[model]
+            loss = float(np.median(rivals.rounds_of(entry, "log_loss")))
+            reached = loss <= LOSS[model]
             compared = [None] * 3
             if name != "skfm":
                 target = TARGETS.get((model, name)) if reached else None
@@ -139,7 +144,7 @@ def render(results):
                 [
                     rivals.title(name, entry),
                     f"{model} to {LOSS[model]}",
-                    last["log_loss"] if reached else f"not reached: {last['log_loss']:.4f}",
+                    loss if reached else f"not reached: {loss:.4f}",
                     last["epochs"],
                     float(np.median(seconds)),
                     fit,

@@ -12,18 +12,9 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from skfm.data.columns import (
-    Categories,
-    Dates,
-    Found,
-    Hashed,
-    Integers,
-    MultiHot,
-    Numbers,
-    Options,
-    Slots,
-)
+from skfm.data.columns import Categories, Found, Hashed, MultiHot, Options, Slots
 from skfm.data.frames import Column, columns_of, is_frame
+from skfm.data.numeric import Dates, Integers, Numbers
 from skfm.data.validate import check_sample_weight
 
 _POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
@@ -36,7 +27,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
 
     ==============================  =========================================================================
     text, categories, booleans      a field with a slot for each frequent value
-    whole numbers                   the same, and quantile bins of the values that are not frequent
+    whole numbers                   the same, with quantile bins for the values that are not frequent, and a
+                                    field with one slot that holds the standardised value
     other numbers, durations        a field with one slot that holds the standardised value, and a field
                                     of quantile bins
     dates                           fields of month, weekday and hour, and the time in days as a number
@@ -65,10 +57,11 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     max_categories : int or None, default=None
         Most values of a column with a slot of their own: the most frequent ones.
     numeric_encoding : {"both", "value", "bins"}, default="both"
-        Numbers as the standardised value, as quantile bins, or as a field of each.
+        Numbers as the standardised value, as quantile bins, or as a field of each. Frequent whole numbers
+        have slots of their own in any case.
     bins : int or dict of column to int, default=32
         Most quantile bins of a column. A bin has at least about ``min_frequency`` rows. 0: whole numbers have
-        no bins.
+        none.
     sparse_output : bool, default=True
         Whether transform returns a CSR array, else a dense one.
     dtype : dtype, default=numpy.float32
@@ -117,7 +110,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     >>> table = pd.DataFrame({"day": ["mon", "tue", None, "mon"], "clicks": [3, 1, 1, 2]})
     >>> encoder = FieldEncoder(min_frequency=2).fit(table)
     >>> encoder.get_feature_names_out().tolist()
-    ['day:other', 'day:missing', 'day=mon',
+    ['day:other', 'day:missing', 'day=mon', 'clicks',
      'clicks:other', 'clicks:missing', 'clicks:(-inf, inf]', 'clicks=1']
     >>> encoder.transform(table).toarray()[:, :3]
     array([[0., 0., 1.],
@@ -125,7 +118,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
            [0., 1., 0.],
            [0., 0., 1.]], dtype=float32)
     >>> encoder.fields_
-    array([0, 0, 0, 1, 1, 1, 1], dtype=int32)
+    array([0, 0, 0, 1, 2, 2, 2, 2], dtype=int32)
     """
 
     _parameter_constraints = {
@@ -224,6 +217,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
                 encoders = self._make_encoders(columns) if encoders is None else encoders
                 for encoder, column in zip(encoders, columns, strict=True):
                     encoder.update(column, weight)
+                if not any(encoder.learns for encoder in encoders):
+                    break
             for encoder in encoders or ():
                 encoder.settle(go_on=go_on)
             self._give_columns(encoders, first)
@@ -283,7 +278,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         -------
         table : ndarray of shape (n_samples, n_features), dtype object
             None where a value was missing, rare, unknown or hashed; NaN for missing numbers. Numbers are as
-            exact as the output's type, or the mean of their bin where there is no slot of the value.
+            exact as the output's type, or the mean of their bin where there is no slot of the value, and
+            infinite (whole numbers: None) where outliers are beyond that. Frequent whole numbers are exact.
         """
         check_is_fitted(self)
         X = sparse.coo_array(check_array(X, accept_sparse=True, dtype="numeric"))

@@ -183,6 +183,8 @@ def unique_values(column: Column) -> tuple[list, np.ndarray, str | None]:
     dictionary = _arrow_dictionary(column.values)
     if dictionary is not None:
         found, numbers_ = dictionary
+        if len(found) > 1 and type(found[0]) is str:
+            return found, numbers_, "text"
     else:
         values = as_list(column.values)
         try:
@@ -191,7 +193,6 @@ def unique_values(column: Column) -> tuple[list, np.ndarray, str | None]:
             raise _mixed(column, values) from None
         number_of = {value: number for number, value in enumerate(found)}
         numbers_ = np.fromiter(map(number_of.__getitem__, values), np.int32, len(values))
-    # Text is never missing, and there may be much of it.
     missing = [number for number, value in enumerate(found) if type(value) is not str and is_missing(value)]
     if missing:
         # NaNs are as many different values as there are objects.
@@ -208,7 +209,10 @@ def unique_values(column: Column) -> tuple[list, np.ndarray, str | None]:
 
 
 def _arrow_dictionary(values) -> tuple[list, np.ndarray] | None:
-    """Different values of a text or categorical column and the number of each row's, where Arrow can tell."""
+    """Different values of a text or categorical column and the number of each row's, where Arrow can tell.
+
+    All values are of one type; None is the last.
+    """
     if isinstance(values, list | np.ndarray) or values.dtype not in (nw.String, nw.Categorical, nw.Enum):
         return None
     try:
@@ -225,14 +229,14 @@ def _arrow_dictionary(values) -> tuple[list, np.ndarray] | None:
         array = array.dictionary_encode()
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
-    found = [*array.dictionary.to_pylist(), None]
-    numbers_ = array.indices.fill_null(len(found) - 1).to_numpy(zero_copy_only=False).astype(np.int32)
-    # Categories may have no row.
-    used = np.bincount(numbers_, minlength=len(found)) > 0
+    n_values = len(array.dictionary)
+    numbers_ = array.indices.fill_null(n_values).to_numpy(zero_copy_only=False).astype(np.int32)
+    # Many of the dictionary may have no row here.
+    used = np.bincount(numbers_, minlength=n_values + 1) > 0
+    used[n_values] = True
     number_of = np.cumsum(used, dtype=np.int32) - 1
-    return [value for value, is_used in zip(found, used.tolist(), strict=True) if is_used], number_of[
-        numbers_
-    ]
+    values = array.dictionary.take(pa.array(np.flatnonzero(used[:-1])))
+    return [*values.to_pylist(), None], number_of[numbers_]
 
 
 def _mixed(column, values) -> ValueError:

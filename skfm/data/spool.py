@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -111,6 +111,7 @@ class BatchSpool:
         rows: RowSpool,
         y: np.ndarray,
         weight: np.ndarray,
+        weight_factor: float,
         charge: np.ndarray,
         scale: np.ndarray | None,
         fields: Fields | None,
@@ -123,6 +124,7 @@ class BatchSpool:
         rows.flush()
         self.rows, self.y, self.weight, self.charge, self.scale = rows, y, weight, charge, scale
         self.fields, self.batch_size, self.dtype = fields, batch_size, dtype
+        self.weight_factor = weight_factor
         self.seed, self.place_on_device = seed, place_on_device
         layout = choose_layout(rows, fields)
         self.layout = layout if scale is None else layout._replace(all_ones=False)
@@ -131,39 +133,44 @@ class BatchSpool:
         self.groups = [group for group in np.array_split(pieces, n_parts) if group.size]
         self.sizes = [self._sizes(group) for group in self.groups]
         self.n_rows = rows.shape[0]
-        self.n_batches = sum(n_batches(size, batch_size) for sizes in self.sizes for size in sizes)
-        self.most_batches = [
-            max(n_batches(sizes[block], batch_size) for sizes in self.sizes if block < len(sizes))
-            for block in range(max(map(len, self.sizes)))
-        ]
-        self.dealt: dict[int, int] = {}
+        self.n_batches = sum(n_batches(size, batch_size) for sizes in self.sizes for size in sizes.values())
+        self.most_batches = {
+            width: max(n_batches(sizes.get(width, 0), batch_size) for sizes in self.sizes)
+            for sizes in self.sizes
+            for width in sizes
+        }
+        self.dealt: set[int] = set()
         # All parts are padded to the most different rows of a batch so far: each number is a program.
         self.most_touched: dict[int, int] = {}
 
-    def parts(self, rng: np.random.Generator) -> Iterator[tuple[list[Batches], list[int]]]:
+    def parts(self, rng: np.random.Generator) -> Generator[tuple[list[Batches], list[int]], None, None]:
         """Batches of rows of each width on the device, and the number of rows, part by part."""
         order = rng.permutation(len(self.groups))
-        return ahead(map(self._part, order))
+        # Not in the thread: precision is set for this one.
+        for blocks, sizes in ahead(map(self._part, order)):
+            yield [self.place_on_device(batches) for batches in blocks], sizes
 
     def _part(self, number: int) -> tuple[list[Batches], list[int]]:
         if number not in self.dealt:
-            self.dealt[number] = self._deal(number)
-        return [self._read(number, block) for block in range(self.dealt[number])], self.sizes[number]
+            self._deal(number)
+            self.dealt.add(number)
+        sizes = self.sizes[number]
+        return [self._read(number, width) for width in sizes], list(sizes.values())
 
     def _lengths(self, group) -> np.ndarray:
         names = [f"{self.rows._name(piece)}.indptr.npy" for piece in group]
         return np.concatenate([np.diff(np.load(name)) for name in names])
 
-    def _sizes(self, group) -> list[int]:
+    def _sizes(self, group) -> dict[int, int]:
         """Number of rows of each width that a group has."""
         lengths = self._lengths(group)
         if self.layout.by_field:
-            return [lengths.size]
-        width = np.searchsorted(self.layout.widths, lengths)
-        return [int(count) for count in np.bincount(width) if count]
+            return {0: lengths.size}
+        count = np.bincount(np.searchsorted(self.layout.widths, lengths))
+        return {width: int(count[width]) for width in np.flatnonzero(count).tolist()}
 
-    def _deal(self, number: int) -> int:
-        """Batches of a part to disk; how many widths there are."""
+    def _deal(self, number: int) -> None:
+        """Batches of a part to disk."""
         group = self.groups[number]
         X = sparse.vstack([self.rows.piece(piece) for piece in group], format="csr")
         spans = [np.arange(self.rows.firsts[piece], self.rows.firsts[piece + 1]) for piece in group]
@@ -173,25 +180,25 @@ class BatchSpool:
         options = {"dummy": self.charge.shape[0] - 1, "dtype": self.dtype}
         packed = pack_rows(X, **options, fields=self.fields, layout=self.layout)
         rng = np.random.default_rng([self.seed, 5, number])
-        for place, block in enumerate(packed.blocks):
-            order = compose(block.rows.size, self.batch_size, rng, self.most_batches[place])
-            batches = make_batches(block, order, self.charge, self.y[own], self.weight[own], self.dtype)
+        for width, block in zip(self.sizes[number], packed.blocks, strict=True):
+            order = compose(block.rows.size, self.batch_size, rng, self.most_batches[width])
+            weight = self.weight[own] * self.weight_factor
+            batches = make_batches(block, order, self.charge, self.y[own], weight, self.dtype)
             for name, leaf in batches._asdict().items():
                 if leaf is not None:
-                    np.save(self._file(number, place, name), leaf)
-        return len(packed.blocks)
+                    np.save(self._file(number, width, name), leaf)
 
-    def _file(self, number, block, name) -> Path:
-        return self.rows.folder / f"batches{number}.{block}.{name}.npy"
+    def _file(self, number, width, name) -> Path:
+        return self.rows.folder / f"batches{number}.{width}.{name}.npy"
 
-    def _read(self, number: int, block: int) -> Batches:
-        files = [self._file(number, block, name) for name in Batches._fields]
+    def _read(self, number: int, width: int) -> Batches:
+        files = [self._file(number, width, name) for name in Batches._fields]
         batches = Batches(*(np.load(file) if file.exists() else None for file in files))
         n_touched = batches.touched.shape[1]
-        most = self.most_touched[block] = max(self.most_touched.get(block, 0), n_touched)
+        most = self.most_touched[width] = max(self.most_touched.get(width, 0), n_touched)
         if n_touched < most:
             more = (0, 0), (0, most - n_touched)
             dummy = self.charge.shape[0] - 1
             touched = np.pad(batches.touched, more, constant_values=dummy)
             batches = batches._replace(touched=touched, charge=np.pad(batches.charge, (*more, (0, 0))))
-        return self.place_on_device(batches)
+        return batches

@@ -21,7 +21,7 @@ class ParquetStream:
         Column of weights.
     columns : list of str, default=None
         Columns of X; all others if None.
-    chunk_rows : int, default=65536
+    chunk_rows : int, default=131072
         Rows of a chunk at most.
     buffer_rows : int, default=262144
         Rows that training shuffles among each other in memory; see the guide on data.
@@ -62,7 +62,7 @@ class ParquetStream:
         *,
         sample_weight=None,
         columns=None,
-        chunk_rows=1 << 16,
+        chunk_rows=1 << 17,
         buffer_rows=1 << 18,
         folder=None,
     ):
@@ -83,14 +83,15 @@ class ParquetStream:
     def __iter__(self):
         """Chunks ``(X,)``, ``(X, y)`` or ``(X, y, sample_weight)``, X a pyarrow.Table."""
         import pyarrow as pa
+        import pyarrow.dataset as ds
 
         more = [self.sample_weight] if self.sample_weight else []
-        batches = self.dataset.to_batches(
-            columns=[*self.columns, *self.targets, *more],
-            batch_size=self.chunk_rows,
-            batch_readahead=2,
-            fragment_readahead=1,
-        )
+        # fit and predict read ahead themselves: more would only be memory.
+        options: dict = {"batch_readahead": 2, "fragment_readahead": 1}
+        if isinstance(getattr(self.dataset, "format", None), ds.ParquetFileFormat):
+            options["fragment_scan_options"] = ds.ParquetFragmentScanOptions(pre_buffer=False)
+        names = [*self.columns, *self.targets, *more]
+        batches = self.dataset.to_batches(columns=names, batch_size=self.chunk_rows, **options)
         for batch in batches:
             if not batch.num_rows:
                 continue
@@ -124,8 +125,8 @@ class SparseTextStream:
     Attributes
     ----------
     fields : ndarray of shape (n_features,), or None
-        Field of each column, for ``fields=`` of an estimator; found in a pass over the files. None but for
-        libffm.
+        Field of each column, for ``fields=`` of an estimator, 0 for columns that do not occur; found in a
+        pass over the files. None but for libffm.
 
     See Also
     --------
@@ -175,13 +176,11 @@ class SparseTextStream:
         """Field of each column, or None where the files have none."""
         known = np.full(self.n_features, -1)
         for path in self.paths:
-            found = None
             for rows in iter_sparse_text(path, n_features=self.n_features, **self.options):
-                found = rows.fields
-            if found is None:
-                return None
-            known = np.where(known < 0, found, known)
-        return known
+                if rows.fields is None:
+                    return None
+                known[rows.data.indices] = rows.fields[rows.data.indices]
+        return np.maximum(known, 0)
 
     def __iter__(self):
         """Chunks ``(X, y)``, X a csr_matrix."""

@@ -6,6 +6,7 @@ import copy
 import tempfile
 import warnings
 from abc import ABCMeta, abstractmethod
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from skfm.estimators.constraints import PARAMETERS
 from skfm.estimators.inputs import kept_rows, learn_encoder, read_X, read_X_y
 from skfm.estimators.progress import reporter
 from skfm.estimators.start import check_tables, tables_of
-from skfm.estimators.streams import chunks_of, held_out_rows, is_stream, stream_parts
+from skfm.estimators.streams import held_out_rows, is_stream, map_stream, stream_parts
 
 
 class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
@@ -163,7 +164,13 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
         from skfm.train.fit import fit_model
 
         session = self._session if going_on else None
-        samples, validation, settings = self._prepare(part, held, incremental=incremental, going_on=going_on)
+        samples, validation, settings = self._prepare(
+            part,
+            held,
+            incremental=incremental,
+            going_on=going_on,
+            first=warm is None or self._n_outputs != np.size(self._target_mean),
+        )
         if not going_on or self.encoder_ is not None:
             self._find_fields(samples.X)
         loss = self._make_loss()
@@ -237,7 +244,7 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
             X.nnz,
             kind=self._kind,
             l1_linear=self.l1_linear,
-            needs_steps=incremental or self._is_noisy(),
+            needs_steps=incremental or self._is_noisy() or not sparse.issparse(X),
         )
 
     def _is_noisy(self) -> bool:
@@ -249,7 +256,7 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
 
         return defaults.early_stopping(self.early_stopping, self._resolved_solver(X), X.shape[0])
 
-    def _prepare(self, part, held, *, incremental, going_on):
+    def _prepare(self, part, held, *, incremental, going_on, first):
         """Samples in the loss's terms and resolved settings."""
         from skfm.train import defaults
         from skfm.train.fit import FitSettings, Samples
@@ -284,7 +291,9 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
         else:
             dtype = self.dtype
         if not going_on:
-            self._set_target_scale(y, weight)
+            if first:
+                # Weights that are taken over are in units of the targets that they were learned on.
+                self._set_target_scale(y, weight)
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         penalties = defaults.penalties(
             {name: getattr(self, name, 0.0) for name in ("l2_linear", "l2_factors", "l2_dense")},
@@ -369,7 +378,7 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
 
         check_is_fitted(self)
         if is_stream(X):
-            return np.concatenate([self._map(kind, chunk[0]) for _, chunk in chunks_of(X)])
+            return map_stream(partial(self._map, kind), X)
         X = read_X(self, X)
         fields = field_blocks.Fields(self.fields_, self._model.n_fields) if self._needs_fields else None
         return predict.map_matrix(getattr(predict, kind)(self._model), self._parameters, X, fields)

@@ -94,7 +94,7 @@ def _naming_text_columns(X):
     except (TypeError, ValueError) as error:
         if "convert" not in str(error) or not hasattr(X, "columns"):
             raise
-        for column in X.columns:
+        for column in getattr(X, "column_names", X.columns):
             try:
                 np.asarray(X[column], dtype=np.float64)
             except (TypeError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -29,22 +30,35 @@ def is_stream(X) -> bool:
     if hasattr(X, "shape") or hasattr(X, "__array__") or isinstance(X, str | bytes | dict) or is_frame(X):
         return False
     if isinstance(X, list | tuple):
-        return bool(X) and isinstance(X[0], tuple) and len(X[0]) in (2, 3) and hasattr(X[0][0], "shape")
+        return bool(X) and isinstance(X[0], tuple) and len(getattr(X[0][0], "shape", ())) == 2
     return hasattr(X, "__iter__")
 
 
-def chunks_of(stream):
-    """Chunks that have rows, as tuples, with their numbers."""
+def chunks_of(stream, *, once: bool = False):
+    """Numbers and chunks, as tuples, of those that have rows; `once` if they are read a single time.
+
+    Raises
+    ------
+    ValueError
+        If the stream cannot be read again, a chunk is not one, or there is no row.
+    """
     chunks = iter(stream)
-    if chunks is stream:
+    if chunks is stream and not once:
         raise ValueError(
             f"A {type(stream).__name__} can be read only once, and training reads its rows several times: "
             f"give a list of chunks, or an object whose __iter__ starts anew each time."
         )
+    empty = True
     for number, chunk in enumerate(chunks):
         chunk = chunk if isinstance(chunk, tuple) else (chunk,)
+        if len(getattr(chunk[0], "shape", ())) != 2:
+            kind = type(chunk[0]).__name__
+            raise _place(number, ValueError(f"X must be a DataFrame, a matrix or an array, got {kind}."))
         if chunk[0].shape[0]:
+            empty = False
             yield number, chunk
+    if empty:
+        raise ValueError("The stream has no rows.")
 
 
 def _place(number: int, error: Exception) -> ValueError:
@@ -52,8 +66,20 @@ def _place(number: int, error: Exception) -> ValueError:
     return ValueError(f"Chunk {number} of the stream: {error}")
 
 
+def map_stream(function, stream) -> np.ndarray:
+    """Results of a function of each chunk's X, one after another."""
+    found = []
+    for number, chunk in ahead(chunks_of(stream, once=True)):
+        try:
+            found.append(function(chunk[0]))
+        except (ValueError, TypeError) as error:
+            raise _place(number, error) from error
+    return np.concatenate(found)
+
+
 def _checked(estimator, stream, first):
-    """X, y and weights of each chunk; `first`: the first one says which columns there are."""
+    """Number, X, y and weights of each chunk; `first`: the first one says which columns there are."""
+    kind = None
     for number, chunk in chunks_of(stream):
         if len(chunk) not in (2, 3):
             raise _place(
@@ -65,6 +91,12 @@ def _checked(estimator, stream, first):
         try:
             X, y = read_X_y(estimator, X, y, reset=first)
             weight = check_sample_weight(weight, y.shape[0])
+            own = y.shape[1:], "text" if y.dtype.kind in "OUS" else "numbers"
+            kind = kind or own
+            if own != kind:
+                raise ValueError(
+                    f"y holds {own[1]} of shape {y.shape}, unlike the chunks before ({kind[1]})."
+                )
         except (ValueError, TypeError) as error:
             raise _place(number, error) from error
         first = False
@@ -75,15 +107,27 @@ def _learn_from_stream(estimator, stream, *, first: bool, grow: bool) -> None:
     """Set `encoder_`, of all chunks where these are tables."""
     checked = _checked(estimator, stream, first)
     try:
-        _, X, _, weight = next(checked)
+        number, X, _, weight = next(checked)
     except StopIteration:
-        raise ValueError("The stream has no rows.") from None
+        raise ValueError("The stream has no rows with a weight.") from None
     checked.close()
-    tables = ((X, weight) for _, X, _, weight in ahead(_checked(estimator, stream, first=False)))
     if first:
         # Tables are compared with tables until there is an encoder.
         estimator.encoder_ = None if sparse.issparse(X) else UNFITTED
-    estimator.encoder_ = learn_encoder(estimator, X, weight, first=first, grow=grow, chunks=tables)
+
+    def tables():
+        nonlocal number
+        for at, X, _, weight in ahead(_checked(estimator, stream, first=False)):
+            number = at
+            yield X, weight
+
+    chunks = tables()
+    with contextlib.closing(chunks):
+        try:
+            encoder = learn_encoder(estimator, X, weight, first=first, grow=grow, chunks=chunks)
+        except (ValueError, TypeError) as error:
+            raise error if str(error).startswith("Chunk") else _place(number, error) from error
+    estimator.encoder_ = encoder
 
 
 def _read_stream(estimator, stream, folder: Path, *, held_share: float = 0.0):
@@ -99,9 +143,13 @@ def _read_stream(estimator, stream, folder: Path, *, held_share: float = 0.0):
         Which rows are held out.
     """
     buffer_rows = int(getattr(stream, "buffer_rows", _BUFFER_ROWS))
-    rng = check_random_state(estimator.random_state)
+    # A generator that is shared is not moved on: rows that turn out to be few are split as rows in memory.
+    state = copy.deepcopy(estimator.random_state)
+    rng = np.random.RandomState() if state is None else check_random_state(state)
     spools: list[RowSpool] = []
-    targets, weights, helds = [], [], []
+    targets: list[np.ndarray] = []
+    weights: list[np.ndarray] = []
+    helds: list[np.ndarray] = []
 
     def encoded():
         for number, X, y, weight in _checked(estimator, stream, first=False):
@@ -116,6 +164,9 @@ def _read_stream(estimator, stream, folder: Path, *, held_share: float = 0.0):
         if not spools:
             spools = [RowSpool(folder / name, X.shape[1], buffer_rows) for name in ("rows", "held")]
         held = rng.random_sample(X.shape[0]) < held_share
+        if held_share and not targets and X.shape[0] > 1:
+            # Some row on each side, whatever the share.
+            held[:2] = True, False
         for spool, own in zip(spools, (~held, held), strict=True):
             if own.any():
                 spool.append(X if own.all() else X[own])
@@ -147,25 +198,32 @@ def stream_parts(estimator, stream, held_out, folder: Path, *, first, grow) -> t
     spools, y, weight, held = _read_stream(estimator, stream, folder, held_share=share)
     y = estimator._check_targets(y, first=True)
     weight = estimator._reweight(y, weight)
-    given = held_out_rows(estimator, held_out, folder)
     if _is_small(spools):
         X, y, weight = kept_rows(_in_memory(spools, held), y, weight)
-        return estimator._validation_split(X, y, weight, given, False)
+        return estimator._validation_split(X, y, weight, held_out_rows(estimator, held_out), False)
+    given = held_out_rows(estimator, held_out, folder)
     train, kept = ((spool, y[own], weight[own]) for spool, own in zip(spools, (~held, held), strict=True))
     return train, given or (kept if share else None)
 
 
 def held_out_rows(estimator, held_out, folder: Path | None = None):
-    """Rows to stop on that were given to fit, in the estimator's columns, or None."""
+    """Rows to stop on that were given to fit, in the estimator's columns, or None.
+
+    Those of a stream stay on disk if there is a `folder` for them.
+    """
     X, y, weight = held_out
     if estimator.early_stopping is False or (X is None and y is None):
         return None
-    if is_stream(X) and y is None and weight is None:
+    if is_stream(X):
+        if y is not None or weight is not None:
+            raise ValueError(
+                "X_val is a stream, which holds targets and weights: give neither y_val nor weights."
+            )
         with contextlib.ExitStack() as stack:
-            folder = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="skfm")))
-            (folder / "given").mkdir()
-            spools, y, weight, held = _read_stream(estimator, X, folder / "given")
-            X = _in_memory(spools, held) if _is_small(spools) else spools[0]
+            own = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="skfm")))
+            (own / "given").mkdir()
+            spools, y, weight, held = _read_stream(estimator, X, own / "given")
+            X = _in_memory(spools, held) if folder is None or _is_small(spools) else spools[0]
     else:
         if X is None or y is None:
             raise ValueError("X_val and y_val go together: give both or neither.")

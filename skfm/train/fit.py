@@ -112,12 +112,14 @@ def _unscaled(X, scale):
 
 
 def _batches(samples: Samples, scale, fields, charge, settings: FitSettings) -> Source:
-    """The rows in batches."""
+    """The rows in batches, with weights of mean 1."""
+    to_mean_one = samples.X.shape[0] / samples.weight.sum()
     if not sparse.issparse(samples.X):
         return BatchSpool(
             samples.X,
             samples.y,
             samples.weight,
+            to_mean_one,
             charge,
             scale,
             fields,
@@ -126,7 +128,7 @@ def _batches(samples: Samples, scale, fields, charge, settings: FitSettings) -> 
             seed=settings.loop.seed,
             place_on_device=on_device,
         )
-    samples = samples._replace(X=_unscaled(samples.X, scale))
+    samples = samples._replace(X=_unscaled(samples.X, scale), weight=samples.weight * to_mean_one)
     packed = pack_rows(samples.X, dummy=charge.shape[0] - 1, dtype=settings.dtype, fields=fields)
     rng = np.random.default_rng([settings.loop.seed, 2])
     blocks = []
@@ -231,20 +233,25 @@ def _validator(model, loss, validation, fields, dtype, dummy, scale, score_raw):
         layout = layout._replace(all_ones=False)
 
     def packed(first, X):
-        """Positions of the rows, and the rows in pieces on the device."""
+        """Positions of the rows, and the rows in pieces."""
         options = {"dummy": dummy, "dtype": dtype, "fields": fields, "layout": layout}
         blocks = pack_rows(_unscaled(X, scale), **options).blocks
-        pieces = [(held, on_device(piece)) for block in blocks for held, piece in cut(rows_of_block(block))]
+        pieces = [piece for block in blocks for piece in cut(rows_of_block(block))]
         return first + np.concatenate([block.rows for block in blocks]), pieces
 
     # Rows in memory are packed once, rows on disk each time.
-    kept = [packed(0, validation.X)] if sparse.issparse(validation.X) else None
+    kept = None
+    if sparse.issparse(validation.X):
+        positions, pieces = packed(0, validation.X)
+        kept = [(positions, [(held, on_device(piece)) for held, piece in pieces])]
     total = validation.weight.sum()
 
     def validate(weights):
         raw = np.empty((validation.X.shape[0], model.n_outputs), dtype)
         for positions, pieces in kept or ahead(packed(*part) for part in validation.X.parts()):
-            raw[positions] = map_pieces(RawPrediction(model), weights, pieces)
+            # Not in the thread that packs: precision is set for this one.
+            placed = pieces if kept else ((held, on_device(piece)) for held, piece in pieces)
+            raw[positions] = map_pieces(RawPrediction(model), weights, placed)
         value = loss_sum(loss, raw, validation.y, validation.weight) / total
         scores = {"validation_loss": value, "score": -value}
         if score_raw is not None:
@@ -272,13 +279,12 @@ def _fit_batches(
     dummy = table_rows(n_columns) - 1
     solver = resolve_solver(settings.solver)
     rate = np.asarray(settings.loop.learning_rate, dtype)
-    session = session and session.grown(n_columns, dummy + 1, solver, rate)
+    session = session and session.grown(n_columns, dummy + 1)
     touched, weight_sum, fresh = _seen(samples, session)
     scale = column_scale(X, samples.weight) if session is None else session.scale
-    mean_one = samples.weight * (X.shape[0] / samples.weight.sum())
     charge = charges(touched / weight_sum, settings.l2_frequency_power, scale)
     charge = padded(charge, dummy + 1, charge.dtype)
-    source = _batches(samples._replace(weight=mean_one), scale, fields, charge, settings)
+    source = _batches(samples, scale, fields, charge, settings)
     del charge
     if not keep:
         del touched
@@ -287,8 +293,7 @@ def _fit_batches(
     def start() -> TrainState:
         table = _start_table(model, fresh, dummy + 1, warm[0] if warm else None, scale, settings)
         if session is not None:
-            table += session.state.table
-            return on_device(session.state._replace(table=table))
+            return on_device(session.joined_by(table, fresh, solver, rate))
         # Wait, so that the rows in NumPy are freed before the optimizer's state is made.
         table = on_device(table).block_until_ready()
         dense, averages = on_device(_start_dense(model, base_score, warm, settings))

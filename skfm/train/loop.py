@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -107,7 +108,7 @@ class Source(Protocol):
     n_rows: int
     n_batches: int
 
-    def parts(self, rng: np.random.Generator) -> Iterable[tuple[list[Batches], list[int]]]:
+    def parts(self, rng: np.random.Generator) -> Generator[tuple[list[Batches], list[int]], None, None]:
         """Parts of an epoch: batches of rows of each width on the device, and how many rows are real."""
 
 
@@ -120,7 +121,7 @@ class InMemory:
         self.n_batches = sum(n_batches(size, batch_size) for size in sizes)
 
     def parts(self, rng):
-        return iter([(self.blocks, self.sizes)])
+        yield self.blocks, self.sizes
 
 
 def run_epoch(
@@ -139,18 +140,21 @@ def run_epoch(
     batch_rows = np.asarray(source.n_rows / source.n_batches, dtype=dtype)
     state = state._replace(loss_sum=np.zeros((), dtype))
     done = 0
-    for blocks, sizes in source.parts(rng):
-        counts = [n_batches(size, settings.batch_size) for size in sizes]
-        orders = []
-        for batches, count in zip(blocks, counts, strict=True):
-            orders.append(np.zeros(batches.weight.shape[0], dtype=np.int32))
-            orders[-1][:count] = rng.permutation(count)
-        for block, first, stop in _runs(counts, rng):
-            padded = np.zeros(orders[block].size, dtype=dtype)
-            padded[first:stop] = rates[done : done + stop - first]
-            done += stop - first
-            order, span = orders[block], (np.int32(first), np.int32(stop))
-            state = run_batches(program, state, blocks[block], order, padded, *span, batch_rows, hyper)
+    with contextlib.closing(source.parts(rng)) as parts:
+        for blocks, sizes in parts:
+            counts = [n_batches(size, settings.batch_size) for size in sizes]
+            orders = []
+            for batches, count in zip(blocks, counts, strict=True):
+                orders.append(np.zeros(batches.weight.shape[0], dtype=np.int32))
+                orders[-1][:count] = rng.permutation(count)
+            for block, first, stop in _runs(counts, rng):
+                padded = np.zeros(orders[block].size, dtype=dtype)
+                padded[first:stop] = rates[done : done + stop - first]
+                done += stop - first
+                order, span = orders[block], (np.int32(first), np.int32(stop))
+                state = run_batches(program, state, blocks[block], order, padded, *span, batch_rows, hyper)
+            # Else all parts would wait in memory for their turn.
+            state.loss_sum.block_until_ready()
     return state, float(rates[0])
 
 
@@ -296,7 +300,8 @@ class _Run:
         if self.best is None:
             # The loss of an epoch is that before each of its steps: nobody has looked at the last ones.
             program, source, _ = self.inputs
-            blocks, sizes = next(iter(source.parts(np.random.default_rng(0))))
+            with contextlib.closing(source.parts(np.random.default_rng(0))) as parts:
+                blocks, sizes = next(parts)
             total = loss_of_batches(program.loss, RawPrediction(program.model), _weights(state), blocks)
             self._check(total / sum(sizes), "the loss of the last weights")
         return _restored(state, self.best)

@@ -181,22 +181,39 @@ class Session:
     scale: np.ndarray | None
     n_epochs: int
 
-    def grown(self, n_columns: int, n_rows: int, solver, rate) -> Session:
-        """The session with more columns: rows of zeros, and a first state of the optimizer."""
+    def grown(self, n_columns: int, n_rows: int) -> Session:
+        """The session with more columns, of which nothing is known."""
         n_known = self.touched.size
         if n_columns == n_known:
             return self
         more = n_columns - n_known
         old = self.state
 
-        def taken_over(fresh, known):
-            if fresh.shape[:1] != (n_rows,):
+        def longer(known):
+            if known.shape[:1] != old.table.shape[:1]:
                 return known
-            fresh[:n_known] = known[:n_known]
-            return fresh
+            out = np.zeros((n_rows, *known.shape[1:]), known.dtype)
+            out[:n_known] = known[:n_known]
+            return out
 
-        table = taken_over(np.zeros((n_rows, old.table.shape[1]), old.table.dtype), old.table)
-        first, _ = to_numpy(_solver_state(solver, on_device((table, old.dense)), rate))
-        state = old._replace(table=table, table_state=jax.tree.map(taken_over, first, old.table_state))
+        state = old._replace(table=longer(old.table), table_state=jax.tree.map(longer, old.table_state))
         scale = None if self.scale is None else np.append(self.scale, np.ones(more))
         return replace(self, state=state, touched=np.append(self.touched, np.zeros(more)), scale=scale)
+
+    def joined_by(self, table: np.ndarray, fresh: np.ndarray, solver, rate) -> TrainState:
+        """The state with the rows `fresh` of a table, and the first state of the optimizer for these."""
+        state = self.state
+        if not fresh.size:
+            return state
+        joined = state.table.copy()
+        joined[fresh] = table[fresh]
+        first, _ = to_numpy(_solver_state(solver, on_device((joined, state.dense)), rate))
+
+        def taken(begun, known):
+            if known.shape[:1] != joined.shape[:1]:
+                return known
+            known = known.copy()
+            known[fresh] = begun[fresh]
+            return known
+
+        return state._replace(table=joined, table_state=jax.tree.map(taken, first, state.table_state))

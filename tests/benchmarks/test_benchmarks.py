@@ -21,11 +21,14 @@ from benchmarks.cases import (
     frappe,
     piecewise,
     predict,
+    raw_clicks,
     small,
+    tables,
     throughput,
     time_to_quality,
 )
 from benchmarks.rivals.fields import field_ids
+from skfm import FieldEncoder
 
 
 def make_options(tmp_path, **options):
@@ -173,6 +176,43 @@ def test_frappe_judges_the_mixture_by_the_fm():
     table = frappe.render({"FMClassifier/AUC": entry(0.976), "MixtureFMClassifier/AUC": entry(0.977)})
     assert ">= 0.9750 reached" in table
     assert ">= 0.9760 reached (FM)" in table
+
+
+def test_tables_reports_a_snippet_beside_its_baseline():
+    def answer(score):
+        return {"scores": [score, score], "rows": 9, "seconds": 1.0, "warnings": []}
+
+    entry = {"estimator": "FMClassifier", "metric": "AUC", "skfm": answer(0.8), "baseline": answer(0.7)}
+    assert "| FMClassifier | AUC    | 0.8000 |   0.7000 |" in tables.render({"adult": entry})
+
+
+def test_raw_clicks_reports_means():
+    entry = {"AUC": [0.7, 0.8], "log_loss": [0.4, 0.5], "fit_seconds": [1.0, 2.0], "warnings": []}
+    assert "| avazu    | FM    | 0.7500 |   0.4500 | 1.5000 |" in raw_clicks.render({"avazu/FM": entry})
+
+
+def test_the_baseline_of_a_snippet_has_the_encoder_of_the_estimator():
+    encoder = FieldEncoder(min_frequency=1)
+    assert tables.make_baseline("FMRegressor", True, encoder, random_state=0)[0] is encoder
+    assert isinstance(tables.make_baseline("FMClassifier", True)[0], FieldEncoder)
+    assert isinstance(tables.make_baseline("FMClassifier", False), LogisticRegression)
+
+
+def test_snippets_name_every_data_set(data_path):
+    folders = {path.name for path in data_path.iterdir() if path.is_dir()}
+    assert {name.partition("/")[0] for name in tables.SNIPPETS} == folders
+
+
+@pytest.mark.parametrize("case", ["tables", "raw_clicks"])
+def test_cases_of_raw_tables_run(case, data_path, tmp_path, capsys):
+    output = tmp_path / "results.json"
+    options = ["--quick", "--data", str(data_path), "--output", str(output)]
+    if case == "raw_clicks":
+        options += ["--models", "FM,LogisticRegression,HistGradientBoosting"]
+    assert command_line.main(["run", case, *options]) == 0
+    printed = capsys.readouterr().out
+    for name in json.loads(output.read_text())["results"]:
+        assert f"| {name.partition('/')[0]}" in printed
 
 
 def test_columns_reports_the_ratio():

@@ -245,7 +245,7 @@ def test_values_that_fit_did_not_see():
     encoder = fitted(X)
     encoded = names(encoder)
     seen = [encoded[j] for j in encoder.transform(new).indices]
-    assert seen == ["a:other", "i:other", "l:other", "l=x", "b:other"]
+    assert seen == ["a:other", "i", "i:other", "l:other", "l=x", "b:other"]
 
 
 def test_columns_named_by_numbers():
@@ -302,9 +302,13 @@ LARGE = [2**53, 2**53 + 1, 2**53 + 2]
         (objects(2**63 + 2, 2**63 + 1), [2**63 + 2, 2**63 + 1]),
     ],
 )
-def test_large_ids_are_kept_apart(X, ids):
-    encoder = fitted(X)
-    assert [name.split("=")[1] for name in names(encoder)[2:]] == [str(i) for i in sorted(filter(None, ids))]
+@pytest.mark.parametrize("encoding", ["both", "value", "bins"])
+def test_large_ids_are_kept_apart(X, ids, encoding):
+    encoder = fitted(X, numeric_encoding=encoding)
+    first = [name.endswith(":missing") for name in names(encoder)].index(True) + 1
+    assert [name.split("=")[1] for name in names(encoder)[first:]] == [
+        str(i) for i in sorted(filter(None, ids))
+    ]
     assert encoder.inverse_transform(encoder.transform(X)).ravel().tolist() == ids
 
 
@@ -317,14 +321,14 @@ def test_large_ids_are_kept_apart_whatever_else_a_table_holds(learn):
 
 
 def test_partial_fit_on_floats_keeps_whole_numbers():
-    encoder = FieldEncoder(min_frequency=1).partial_fit(frame([1, *LARGE]))
+    encoder = FieldEncoder(min_frequency=1, numeric_encoding="bins").partial_fit(frame([1, *LARGE]))
     encoder.partial_fit(frame([1.0, 2, np.nan]))
     assert names(encoder)[2:] == ["a=1", *(f"a={i}" for i in LARGE), "a=2"]
 
 
 @pytest.mark.parametrize("x", [2.5, np.inf])
 def test_partial_fit_on_fractions_after_whole_numbers(x):
-    encoder = FieldEncoder(min_frequency=2).partial_fit(frame([1, 1]))
+    encoder = FieldEncoder(min_frequency=2, numeric_encoding="bins").partial_fit(frame([1, 1]))
     encoder.partial_fit(frame([x])).partial_fit(frame([2, 3]))
     assert names(encoder)[2:] == ["a=1"]
 

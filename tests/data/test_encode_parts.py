@@ -1,0 +1,278 @@
+"""FieldEncoder's hashes, weights and parts of a table, and its output."""
+
+import contextlib
+import copy
+import datetime as dt
+import io
+import itertools
+import os
+import pickle
+import subprocess
+import sys
+from collections import Counter
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
+from sklearn.utils import murmurhash3_32
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skfm import FieldEncoder
+from tests.data.encoders import array, fitted, frame, mixed, names, rows
+
+pd = pytest.importorskip("pandas")
+
+few = settings(max_examples=60, deadline=None)
+
+# -- hashes ------------------------------------------------------------------------------------------
+
+HASHES = {
+    "": 0,
+    "mon": 3288851723,
+    "été": 865297935,
+    "日本": 3302619458,
+    "a" * 40: 3201877684,
+    "-7": 1918780564,
+}
+
+
+def hashed(values, n_slots=1000, **params):
+    """Slots and values of a column of names."""
+    encoded = fitted(array(values), hash=n_slots, categorical=[0], **params).transform(array(values))
+    assert encoded.shape == (len(values), n_slots + 1)
+    return encoded.indices.tolist(), encoded.data.tolist()
+
+
+def test_hashes_never_change():
+    assert {text: murmurhash3_32(text, positive=True) for text in HASHES} == HASHES
+    slots = [h // 2 % 1000 for h in HASHES.values()]
+    signs = [1 - h % 2 * 2 for h in HASHES.values()]
+    assert hashed([*HASHES, None]) == ([*slots, 1000], [1] * 7)
+    assert hashed([*HASHES, None], signed_hash=True) == ([*slots, 1000], [*signs, 1])
+    assert -1 in signs
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("7", [7, 7.0, np.int8(7), np.uint64(7), np.float32(7), Decimal(7)]),
+        ("1", [1, True, np.True_, 1.0]),
+        ("0.5", [0.5, np.float32(0.5), Decimal("0.5")]),
+        (str(2**60), [2**60, 2.0**60]),
+        ("mon", ["mon", np.str_("mon"), b"mon"]),
+        ("2024-02-29", [dt.date(2024, 2, 29)]),
+        ("2024-02-29 01:00:00", [dt.datetime(2024, 2, 29, 1), pd.Timestamp("2024-02-29T01")]),
+        ("inf", [np.inf]),
+    ],
+)
+def test_equal_values_have_equal_hashes(text, values):
+    slot = murmurhash3_32(text, positive=True) // 2 % 1000
+    assert [hashed([value])[0] for value in values] == [[slot]] * len(values)
+
+
+def test_hashes_are_the_same_in_another_process():
+    program = (
+        "import numpy as np; from skfm import FieldEncoder\n"
+        "X = np.array([[f'{i}é', i, {f'{i}', 'x', 'y'}] for i in range(50)], dtype=object)\n"
+        "encoder = FieldEncoder(hash=64, categorical=[1], min_frequency=1, signed_hash=True)\n"
+        "print(encoder.fit_transform(X).toarray().tolist())"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    command = [sys.executable, "-c", program]
+    there = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    with contextlib.redirect_stdout(io.StringIO()) as here:
+        exec(program)
+    assert there == here.getvalue() != ""
+
+
+def test_hashes_of_chosen_columns():
+    X = pd.DataFrame({"a": ["x", "y", None], "n": [1, 2, 2], "l": [["x", "x", "q"], None, []]})
+    slots = {text: murmurhash3_32(text, positive=True) // 2 for text in "xyq2"}
+    encoder = fitted(X, hash={"a": 7, 1: 5, "l": 9})
+    assert_array_equal(np.bincount(encoder.fields_), [8, 6, 10])
+    last = rows(encoder, X)[-1]
+    assert last == {"a:missing": 1, f"n#{slots['2'] % 5}": 1}
+    lists = Counter(f"l#{slots[text] % 9}" for text in "xxq")
+    assert {k: v for k, v in rows(encoder, X)[0].items() if k.startswith("l")} == lists
+    # One number is not for numbers.
+    assert_array_equal(np.bincount(fitted(X, hash=4).fields_), [5, 1, 4, 5])
+
+
+# -- weights and parts -------------------------------------------------------------------------------
+
+ENTRIES = st.tuples(
+    st.sampled_from([None, "x", "y", "z"]),
+    st.integers(0, 6),
+    st.sampled_from([np.nan, 0.5, 1.5, 2.0, 7.25, np.inf]),
+    st.integers(0, 3),
+    st.sampled_from([None, "", "u", "u|v", "u|u"]),
+)
+
+
+def table(entries):
+    text, ints, floats, days, tags = zip(*entries, strict=True)
+    dates = [pd.Timestamp(2024, 1, 1, 5) + pd.Timedelta(days=40 * day) for day in days]
+    columns = {"text": text, "ints": ints, "floats": floats, "dates": dates, "tags": tags}
+    return pd.DataFrame(columns)
+
+
+@few
+@given(
+    st.lists(st.tuples(ENTRIES, st.integers(0, 3)), min_size=1, max_size=25),
+    st.sampled_from([1, 2, 0.125]),
+)
+def test_a_weight_is_the_row_as_often(weighted, min_frequency):
+    entries, weight = zip(*weighted, strict=True)
+    assume(any(weight))
+    X = table(entries)
+    params = {"min_frequency": min_frequency, "bins": 4, "multi_hot": {"tags": "|"}, "max_categories": 2}
+    encoder = fitted(X, weight, **params)
+    repeated = fitted(X.loc[np.repeat(X.index, weight)], **params)
+    assert names(encoder) == names(repeated)
+    assert_array_equal(encoder.fields_, repeated.fields_)
+    assert_allclose(encoder.transform(X).toarray(), repeated.transform(X).toarray(), rtol=1e-12)
+
+
+def test_rows_of_weight_zero_do_not_make_fields():
+    X = frame("datetime64[ns]")([dt.datetime(2024, 1, 1, 5), dt.datetime(2024, 1, 2)])
+    assert names(fitted(X, [0, 1])) == names(fitted(X[1:]))
+
+
+@few
+@given(st.lists(ENTRIES, min_size=1, max_size=30), st.lists(st.integers(0, 30), max_size=3))
+def test_parts_give_the_categories_of_the_whole(entries, cuts):
+    X = table(entries)[["text", "tags"]]
+    encoder, known = FieldEncoder(min_frequency=3, multi_hot={"tags": "|"}), []
+    for low, high in itertools.pairwise(sorted({0, *(cut % len(X) for cut in cuts), len(X)})):
+        encoder.partial_fit(X[low:high])
+        assert names(encoder)[: len(known)] == known
+        known = names(encoder)
+    whole = clone(encoder).fit(X)
+    assert sorted(known) == sorted(names(whole))
+    assert rows(encoder, X) == rows(whole, X)
+
+
+def test_partial_fit_adds_columns_and_keeps_the_others():
+    first = pd.DataFrame({"a": ["x", "x", "y"], "n": [1.5, 2.5, 4.5], "i": [1, 1, 8]})
+    encoder = FieldEncoder(min_frequency=2, bins=2).partial_fit(first)
+    known, fields, before = names(encoder), encoder.fields_, rows(encoder, first)
+    more = pd.DataFrame({"a": ["z", "y", "z"], "n": [100.0, 1000, 1e6], "i": [8, 9, 9]})
+    encoder.partial_fit(more)
+    # Bins and medians stay as they are.
+    assert names(encoder) == [*known, "a=y", "a=z", "i=8", "i=9"]
+    assert_array_equal(encoder.fields_, [*fields, 0, 0, 4, 4])
+    after = rows(encoder, first)
+    assert after[:2] == before[:2]
+    assert set(after[2]) ^ set(before[2]) == {"a:other", "a=y", "i:other", "i=8"}
+    assert names(encoder.fit(first)) == known
+
+
+@pytest.mark.parametrize("make", ["fit", "partial_fit"])
+def test_a_copy_learns_alone(make):
+    X = pd.DataFrame({"a": ["x", "y"], "l": [["u"], ["v"]], "i": [1, 2], "d": pd.to_datetime([1, 2])})
+    encoder = getattr(FieldEncoder(min_frequency=2), make)(X)
+    state = pickle.dumps(encoder)
+    copied = copy.copy(encoder).partial_fit(X).partial_fit(X)
+    assert {"a=x", "l=v", "i=2"} <= set(names(copied))
+    assert pickle.dumps(encoder) == state
+
+
+# -- output ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_output_is_canonical_and_the_same_in_every_form(dtype):
+    X = mixed()
+    encoded = FieldEncoder(dtype=dtype).fit_transform(X)
+    assert (encoded.format, encoded.dtype) == ("csr", dtype)
+    assert encoded.data.all()
+    assert all((np.diff(one) > 0).all() for one in np.split(encoded.indices, encoded.indptr[1:-1]))
+    dense = FieldEncoder(dtype=dtype, sparse_output=False).set_output(transform="pandas")
+    out = dense.fit_transform(X)
+    assert_array_equal(out, encoded.toarray())
+    assert out.columns.tolist() == names(dense)
+    assert_array_equal(dense.set_output(transform="default").transform(X), encoded.toarray(), strict=True)
+
+
+def test_fields_follow_the_columns():
+    encoder = fitted(mixed())
+    parts = [["text"], ["int", "int"], ["float", "float"], ["date"] * 5, ["list"]]
+    columns = [column for group in parts for column in group]
+    assert encoder.feature_names_in_[encoder.field_columns_].tolist() == columns
+    made_of = [name.replace("=", ":").split(":")[0] for name in names(encoder)]
+    assert made_of == encoder.feature_names_in_[encoder.field_columns_[encoder.fields_]].tolist()
+
+
+def test_inverse_transform_gives_the_values_back():
+    X = mixed()
+    X.loc[0, "float"] = np.nan
+    X.loc[1, "date"] = pd.NaT
+    encoder = fitted(X)
+    text, ints, floats, dates, lists = encoder.inverse_transform(encoder.transform(X)).T
+    assert text.tolist() == [None if pd.isna(value) else value for value in X["text"]]
+    assert ints.tolist() == X["int"].tolist()
+    assert_allclose(floats.astype(float), X["float"], atol=1e-12)
+    assert dates[1] is None
+    assert max(abs(pd.to_datetime(dates) - X["date"]).dropna()) < pd.Timedelta(seconds=1)
+    assert lists.tolist() == X["list"].map(sorted).tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("encoding", ["both", "value", "bins"])
+def test_inverse_transform_of_whole_numbers(dtype, encoding):
+    values = [*[7] * 5, *[2**53 + 1] * 5, *range(-40, 60), None]
+    X = frame("Int64")([*values, 65, 10**15])
+    encoder = fitted(X, [*[1] * len(values), 0, 0], dtype=dtype, min_frequency=5, numeric_encoding=encoding)
+    back = encoder.inverse_transform(encoder.transform(X)).ravel().tolist()
+    assert all(type(value) in (int, type(None)) for value in back)
+    frequent = (7, 2**53 + 1)
+    # Without a value only frequent numbers are known. The outlier is beyond any precision.
+    expected = [v if encoding != "bins" or v in frequent else None for v in [*values, 65]]
+    assert back == [*expected, None]
+
+
+def test_inverse_transform_of_what_is_not_known():
+    X = pd.DataFrame({"a": ["x", "x", "y", None], "h": list("abcd"), "n": [1.5, 2.5, 10.5, np.nan]})
+    encoder = fitted(X, min_frequency=2, hash={"h": 5}, numeric_encoding="bins", bins=2)
+    back = encoder.inverse_transform(encoder.transform(X).toarray())
+    assert back[:, :2].tolist() == [["x", None], ["x", None], [None, None], [None, None]]
+    assert_allclose(back[:, 2].astype(float), [29 / 6] * 3 + [np.nan])
+
+
+@pytest.mark.parametrize(("a", "n", "i"), [("a", "n", "i"), (0, 1, 2), ("a", np.int64(1), "i")])
+def test_parameters_name_columns_or_positions(a, n, i):
+    X = pd.DataFrame({"a": [1, 2, 2], "n": [1, 2, 3], "i": [1.5, 2.5, 3.5]})
+    encoder = fitted(X, categorical=np.array([a], object), numeric=[n], bins={i: 2, n: 3}, hash={a: 6})
+    numbers = ["n", "n:missing", "n:(-inf, 1]", "n:(1, 2]", "n:(2, inf]", "i", "i:missing"]
+    expected = [*(f"a#{slot}" for slot in range(6)), "a:missing", *numbers, "i:(-inf, 2.5]", "i:(2.5, inf]"]
+    assert names(encoder) == expected
+    assert names(fitted(X, categorical=[i]))[-3:] == ["i=1.5", "i=2.5", "i=3.5"]
+
+
+def test_clones_pickles_and_pipelines():
+    X = mixed()
+    encoder = fitted(X)
+    assert not hasattr(clone(encoder), "fields_")
+    expected = encoder.transform(X).toarray()
+    for other in (pickle.loads(pickle.dumps(encoder)), clone(encoder).fit(X), copy.deepcopy(encoder)):
+        assert_array_equal(other.transform(X).toarray(), expected)
+    columns = ColumnTransformer(
+        [("one", clone(encoder), ["text", "int"]), ("two", clone(encoder), ["float", "date", "list"])],
+        sparse_threshold=1,
+    )
+    pipeline = make_pipeline(columns, MaxAbsScaler()).fit(X)
+    scaled = pipeline.transform(X)
+    assert_allclose(scaled.toarray(), MaxAbsScaler().fit_transform(expected))
+    assert pipeline.get_feature_names_out()[0] == "one__text:other"
+
+
+@parametrize_with_checks([FieldEncoder()], expected_failed_checks=lambda encoder: {})
+def test_sklearn_check(estimator, check):
+    check(estimator)

@@ -1,0 +1,509 @@
+"""Tables straight into the estimators: encoded as in a pipeline, with vocabularies that may grow."""
+
+import copy
+import pickle
+
+import numpy as np
+import optax
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, KFold, cross_validate
+from sklearn.pipeline import Pipeline
+
+from skfm import FieldEncoder
+from tests.estimators.problems import CLASSIFIERS, NAMES, make, predictions
+
+pd = pytest.importorskip("pandas")
+pl = pytest.importorskip("polars")
+pa = pytest.importorskip("pyarrow")
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+RNG = np.random.default_rng(5)
+N = 60
+COLUMNS = {
+    "colour": RNG.choice(["red", "green", "blue", None], N).tolist(),
+    "count": RNG.integers(0, 4, N),
+    "size": np.where(RNG.random(N) < 0.1, np.nan, RNG.normal(size=N)),
+    "tags": [[tag for tag in "abc" if RNG.random() < 0.5] for _ in range(N)],
+}
+LIBRARIES = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.table}
+TABLE = pd.DataFrame(COLUMNS)
+RAW = (TABLE["colour"] == "red") * 1.0 - (TABLE["count"] == 2) + np.nan_to_num(TABLE["size"])
+RAW = RAW.to_numpy() + 0.1 * RNG.normal(size=N)
+LABELS = (np.median(RAW) < RAW).astype(int)
+STEPS = {"solver": "adam", "batch_size": 16, "early_stopping": False}
+SOLVERS = ["adagrad", "adam", "ftrl", "sgd"]
+
+
+def target(name):
+    """Labels for a classifier, numbers for a regressor."""
+    return LABELS if name in CLASSIFIERS else 3 * RAW + 10
+
+
+def encoded(table=TABLE, learnt=TABLE, **params):
+    """Matrix of a table, and the encoder fitted to another."""
+    encoder = FieldEncoder(**params).fit(learnt)
+    return encoder.transform(table), encoder
+
+
+# -- the same as a pipeline --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [*((name, {}) for name in NAMES), ("LinearClassifier", STEPS), ("FMRegressor", STEPS)],
+)
+def test_a_table_gives_the_bits_of_a_pipeline(name, settings):
+    model = make(name, **settings).fit(TABLE, target(name))
+    alone = make(name, fields=model.encoder_.fields_, **settings)
+    pipeline = Pipeline([("encoder", FieldEncoder()), ("model", alone)]).fit(TABLE, target(name))
+    assert_array_equal(predictions(model, TABLE), predictions(pipeline, TABLE))
+    assert_array_equal(model.predict(TABLE[::-3]), pipeline.predict(TABLE[::-3]))
+    assert_array_equal(model.fields_, model.encoder_.fields_)
+    assert model.n_features_in_ == 4
+    assert model.feature_names_in_.tolist() == list(COLUMNS)
+
+
+@pytest.mark.parametrize("name", ["DeepFMClassifier", "FMRegressor"])
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_every_library_gives_the_same_bits(name, library):
+    model = make(name).fit(TABLE, target(name))
+    table = LIBRARIES[library](COLUMNS)
+    own = make(name).fit(table, target(name))
+    assert own.encoder_.get_feature_names_out().tolist() == model.encoder_.get_feature_names_out().tolist()
+    assert_array_equal(predictions(own, table), predictions(model, TABLE))
+    assert_array_equal(predictions(model, table), predictions(model, TABLE))
+    assert_array_equal(predictions(own, TABLE), predictions(model, TABLE))
+
+
+@pytest.mark.parametrize(
+    ("name", "method"), [("FMClassifier", "transform"), ("MixtureFMClassifier", "gate_proba")]
+)
+def test_other_methods_take_tables(name, method):
+    model = make(name).fit(TABLE, LABELS)
+    X, encoder = encoded()
+    alone = make(name, fields=encoder.fields_).fit(X, LABELS)
+    assert_array_equal(getattr(model, method)(TABLE), getattr(alone, method)(X))
+
+
+@pytest.mark.parametrize("name", ["DeepFMClassifier", "MixtureFMRegressor"])
+@pytest.mark.parametrize("n_outputs", [2, 3])
+def test_several_targets(name, n_outputs):
+    y = np.column_stack([RAW * sign for sign in (1, -1, 2)[:n_outputs]])
+    y = (y > 0).astype(int) if name in CLASSIFIERS else y
+    model = make(name).fit(TABLE, y)
+    X, encoder = encoded()
+    alone = make(name, fields=encoder.fields_).fit(X, y)
+    assert model.predict(TABLE).shape == y.shape
+    assert_array_equal(predictions(model, TABLE), predictions(alone, X))
+
+
+def test_three_classes():
+    y = np.array(["low", "mid", "top"])[np.digitize(RAW, [-0.5, 0.5])]
+    model = make("FMClassifier").fit(TABLE, y)
+    assert_array_equal(
+        predictions(model, TABLE), predictions(make("FMClassifier").fit(encoded()[0], y), encoded()[0])
+    )
+    assert model.coef_.shape == (3, model.encoder_.fields_.size)
+
+
+@pytest.mark.parametrize("name", ["LinearClassifier", "FMClassifier", "FMRegressor"])
+def test_weights_have_the_columns_of_the_encoder(name):
+    model = make(name).fit(TABLE, target(name))
+    n = model.encoder_.get_feature_names_out().size
+    assert n == model.fields_.size > model.n_features_in_
+    assert model.coef_.shape[-1] == n
+    if name.startswith("FM"):
+        assert model.factors_.shape == (n, 3)
+
+
+# -- what is encoded ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_floats_and_booleans_are_numbers(library):
+    columns = {"a": RAW, "b": (RAW > 0.3).astype(np.float32), "c": RAW < 0}
+    model = make("FMRegressor").fit(LIBRARIES[library](columns), target("FMRegressor"))
+    assert model.encoder_ is None
+    X = np.column_stack(list(columns.values())).astype(float)
+    assert_array_equal(
+        model.predict(LIBRARIES[library](columns)), make("FMRegressor").fit(X, 3 * RAW + 10).predict(X)
+    )
+    bad = columns | {"a": np.where(np.arange(N) == 7, np.nan, RAW)}
+    with pytest.raises(ValueError, match=r"NaN at row 7, column 0 \('a'\)"):
+        make("FMRegressor").fit(LIBRARIES[library](bad), 3 * RAW + 10)
+
+
+@pytest.mark.parametrize("held", ["floats", "objects", "frame"])
+def test_an_encoder_encodes_whatever_it_is_given(held):
+    X = np.round(TABLE[["size", "count"]].to_numpy(dtype=float), 1)
+    X = {
+        "floats": X,
+        "objects": TABLE.iloc[:, :2].to_numpy(object),
+        "frame": pd.DataFrame(X, columns=["a", "b"]),
+    }[held]
+    model = make("FMRegressor", encoder=FieldEncoder(bins=4)).fit(X, RAW)
+    matrix, encoder = encoded(X, X, bins=4)
+    alone = make("FMRegressor", fields=encoder.fields_).fit(matrix, RAW)
+    assert_array_equal(model.predict(X), alone.predict(matrix))
+
+
+def test_whole_numbers_are_encoded():
+    model = make("LinearRegressor").fit(TABLE[["count"]], RAW)
+    assert model.encoder_.get_feature_names_out().tolist()[3:] == [f"count={i}" for i in range(4)]
+
+
+def test_sparse_rows_are_never_encoded():
+    X = encoded()[0]
+    model = make("FMRegressor", encoder=FieldEncoder()).fit(X, RAW)
+    assert model.encoder_ is None
+    assert_array_equal(model.predict(X), make("FMRegressor").fit(X, RAW).predict(X))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_no_encoder_refuses_text(library):
+    table = LIBRARIES[library]({"size": RAW, "colour": ["red"] * N})
+    with pytest.raises(ValueError, match="Column 'colour' of X holds text, not numbers"):
+        make("FMRegressor", encoder=None).fit(table, RAW)
+
+
+def test_labels_of_fields_are_of_the_columns_of_the_table():
+    X, encoder = encoded()
+    model = make("DeepFMClassifier", fields=["u", "i", "u", "i"]).fit(TABLE, LABELS)
+    expected = np.array([0, 1, 0, 1])[encoder.field_columns_[encoder.fields_]]
+    assert_array_equal(model.fields_, expected)
+    alone = make("DeepFMClassifier", fields=expected).fit(X, LABELS)
+    assert_array_equal(predictions(model, TABLE), predictions(alone, X))
+    with pytest.raises(ValueError, match="one label for each of the 4 columns"):
+        make("DeepFMClassifier", fields=[0, 1]).fit(TABLE, LABELS)
+
+
+def test_no_fields():
+    model = make("DeepFMClassifier", fields=None).fit(TABLE, LABELS)
+    assert not model.fields_.any()
+    alone = make("DeepFMClassifier", fields=None).fit(encoded()[0], LABELS)
+    assert_array_equal(predictions(model, TABLE), predictions(alone, encoded()[0]))
+
+
+def test_held_out_rows_are_encoded():
+    X_val = TABLE[::-2].assign(colour="unseen")
+    weight = np.arange(len(X_val)) % 3.0
+    held = {"y_val": LABELS[::-2], "sample_weight_val": weight}
+    settings = STEPS | {"early_stopping": "auto", "scoring": "roc_auc"}
+    model = make("FMClassifier", **settings).fit(TABLE, LABELS, X_val=X_val, **held)
+    X, encoder = encoded()
+    alone = make("FMClassifier", **settings).fit(X, LABELS, X_val=encoder.transform(X_val), **held)
+    assert model.history_["validation_score"] == alone.history_["validation_score"]
+    assert_array_equal(predictions(model, TABLE), predictions(alone, X))
+
+
+# -- inside scikit-learn -----------------------------------------------------------------------------
+
+
+def test_a_grid_reaches_into_the_encoder():
+    grid = {"encoder__min_frequency": [1, N]}
+    search = GridSearchCV(make("LinearRegressor", encoder=FieldEncoder()), grid, cv=2, error_score="raise")
+    search.fit(TABLE, RAW)
+    assert search.best_params_ == {"encoder__min_frequency": 1}
+    assert search.best_estimator_.encoder_.min_frequency == 1
+    grid = {"encoder": ["auto", FieldEncoder(hash=1, bins=1, numeric=["count"], numeric_encoding="bins")]}
+    search = GridSearchCV(make("LinearRegressor"), grid, cv=2, error_score="raise").fit(TABLE, RAW)
+    assert search.best_params_ == {"encoder": "auto"}
+
+
+def test_a_clone_has_an_encoder_that_is_not_fitted():
+    model = make("FMRegressor", encoder=FieldEncoder(min_frequency=2)).fit(TABLE, RAW)
+    assert not hasattr(model.encoder, "fields_")
+    copied = clone(model)
+    assert copied.encoder is not model.encoder
+    assert copied.encoder.min_frequency == model.encoder_.min_frequency == 2
+    assert not hasattr(copied, "encoder_")
+    assert_array_equal(copied.fit(TABLE, RAW).predict(TABLE), model.predict(TABLE))
+
+
+def test_copies_go_on_like_the_original():
+    model = make("FMRegressor", **STEPS).partial_fit(TABLE[:30], RAW[:30])
+    expected = model.predict(TABLE)
+    more = TABLE[30:].assign(colour="new")
+    for copied in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model), copy.copy(model)):
+        assert_array_equal(copied.predict(TABLE), expected)
+        copied.partial_fit(more, RAW[30:])
+        assert "colour=new" in copied.encoder_.get_feature_names_out()
+        assert_array_equal(model.predict(TABLE), expected)
+    assert_array_equal(model.partial_fit(more, RAW[30:]).predict(TABLE), copied.predict(TABLE))
+
+
+def test_each_fold_has_its_own_encoding():
+    rare = TABLE.assign(colour=np.where(np.arange(N) < 20, "first", "later"))
+    folds = KFold(3)
+    found = cross_validate(
+        make("FMRegressor"), rare, RAW, cv=folds, return_estimator=True, error_score="raise"
+    )
+    assert np.isfinite(found["test_score"]).all()
+    for model, (train, _) in zip(found["estimator"], folds.split(rare), strict=True):
+        expected = FieldEncoder().fit(rare.iloc[train]).get_feature_names_out()
+        assert_array_equal(model.encoder_.get_feature_names_out(), expected)
+    assert "colour=first" not in found["estimator"][0].encoder_.get_feature_names_out()
+
+
+# -- weights -----------------------------------------------------------------------------------------
+
+
+def test_a_weight_counts_rows():
+    weight = np.arange(N) % 3
+    weighted = make("FMRegressor", max_iter=20).fit(TABLE, RAW, sample_weight=weight)
+    rows = np.repeat(np.arange(N), weight)
+    repeated = make("FMRegressor", max_iter=20).fit(TABLE.iloc[rows], RAW[rows])
+    assert (
+        weighted.encoder_.get_feature_names_out().tolist()
+        == repeated.encoder_.get_feature_names_out().tolist()
+    )
+    assert_allclose(weighted.predict(TABLE), repeated.predict(TABLE), rtol=1e-7)
+
+
+def test_rows_of_weight_zero_bring_no_values():
+    weight = (TABLE["colour"] != "red").to_numpy(dtype=float)
+    model = make("FMRegressor", encoder=FieldEncoder(min_frequency=1)).fit(TABLE, RAW, sample_weight=weight)
+    assert "colour=red" not in model.encoder_.get_feature_names_out()
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 3.0, 1: 1.0}, {0: 0.0, 1: 1.0}])
+def test_class_weights(class_weight):
+    weight = 1.0 + np.arange(N) % 2
+    model = make("FMClassifier", class_weight=class_weight).fit(TABLE, LABELS, sample_weight=weight)
+    encoder = FieldEncoder().fit(TABLE, sample_weight=weight)
+    X = encoder.transform(TABLE)
+    alone = make("FMClassifier", class_weight=class_weight).fit(X, LABELS, sample_weight=weight)
+    assert_array_equal(predictions(model, TABLE), predictions(alone, X))
+
+
+# -- values and columns that fit did not see ---------------------------------------------------------
+
+
+def test_unseen_values_share_the_slot_of_rare_ones():
+    colours = np.array(["red", "green"] * (N // 2), dtype=object)
+    colours[:2] = ["rare", "scarce"]
+    model = make("FMRegressor").fit(TABLE.assign(colour=colours), RAW)
+    rows = [model.predict(TABLE.assign(colour=colour)) for colour in ("rare", "scarce", "unseen", "other")]
+    for row in rows[1:]:
+        assert_array_equal(row, rows[0])
+    assert not np.array_equal(rows[0], model.predict(TABLE.assign(colour="red")))
+    other = model.encoder_.get_feature_names_out().tolist().index("colour:other")
+    assert model.coef_[other] != 0
+
+
+CHANGED = {
+    "order": TABLE[TABLE.columns[::-1]],
+    "missing": TABLE.drop(columns="size"),
+    "extra": TABLE.assign(more=1),
+    "other name": TABLE.rename(columns={"size": "length"}),
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    """An estimator fitted to the table in steps."""
+    return make("FMRegressor", **STEPS).partial_fit(TABLE, RAW)
+
+
+@pytest.mark.parametrize("changed", CHANGED)
+def test_other_columns_are_refused(model, changed):
+    model = copy.deepcopy(model)
+    match = "feature names should match those that were passed during fit"
+    with pytest.raises(ValueError, match=match):
+        model.predict(CHANGED[changed])
+    with pytest.raises(ValueError, match=match):
+        model.partial_fit(CHANGED[changed], RAW)
+    with pytest.raises(ValueError, match=match):
+        make("FMRegressor").fit(TABLE, RAW, X_val=CHANGED[changed], y_val=RAW)
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_matrix])
+def test_sparse_rows_do_not_fit_a_table(model, kind):
+    model = copy.deepcopy(model)
+    for X in (kind(encoded()[0]), kind((N, 4))):
+        with pytest.raises(ValueError, match="X must be a DataFrame"):
+            model.predict(X)
+        with pytest.raises(ValueError, match="X must be a DataFrame"):
+            model.partial_fit(X, RAW)
+
+
+BAD = {
+    "text where numbers were": (TABLE.assign(size="big"), RAW, "'size'"),
+    "numbers where text was": (TABLE.assign(colour=1.5), RAW, "'colour'"),
+    "numbers where lists were": (TABLE.assign(tags=2), RAW, "'tags'"),
+    "targets that are no numbers": (TABLE.assign(colour="new"), np.where(RAW > 0, np.nan, RAW), "NaN"),
+    "two targets": (TABLE.assign(colour="new"), np.column_stack([RAW, RAW]), "2 columns|number of outputs"),
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "bad"),
+    [
+        ("fit", "targets that are no numbers"),
+        *((call, bad) for call in ("partial_fit", "warm fit") for bad in BAD),
+    ],
+)
+def test_a_failure_leaves_model_and_encoder_as_they_were(model, call, bad):
+    X, y, match = BAD[bad]
+    model = copy.deepcopy(model).set_params(warm_start=call == "warm fit")
+    untouched, before = copy.deepcopy(model), dict(vars(model))
+    with pytest.raises(ValueError, match=match):
+        model.partial_fit(X, y) if call == "partial_fit" else model.fit(X, y)
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[key] is before[key] for key in before)
+    assert pickle.dumps(model.encoder_) == pickle.dumps(untouched.encoder_)
+    more = TABLE.assign(colour="newer")
+    assert_array_equal(
+        model.partial_fit(more, RAW).predict(TABLE), untouched.partial_fit(more, RAW).predict(TABLE)
+    )
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "match"),
+    [
+        (TABLE, RAW[:-1], "inconsistent numbers of samples"),
+        (TABLE, None, "requires y to be passed"),
+        (TABLE[:0], RAW[:0], "0 sample"),
+    ],
+)
+def test_tables_and_targets_of_other_lengths(X, y, match):
+    with pytest.raises(ValueError, match=match):
+        make("FMRegressor").fit(X, y)
+
+
+# -- vocabularies that grow --------------------------------------------------------------------------
+
+FIRST = TABLE[:30]
+# More new values than the table of weights has spare rows.
+SECOND = TABLE[30:].assign(colour=[f"new{i % 20}" for i in range(30)])
+EVERY = {"encoder": FieldEncoder(min_frequency=1)}
+
+
+def both(name, *parts, **settings):
+    """The estimator after a call of partial_fit on each part of the table."""
+    model = make(name, **STEPS | EVERY | settings)
+    for part in parts:
+        model.partial_fit(part, pd.Series(target(name))[part.index].to_numpy())
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "solver"),
+    [
+        *(("FMRegressor", solver) for solver in [*SOLVERS, optax.adam(1e-3)]),
+        ("DeepFMRegressor", "adagrad"),
+        ("MixtureFMClassifier", "adam"),
+    ],
+)
+def test_growing_gives_the_bits_of_columns_known_from_the_start(name, solver):
+    labels = np.array([0, 1, 0, 1])
+    model = both(name, FIRST, SECOND, FIRST, solver=solver, fields=labels)
+    encoder = FieldEncoder(min_frequency=1).partial_fit(FIRST).partial_fit(SECOND)
+    assert encoder.fields_.size > FieldEncoder(min_frequency=1).fit(FIRST).fields_.size + 19
+    fields = labels[encoder.field_columns_[encoder.fields_]]
+    alone = make(name, fields=fields, **STEPS | {"solver": solver})
+    for part in (FIRST, SECOND, FIRST):
+        alone.partial_fit(encoder.transform(part), pd.Series(target(name))[part.index].to_numpy())
+    assert_array_equal(model.encoder_.get_feature_names_out(), encoder.get_feature_names_out())
+    assert_array_equal(model.fields_, fields)
+    assert_array_equal(predictions(model, TABLE), predictions(alone, encoder.transform(TABLE)))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_columns_that_a_chunk_does_not_touch_stay(solver):
+    before, after = (
+        both("FMRegressor", FIRST, solver=solver),
+        both("FMRegressor", FIRST, SECOND, solver=solver),
+    )
+    n = before.fields_.size
+    names = after.encoder_.get_feature_names_out()
+    assert_array_equal(names[:n], before.encoder_.get_feature_names_out())
+    touched = after.encoder_.transform(SECOND).sum(axis=0) != 0
+    kept, new = np.flatnonzero(~touched[:n]), n + np.flatnonzero(touched[n:])
+    assert {"colour=red", "colour=green", "colour=blue"} <= set(names[kept])
+    assert_array_equal(after.factors_[kept], before.factors_[kept])
+    assert_array_equal(after.coef_[kept], before.coef_[kept])
+    assert np.any(after.factors_[:n] != before.factors_[:n])
+    was, now = before._session.state.table_state, after._session.state.table_state
+    assert was.keys() == now.keys()
+    for leaf in was:
+        assert_array_equal(now[leaf][kept], was[leaf][kept])
+    assert new.size == 20
+    assert (after.factors_[new] != 0).all()
+    assert (after.coef_[new] != 0).all()
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_new_values_start_at_random_factors(solver):
+    model = both("FMRegressor", FIRST, SECOND, solver=solver, learning_rate=1e-9)
+    new = [
+        i for i, name in enumerate(model.encoder_.get_feature_names_out()) if name.startswith("colour=new")
+    ]
+    scale = 0.1 * np.sqrt(model._target_scale[0])
+    old = np.std(model.factors_[model.encoder_.get_feature_names_out() == "colour=red"])
+    assert 0.3 * scale < old < 3 * scale
+    assert 0.5 * scale < np.std(model.factors_[new]) < 2 * scale
+
+
+@pytest.mark.parametrize("name", ["FMRegressor", "DeepFMClassifier"])
+def test_a_value_gets_a_column_when_it_has_become_frequent(name):
+    rare = TABLE[:20].assign(colour=["rare", "rare", *["red"] * 18])
+    model = make(name, **STEPS).partial_fit(rare, target(name)[:20])
+    assert "colour=rare" not in model.encoder_.get_feature_names_out()
+    model.partial_fit(rare, target(name)[:20])
+    assert "colour=rare" in model.encoder_.get_feature_names_out()
+    assert predictions(model, rare[:1]) != pytest.approx(
+        predictions(model, rare[:1].assign(colour="x")), abs=0
+    )
+
+
+# -- going on from other rows ------------------------------------------------------------------------
+
+
+HOW = {"partial_fit": {}, "warm_start": STEPS, "warm_start in full batch": {"solver": "lbfgs"}}
+
+
+@pytest.mark.parametrize("kind", ["table", "matrix"])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        *(("FMClassifier", how) for how in HOW),
+        ("LinearRegressor", "partial_fit"),
+        ("LinearRegressor", "warm_start"),
+        ("LinearRegressor", "warm_start in full batch"),
+    ],
+)
+def test_columns_without_rows_keep_their_weights(name, how, kind):
+    model = make(name, warm_start=how != "partial_fit", **HOW[how])
+    matrix, encoder = encoded()
+    X, y = matrix if kind == "matrix" else TABLE, target(name)
+    model.fit(X, y)
+    kept = encoder.get_feature_names_out() == "colour=red"
+    # A row for each column.
+    before = [np.atleast_2d(model.coef_).T, getattr(model, "factors_", np.ones((kept.size, 1)))]
+    some = (TABLE["colour"] != "red").to_numpy()
+    (model.partial_fit if how == "partial_fit" else model.fit)(X[some], y[some])
+    after = [np.atleast_2d(model.coef_).T, getattr(model, "factors_", np.ones((kept.size, 1)))]
+    assert not np.allclose(after[0][~kept], before[0][~kept], rtol=1e-4)
+    for new, old in zip(after, before, strict=True):
+        assert np.all(old[kept] != 0)
+        assert_allclose(new[kept], old[kept], rtol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [STEPS, {"solver": "lbfgs"}], ids=["batches", "full-batch"])
+def test_a_warm_start_takes_up_new_values(settings):
+    y = target("FMClassifier")
+    model = make("FMClassifier", warm_start=True, **EVERY, **settings).fit(FIRST, y[:30])
+    n, red = model.fields_.size, model.encoder_.get_feature_names_out() == "colour=red"
+    coef = model.coef_[:, red]
+    model.fit(SECOND, y[30:])
+    assert model.fields_.size == model.encoder_.fields_.size == n + 20
+    assert_allclose(model.coef_[:, :n][:, red], coef, rtol=1e-6)
+    assert np.all(model.factors_[n:] != 0)
+    cold = make("FMClassifier", **EVERY, **settings).fit(FIRST, y[:30]).fit(SECOND, y[30:])
+    assert "colour=red" not in cold.encoder_.get_feature_names_out()
+    assert cold.coef_.shape[1] < model.coef_.shape[1]
