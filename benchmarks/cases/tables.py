@@ -123,17 +123,20 @@ scores = cross_val_score(model, X, y, cv=3, scoring="roc_auc")
     "tiny_schema_samples/ali_ccp": """
 clicks = pd.read_csv(data / "tiny_schema_samples/ali_ccp_train_sample.csv.gz")
 X, y = clicks.drop(columns=["click", "purchase"]), clicks["click"]
-scores = cross_val_score(DeepFMClassifier(random_state=0), X, y, cv=3, scoring="roc_auc")
+model = DeepFMClassifier(encoder=FieldEncoder(), random_state=0)
+scores = cross_val_score(model, X, y, cv=3, scoring="roc_auc")
 """,
     "tiny_schema_samples/aliexpress": """
 clicks = pd.read_csv(data / "tiny_schema_samples/aliexpress_train_sample.csv.gz")
 X, y = clicks.drop(columns=["search_id", "click", "conversion"]), clicks["click"]
-scores = cross_val_score(FMClassifier(random_state=0), X, y, cv=3, scoring="roc_auc")
+model = FMClassifier(encoder=FieldEncoder(), random_state=0)
+scores = cross_val_score(model, X, y, cv=3, scoring="roc_auc")
 """,
     "tiny_schema_samples/amazon_electronics": """
 events = pd.read_csv(data / "tiny_schema_samples/amazon_electronics_sample.csv.gz")
 X, y = events, events["cate_id"] == events.groupby("user_id")["cate_id"].shift()  # the category as before
-scores = cross_val_score(FMClassifier(random_state=0), X, y, cv=3, scoring="roc_auc")
+model = FMClassifier(encoder=FieldEncoder(), random_state=0)
+scores = cross_val_score(model, X, y, cv=3, scoring="roc_auc")
 """,
 }
 QUICK = ("rating_splits_monti/yahoo_music", "tiny_schema_samples/aliexpress")

@@ -51,7 +51,7 @@ def is_frame(X) -> bool:
 
 
 def is_of_numbers(X) -> bool:
-    """Whether all columns of a frame hold floats, booleans or sparse numbers."""
+    """Whether all columns of a frame hold numbers, booleans or sparse numbers."""
     return all(map(_is_of_numbers, _series(X)))
 
 
@@ -61,10 +61,10 @@ def _series(X) -> list:
 
 
 def _is_of_numbers(values) -> bool:
-    if values.dtype.is_float() or values.dtype == nw.Boolean or _is_sparse(values):
+    if values.dtype.is_numeric() or values.dtype == nw.Boolean or _is_sparse(values):
         return True
     return values.dtype == nw.Object and all(
-        isinstance(value, float | bool) or is_missing(value) for value in values.to_list()
+        isinstance(value, numbers.Number | np.bool_) or is_missing(value) for value in values.to_list()
     )
 
 

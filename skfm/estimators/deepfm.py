@@ -98,8 +98,8 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
         one-hot encoding; where far more blocks are found than a row has nonzeros (text), all
         columns form one field. None: one field. An array: the label of the field of each column.
     encoder : "auto", FieldEncoder or None, default="auto"
-        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither floats nor
-        booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
+        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
+        nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
         FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
     solver : str or optax.GradientTransformation, default="auto"
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
@@ -394,8 +394,8 @@ class DeepFMRegressor(_DeepFM, FactorizationRegressor):
         one-hot encoding; where far more blocks are found than a row has nonzeros (text), all
         columns form one field. None: one field. An array: the label of the field of each column.
     encoder : "auto", FieldEncoder or None, default="auto"
-        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither floats nor
-        booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
+        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
+        nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
         FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
     solver : str or optax.GradientTransformation, default="auto"
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an

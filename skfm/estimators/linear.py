@@ -44,8 +44,8 @@ class LinearClassifier(_Linear, FactorizationClassifier):
         Which columns form a field, as in :class:`DeepFMClassifier`. This model does not tell fields
         apart: they are recorded in ``fields_`` and change no prediction.
     encoder : "auto", FieldEncoder or None, default="auto"
-        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither floats nor
-        booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
+        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
+        nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
         FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
     solver : str or optax.GradientTransformation, default="auto"
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
@@ -288,8 +288,8 @@ class LinearRegressor(_Linear, FactorizationRegressor):
         Which columns form a field, as in :class:`DeepFMClassifier`. This model does not tell fields
         apart: they are recorded in ``fields_`` and change no prediction.
     encoder : "auto", FieldEncoder or None, default="auto"
-        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither floats nor
-        booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
+        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
+        nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
         FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
     solver : str or optax.GradientTransformation, default="auto"
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an

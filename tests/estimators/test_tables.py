@@ -151,8 +151,16 @@ def test_an_encoder_encodes_whatever_it_is_given(held):
     assert_array_equal(model.predict(X), alone.predict(matrix))
 
 
-def test_whole_numbers_are_encoded():
-    model = make("LinearRegressor").fit(TABLE[["count"]], RAW)
+def test_a_frame_of_whole_numbers_is_what_its_array_is():
+    frame = TABLE[["count"]]
+    model = make("LinearRegressor").fit(frame, RAW)
+    assert model.encoder_ is None
+    array = make("LinearRegressor").fit(frame.to_numpy(), RAW)
+    assert_array_equal(model.predict(frame), array.predict(frame.to_numpy()))
+
+
+def test_whole_numbers_are_encoded_by_an_encoder():
+    model = make("LinearRegressor", encoder=FieldEncoder()).fit(TABLE[["count"]], RAW)
     assert model.encoder_.get_feature_names_out().tolist()[3:] == [f"count={i}" for i in range(4)]
 
 
