@@ -16,7 +16,7 @@ from benchmarks import cases
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
 PACKAGES = ("numpy", "scipy", "scikit-learn", "pandas", "jax", "jaxlib", "optax", "skfm")
-NOT_SETTINGS = ("command", "case", "data", "output", "update")
+NOT_SETTINGS = ("command", "case", "data", "folder", "output", "update")
 
 
 def load_cases():
