@@ -1,8 +1,7 @@
 """One column of a table as one field or several: categories, hashes and lists; see also `numeric`.
 
 An encoder of a column gives local slot numbers of each of its fields: 0, 1, ... A slot once given keeps its
-number. `update` counts, `settle` then adds slots at the end; neither changes anything in place, so a shallow
-copy is a copy.
+number. `update` counts, `settle` then adds slots at the end.
 """
 
 from __future__ import annotations
@@ -73,39 +72,46 @@ def _sorted(values: list) -> list:
         return sorted(values, key=str)
 
 
-class Categories:
-    """Text, booleans or any other values: a slot for each, one for the rest, one for missing values."""
+class Vocabulary:
+    """Values with a slot of their own, and counts of the others.
 
-    learns = True
+    Parameters
+    ----------
+    table : name of the table of the columns that share the vocabulary, or None
+    """
 
-    def __init__(self, column: Column, options: Options):
-        self.name, self.options = column.name, options
+    def __init__(self, options: Options, table: Any = None):
+        self.options, self.table = options, table
         self.family: str | None = None
         self.values: list[Any] = [None, None]
         self.slot_of: dict[Any, int] = {}
         self.weights: dict[Any, float] = {}
-        # The only thing that is changed in place, and never that of a settled encoder.
+        # The only thing that is changed in place, and never that of a settled vocabulary.
         self.counting: dict[Any, float] | None = None
         self.total = 0.0
 
-    def update(self, column: Column, weight: np.ndarray) -> None:
+    def __deepcopy__(self, memo):
+        """A shallow copy, which columns that share the vocabulary still share."""
+        return copy.copy(self)
+
+    def count(self, found: list, weights: np.ndarray, total: float) -> None:
         """Count values that have no slot."""
-        found, number, family = unique_values(column)
-        self._check(column, found, number, family)
-        self.family = self.family or family
-        self.total += float(weight.sum())
+        self.total += total
         if self.counting is None:
             self.counting = dict(self.weights)
         counting, slot_of = self.counting, self.slot_of
-        for value, count in zip(found, np.bincount(number, weight, len(found)).tolist(), strict=True):
+        for value, weight in zip(found, weights.tolist(), strict=True):
             if value not in slot_of:
-                counting[value] = counting.get(value, 0.0) + count
+                counting[value] = counting.get(value, 0.0) + weight
         counting.pop(None, None)
 
     def settle(self, *, go_on: bool) -> None:
         """Give slots to the values that are frequent enough; the counts of others are kept to `go_on`."""
-        counted, self.counting = self.counting or {}, None
-        values = _sorted(list(counted))
+        if self.counting is None:
+            return
+        counted, self.counting = self.counting, None
+        least = self.options.least(self.total)
+        values = _sorted([value for value, weight in counted.items() if weight >= least])
         weights = np.array([counted[value] for value in values], dtype=float)
         own = [
             values[place] for place in self.options.chosen(weights, self.total, len(self.slot_of)).tolist()
@@ -114,29 +120,54 @@ class Categories:
         self.values = self.values + own
         self.weights = {v: w for v, w in counted.items() if v not in self.slot_of} if go_on else {}
 
+
+class Categories:
+    """Text, booleans or any other values: a slot for each, one for the rest, one for missing values."""
+
+    learns = True
+
+    def __init__(self, column: Column, vocabulary: Vocabulary):
+        self.name, self.vocabulary = column.name, vocabulary
+
+    def update(self, column: Column, weight: np.ndarray) -> None:
+        """Count values that have no slot."""
+        found, number, family = self._unique(column)
+        self.vocabulary.family = self.vocabulary.family or family
+        self.vocabulary.count(found, np.bincount(number, weight, len(found)), float(weight.sum()))
+
+    def settle(self, *, go_on: bool) -> None:
+        """Give slots to the values that are frequent enough."""
+        self.vocabulary.settle(go_on=go_on)
+
     def encode(self, column: Column) -> list[Slots]:
-        found, number, family = unique_values(column)
-        self._check(column, found, number, family)
-        slots = [MISSING if value is None else self.slot_of.get(value, OTHER) for value in found]
+        found, number, _ = self._unique(column)
+        slot_of = self.vocabulary.slot_of
+        slots = [MISSING if value is None else slot_of.get(value, OTHER) for value in found]
         return [Slots(np.array(slots, dtype=np.int32)[number] if slots else number)]
 
-    def _check(self, column, found, number, family) -> None:
-        if family is None or self.family is None or family == self.family:
-            return
-        place = next(place for place, value in enumerate(found) if value is not None)
-        row = column.row(int(np.argmax(number == place)))
-        raise ValueError(
-            f"Column {self.name!r} held {self.family} in fit and holds {family} now (row {row}: "
-            f"{found[place]!r}). Convert it to what it was in fit."
-        )
+    def _unique(self, column) -> tuple[list, np.ndarray, str | None]:
+        """Different values, the number of each row's and their family, which has to be the known one."""
+        found, number, family = unique_values(column)
+        known, table = self.vocabulary.family, self.vocabulary.table
+        if family is not None and known is not None and family != known:
+            place = next(place for place, value in enumerate(found) if value is not None)
+            where = f"row {column.row(int(np.argmax(number == place)))}: {found[place]!r}"
+            raise ValueError(
+                f"Column {self.name!r} held {known} in fit and holds {family} now ({where}). Convert it to "
+                f"what it was in fit."
+                if table is None
+                else f"Column {self.name!r} holds {family} ({where}), but the table {table!r} that it shares "
+                f"holds {known}. Convert it, or leave it out of shared=."
+            )
+        return found, number, family
 
     def names(self) -> list[list[str]]:
-        own = [f"{self.name}={value}" for value in self.values[2:]]
+        own = [f"{self.name}={value}" for value in self.vocabulary.values[2:]]
         return [[f"{self.name}:other", f"{self.name}:missing", *own]]
 
     def decode(self, n_rows: int, fields: list[Found]) -> np.ndarray:
-        values = np.empty(len(self.values), dtype=object)
-        values[:] = self.values
+        values = np.empty(len(self.vocabulary.values), dtype=object)
+        values[:] = self.vocabulary.values
         out = np.full(n_rows, None, dtype=object)
         out[fields[0].rows] = values[fields[0].slots]
         return out
@@ -199,12 +230,10 @@ class MultiHot:
     def update(self, column: Column, weight: np.ndarray) -> None:
         """Count entries that have no slot."""
         entries, lengths = lists_of(column, self.separator)
-        self.entries = copy.copy(self.entries)
         self.entries.update(entries, np.repeat(weight, lengths))
 
     def settle(self, *, go_on: bool) -> None:
         """Give slots to the entries that are frequent enough."""
-        self.entries = copy.copy(self.entries)
         self.entries.settle(go_on=go_on)
 
     def encode(self, column: Column) -> list[Slots]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from numbers import Integral, Real
 
 import numpy as np
@@ -12,9 +11,9 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from skfm.data.columns import Categories, Found, Hashed, MultiHot, Options, Slots
+from skfm.data.choice import make_encoders
+from skfm.data.columns import Found, Slots
 from skfm.data.frames import Column, columns_of, is_frame
-from skfm.data.numeric import Dates, Integers, Numbers
 from skfm.data.validate import check_sample_weight
 
 _POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
@@ -52,6 +51,10 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         The hash depends on the value alone, not on process, platform or version.
     signed_hash : bool, default=False
         Whether half of the values get -1 in place of 1, so that values that collide cancel on average.
+    shared : dict of name to list of columns, default=None
+        Columns that share a table: ``{"item": ["item", "last_item"]}``. They are categories, or lists, with
+        the values of all of them. Each is a field with output columns of its own, but an estimator that
+        encodes with this encoder learns one weight and one vector of factors for a value, wherever it stands.
     min_frequency : int or float, default=3
         Weight (number of rows) that a value needs for a slot of its own, or its share of the total weight.
     max_categories : int or None, default=None
@@ -73,6 +76,9 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         Number of the field of each output column.
     field_columns_ : ndarray of shape (n_fields,)
         Position of the input column that each field was made of.
+    table_rows_ : ndarray of shape (n_columns,), int32, or None
+        Output column whose weights each output column uses: its own number but for those of ``shared``,
+        which use those of the first column named; None if no columns share a table.
     n_features_in_ : int
         Number of input columns.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -126,6 +132,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         "numeric": ["array-like"],
         "multi_hot": ["array-like", dict],
         "hash": [_POSITIVE_INTEGER, dict, None],
+        "shared": [dict, None],
         "signed_hash": ["boolean"],
         "min_frequency": [_POSITIVE_INTEGER, Interval(Real, 0, 1, closed="neither")],
         "max_categories": [_POSITIVE_INTEGER, None],
@@ -138,6 +145,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     fields_: np.ndarray
     _encoders: list
     _slots: list[np.ndarray]
+    _shared: list[list[int]]
+    table_rows_: np.ndarray | None
 
     def __init__(
         self,
@@ -147,6 +156,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         multi_hot=(),
         hash=None,
         signed_hash=False,
+        shared=None,
         min_frequency=3,
         max_categories=None,
         numeric_encoding="both",
@@ -159,6 +169,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         self.multi_hot = multi_hot
         self.hash = hash
         self.signed_hash = signed_hash
+        self.shared = shared
         self.min_frequency = min_frequency
         self.max_categories = max_categories
         self.numeric_encoding = numeric_encoding
@@ -210,25 +221,26 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         """Learn from pairs of X and sample weights; `first` anew, and counting rare values to `go_on`."""
         before = dict(self.__dict__)
         try:
-            encoders = None if first else [copy.copy(encoder) for encoder in self._encoders]
+            encoders, shared = (None, ()) if first else copy.deepcopy((self._encoders, self._shared))
             for X, weight in chunks:
                 columns, n_rows = self._columns(X, reset=encoders is None)
                 weight = check_sample_weight(weight, n_rows)
-                encoders = self._make_encoders(columns) if encoders is None else encoders
+                if encoders is None:
+                    encoders, shared = make_encoders(self, columns)
                 for encoder, column in zip(encoders, columns, strict=True):
                     encoder.update(column, weight)
                 if not any(encoder.learns for encoder in encoders):
                     break
             for encoder in encoders or ():
                 encoder.settle(go_on=go_on)
-            self._give_columns(encoders, first)
+            self._give_columns(encoders, shared, first)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
         return self
 
-    def _give_columns(self, encoders, first):
+    def _give_columns(self, encoders, shared, first):
         """Give output columns to the slots that have none."""
         names = [names for encoder in encoders for names in encoder.names()]
         n_columns = 0 if first else self.fields_.size
@@ -239,9 +251,16 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
             slots[field] = np.append(slots[field], np.arange(n_columns, n_columns + n_fresh, dtype=np.int32))
             added.append(np.full(n_fresh, field, np.int32))
             n_columns += n_fresh
-        self._encoders, self._slots = encoders, slots
+        self._encoders, self._shared, self._slots = encoders, shared, slots
         self.fields_ = np.concatenate(added if first else [self.fields_, *added])
         self.field_columns_ = np.repeat(np.arange(len(encoders)), [len(one.names()) for one in encoders])
+        rows = np.arange(n_columns, dtype=np.int32)
+        for places in shared:
+            # Columns that share a table have one field each, with the same slots.
+            owner, *others = (slots[np.searchsorted(self.field_columns_, place)] for place in places)
+            for own in others:
+                rows[own] = owner
+        self.table_rows_ = rows if shared else None
 
     def transform(self, X):
         """Encode rows.
@@ -335,60 +354,6 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
             X = validate_data(self, X, dtype=None, ensure_all_finite=False, reset=reset)
         return columns_of(X), X.shape[0]
 
-    def _make_encoders(self, columns: list[Column]) -> list:
-        """An encoder for each column, by its kind and the parameters."""
-        given = {
-            what: self._given(what, columns)
-            for what in ("categorical", "numeric", "multi_hot", "hash", "bins")
-        }
-        encoders = []
-        for place, column in enumerate(columns):
-            kinds = [what for what in ("categorical", "numeric", "multi_hot") if place in given[what]]
-            if len(kinds) > 1:
-                raise ValueError(
-                    f"Column {column.name!r} is named in {' and in '.join(kinds)}: name it in one."
-                )
-            forced = {"categorical": "category", "numeric": "number", "multi_hot": "list"}
-            kind = forced[kinds[0]] if kinds else column.kind
-            n_slots = given["hash"].get(place)
-            if n_slots is None and kind in ("category", "list") and isinstance(self.hash, Integral):
-                n_slots = self.hash
-            bins = given["bins"].get(place, self.bins if isinstance(self.bins, Integral) else 32)
-            options = Options(self.min_frequency, self.max_categories, bins, self.numeric_encoding)
-            separator = given["multi_hot"].get(place)
-            encoders.append(self._make_encoder(column, kind, n_slots, options, separator))
-        return encoders
-
-    def _make_encoder(self, column, kind, n_slots, options, separator):
-        if n_slots is not None:
-            entries: Hashed | Categories = Hashed(column, n_slots, self.signed_hash)
-        elif kind in ("category", "list"):
-            entries = Categories(column, options)
-        else:
-            return {"integer": Integers, "number": Numbers, "date": Dates}[kind](column, options)
-        return MultiHot(column, entries, separator) if kind == "list" else entries
-
-    def _given(self, what: str, columns: list[Column]) -> dict:
-        """What a parameter says of the columns it names, by their position."""
-        given = getattr(self, what)
-        if given is None or isinstance(given, Integral):
-            return {}
-        names = [column.name for column in columns]
-        said = {}
-        for name in given:
-            if name in names:
-                place = names.index(name)
-            elif isinstance(name, Integral) and 0 <= int(name) < len(names):
-                place = int(name)
-            else:
-                raise ValueError(
-                    f"{what}= names {name!r}, which is no column of X. Its columns: {names[:20]}."
-                )
-            said[place] = given[name] if isinstance(given, Mapping) else None
-            if isinstance(given, Mapping):
-                _check_said(what, name, given[name])
-        return said
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -396,18 +361,6 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _check_said(what: str, name, value) -> None:
-    """Check what a dict says of a column."""
-    if what == "multi_hot":
-        fits, expected = value is None or (isinstance(value, str) and value != ""), "a separator, or None"
-    else:
-        least = 1 if what == "hash" else 0
-        fits = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
-        expected = f"a whole number of {least} or more"
-    if not fits:
-        raise ValueError(f"{what}= gives column {name!r} the value {value!r}; expected {expected}.")
 
 
 def _assemble(fields: list[Slots], columns: list[np.ndarray], n_rows: int, n_columns: int, dtype):

@@ -15,16 +15,18 @@ _MAX_ROUNDS = 8
 
 
 class Fields(NamedTuple):
-    """Field of each column.
+    """Field of each column, and the row of the tables that it uses.
 
     Attributes
     ----------
     numbers : int32 ndarray of shape (n_columns,), from 0
     n : int, number of fields
+    rows : int32 ndarray of shape (n_columns,), or None where each column has a row of its own
     """
 
     numbers: np.ndarray
     n: int
+    rows: np.ndarray | None = None
 
 
 def find_fields(X: sparse.csr_array) -> np.ndarray:

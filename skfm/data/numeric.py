@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 
@@ -62,7 +61,6 @@ class Integers:
     def update(self, column: Column, weight: np.ndarray) -> None:
         """Count values that have no slot."""
         values, missing = numbers_of(column)
-        self.value = copy.copy(self.value)
         self.value.collect(values, missing, weight)
         self.total += float(weight.sum())
         # Later columns may be of floats.
@@ -76,11 +74,12 @@ class Integers:
 
     def settle(self, *, go_on: bool) -> None:
         """Give slots to the values that are frequent enough; bins are made once."""
-        self.value = copy.copy(self.value)
         self.value.settle(go_on=go_on)
         found, counted = self.rare
         chosen = self.options.chosen(counted, self.total, self.own.size)
-        rare = np.setdiff1d(np.arange(found.size), chosen)
+        is_rare = np.ones(found.size, dtype=bool)
+        is_rare[chosen] = False
+        rare = np.flatnonzero(is_rare)
         if not self.settled:
             self.settled = True
             least = self.options.least(self.total)
@@ -251,13 +250,11 @@ class Dates:
     def update(self, column: Column, weight: np.ndarray) -> None:
         """Collect times until `settle`."""
         milliseconds, missing = dates_of(column)
-        self.days = copy.copy(self.days)
         self.days.collect(milliseconds / _DAY, missing, weight)
         self.has_hours = self.has_hours or bool((milliseconds[~missing & (weight > 0)] % _DAY).any())
 
     def settle(self, *, go_on: bool) -> None:
         """Dates without a time of day have no hour."""
-        self.days = copy.copy(self.days)
         self.days.settle(go_on=go_on)
         self.parts = self.parts or (list(self._PARTS) if self.has_hours else ["month", "weekday"])
 

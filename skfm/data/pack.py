@@ -138,16 +138,17 @@ def pack_rows(
         Id that unused slots point to: a row of the tables that is always zero.
     dtype : dtype of the values
     fields : Fields, optional
-        Field of each column, for models that need to know it. With at most one nonzero a field, slot
-        s is field s; otherwise slots carry their field.
+        Field of each column, for models that need to know it, and its row of the tables. With at most one
+        nonzero a field, slot s is field s; otherwise slots carry their field.
     layout : Layout, optional
         That of a matrix of which X is a piece.
     """
     n_rows = X.shape[0]
     widths, by_field, all_ones = layout or choose_layout(X, fields)
+    table_of = None if fields is None else fields.rows
     if fields is not None and by_field:
         slots = fields.numbers[X.indices]
-        block = _pack_block(X, np.arange(n_rows), fields.n, dummy, dtype, all_ones, slots=slots)
+        block = _pack_block(X, np.arange(n_rows), fields.n, dummy, dtype, all_ones, table_of, slots=slots)
         return PackedRows((block,), n_rows)
     slot_fields = None if fields is None or fields.n <= 1 else fields.numbers
     lengths = np.diff(X.indptr)
@@ -159,11 +160,13 @@ def pack_rows(
         if rows.size == 0:
             continue
         part = X if rows.size == n_rows else X[rows]
-        blocks.append(_pack_block(part, rows, int(width), dummy, dtype, all_ones, slot_fields=slot_fields))
+        blocks.append(
+            _pack_block(part, rows, int(width), dummy, dtype, all_ones, table_of, slot_fields=slot_fields)
+        )
     return PackedRows(tuple(blocks), n_rows)
 
 
-def _pack_block(X, rows, width, dummy, dtype, all_ones, *, slots=None, slot_fields=None) -> Block:
+def _pack_block(X, rows, width, dummy, dtype, all_ones, table_of, *, slots=None, slot_fields=None) -> Block:
     n_rows = X.shape[0]
     # One row more than needed: unfilled places of a batch point to it.
     shape = (bucket(n_rows + 1, least=32), width)
@@ -192,7 +195,7 @@ def _pack_block(X, rows, width, dummy, dtype, all_ones, *, slots=None, slot_fiel
 
     return Block(
         rows=rows,
-        ids=filled(X.indices, dummy, np.int32),
+        ids=filled(X.indices if table_of is None else table_of[X.indices], dummy, np.int32),
         values=None if all_ones else filled(X.data, 0, dtype),
         slot_fields=None if slot_fields is None else filled(slot_fields[X.indices], 0, np.int32),
     )

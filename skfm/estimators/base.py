@@ -185,7 +185,7 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
             loss,
             samples,
             validation,
-            field_blocks.Fields(self.fields_, model.n_fields) if self._needs_fields else None,
+            self._column_fields(model),
             settings,
             base_score=loss.base_score(samples.y, samples.weight),
             warm=warm,
@@ -298,7 +298,7 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
         penalties = defaults.penalties(
             {name: getattr(self, name, 0.0) for name in ("l2_linear", "l2_factors", "l2_dense")},
             float(weight.sum()),
-            mean_evidence(X, weight),
+            mean_evidence(X, weight, self._table_rows()),
             getattr(self, "n_components", 0),
         )
         settings = FitSettings(
@@ -346,6 +346,16 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
                 f"pooled into one field. Pass fields= to say which columns belong together."
             )
 
+    def _table_rows(self) -> np.ndarray | None:
+        """Row of the tables that each column uses, where columns share them."""
+        return None if self.encoder_ is None else self.encoder_.table_rows_
+
+    def _column_fields(self, model) -> field_blocks.Fields | None:
+        rows = self._table_rows()
+        if self._needs_fields:
+            return field_blocks.Fields(self.fields_, model.n_fields, rows)
+        return None if rows is None else field_blocks.Fields(np.zeros_like(self.fields_), 1, rows)
+
     def _scorer(self, held, loss):
         """Score of raw predictions on the held-out rows, by the scorer that `scoring` names."""
         scorer = check_scoring(self, scoring=self.scoring)
@@ -365,7 +375,9 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
     # -- start from other parameters ---------------------------------------------------------------
 
     def _named_tables(self) -> dict[str, np.ndarray]:
-        return self._model.split(self._parameters.table[: self.fields_.size])
+        rows = self._table_rows()
+        own = slice(self.fields_.size) if rows is None else rows
+        return self._model.split(self._parameters.table[own])
 
     def _warm_tables(self):
         return self._named_tables(), self._parameters.dense, self._parameters.averages
@@ -380,7 +392,7 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
         if is_stream(X):
             return map_stream(partial(self._map, kind), X)
         X = read_X(self, X)
-        fields = field_blocks.Fields(self.fields_, self._model.n_fields) if self._needs_fields else None
+        fields = self._column_fields(self._model)
         return predict.map_matrix(getattr(predict, kind)(self._model), self._parameters, X, fields)
 
     def _raw_predict(self, X) -> np.ndarray:

@@ -102,6 +102,11 @@ def resolve_solver(solver) -> Solver:
     return NAMED[solver] if isinstance(solver, str) else Optax(solver)
 
 
+def _rows(fields: Fields | None) -> np.ndarray | None:
+    """Row of the tables that each column uses, or None where each has its own."""
+    return None if fields is None else fields.rows
+
+
 def _unscaled(X, scale):
     """X with columns divided by their scale."""
     if scale is None:
@@ -168,7 +173,8 @@ def fit_model(
     Parameters
     ----------
     validation : rows to stop on, or None
-    fields : field of each column for models that need it, else None
+    fields : field of each column for models that need it, and its row of the tables where columns share
+        these; else None
     base_score : raw prediction without features, in the loss's terms
     warm : tables by name (d, *shape), dense weights and averages (each may be None) to start from
     score_raw : score of the raw predictions on the validation rows, higher is better; None: minus the loss
@@ -261,10 +267,10 @@ def _validator(model, loss, validation, fields, dtype, dummy, scale, score_raw):
     return validate
 
 
-def _seen(samples, session):
+def _seen(samples, fields, session):
     """Weight that touched each column and the weight sum, the session's included; columns new to it."""
     total = samples.weight.sum()
-    touched = column_frequency(samples.X, samples.weight) * total
+    touched = column_frequency(samples.X, samples.weight, _rows(fields)) * total
     if session is None:
         return touched, total, np.flatnonzero(touched)
     fresh = np.flatnonzero((touched > 0) & (session.touched == 0))
@@ -280,8 +286,8 @@ def _fit_batches(
     solver = resolve_solver(settings.solver)
     rate = np.asarray(settings.loop.learning_rate, dtype)
     session = session and session.grown(n_columns, dummy + 1)
-    touched, weight_sum, fresh = _seen(samples, session)
-    scale = column_scale(X, samples.weight) if session is None else session.scale
+    touched, weight_sum, fresh = _seen(samples, fields, session)
+    scale = column_scale(X, samples.weight, _rows(fields)) if session is None else session.scale
     charge = charges(touched / weight_sum, settings.l2_frequency_power, scale)
     charge = padded(charge, dummy + 1, charge.dtype)
     source = _batches(samples, scale, fields, charge, settings)
@@ -330,17 +336,20 @@ def _base_loss(loss, samples, base_score) -> float:
 
 
 def _fit_full_batch(model, loss, samples, validation, fields, settings, base_score, warm, score_raw, report):
-    dtype, X = settings.dtype, samples.X
-    scale = column_scale(X, samples.weight)
-    frequency = column_frequency(X, samples.weight)
-    columns = np.flatnonzero(frequency > 0)
+    dtype, X, shared = settings.dtype, samples.X, _rows(fields)
+    scale = column_scale(X, samples.weight, shared)
+    frequency = column_frequency(X, samples.weight, shared)
+    columns = np.flatnonzero((frequency if shared is None else frequency[shared]) > 0)
     n_rows = table_rows(columns.size)
 
     def narrowed(samples):
         """Only touched columns are optimised: they become the columns of a smaller table."""
         return samples._replace(X=_unscaled(samples.X, scale)[:, columns])
 
-    part = None if fields is None else Fields(fields.numbers[columns], fields.n)
+    part = None
+    if fields is not None:
+        rows_of = None if shared is None else np.searchsorted(columns, shared[columns])
+        part = Fields(fields.numbers[columns], fields.n, rows_of)
     total = samples.weight.sum()
     own = narrowed(samples._replace(weight=samples.weight / total))
     if fields is None and own.X.shape[0] * columns.size <= own.X.nnz * min(model.width, _MOST_PADDED):

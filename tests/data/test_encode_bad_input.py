@@ -13,6 +13,7 @@ from skfm import FieldEncoder
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
+pa = pytest.importorskip("pyarrow")
 
 DATES = [dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 2)]
 
@@ -237,6 +238,18 @@ def test_a_failure_leaves_the_encoder_as_it_was(learn):
 
 
 # -- strange tables --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [pa.int64(), pa.string()])
+def test_ten_million_different_values_are_rare(dtype):
+    X = pa.table({"id": pa.array(np.arange(10**7)).cast(dtype)})
+    encoder = FieldEncoder(numeric_encoding="bins", bins=4).fit(X)
+    slots = ["other", "missing"]
+    if dtype == pa.int64():
+        slots += ["(-inf, 2.5e+06]", "(2.5e+06, 5e+06]", "(5e+06, 7.5e+06]", "(7.5e+06, inf]"]
+    assert names(encoder) == [f"id:{slot}" for slot in slots]
+    encoded = encoder.transform(X.slice(10**7 - 3))
+    assert_array_equal(encoded.indices, [len(slots) - 1 if len(slots) > 2 else 0] * 3)
 
 
 def test_values_that_fit_did_not_see():

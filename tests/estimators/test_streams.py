@@ -1,76 +1,30 @@
 """Rows that come in chunks: the same model as of the rows, in memory or, where they are many, from disk."""
 
-import copy
-import itertools
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import sparse
 from sklearn.metrics import log_loss, roc_auc_score
 
 from skfm import FieldEncoder
-from tests.estimators.problems import CLASSIFIERS, make, predictions
-
-pd = pytest.importorskip("pandas")
-pl = pytest.importorskip("polars")
+from tests.estimators.problems import make, predictions
+from tests.estimators.streams import (
+    KINDS,
+    LABELS,
+    RAW,
+    SIZES,
+    STEPS,
+    TABLE,
+    WEIGHT,
+    Again,
+    D,
+    N,
+    X,
+    cut,
+    same,
+    target,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-RNG = np.random.default_rng(0)
-N, D = 120, 30
-# Rows of uneven length, and values that are not 1.
-X = np.zeros((N, D))
-for row in X:
-    own = RNG.choice(D, size=RNG.integers(0, 9), replace=False)
-    row[own] = RNG.choice([0.5, 1.0, 2.0, -1.0], own.size)
-X = sparse.csr_array(X)
-FACTORS = RNG.normal(size=(D, 2))
-RAW = X @ RNG.normal(size=D) + 0.25 * ((X @ FACTORS) ** 2 - X.power(2) @ FACTORS**2).sum(axis=1)
-LABELS = (RAW + RNG.logistic(size=N) / 2 > np.median(RAW)).astype(int)
-COLUMNS = {
-    "colour": RNG.choice(["red", "green", "blue", None], N).tolist(),
-    "count": RNG.integers(0, 4, N),
-    "size": np.where(RNG.random(N) < 0.1, np.nan, RNG.normal(size=N)),
-    "tags": [[tag for tag in "abc" if RNG.random() < 0.5] for _ in range(N)],
-}
-TABLE = pd.DataFrame(COLUMNS)
-KINDS = {"csr": X, "array": X.toarray(), "pandas": TABLE, "polars": pl.DataFrame(COLUMNS)}
-# A chunk without weight in the middle, for the sizes below.
-WEIGHT = RNG.integers(0, 3, N) * (np.arange(N) // 20 != 3)
-STEPS = {"solver": "adagrad", "batch_size": 20, "early_stopping": False}
-SIZES = [(N,), (1, N - 1), (20,) * 6, (0, 50, 0, 70, 0)]
-
-
-def target(name):
-    """Labels for a classifier, numbers for a regressor."""
-    return LABELS if name in CLASSIFIERS else 3 * RAW + 10
-
-
-class Again:
-    """Chunks, or those that a function makes, which can be read again and again; with attributes."""
-
-    def __init__(self, chunks, **attributes):
-        self.chunks = chunks
-        vars(self).update(attributes)
-
-    def __iter__(self):
-        return iter(self.chunks() if callable(self.chunks) else self.chunks)
-
-
-def cut(sizes, *columns):
-    """Tuples of the columns' rows, in chunks of the given sizes."""
-    edges = np.cumsum([0, *sizes])
-    return [tuple(column[first:last] for column in columns) for first, last in itertools.pairwise(edges)]
-
-
-def same(model, other, rows=X):
-    """Check that two models are the same to the last bit."""
-    assert_array_equal(predictions(model, rows), predictions(other, rows))
-    assert_array_equal(model.fields_, other.fields_)
-    assert model.history_["loss"] == other.history_["loss"]
-    assert model.n_features_in_ == other.n_features_in_
-
 
 # -- few rows, which are put together in memory ------------------------------------------------------
 
@@ -152,16 +106,6 @@ def test_a_warm_start_takes_up_the_values_of_a_stream():
 
 
 # -- many rows, on disk ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def on_disk(monkeypatch):
-    """All streams go to disk, in several pieces and parts."""
-    monkeypatch.setattr("skfm.estimators.streams._IN_MEMORY", 0)
-    monkeypatch.setattr("skfm.estimators.streams._BUFFER_ROWS", 40)
-    monkeypatch.setattr("skfm.data.spool._PIECE_ROWS", 8)
-    # Rows of uneven length have two widths.
-    monkeypatch.setattr("skfm.data.pack._FREE_SLOTS", 0)
 
 
 STILL = {"solver": "sgd", "learning_rate": 1e-12, "max_iter": 1, "batch_size": 20, "early_stopping": False}
@@ -359,144 +303,3 @@ def test_predictions_of_no_rows():
     model = make("FMRegressor").fit(X, RAW)
     with pytest.raises(ValueError, match="stream has no rows"):
         model.predict(Again([]))
-
-
-# -- what cannot be read -----------------------------------------------------------------------------
-
-
-def fail(chunks, match=None, name="FMRegressor", error=ValueError, model=None, **held_out):
-    """Check the error of fitting a stream; a fitted model stays as it was."""
-    model = copy.copy(model or make(name))
-    before = dict(vars(model))
-    with pytest.raises(error, match=match) as caught:
-        model.fit(chunks, **held_out)
-    assert vars(model).keys() == before.keys()
-    assert all(vars(model)[key] is before[key] for key in before)
-    return str(caught.value)
-
-
-@pytest.fixture(scope="module")
-def model():
-    return make("FMRegressor").fit(TABLE, RAW)
-
-
-GOOD, FLOATS = (TABLE, RAW), (TABLE[["size"]].fillna(0), RAW)
-
-
-def with_nan(row=7, column=2):
-    bad = X.toarray()
-    bad[row, column] = np.nan
-    return bad
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "match"),
-    [
-        ((X, RAW), (X[:, 1:], RAW), "X has 29 features"),
-        ((X, RAW), (with_nan(), RAW), "NaN at row 7, column 2"),
-        ((X, RAW), (sparse.csr_array(with_nan()), RAW), "NaN at row 7, column 2"),
-        ((X, RAW), (X, RAW, WEIGHT, 0), r"expected \(X, y\) or \(X, y, sample_weight\), got 4"),
-        ((X, RAW), (X,), r"expected \(X, y\) or \(X, y, sample_weight\), got 1"),
-        ((X, RAW), (X, RAW[1:]), "inconsistent numbers of samples"),
-        ((X, RAW), (X, None), "requires y to be passed"),
-        ((X, RAW), (X, np.where(RAW > 0, np.nan, RAW)), "Input y contains NaN"),
-        ((X, RAW), (X, RAW, -1.0 * (np.arange(N) == 5)), "negative at row 5"),
-        ((X, RAW), (X, RAW, np.ones(N - 1)), "sample_weight.shape"),
-        (FLOATS, (FLOATS[0].rename(columns={"size": "length"}), RAW), "feature names should match"),
-        (FLOATS, (FLOATS[0].assign(size="big"), RAW), "'size' of X holds text"),
-        (FLOATS, (FLOATS[0].assign(size=np.nan), RAW), "NaN at row 0"),
-        (GOOD, (TABLE.rename(columns={"size": "length"}), RAW), "feature names should match"),
-        (GOOD, (TABLE[TABLE.columns[::-1]], RAW), "feature names should match"),
-        (GOOD, (TABLE.drop(columns="size"), RAW), "feature names should match"),
-        (GOOD, (X[:, :4], RAW), "X must be a DataFrame"),
-        (GOOD, (TABLE, np.where(RAW > 0, np.nan, RAW)), "Input y contains NaN"),
-    ],
-)
-def test_errors_name_the_chunk(first, second, match, model):
-    chunks = Again([first, second, first])
-    assert "Chunk 1" in fail(chunks, match)
-    assert "Chunk 1" in fail(chunks, match, model=model)
-
-
-def test_errors_name_the_chunk_of_held_out_rows(model):
-    message = fail(X, "X has 29 features", y=RAW, X_val=[(X, RAW), (X[:, 1:], RAW)])
-    assert "Chunk 1" in message
-    message = fail(TABLE, "'size'", model=model, y=RAW, X_val=[GOOD, (TABLE.assign(size="big"), RAW)])
-    assert "Chunk 1" in message
-
-
-@pytest.mark.parametrize("column", ["colour", "size", "tags"])
-def test_errors_of_the_encoder_name_the_chunk(column):
-    assert "Chunk 1" in fail(
-        [GOOD, (TABLE.assign(**{column: 3 if column != "size" else "x"}), RAW)], f"'{column}'"
-    )
-
-
-@pytest.mark.parametrize("y", [np.column_stack([RAW, RAW]), np.array(["text"] * N)])
-def test_targets_of_another_kind_name_the_chunk(y):
-    assert "Chunk 1" in fail([(X, RAW), (X, y)])
-
-
-@pytest.mark.parametrize("chunk", [[X, RAW], (X.toarray().tolist(), RAW)])
-def test_chunks_of_lists_name_the_chunk(chunk):
-    assert "Chunk 1" in fail(Again([(X, RAW), chunk]))
-
-
-def test_streams_that_can_be_read_only_once(model):
-    match = "generator can be read only once"
-    fail(((X, RAW) for _ in range(2)), match)
-    fail(iter([(X, RAW)]), "list_iterator can be read only once")
-    # Predictions read their rows once.
-    assert_array_equal(model.predict(chunk for chunk in [TABLE]), model.predict(TABLE))
-    fail([GOOD], match, X_val=(chunk for chunk in [GOOD]), model=copy.copy(model).set_params(solver="adam"))
-
-
-def test_streams_hold_targets_and_weights_themselves(model):
-    match = "give neither y nor sample_weight"
-    fail([GOOD], match, y=RAW, model=model)
-    fail([GOOD], match, sample_weight=WEIGHT, model=model)
-    with pytest.raises(ValueError, match=match):
-        copy.copy(model).partial_fit([GOOD], None)
-
-
-@pytest.mark.parametrize("chunks", [[], [(X[:0], RAW[:0])], [(TABLE[:0], RAW[:0])], [(X, RAW, np.zeros(N))]])
-def test_streams_without_rows(chunks):
-    fail(Again(chunks), "The stream has no rows")
-
-
-def test_held_out_streams_without_rows():
-    fail([(X, RAW)], "stream has no rows", X_val=Again([]))
-
-
-def test_targets_beside_a_held_out_stream():
-    fail([(X, RAW)], "holds? targets|neither y_val", X_val=[(X, RAW)], y_val=RAW)
-
-
-def test_lbfgs_needs_the_rows_in_memory(on_disk):
-    fail([(X, RAW)], "solver='lbfgs' needs all rows in memory", model=make("FMRegressor", solver="lbfgs"))
-
-
-@pytest.mark.parametrize("name", ["FMRegressor", "LinearRegressor"])
-def test_auto_takes_a_solver_that_reads_from_disk(name, on_disk):
-    assert make(name).fit([(X, RAW)]).solver_ != "lbfgs"
-
-
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_many_held_out_rows_beside_rows_in_memory(solver, on_disk):
-    settings = {"solver": solver, "batch_size": 20}
-    model = make("FMRegressor", **settings).fit(X, RAW, X_val=cut(SIZES[2], X, RAW))
-    given = make("FMRegressor", **settings).fit(X, RAW, X_val=X, y_val=RAW)
-    assert_allclose(model.history_["validation_loss"], given.history_["validation_loss"], rtol=1e-5)
-
-
-@pytest.mark.parametrize("share", [1e-9, 1 - 1e-9])
-def test_shares_that_hold_out_no_row_or_all(share, on_disk):
-    settings = STEPS | {"early_stopping": True, "validation_fraction": share}
-    model = make("LinearRegressor", **settings).fit([(X, RAW)])
-    assert np.isfinite(model.history_["validation_loss"]).all()
-
-
-def test_a_list_of_tuples_is_no_stream():
-    rows = list(zip(X.toarray()[:, 0], RAW, strict=True))
-    model = make("LinearRegressor").fit(rows, RAW)
-    assert_array_equal(model.predict(rows), make("LinearRegressor").fit(np.array(rows), RAW).predict(rows))

@@ -1,10 +1,9 @@
-"""Tables straight into the estimators: encoded as in a pipeline, with vocabularies that may grow."""
+"""Tables straight into the estimators: encoded as in a pipeline."""
 
 import copy
 import pickle
 
 import numpy as np
-import optax
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
@@ -14,40 +13,21 @@ from sklearn.pipeline import Pipeline
 
 from skfm import FieldEncoder
 from tests.estimators.problems import CLASSIFIERS, NAMES, make, predictions
+from tests.estimators.tables import (
+    COLUMNS,
+    LABELS,
+    LIBRARIES,
+    RAW,
+    STEPS,
+    TABLE,
+    N,
+    encoded,
+    target,
+)
 
 pd = pytest.importorskip("pandas")
-pl = pytest.importorskip("polars")
-pa = pytest.importorskip("pyarrow")
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-RNG = np.random.default_rng(5)
-N = 60
-COLUMNS = {
-    "colour": RNG.choice(["red", "green", "blue", None], N).tolist(),
-    "count": RNG.integers(0, 4, N),
-    "size": np.where(RNG.random(N) < 0.1, np.nan, RNG.normal(size=N)),
-    "tags": [[tag for tag in "abc" if RNG.random() < 0.5] for _ in range(N)],
-}
-LIBRARIES = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.table}
-TABLE = pd.DataFrame(COLUMNS)
-RAW = (TABLE["colour"] == "red") * 1.0 - (TABLE["count"] == 2) + np.nan_to_num(TABLE["size"])
-RAW = RAW.to_numpy() + 0.1 * RNG.normal(size=N)
-LABELS = (np.median(RAW) < RAW).astype(int)
-STEPS = {"solver": "adam", "batch_size": 16, "early_stopping": False}
-SOLVERS = ["adagrad", "adam", "ftrl", "sgd"]
-
-
-def target(name):
-    """Labels for a classifier, numbers for a regressor."""
-    return LABELS if name in CLASSIFIERS else 3 * RAW + 10
-
-
-def encoded(table=TABLE, learnt=TABLE, **params):
-    """Matrix of a table, and the encoder fitted to another."""
-    encoder = FieldEncoder(**params).fit(learnt)
-    return encoder.transform(table), encoder
-
 
 # -- the same as a pipeline --------------------------------------------------------------------------
 
@@ -381,137 +361,3 @@ def test_a_failure_leaves_model_and_encoder_as_they_were(model, call, bad):
 def test_tables_and_targets_of_other_lengths(X, y, match):
     with pytest.raises(ValueError, match=match):
         make("FMRegressor").fit(X, y)
-
-
-# -- vocabularies that grow --------------------------------------------------------------------------
-
-FIRST = TABLE[:30]
-# More new values than the table of weights has spare rows.
-SECOND = TABLE[30:].assign(colour=[f"new{i % 20}" for i in range(30)])
-EVERY = {"encoder": FieldEncoder(min_frequency=1)}
-
-
-def both(name, *parts, **settings):
-    """The estimator after a call of partial_fit on each part of the table."""
-    model = make(name, **STEPS | EVERY | settings)
-    for part in parts:
-        model.partial_fit(part, pd.Series(target(name))[part.index].to_numpy())
-    return model
-
-
-@pytest.mark.parametrize(
-    ("name", "solver"),
-    [
-        *(("FMRegressor", solver) for solver in [*SOLVERS, optax.adam(1e-3)]),
-        ("DeepFMRegressor", "adagrad"),
-        ("MixtureFMClassifier", "adam"),
-    ],
-)
-def test_growing_gives_the_bits_of_columns_known_from_the_start(name, solver):
-    labels = np.array([0, 1, 0, 1])
-    model = both(name, FIRST, SECOND, FIRST, solver=solver, fields=labels)
-    encoder = FieldEncoder(min_frequency=1).partial_fit(FIRST).partial_fit(SECOND)
-    assert encoder.fields_.size > FieldEncoder(min_frequency=1).fit(FIRST).fields_.size + 19
-    fields = labels[encoder.field_columns_[encoder.fields_]]
-    alone = make(name, fields=fields, **STEPS | {"solver": solver})
-    for part in (FIRST, SECOND, FIRST):
-        alone.partial_fit(encoder.transform(part), pd.Series(target(name))[part.index].to_numpy())
-    assert_array_equal(model.encoder_.get_feature_names_out(), encoder.get_feature_names_out())
-    assert_array_equal(model.fields_, fields)
-    assert_array_equal(predictions(model, TABLE), predictions(alone, encoder.transform(TABLE)))
-
-
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_columns_that_a_chunk_does_not_touch_stay(solver):
-    before, after = (
-        both("FMRegressor", FIRST, solver=solver),
-        both("FMRegressor", FIRST, SECOND, solver=solver),
-    )
-    n = before.fields_.size
-    names = after.encoder_.get_feature_names_out()
-    assert_array_equal(names[:n], before.encoder_.get_feature_names_out())
-    touched = after.encoder_.transform(SECOND).sum(axis=0) != 0
-    kept, new = np.flatnonzero(~touched[:n]), n + np.flatnonzero(touched[n:])
-    assert {"colour=red", "colour=green", "colour=blue"} <= set(names[kept])
-    assert_array_equal(after.factors_[kept], before.factors_[kept])
-    assert_array_equal(after.coef_[kept], before.coef_[kept])
-    assert np.any(after.factors_[:n] != before.factors_[:n])
-    was, now = before._session.state.table_state, after._session.state.table_state
-    assert was.keys() == now.keys()
-    for leaf in was:
-        assert_array_equal(now[leaf][kept], was[leaf][kept])
-    assert new.size == 20
-    assert (after.factors_[new] != 0).all()
-    assert (after.coef_[new] != 0).all()
-
-
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_new_values_start_at_random_factors(solver):
-    model = both("FMRegressor", FIRST, SECOND, solver=solver, learning_rate=1e-9)
-    new = [
-        i for i, name in enumerate(model.encoder_.get_feature_names_out()) if name.startswith("colour=new")
-    ]
-    scale = 0.1 * np.sqrt(model._target_scale[0])
-    old = np.std(model.factors_[model.encoder_.get_feature_names_out() == "colour=red"])
-    assert 0.3 * scale < old < 3 * scale
-    assert 0.5 * scale < np.std(model.factors_[new]) < 2 * scale
-
-
-@pytest.mark.parametrize("name", ["FMRegressor", "DeepFMClassifier"])
-def test_a_value_gets_a_column_when_it_has_become_frequent(name):
-    rare = TABLE[:20].assign(colour=["rare", "rare", *["red"] * 18])
-    model = make(name, **STEPS).partial_fit(rare, target(name)[:20])
-    assert "colour=rare" not in model.encoder_.get_feature_names_out()
-    model.partial_fit(rare, target(name)[:20])
-    assert "colour=rare" in model.encoder_.get_feature_names_out()
-    assert predictions(model, rare[:1]) != pytest.approx(
-        predictions(model, rare[:1].assign(colour="x")), abs=0
-    )
-
-
-# -- going on from other rows ------------------------------------------------------------------------
-
-
-HOW = {"partial_fit": {}, "warm_start": STEPS, "warm_start in full batch": {"solver": "lbfgs"}}
-
-
-@pytest.mark.parametrize("kind", ["table", "matrix"])
-@pytest.mark.parametrize(
-    ("name", "how"),
-    [
-        *(("FMClassifier", how) for how in HOW),
-        ("LinearRegressor", "partial_fit"),
-        ("LinearRegressor", "warm_start"),
-        ("LinearRegressor", "warm_start in full batch"),
-    ],
-)
-def test_columns_without_rows_keep_their_weights(name, how, kind):
-    model = make(name, warm_start=how != "partial_fit", **HOW[how])
-    matrix, encoder = encoded()
-    X, y = matrix if kind == "matrix" else TABLE, target(name)
-    model.fit(X, y)
-    kept = encoder.get_feature_names_out() == "colour=red"
-    # A row for each column.
-    before = [np.atleast_2d(model.coef_).T, getattr(model, "factors_", np.ones((kept.size, 1)))]
-    some = (TABLE["colour"] != "red").to_numpy()
-    (model.partial_fit if how == "partial_fit" else model.fit)(X[some], y[some])
-    after = [np.atleast_2d(model.coef_).T, getattr(model, "factors_", np.ones((kept.size, 1)))]
-    assert not np.allclose(after[0][~kept], before[0][~kept], rtol=1e-4)
-    for new, old in zip(after, before, strict=True):
-        assert np.all(old[kept] != 0)
-        assert_allclose(new[kept], old[kept], rtol=1e-6)
-
-
-@pytest.mark.parametrize("settings", [STEPS, {"solver": "lbfgs"}], ids=["batches", "full-batch"])
-def test_a_warm_start_takes_up_new_values(settings):
-    y = target("FMClassifier")
-    model = make("FMClassifier", warm_start=True, **EVERY, **settings).fit(FIRST, y[:30])
-    n, red = model.fields_.size, model.encoder_.get_feature_names_out() == "colour=red"
-    coef = model.coef_[:, red]
-    model.fit(SECOND, y[30:])
-    assert model.fields_.size == model.encoder_.fields_.size == n + 20
-    assert_allclose(model.coef_[:, :n][:, red], coef, rtol=1e-6)
-    assert np.all(model.factors_[n:] != 0)
-    cold = make("FMClassifier", **EVERY, **settings).fit(FIRST, y[:30]).fit(SECOND, y[30:])
-    assert "colour=red" not in cold.encoder_.get_feature_names_out()
-    assert cold.coef_.shape[1] < model.coef_.shape[1]

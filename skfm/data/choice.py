@@ -1,0 +1,119 @@
+"""Which encoder each column of a table gets, by its kind and the parameters of `FieldEncoder`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral
+
+from skfm.data.columns import Categories, Hashed, MultiHot, Options, Vocabulary
+from skfm.data.frames import Column
+from skfm.data.numeric import Dates, Integers, Numbers
+
+_KINDS = {"categorical": "category", "numeric": "number", "multi_hot": "list"}
+
+
+def make_encoders(parameters, columns: list[Column]) -> tuple[list, list[list[int]]]:
+    """An encoder for each column, and the positions of the columns that share each table.
+
+    Parameters
+    ----------
+    parameters : FieldEncoder
+    """
+    given = {what: _given(parameters, what, columns) for what in (*_KINDS, "hash", "bins")}
+    shared = _shared(parameters.shared, columns)
+    tables = {place: table for table, places in shared.items() for place in places}
+    vocabularies: dict = {}
+    encoders: list = []
+    for place, column in enumerate(columns):
+        kinds = [what for what in _KINDS if place in given[what]]
+        if len(kinds) > 1:
+            raise ValueError(f"Column {column.name!r} is named in {' and in '.join(kinds)}: name it in one.")
+        kind = _KINDS[kinds[0]] if kinds else column.kind
+        table = tables.get(place)
+        if table is not None:
+            if "numeric" in kinds:
+                raise ValueError(f"Column {column.name!r} is named in numeric and in shared: name it in one.")
+            kind = "list" if kind == "list" else "category"
+        n_slots = given["hash"].get(place)
+        if n_slots is None and kind in ("category", "list") and isinstance(parameters.hash, Integral):
+            n_slots = parameters.hash
+        bins = given["bins"].get(place, parameters.bins if isinstance(parameters.bins, Integral) else 32)
+        options = Options(
+            parameters.min_frequency, parameters.max_categories, bins, parameters.numeric_encoding
+        )
+        if n_slots is not None:
+            entries: Hashed | Categories = Hashed(column, n_slots, parameters.signed_hash)
+        elif kind in ("category", "list"):
+            own = Vocabulary(options, table)
+            entries = Categories(column, own if table is None else vocabularies.setdefault(table, own))
+        else:
+            encoders.append({"integer": Integers, "number": Numbers, "date": Dates}[kind](column, options))
+            continue
+        _check_hashes(table, entries, column, [encoders[at] for at in shared.get(table, ()) if at < place])
+        separator = given["multi_hot"].get(place)
+        encoders.append(MultiHot(column, entries, separator) if kind == "list" else entries)
+    return encoders, list(shared.values())
+
+
+def _check_hashes(table, entries, column: Column, others: list) -> None:
+    """Columns that share a table hash their values alike, or not at all."""
+    for other in others:
+        known = getattr(getattr(other, "entries", other), "n_slots", None)
+        if known != getattr(entries, "n_slots", None):
+            raise ValueError(
+                f"Columns {other.name!r} and {column.name!r} share the table {table!r}, but not the hash: "
+                f"give both the same number in hash=, or neither."
+            )
+
+
+def _place(what: str, name, names: list) -> int:
+    """Position of the column that a parameter names."""
+    if name in names:
+        return names.index(name)
+    if isinstance(name, Integral) and 0 <= int(name) < len(names):
+        return int(name)
+    raise ValueError(f"{what}= names {name!r}, which is no column of X. Its columns: {names[:20]}.")
+
+
+def _given(parameters, what: str, columns: list[Column]) -> dict:
+    """What a parameter says of the columns it names, by their position."""
+    given = getattr(parameters, what)
+    if given is None or isinstance(given, Integral):
+        return {}
+    names = [column.name for column in columns]
+    said = {}
+    for name in given:
+        place = _place(what, name, names)
+        said[place] = given[name] if isinstance(given, Mapping) else None
+        if isinstance(given, Mapping):
+            _check_said(what, name, given[name])
+    return said
+
+
+def _check_said(what: str, name, value) -> None:
+    """Check what a dict says of a column."""
+    if what == "multi_hot":
+        fits, expected = value is None or (isinstance(value, str) and value != ""), "a separator, or None"
+    else:
+        least = 1 if what == "hash" else 0
+        fits = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+        expected = f"a whole number of {least} or more"
+    if not fits:
+        raise ValueError(f"{what}= gives column {name!r} the value {value!r}; expected {expected}.")
+
+
+def _shared(shared, columns: list[Column]) -> dict:
+    """Positions of the columns that share each table, in the order in which they are named."""
+    names = [column.name for column in columns]
+    tables: dict = {}
+    for table, members in (shared or {}).items():
+        if isinstance(members, str) or not hasattr(members, "__len__") or len(members) < 2:
+            raise ValueError(
+                f"shared= gives table {table!r} the value {members!r}; expected two columns or more."
+            )
+        places = [_place("shared", name, names) for name in members]
+        for place in places:
+            if places.count(place) > 1 or any(place in others for others in tables.values()):
+                raise ValueError(f"shared= names column {names[place]!r} twice: a column has one table.")
+        tables[table] = places
+    return tables

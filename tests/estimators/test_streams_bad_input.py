@@ -1,0 +1,163 @@
+"""Chunks that cannot be read: errors with their number, and a model that stays as it was."""
+
+import copy
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+
+from tests.estimators.problems import make
+from tests.estimators.streams import (
+    RAW,
+    SIZES,
+    STEPS,
+    TABLE,
+    WEIGHT,
+    Again,
+    N,
+    X,
+    cut,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+# -- what cannot be read -----------------------------------------------------------------------------
+
+
+def fail(chunks, match=None, name="FMRegressor", error=ValueError, model=None, **held_out):
+    """Check the error of fitting a stream; a fitted model stays as it was."""
+    model = copy.copy(model or make(name))
+    before = dict(vars(model))
+    with pytest.raises(error, match=match) as caught:
+        model.fit(chunks, **held_out)
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[key] is before[key] for key in before)
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make("FMRegressor").fit(TABLE, RAW)
+
+
+GOOD, FLOATS = (TABLE, RAW), (TABLE[["size"]].fillna(0), RAW)
+
+
+def with_nan(row=7, column=2):
+    bad = X.toarray()
+    bad[row, column] = np.nan
+    return bad
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "match"),
+    [
+        ((X, RAW), (X[:, 1:], RAW), "X has 29 features"),
+        ((X, RAW), (with_nan(), RAW), "NaN at row 7, column 2"),
+        ((X, RAW), (sparse.csr_array(with_nan()), RAW), "NaN at row 7, column 2"),
+        ((X, RAW), (X, RAW, WEIGHT, 0), r"expected \(X, y\) or \(X, y, sample_weight\), got 4"),
+        ((X, RAW), (X,), r"expected \(X, y\) or \(X, y, sample_weight\), got 1"),
+        ((X, RAW), (X, RAW[1:]), "inconsistent numbers of samples"),
+        ((X, RAW), (X, None), "requires y to be passed"),
+        ((X, RAW), (X, np.where(RAW > 0, np.nan, RAW)), "Input y contains NaN"),
+        ((X, RAW), (X, RAW, -1.0 * (np.arange(N) == 5)), "negative at row 5"),
+        ((X, RAW), (X, RAW, np.ones(N - 1)), "sample_weight.shape"),
+        (FLOATS, (FLOATS[0].rename(columns={"size": "length"}), RAW), "feature names should match"),
+        (FLOATS, (FLOATS[0].assign(size="big"), RAW), "'size' of X holds text"),
+        (FLOATS, (FLOATS[0].assign(size=np.nan), RAW), "NaN at row 0"),
+        (GOOD, (TABLE.rename(columns={"size": "length"}), RAW), "feature names should match"),
+        (GOOD, (TABLE[TABLE.columns[::-1]], RAW), "feature names should match"),
+        (GOOD, (TABLE.drop(columns="size"), RAW), "feature names should match"),
+        (GOOD, (X[:, :4], RAW), "X must be a DataFrame"),
+        (GOOD, (TABLE, np.where(RAW > 0, np.nan, RAW)), "Input y contains NaN"),
+    ],
+)
+def test_errors_name_the_chunk(first, second, match, model):
+    chunks = Again([first, second, first])
+    assert "Chunk 1" in fail(chunks, match)
+    assert "Chunk 1" in fail(chunks, match, model=model)
+
+
+def test_errors_name_the_chunk_of_held_out_rows(model):
+    message = fail(X, "X has 29 features", y=RAW, X_val=[(X, RAW), (X[:, 1:], RAW)])
+    assert "Chunk 1" in message
+    message = fail(TABLE, "'size'", model=model, y=RAW, X_val=[GOOD, (TABLE.assign(size="big"), RAW)])
+    assert "Chunk 1" in message
+
+
+@pytest.mark.parametrize("column", ["colour", "size", "tags"])
+def test_errors_of_the_encoder_name_the_chunk(column):
+    assert "Chunk 1" in fail(
+        [GOOD, (TABLE.assign(**{column: 3 if column != "size" else "x"}), RAW)], f"'{column}'"
+    )
+
+
+@pytest.mark.parametrize("y", [np.column_stack([RAW, RAW]), np.array(["text"] * N)])
+def test_targets_of_another_kind_name_the_chunk(y):
+    assert "Chunk 1" in fail([(X, RAW), (X, y)])
+
+
+@pytest.mark.parametrize("chunk", [[X, RAW], (X.toarray().tolist(), RAW)])
+def test_chunks_of_lists_name_the_chunk(chunk):
+    assert "Chunk 1" in fail(Again([(X, RAW), chunk]))
+
+
+def test_streams_that_can_be_read_only_once(model):
+    match = "generator can be read only once"
+    fail(((X, RAW) for _ in range(2)), match)
+    fail(iter([(X, RAW)]), "list_iterator can be read only once")
+    # Predictions read their rows once.
+    assert_array_equal(model.predict(chunk for chunk in [TABLE]), model.predict(TABLE))
+    fail([GOOD], match, X_val=(chunk for chunk in [GOOD]), model=copy.copy(model).set_params(solver="adam"))
+
+
+def test_streams_hold_targets_and_weights_themselves(model):
+    match = "give neither y nor sample_weight"
+    fail([GOOD], match, y=RAW, model=model)
+    fail([GOOD], match, sample_weight=WEIGHT, model=model)
+    with pytest.raises(ValueError, match=match):
+        copy.copy(model).partial_fit([GOOD], None)
+
+
+@pytest.mark.parametrize("chunks", [[], [(X[:0], RAW[:0])], [(TABLE[:0], RAW[:0])], [(X, RAW, np.zeros(N))]])
+def test_streams_without_rows(chunks):
+    fail(Again(chunks), "The stream has no rows")
+
+
+def test_held_out_streams_without_rows():
+    fail([(X, RAW)], "stream has no rows", X_val=Again([]))
+
+
+def test_targets_beside_a_held_out_stream():
+    fail([(X, RAW)], "holds? targets|neither y_val", X_val=[(X, RAW)], y_val=RAW)
+
+
+def test_lbfgs_needs_the_rows_in_memory(on_disk):
+    fail([(X, RAW)], "solver='lbfgs' needs all rows in memory", model=make("FMRegressor", solver="lbfgs"))
+
+
+@pytest.mark.parametrize("name", ["FMRegressor", "LinearRegressor"])
+def test_auto_takes_a_solver_that_reads_from_disk(name, on_disk):
+    assert make(name).fit([(X, RAW)]).solver_ != "lbfgs"
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_many_held_out_rows_beside_rows_in_memory(solver, on_disk):
+    settings = {"solver": solver, "batch_size": 20}
+    model = make("FMRegressor", **settings).fit(X, RAW, X_val=cut(SIZES[2], X, RAW))
+    given = make("FMRegressor", **settings).fit(X, RAW, X_val=X, y_val=RAW)
+    assert_allclose(model.history_["validation_loss"], given.history_["validation_loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("share", [1e-9, 1 - 1e-9])
+def test_shares_that_hold_out_no_row_or_all(share, on_disk):
+    settings = STEPS | {"early_stopping": True, "validation_fraction": share}
+    model = make("LinearRegressor", **settings).fit([(X, RAW)])
+    assert np.isfinite(model.history_["validation_loss"]).all()
+
+
+def test_a_list_of_tuples_is_no_stream():
+    rows = list(zip(X.toarray()[:, 0], RAW, strict=True))
+    model = make("LinearRegressor").fit(rows, RAW)
+    assert_array_equal(model.predict(rows), make("LinearRegressor").fit(np.array(rows), RAW).predict(rows))
