@@ -22,14 +22,14 @@ from sklearn.utils.validation import check_is_fitted
 from skfm.data import fields as field_blocks
 from skfm.data.merge import merge_rows
 from skfm.data.validate import canonical_csr, check_sample_weight, mean_evidence
-from skfm.estimators.constraints import PARAMETERS
 from skfm.estimators.inputs import kept_rows, learn_encoder, read_X, read_X_y
+from skfm.estimators.parameters import TrainingParameters
 from skfm.estimators.progress import reporter
 from skfm.estimators.start import check_tables, tables_of
 from skfm.estimators.streams import held_out_rows, is_stream, map_stream, stream_parts
 
 
-class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
+class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMeta):
     """Base class of all estimators; subclasses say which model, with which loss and targets."""
 
     fields_: np.ndarray
@@ -40,8 +40,6 @@ class FactorizationEstimator(BaseEstimator, metaclass=ABCMeta):
     _kind = "factors"
     # Whether the model needs to know which columns form a field.
     _needs_fields = False
-
-    _parameter_constraints = PARAMETERS
 
     # -- what a subclass says ----------------------------------------------------------------------
 

@@ -5,20 +5,15 @@ from __future__ import annotations
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import compute_sample_weight
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skfm.estimators.base import FactorizationEstimator
+from skfm.estimators.parameters import LabelParameters
 
 
-class FactorizationClassifier(ClassifierMixin, FactorizationEstimator):
+class FactorizationClassifier(ClassifierMixin, LabelParameters, FactorizationEstimator):
     """Base class of all classifiers: binary, multiclass (softmax) and multilabel."""
-
-    _parameter_constraints = {
-        **FactorizationEstimator._parameter_constraints,
-        "class_weight": [StrOptions({"balanced"}), dict, list, None],
-    }
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):

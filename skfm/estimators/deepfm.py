@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
-from typing import ClassVar
+from numbers import Integral
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from skfm.estimators.classifier import FactorizationClassifier
+from skfm.estimators.declare import estimator
+from skfm.estimators.parameters import FactorParameters, NetworkParameters
 from skfm.estimators.regressor import FactorizationRegressor
 from skfm.estimators.tables import FactorTable, LinearTable
 
 
-class _DeepFM(LinearTable, FactorTable):
+class _DeepFM(LinearTable, FactorTable, FactorParameters, NetworkParameters):
     """What both DeepFMs share."""
 
     _kind = "deep"
     _needs_fields = True
-    _own_constraints: ClassVar[dict] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [
-            StrOptions({"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"})
-        ],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "batch_norm": ["boolean"],
-    }
 
     def _make_model(self, n_outputs, n_fields, link):
         from skfm.models.deepfm import DeepFM
@@ -57,6 +49,7 @@ def layer_sizes(hidden_layer_sizes) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes)
 
 
+@estimator
 class DeepFMClassifier(_DeepFM, FactorizationClassifier):
     """DeepFM classifier: a factorization machine and a neural network on shared embeddings.
 
@@ -70,156 +63,20 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
     ``1/2 [(sum_j x_j v_j)^2 - sum_j (x_j v_j)^2]`` goes through a matrix C of shape (n_factors,
     n_outputs).
 
-    Two classes: ``P(y = classes_[1] | x) = 1 / (1 + exp(-raw(x)))``. More classes: one raw prediction a
-    class, under a softmax. Targets of shape (n_samples, n_labels) with 0 and 1 are multilabel: one raw
-    prediction a label.
+    {labels}
 
-    Parameters
-    ----------
-    n_factors : int, default=10
-        Number k of factors of each column, 0 or more; the embedding size.
-    hidden_layer_sizes : int or array-like of int, default=(128, 64)
-        Units of each hidden layer; an int is one layer. An empty tuple makes the network a linear
-        map of the embeddings.
-    activation : {"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"}, default="relu"
-        Activation of the hidden layers.
-    dropout : float, default=0.0
-        Share of the units of each hidden layer that a training step leaves out, in [0, 1).
-    batch_norm : bool, default=False
-        Whether hidden layers are normalised over the batch, after the affine map and before the
-        activation.
-    fit_intercept : bool, default=True
-        Whether the raw prediction has an intercept. It is not penalised, and starts at the log odds
-        of the classes in the training data.
-    fields : "auto", None or array-like of shape (n_features,), default="auto"
-        Which columns form a field; the network gets one embedding a field, the sum over the
-        nonzeros of the row in that field. ``"auto"``: the smallest number of contiguous blocks of
-        columns such that no training row has two nonzeros in one block, which are the fields of any
-        one-hot encoding; where far more blocks are found than a row has nonzeros (text), all
-        columns form one field. None: one field. An array: the label of the field of each column.
-    encoder : "auto", FieldEncoder or None, default="auto"
-        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
-        nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
-        FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
-    solver : str or optax.GradientTransformation, default="auto"
-        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
-        element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
-        take mini-batches. ``"auto"`` is L-BFGS while there are few rows, then Adam, and AdaGrad
-        with an L1 penalty. The limits are in the guide on training; ``solver_`` tells what was
-        used. With dropout or batch normalisation give a mini-batch solver, such as ``"adam"``.
-    learning_rate : "auto" or float, default="auto"
-        First step size of mini-batch solvers; ``"auto"`` is a usual one for the solver. L-BFGS
-        finds its own, and an optax transformation brings its own.
-    learning_rate_schedule : {"constant", "plateau", "cosine"} or callable, default="plateau"
-        ``"plateau"`` cuts the rate tenfold where training would stop, goes on from the best weights
-        on the held-out rows if there are any, and stops at the third time. ``"cosine"`` lowers it
-        to 0 over ``max_iter`` epochs. A callable gives the rate of a step, counted from 0, in terms
-        that JAX can trace (an optax schedule, say) and replaces ``learning_rate``. Without effect
-        on L-BFGS and on the rate inside an optax transformation.
-    max_iter : int, default=200
-        Epochs at most, or iterations of L-BFGS.
-    batch_size : "auto" or int, default="auto"
-        Rows of a mini-batch. ``"auto"`` grows with the rows between two bounds, so that an epoch
-        has enough steps. L-BFGS does not use it.
-    l1_linear : float, default=0.0
-        Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
-        ``solver="ftrl"`` makes the most. L-BFGS refuses it.
-    l2_linear : "auto" or float, default="auto"
-        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior:
-        inversely proportional to the sum of the sample weights.
-    l2_factors : "auto" or float, default="auto"
-        Strength of the L2 penalty of the factors. ``"auto"`` is likewise inversely proportional to
-        the sum of the sample weights, and stronger the fewer rows touch a column. The parameter to
-        tune first.
-    l2_frequency_power : float, default=0.0
-        How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
-        proportion to the share of the rows that touch the column, as in libFM and libffm.
-    l2_dense : "auto" or float, default="auto"
-        Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is
-        that of ``l2_factors``.
-    init_scale : float, default=0.01
-        Standard deviation of the first values of the factors, for columns of root mean square 1.
-    early_stopping : "auto" or bool, default="auto"
-        Whether to hold rows out, stop on them, and return the weights that were best on them.
-        ``"auto"``: with mini-batches and many rows; with mini-batches and fewer rows training stops
-        on the training loss. False: all ``max_iter`` epochs are run (L-BFGS still stops by
-        ``tol``), and ``X_val`` is not used.
-    validation_fraction : float, default=0.1
-        Share of the rows to hold out, between 0 and 1; stratified by class where every class has
-        two rows. Not used where ``X_val`` is given to fit.
-    n_iter_no_change : int, default=3
-        Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than
-        ``tol`` before the rate is cut or training stops.
-    tol : float, default=1e-4
-        Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops
-        when no component of the gradient is larger than a hundredth of it.
-    scoring : str or callable, default="loss"
-        ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on
-        held-out rows. Without held-out rows the training loss is monitored.
-    class_weight : "balanced", dict, list of dict or None, default=None
-        Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list
-        has one dict a label of multilabel targets. ``"balanced"``: inversely proportional to the
-        share of the class.
-    warm_start : bool, default=False
-        Whether another call of fit starts from the parameters of the last one. The state of the
-        optimizer starts anew.
-    init_from : estimator or None, default=None
-        Fitted skfm estimator whose tables of the same name start this one, where they have the same
-        columns and shape: the linear weights, and the factors of another DeepFM.
-    random_state : int, RandomState instance or None, default=None
-        Seed of the order of the rows, the rows held out, the first factors and weights, and
-        dropout.
-    verbose : int, default=0
-        1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in
-        any case. 0: nothing.
-    dtype : "auto", "float32", "float64" or dtype, default="auto"
-        Precision of the parameters. ``"auto"`` is float64 with L-BFGS or where all rows make one
-        batch, else float32.
+    {parameters}
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Class labels, sorted; 0, 1, .. for multilabel targets.
-    intercept_ : ndarray of shape (n_outputs,)
-        Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.
+    {label_attributes}
     coef_ : ndarray of shape (n_outputs, n_features)
         Linear weights; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
-    n_features_in_ : int
-        Number of columns seen in fit.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns. Only there where X had names that are all strings.
-    fields_ : ndarray of shape (n_features,)
-        Number of the field of each column, from 0.
-    encoder_ : FieldEncoder or None
-        What encoded the table; columns of the other attributes are then those that it makes.
-    n_iter_ : int
-        Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
-    history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
-        (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
-        held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
-    solver_ : str or optax.GradientTransformation
-        The solver used.
+    {attributes}
 
-    Raises
-    ------
-    ValueError
-        By fit, where X, y or a weight is not what the model can learn from; the message names the
-        row, the column and the remedy. Also where L-BFGS meets an L1 penalty or partial_fit, and
-        where tables of ``init_from`` do not fit.
-    skfm.train.loop.DivergenceError
-        A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
-        learning rates.
-
-    Warns
-    -----
-    ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
-    UserWarning
-        By fit, where Ctrl-C ended training early: the best weights so far are kept.
+    {errors}
 
     See Also
     --------
@@ -278,74 +135,8 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
     array([0, 0, 0, 1, 1, 1, 2, 2, 2], dtype=int32)
     """
 
-    _parameter_constraints = {**FactorizationClassifier._parameter_constraints, **_DeepFM._own_constraints}
 
-    def __init__(
-        self,
-        n_factors=10,
-        *,
-        hidden_layer_sizes=(128, 64),
-        activation="relu",
-        dropout=0.0,
-        batch_norm=False,
-        fit_intercept=True,
-        fields="auto",
-        encoder="auto",
-        solver="auto",
-        learning_rate="auto",
-        learning_rate_schedule="plateau",
-        max_iter=200,
-        batch_size="auto",
-        l1_linear=0.0,
-        l2_linear="auto",
-        l2_factors="auto",
-        l2_frequency_power=0.0,
-        l2_dense="auto",
-        init_scale=0.01,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change=3,
-        tol=1e-4,
-        scoring="loss",
-        class_weight=None,
-        warm_start=False,
-        init_from=None,
-        random_state=None,
-        verbose=0,
-        dtype="auto",
-    ):
-        self.n_factors = n_factors
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.fit_intercept = fit_intercept
-        self.fields = fields
-        self.encoder = encoder
-        self.solver = solver
-        self.learning_rate = learning_rate
-        self.learning_rate_schedule = learning_rate_schedule
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.l1_linear = l1_linear
-        self.l2_linear = l2_linear
-        self.l2_factors = l2_factors
-        self.l2_frequency_power = l2_frequency_power
-        self.l2_dense = l2_dense
-        self.init_scale = init_scale
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.scoring = scoring
-        self.class_weight = class_weight
-        self.warm_start = warm_start
-        self.init_from = init_from
-        self.random_state = random_state
-        self.verbose = verbose
-        self.dtype = dtype
-
-
+@estimator
 class DeepFMRegressor(_DeepFM, FactorizationRegressor):
     """DeepFM regressor: a factorization machine and a neural network on shared embeddings.
 
@@ -359,157 +150,21 @@ class DeepFMRegressor(_DeepFM, FactorizationRegressor):
     ``1/2 [(sum_j x_j v_j)^2 - sum_j (x_j v_j)^2]`` goes through a matrix C of shape (n_factors,
     n_outputs).
 
-    The prediction is ``raw(x)`` in units of y, or ``exp(raw(x))`` with ``loss="poisson"``. Targets of
-    shape (n_samples, n_outputs) get one raw prediction an output.
+    {numbers}
 
-    Parameters
-    ----------
-    n_factors : int, default=10
-        Number k of factors of each column, 0 or more; the embedding size.
-    hidden_layer_sizes : int or array-like of int, default=(128, 64)
-        Units of each hidden layer; an int is one layer. An empty tuple makes the network a linear
-        map of the embeddings.
-    activation : {"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"}, default="relu"
-        Activation of the hidden layers.
-    dropout : float, default=0.0
-        Share of the units of each hidden layer that a training step leaves out, in [0, 1).
-    batch_norm : bool, default=False
-        Whether hidden layers are normalised over the batch, after the affine map and before the
-        activation.
-    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, default="squared_error"
-        Loss of a sample. ``"poisson"`` predicts ``exp(raw)`` and needs targets of 0 or more; the
-        other losses are computed on the standardised target (see Notes).
-    quantile : float, default=0.5
-        Quantile to predict with ``loss="quantile"``, between 0 and 1.
-    huber_delta : float, default=1.35
-        Size of an error, in standard deviations of y, from which ``loss="huber"`` grows linearly.
-    fit_intercept : bool, default=True
-        Whether the raw prediction has an intercept. It is not penalised, and starts at the best
-        constant prediction. Without it the raw prediction of an empty row is 0 on the scale of the
-        standardised target, hence the mean of y (1 with ``loss="poisson"``).
-    fields : "auto", None or array-like of shape (n_features,), default="auto"
-        Which columns form a field; the network gets one embedding a field, the sum over the
-        nonzeros of the row in that field. ``"auto"``: the smallest number of contiguous blocks of
-        columns such that no training row has two nonzeros in one block, which are the fields of any
-        one-hot encoding; where far more blocks are found than a row has nonzeros (text), all
-        columns form one field. None: one field. An array: the label of the field of each column.
-    encoder : "auto", FieldEncoder or None, default="auto"
-        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
-        nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
-        FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
-    solver : str or optax.GradientTransformation, default="auto"
-        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
-        element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
-        take mini-batches. ``"auto"`` is L-BFGS while there are few rows, then Adam, and AdaGrad
-        with an L1 penalty. The limits are in the guide on training; ``solver_`` tells what was
-        used. With dropout or batch normalisation give a mini-batch solver, such as ``"adam"``.
-    learning_rate : "auto" or float, default="auto"
-        First step size of mini-batch solvers; ``"auto"`` is a usual one for the solver. L-BFGS
-        finds its own, and an optax transformation brings its own.
-    learning_rate_schedule : {"constant", "plateau", "cosine"} or callable, default="plateau"
-        ``"plateau"`` cuts the rate tenfold where training would stop, goes on from the best weights
-        on the held-out rows if there are any, and stops at the third time. ``"cosine"`` lowers it
-        to 0 over ``max_iter`` epochs. A callable gives the rate of a step, counted from 0, in terms
-        that JAX can trace (an optax schedule, say) and replaces ``learning_rate``. Without effect
-        on L-BFGS and on the rate inside an optax transformation.
-    max_iter : int, default=200
-        Epochs at most, or iterations of L-BFGS.
-    batch_size : "auto" or int, default="auto"
-        Rows of a mini-batch. ``"auto"`` grows with the rows between two bounds, so that an epoch
-        has enough steps. L-BFGS does not use it.
-    l1_linear : float, default=0.0
-        Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
-        ``solver="ftrl"`` makes the most. L-BFGS refuses it.
-    l2_linear : "auto" or float, default="auto"
-        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior:
-        inversely proportional to the sum of the sample weights.
-    l2_factors : "auto" or float, default="auto"
-        Strength of the L2 penalty of the factors. ``"auto"`` is likewise inversely proportional to
-        the sum of the sample weights, and stronger the fewer rows touch a column. The parameter to
-        tune first.
-    l2_frequency_power : float, default=0.0
-        How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
-        proportion to the share of the rows that touch the column, as in libFM and libffm.
-    l2_dense : "auto" or float, default="auto"
-        Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is
-        that of ``l2_factors``.
-    init_scale : float, default=0.01
-        Standard deviation of the first values of the factors, for columns of root mean square 1.
-    early_stopping : "auto" or bool, default="auto"
-        Whether to hold rows out, stop on them, and return the weights that were best on them.
-        ``"auto"``: with mini-batches and many rows; with mini-batches and fewer rows training stops
-        on the training loss. False: all ``max_iter`` epochs are run (L-BFGS still stops by
-        ``tol``), and ``X_val`` is not used.
-    validation_fraction : float, default=0.1
-        Share of the rows to hold out, between 0 and 1. Not used where ``X_val`` is given to fit.
-    n_iter_no_change : int, default=3
-        Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than
-        ``tol`` before the rate is cut or training stops.
-    tol : float, default=1e-4
-        Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops
-        when no component of the gradient is larger than a hundredth of it.
-    scoring : str or callable, default="loss"
-        ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on
-        held-out rows. Without held-out rows the training loss is monitored.
-    warm_start : bool, default=False
-        Whether another call of fit starts from the parameters of the last one. The state of the
-        optimizer starts anew.
-    init_from : estimator or None, default=None
-        Fitted skfm estimator whose tables of the same name start this one, where they have the same
-        columns and shape: the linear weights, and the factors of another DeepFM.
-    random_state : int, RandomState instance or None, default=None
-        Seed of the order of the rows, the rows held out, the first factors and weights, and
-        dropout.
-    verbose : int, default=0
-        1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in
-        any case. 0: nothing.
-    dtype : "auto", "float32", "float64" or dtype, default="auto"
-        Precision of the parameters. ``"auto"`` is float64 with L-BFGS or where all rows make one
-        batch, else float32.
+    {parameters}
 
     Attributes
     ----------
-    intercept_ : float or ndarray of shape (n_outputs,)
-        Intercept in units of y; a float where y was a vector.
+    {number_attributes}
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Linear weights in units of y; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched. On the scale
         of the standardised target.
-    n_features_in_ : int
-        Number of columns seen in fit.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns. Only there where X had names that are all strings.
-    fields_ : ndarray of shape (n_features,)
-        Number of the field of each column, from 0.
-    encoder_ : FieldEncoder or None
-        What encoded the table; columns of the other attributes are then those that it makes.
-    n_iter_ : int
-        Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
-    history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
-        (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
-        held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
-    solver_ : str or optax.GradientTransformation
-        The solver used.
+    {attributes}
 
-    Raises
-    ------
-    ValueError
-        By fit, where X, y or a weight is not what the model can learn from; the message names the
-        row, the column and the remedy. Also where L-BFGS meets an L1 penalty or partial_fit, and
-        where tables of ``init_from`` do not fit.
-    skfm.train.loop.DivergenceError
-        A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
-        learning rates.
-
-    Warns
-    -----
-    ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
-    UserWarning
-        By fit, where Ctrl-C ended training early: the best weights so far are kept.
+    {errors}
 
     See Also
     --------
@@ -569,74 +224,3 @@ class DeepFMRegressor(_DeepFM, FactorizationRegressor):
     >>> model.factors_.shape
     (9, 4)
     """
-
-    _parameter_constraints = {**FactorizationRegressor._parameter_constraints, **_DeepFM._own_constraints}
-
-    def __init__(
-        self,
-        n_factors=10,
-        *,
-        hidden_layer_sizes=(128, 64),
-        activation="relu",
-        dropout=0.0,
-        batch_norm=False,
-        loss="squared_error",
-        quantile=0.5,
-        huber_delta=1.35,
-        fit_intercept=True,
-        fields="auto",
-        encoder="auto",
-        solver="auto",
-        learning_rate="auto",
-        learning_rate_schedule="plateau",
-        max_iter=200,
-        batch_size="auto",
-        l1_linear=0.0,
-        l2_linear="auto",
-        l2_factors="auto",
-        l2_frequency_power=0.0,
-        l2_dense="auto",
-        init_scale=0.01,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change=3,
-        tol=1e-4,
-        scoring="loss",
-        warm_start=False,
-        init_from=None,
-        random_state=None,
-        verbose=0,
-        dtype="auto",
-    ):
-        self.n_factors = n_factors
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.loss = loss
-        self.quantile = quantile
-        self.huber_delta = huber_delta
-        self.fit_intercept = fit_intercept
-        self.fields = fields
-        self.encoder = encoder
-        self.solver = solver
-        self.learning_rate = learning_rate
-        self.learning_rate_schedule = learning_rate_schedule
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.l1_linear = l1_linear
-        self.l2_linear = l2_linear
-        self.l2_factors = l2_factors
-        self.l2_frequency_power = l2_frequency_power
-        self.l2_dense = l2_dense
-        self.init_scale = init_scale
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.scoring = scoring
-        self.warm_start = warm_start
-        self.init_from = init_from
-        self.random_state = random_state
-        self.verbose = verbose
-        self.dtype = dtype

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-from typing import ClassVar
-
 import numpy as np
 from scipy.special import softmax
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skfm.estimators.classifier import FactorizationClassifier
+from skfm.estimators.declare import estimator, parameter
+from skfm.estimators.parameters import COUNT, FactorParameters
 from skfm.estimators.regressor import FactorizationRegressor
 from skfm.estimators.tables import MixtureTables
 
+_FORMS = "linear", "fm", "linear+fm"
 
-class _MixtureFM(MixtureTables):
+
+class _MixtureFM(MixtureTables, FactorParameters):
     """What both mixtures share."""
 
-    _own_constraints: ClassVar[dict] = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "gate": [StrOptions({"linear", "fm", "linear+fm"})],
-        "expert": [StrOptions({"linear", "fm", "linear+fm"})],
-        "mixing": [StrOptions({"score", "probability"})],
-    }
+    n_components: int = parameter(
+        2, "int", "Number M of components, each a gate and an expert.", COUNT, kw_only=False
+    )
+    gate: str = parameter(
+        "linear",
+        '{"linear", "fm", "linear+fm"}',
+        """
+        Form of the gates: a linear term, the second-order term of a factorization machine, or their sum.
+        """,
+        StrOptions(set(_FORMS)),
+    )
+    expert: str = parameter(
+        "linear+fm",
+        '{"linear", "fm", "linear+fm"}',
+        "Form of the experts, likewise.",
+        StrOptions(set(_FORMS)),
+    )
+    mixing: str = parameter(
+        "probability",
+        '{"score", "probability"}',
+        """
+        What the gate averages: the raw predictions of the experts, or their predictions after the inverse
+        link, such as probabilities. Of the losses for numbers the two differ for Poisson only.
+        """,
+        StrOptions({"score", "probability"}),
+    )
 
     def _make_model(self, n_outputs, n_fields, link):
         from skfm.models.mixture import MixtureFM
@@ -56,6 +77,7 @@ class _MixtureFM(MixtureTables):
         return softmax(self._map("LogGate", X).astype(np.float64), axis=1)
 
 
+@estimator
 class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
     """Mixture of factorization machines classifier; LS-PLM where all pieces are linear.
 
@@ -72,100 +94,7 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
     Two classes have one raw prediction, the log odds of ``classes_[1]``; more classes have one each,
     under a softmax. Targets of shape (n_samples, n_labels) with 0 and 1 are multilabel.
 
-    Parameters
-    ----------
-    n_components : int, default=2
-        Number M of components, each a gate and an expert.
-    n_factors : int, default=10
-        Number k of factors of each column, 0 or more; the embedding size.
-    gate : {"linear", "fm", "linear+fm"}, default="linear"
-        Form of the gates: a linear term, the second-order term of a factorization machine, or their
-        sum.
-    expert : {"linear", "fm", "linear+fm"}, default="linear+fm"
-        Form of the experts, likewise.
-    mixing : {"score", "probability"}, default="probability"
-        What the gate averages: the raw predictions of the experts, or their probabilities.
-    fit_intercept : bool, default=True
-        Whether the experts have intercepts. They are not penalised, and start at the log odds of
-        the classes in the training data. Gates have intercepts in any case.
-    fields : "auto", None or array-like of shape (n_features,), default="auto"
-        Which columns form a field, as in :class:`DeepFMClassifier`. This model does not tell fields
-        apart: they are recorded in ``fields_`` and change no prediction.
-    encoder : "auto", FieldEncoder or None, default="auto"
-        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
-        nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
-        FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
-    solver : str or optax.GradientTransformation, default="auto"
-        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
-        element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
-        take mini-batches. ``"auto"`` is L-BFGS while there are few rows, then AdaGrad, and AdaGrad
-        with an L1 penalty. The limits are in the guide on training; ``solver_`` tells what was
-        used.
-    learning_rate : "auto" or float, default="auto"
-        First step size of mini-batch solvers; ``"auto"`` is a usual one for the solver. L-BFGS
-        finds its own, and an optax transformation brings its own.
-    learning_rate_schedule : {"constant", "plateau", "cosine"} or callable, default="plateau"
-        ``"plateau"`` cuts the rate tenfold where training would stop, goes on from the best weights
-        on the held-out rows if there are any, and stops at the third time. ``"cosine"`` lowers it
-        to 0 over ``max_iter`` epochs. A callable gives the rate of a step, counted from 0, in terms
-        that JAX can trace (an optax schedule, say) and replaces ``learning_rate``. Without effect
-        on L-BFGS and on the rate inside an optax transformation.
-    max_iter : int, default=200
-        Epochs at most, or iterations of L-BFGS.
-    batch_size : "auto" or int, default="auto"
-        Rows of a mini-batch. ``"auto"`` grows with the rows between two bounds, so that an epoch
-        has enough steps. L-BFGS does not use it.
-    l1_linear : float, default=0.0
-        Strength of the L1 penalty of the linear weights of gates and experts. Named mini-batch
-        solvers make exact zeros. L-BFGS refuses it.
-    l2_linear : "auto" or float, default="auto"
-        Strength of the L2 penalty of the linear weights of gates and experts. ``"auto"`` is that of
-        a normal prior: inversely proportional to the sum of the sample weights; with few rows it is
-        half of ``l2_factors``.
-    l2_factors : "auto" or float, default="auto"
-        Strength of the L2 penalty of the factors of gates and experts. ``"auto"`` is as above, and
-        stronger the fewer rows touch a column, and the more pieces share them.
-    l2_frequency_power : float, default=0.0
-        How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
-        proportion to the share of the rows that touch the column, as in libFM and libffm.
-    init_scale : float, default=0.01
-        Standard deviation of the first values of the factors, for columns of root mean square 1.
-        With 0 the factors never leave 0.
-    early_stopping : "auto" or bool, default="auto"
-        Whether to hold rows out, stop on them, and return the weights that were best on them.
-        ``"auto"``: with mini-batches and many rows; with mini-batches and fewer rows training stops
-        on the training loss. False: all ``max_iter`` epochs are run (L-BFGS still stops by
-        ``tol``), and ``X_val`` is not used.
-    validation_fraction : float, default=0.1
-        Share of the rows to hold out, between 0 and 1; stratified by class where every class has
-        two rows. Not used where ``X_val`` is given to fit.
-    n_iter_no_change : int, default=3
-        Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than
-        ``tol`` before the rate is cut or training stops.
-    tol : float, default=1e-4
-        Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops
-        when no component of the gradient is larger than a hundredth of it.
-    scoring : str or callable, default="loss"
-        ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on
-        held-out rows. Without held-out rows the training loss is monitored.
-    class_weight : "balanced", dict, list of dict or None, default=None
-        Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list
-        has one dict a label of multilabel targets. ``"balanced"``: inversely proportional to the
-        share of the class.
-    warm_start : bool, default=False
-        Whether another call of fit starts from the parameters of the last one. The state of the
-        optimizer starts anew.
-    init_from : estimator or None, default=None
-        Fitted skfm estimator whose tables of the same name start this one, where they have the same
-        columns and shape: those of another mixture.
-    random_state : int, RandomState instance or None, default=None
-        Seed of the order of the rows, the rows held out, the first gates and the first factors.
-    verbose : int, default=0
-        1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in
-        any case. 0: nothing.
-    dtype : "auto", "float32", "float64" or dtype, default="auto"
-        Precision of the parameters. ``"auto"`` is float64 with L-BFGS or where all rows make one
-        batch, else float32.
+    {parameters}
 
     Attributes
     ----------
@@ -185,40 +114,9 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
         Linear weights of the gates, if they have some.
     gate_factors_ : ndarray of shape (n_components, n_features, n_factors)
         Factors of the gates, if they have some.
-    n_features_in_ : int
-        Number of columns seen in fit.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns. Only there where X had names that are all strings.
-    fields_ : ndarray of shape (n_features,)
-        Number of the field of each column, from 0.
-    encoder_ : FieldEncoder or None
-        What encoded the table; columns of the other attributes are then those that it makes.
-    n_iter_ : int
-        Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
-    history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
-        (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
-        held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
-    solver_ : str or optax.GradientTransformation
-        The solver used.
+    {attributes}
 
-    Raises
-    ------
-    ValueError
-        By fit, where X, y or a weight is not what the model can learn from; the message names the
-        row, the column and the remedy. Also where L-BFGS meets an L1 penalty or partial_fit, and
-        where tables of ``init_from`` do not fit.
-    skfm.train.loop.DivergenceError
-        A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
-        learning rates.
-
-    Warns
-    -----
-    ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
-    UserWarning
-        By fit, where Ctrl-C ended training early: the best weights so far are kept.
+    {errors}
 
     See Also
     --------
@@ -274,72 +172,8 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
     ((400, 2), (2, 1, 4))
     """
 
-    _parameter_constraints = {**FactorizationClassifier._parameter_constraints, **_MixtureFM._own_constraints}
 
-    def __init__(
-        self,
-        n_components=2,
-        n_factors=10,
-        *,
-        gate="linear",
-        expert="linear+fm",
-        mixing="probability",
-        fit_intercept=True,
-        fields="auto",
-        encoder="auto",
-        solver="auto",
-        learning_rate="auto",
-        learning_rate_schedule="plateau",
-        max_iter=200,
-        batch_size="auto",
-        l1_linear=0.0,
-        l2_linear="auto",
-        l2_factors="auto",
-        l2_frequency_power=0.0,
-        init_scale=0.01,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change=3,
-        tol=1e-4,
-        scoring="loss",
-        class_weight=None,
-        warm_start=False,
-        init_from=None,
-        random_state=None,
-        verbose=0,
-        dtype="auto",
-    ):
-        self.n_components = n_components
-        self.n_factors = n_factors
-        self.gate = gate
-        self.expert = expert
-        self.mixing = mixing
-        self.fit_intercept = fit_intercept
-        self.fields = fields
-        self.encoder = encoder
-        self.solver = solver
-        self.learning_rate = learning_rate
-        self.learning_rate_schedule = learning_rate_schedule
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.l1_linear = l1_linear
-        self.l2_linear = l2_linear
-        self.l2_factors = l2_factors
-        self.l2_frequency_power = l2_frequency_power
-        self.init_scale = init_scale
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.scoring = scoring
-        self.class_weight = class_weight
-        self.warm_start = warm_start
-        self.init_from = init_from
-        self.random_state = random_state
-        self.verbose = verbose
-        self.dtype = dtype
-
-
+@estimator
 class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
     """Mixture of factorization machines regressor.
 
@@ -356,104 +190,7 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
     exp(h_m(x))`` or, with ``mixing="score"``, ``exp(raw(x))``. Targets of shape (n_samples, n_outputs)
     get one raw prediction an output; they share the gates.
 
-    Parameters
-    ----------
-    n_components : int, default=2
-        Number M of components, each a gate and an expert.
-    n_factors : int, default=10
-        Number k of factors of each column, 0 or more; the embedding size.
-    gate : {"linear", "fm", "linear+fm"}, default="linear"
-        Form of the gates: a linear term, the second-order term of a factorization machine, or their
-        sum.
-    expert : {"linear", "fm", "linear+fm"}, default="linear+fm"
-        Form of the experts, likewise.
-    mixing : {"score", "probability"}, default="probability"
-        What the gate averages: the raw predictions of the experts, or their predictions after the
-        inverse link. The two differ for ``loss="poisson"`` only.
-    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, default="squared_error"
-        Loss of a sample. ``"poisson"`` predicts ``exp(raw)`` and needs targets of 0 or more; the
-        other losses are computed on the standardised target (see Notes).
-    quantile : float, default=0.5
-        Quantile to predict with ``loss="quantile"``, between 0 and 1.
-    huber_delta : float, default=1.35
-        Size of an error, in standard deviations of y, from which ``loss="huber"`` grows linearly.
-    fit_intercept : bool, default=True
-        Whether the experts have intercepts. They are not penalised, and start at the best constant
-        prediction. Without them the raw prediction of an expert for an empty row is 0 on the scale
-        of the standardised target, hence the mean of y. Gates have intercepts in any case.
-    fields : "auto", None or array-like of shape (n_features,), default="auto"
-        Which columns form a field, as in :class:`DeepFMClassifier`. This model does not tell fields
-        apart: they are recorded in ``fields_`` and change no prediction.
-    encoder : "auto", FieldEncoder or None, default="auto"
-        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
-        nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
-        FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
-    solver : str or optax.GradientTransformation, default="auto"
-        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an
-        element-wise optax transformation. ``"lbfgs"`` minimises over all rows at once; the others
-        take mini-batches. ``"auto"`` is L-BFGS while there are few rows, then AdaGrad, and AdaGrad
-        with an L1 penalty. The limits are in the guide on training; ``solver_`` tells what was
-        used.
-    learning_rate : "auto" or float, default="auto"
-        First step size of mini-batch solvers; ``"auto"`` is a usual one for the solver. L-BFGS
-        finds its own, and an optax transformation brings its own.
-    learning_rate_schedule : {"constant", "plateau", "cosine"} or callable, default="plateau"
-        ``"plateau"`` cuts the rate tenfold where training would stop, goes on from the best weights
-        on the held-out rows if there are any, and stops at the third time. ``"cosine"`` lowers it
-        to 0 over ``max_iter`` epochs. A callable gives the rate of a step, counted from 0, in terms
-        that JAX can trace (an optax schedule, say) and replaces ``learning_rate``. Without effect
-        on L-BFGS and on the rate inside an optax transformation.
-    max_iter : int, default=200
-        Epochs at most, or iterations of L-BFGS.
-    batch_size : "auto" or int, default="auto"
-        Rows of a mini-batch. ``"auto"`` grows with the rows between two bounds, so that an epoch
-        has enough steps. L-BFGS does not use it.
-    l1_linear : float, default=0.0
-        Strength of the L1 penalty of the linear weights of gates and experts. Named mini-batch
-        solvers make exact zeros. L-BFGS refuses it.
-    l2_linear : "auto" or float, default="auto"
-        Strength of the L2 penalty of the linear weights of gates and experts. ``"auto"`` is that of
-        a normal prior: inversely proportional to the sum of the sample weights; with few rows it is
-        half of ``l2_factors``.
-    l2_factors : "auto" or float, default="auto"
-        Strength of the L2 penalty of the factors of gates and experts. ``"auto"`` is as above, and
-        stronger the fewer rows touch a column, and the more pieces share them.
-    l2_frequency_power : float, default=0.0
-        How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
-        proportion to the share of the rows that touch the column, as in libFM and libffm.
-    init_scale : float, default=0.01
-        Standard deviation of the first values of the factors, for columns of root mean square 1.
-        With 0 the factors never leave 0.
-    early_stopping : "auto" or bool, default="auto"
-        Whether to hold rows out, stop on them, and return the weights that were best on them.
-        ``"auto"``: with mini-batches and many rows; with mini-batches and fewer rows training stops
-        on the training loss. False: all ``max_iter`` epochs are run (L-BFGS still stops by
-        ``tol``), and ``X_val`` is not used.
-    validation_fraction : float, default=0.1
-        Share of the rows to hold out, between 0 and 1. Not used where ``X_val`` is given to fit.
-    n_iter_no_change : int, default=3
-        Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than
-        ``tol`` before the rate is cut or training stops.
-    tol : float, default=1e-4
-        Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops
-        when no component of the gradient is larger than a hundredth of it.
-    scoring : str or callable, default="loss"
-        ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on
-        held-out rows. Without held-out rows the training loss is monitored.
-    warm_start : bool, default=False
-        Whether another call of fit starts from the parameters of the last one. The state of the
-        optimizer starts anew.
-    init_from : estimator or None, default=None
-        Fitted skfm estimator whose tables of the same name start this one, where they have the same
-        columns and shape: those of another mixture.
-    random_state : int, RandomState instance or None, default=None
-        Seed of the order of the rows, the rows held out, the first gates and the first factors.
-    verbose : int, default=0
-        1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in
-        any case. 0: nothing.
-    dtype : "auto", "float32", "float64" or dtype, default="auto"
-        Precision of the parameters. ``"auto"`` is float64 with L-BFGS or where all rows make one
-        batch, else float32.
+    {parameters}
 
     Attributes
     ----------
@@ -470,40 +207,9 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
         Linear weights of the gates, if they have some.
     gate_factors_ : ndarray of shape (n_components, n_features, n_factors)
         Factors of the gates, if they have some.
-    n_features_in_ : int
-        Number of columns seen in fit.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns. Only there where X had names that are all strings.
-    fields_ : ndarray of shape (n_features,)
-        Number of the field of each column, from 0.
-    encoder_ : FieldEncoder or None
-        What encoded the table; columns of the other attributes are then those that it makes.
-    n_iter_ : int
-        Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
-    history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
-        (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
-        held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
-    solver_ : str or optax.GradientTransformation
-        The solver used.
+    {attributes}
 
-    Raises
-    ------
-    ValueError
-        By fit, where X, y or a weight is not what the model can learn from; the message names the
-        row, the column and the remedy. Also where L-BFGS meets an L1 penalty or partial_fit, and
-        where tables of ``init_from`` do not fit.
-    skfm.train.loop.DivergenceError
-        A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
-        learning rates.
-
-    Warns
-    -----
-    ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
-    UserWarning
-        By fit, where Ctrl-C ended training early: the best weights so far are kept.
+    {errors}
 
     See Also
     --------
@@ -558,72 +264,3 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
     >>> model.gate_coef_.shape, model.expert_coef_.shape
     ((2, 4), (2, 4))
     """
-
-    _parameter_constraints = {**FactorizationRegressor._parameter_constraints, **_MixtureFM._own_constraints}
-
-    def __init__(
-        self,
-        n_components=2,
-        n_factors=10,
-        *,
-        gate="linear",
-        expert="linear+fm",
-        mixing="probability",
-        loss="squared_error",
-        quantile=0.5,
-        huber_delta=1.35,
-        fit_intercept=True,
-        fields="auto",
-        encoder="auto",
-        solver="auto",
-        learning_rate="auto",
-        learning_rate_schedule="plateau",
-        max_iter=200,
-        batch_size="auto",
-        l1_linear=0.0,
-        l2_linear="auto",
-        l2_factors="auto",
-        l2_frequency_power=0.0,
-        init_scale=0.01,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change=3,
-        tol=1e-4,
-        scoring="loss",
-        warm_start=False,
-        init_from=None,
-        random_state=None,
-        verbose=0,
-        dtype="auto",
-    ):
-        self.n_components = n_components
-        self.n_factors = n_factors
-        self.gate = gate
-        self.expert = expert
-        self.mixing = mixing
-        self.loss = loss
-        self.quantile = quantile
-        self.huber_delta = huber_delta
-        self.fit_intercept = fit_intercept
-        self.fields = fields
-        self.encoder = encoder
-        self.solver = solver
-        self.learning_rate = learning_rate
-        self.learning_rate_schedule = learning_rate_schedule
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.l1_linear = l1_linear
-        self.l2_linear = l2_linear
-        self.l2_factors = l2_factors
-        self.l2_frequency_power = l2_frequency_power
-        self.init_scale = init_scale
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.scoring = scoring
-        self.warm_start = warm_start
-        self.init_from = init_from
-        self.random_state = random_state
-        self.verbose = verbose
-        self.dtype = dtype

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from numbers import Real
-
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skfm.data.validate import first_row
 from skfm.estimators.base import FactorizationEstimator
+from skfm.estimators.parameters import NumberParameters
 
 
-class FactorizationRegressor(RegressorMixin, FactorizationEstimator):
+class FactorizationRegressor(RegressorMixin, NumberParameters, FactorizationEstimator):
     """Base class of all regressors."""
-
-    _parameter_constraints = {
-        **FactorizationEstimator._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "absolute_error", "huber", "quantile", "poisson"})],
-        "quantile": [Interval(Real, 0, 1, closed="neither")],
-        "huber_delta": [Interval(Real, 0, None, closed="neither")],
-    }
 
     def _check_targets(self, y, *, first, classes=None):
         try:
