@@ -1,4 +1,4 @@
-"""Device, precision and the compile cache. JAX is imported when first needed."""
+"""Device, precision, memory and the compile cache. JAX is imported when first needed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ def precision(dtype):
 
     with jax.enable_x64(np.dtype(dtype) == np.float64), jax.default_matmul_precision("highest"):
         yield
+
+
+def physical_memory() -> int | None:
+    """Bytes of memory that the machine has, or None where it does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def enable_compile_cache(path: str | os.PathLike | None = None) -> str:

@@ -10,6 +10,7 @@ Conventions:
 - raw predictions have shape (n, n_outputs).
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -45,6 +46,17 @@ def second_order(x, factors):
     return pair_products(x, factors).sum(axis=-1)
 
 
+def higher_order(x, factors, order):
+    """Sum over the sets of `order` slots of the products of their factors, all added up."""
+    total = np.zeros(factors.shape[1:])
+    for chosen in itertools.combinations(slots(x), order):
+        product = np.ones(factors.shape[1:])
+        for column, value in chosen:
+            product = product * value * factors[column]
+        total = total + product
+    return total.sum(axis=-1)
+
+
 def linear(X, tables, dense):
     intercept = dense["offsets"].get("intercept", 0.0)
     return np.array([intercept + linear_term(x, tables["linear"]) for x in X])
@@ -54,6 +66,8 @@ def fm(X, tables, dense):
     raw = []
     for x in X:
         score = dense["offsets"].get("intercept", 0.0) + second_order(x, tables["factors"])
+        for name in set(tables) - {"linear", "factors"}:
+            score = score + higher_order(x, tables[name], int(name.removeprefix("factors_")))
         if "linear" in tables:
             score = score + linear_term(x, tables["linear"])
         raw.append(score)

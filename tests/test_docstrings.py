@@ -99,7 +99,7 @@ def test_documented_choices_are_the_accepted_ones(estimator):
 @every_estimator
 def test_documented_attributes_exist_after_fit(estimator):
     models = [fitted(estimator)]
-    if "gate" in inspect.signature(estimator).parameters:
+    if "expert" in inspect.signature(estimator).parameters:
         models.append(fitted(estimator, gate="linear+fm"))
     documented = entries(sections(estimator.__doc__)["Attributes"])
     assert {"n_features_in_", "fields_", "intercept_", "n_iter_", "history_", "solver_"} < {

@@ -14,6 +14,17 @@ from benchmarks import datasets, report, runner
 
 EMBEDDING = {"n_factors": 10}
 COMMON = {"early_stopping": True, "max_iter": 100}
+MACHINE = EMBEDDING | {"solver": "adagrad"}
+DEEP = EMBEDDING | {
+    "solver": "adam",
+    "batch_size": 4096,
+    "dropout": 0.2,
+    "l2_dense": 0.0,
+    "n_iter_no_change": 2,
+    "max_iter": 25,
+}
+NETWORK = DEEP | {"hidden_layer_sizes": (400, 400), "batch_norm": True}
+STRONG = [{"l2_factors": [l2], "l2_linear": [l2]} for l2 in (0.05, 0.15)]
 
 # The stated grid: what is fixed for an estimator, and what is chosen on valid (ParameterGrid's dicts).
 # What is not named has its default.
@@ -23,27 +34,16 @@ SETTINGS = {
         "grid": [{"l2_linear": [1e-6, 5e-6]}],
     },
     "FMClassifier": {
-        "fixed": EMBEDDING | {"solver": "adagrad"},
+        "fixed": MACHINE,
         "grid": [{"l2_factors": [2e-6, 3e-6, 5e-6]}],
     },
     "MixtureFMClassifier": {
-        "fixed": EMBEDDING | {"solver": "adagrad", "n_components": 4},
+        "fixed": MACHINE | {"n_components": 4},
         "grid": [{"l2_factors": [3e-6, 5e-6]}],
     },
-    "DeepFMClassifier": {
-        "fixed": EMBEDDING
-        | {
-            "solver": "adam",
-            "batch_size": 4096,
-            "hidden_layer_sizes": (400, 400),
-            "batch_norm": True,
-            "dropout": 0.2,
-            "l2_dense": 0.0,
-            "n_iter_no_change": 2,
-            "max_iter": 25,
-        },
-        "grid": [{"l2_factors": [l2], "l2_linear": [l2]} for l2 in (0.05, 0.15)],
-    },
+    "DeepFMClassifier": {"fixed": NETWORK, "grid": STRONG},
+    "FFMClassifier": {"fixed": MACHINE, "grid": [{"l2_factors": [3e-6, 1e-5]}]},
+    "FwFMClassifier": {"fixed": MACHINE, "grid": [{"l2_factors": [2e-6, 5e-6]}]},
 }
 MEASURES = {"AUC": "roc_auc", "log_loss": "loss"}  # what is reported -> ``scoring``, which stops the fit
 BETTER = {"AUC": max, "log_loss": min}
@@ -53,6 +53,10 @@ TARGETS = {
     ("FMClassifier", "log_loss"): 0.1800,
     ("DeepFMClassifier", "AUC"): 0.9842,
     ("DeepFMClassifier", "log_loss"): 0.1482,
+    ("FFMClassifier", "AUC"): 0.9786,
+    ("FFMClassifier", "log_loss"): 0.1860,
+    ("FwFMClassifier", "AUC"): 0.9776,
+    ("FwFMClassifier", "log_loss"): 0.2030,
 }
 PUBLISHED = {  # the BARS leaderboard's Frappe_x1, embedding size 10; its training negatives are others
     ("LinearClassifier", "AUC"): 0.9356,
@@ -61,6 +65,10 @@ PUBLISHED = {  # the BARS leaderboard's Frappe_x1, embedding size 10; its traini
     ("FMClassifier", "log_loss"): 0.2065,
     ("DeepFMClassifier", "AUC"): 0.9842,
     ("DeepFMClassifier", "log_loss"): 0.1482,
+    ("FFMClassifier", "AUC"): 0.9786,
+    ("FFMClassifier", "log_loss"): 0.1860,
+    ("FwFMClassifier", "AUC"): 0.9776,
+    ("FwFMClassifier", "log_loss"): 0.2030,
 }
 
 

@@ -241,7 +241,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             X.shape[0],
             X.nnz,
             kind=self._kind,
-            l1_linear=self.l1_linear,
+            l1_linear=getattr(self, "l1_linear", 0.0),
             needs_steps=incremental or self._is_noisy() or not sparse.issparse(X),
         )
 
@@ -270,7 +270,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
                 "solver='lbfgs' cannot train dropout or batch normalisation, which differ from batch to "
                 "batch: use solver='adam', or dropout=0 and batch_norm=False."
             )
-        if solver == "lbfgs" and self.l1_linear > 0:
+        if solver == "lbfgs" and getattr(self, "l1_linear", 0.0) > 0:
             raise ValueError(
                 "solver='lbfgs' cannot minimise an L1 penalty; use solver='ftrl' or l1_linear=0."
             )
@@ -312,7 +312,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
                 monitor=held is not None or self.early_stopping == "auto",
                 seed=self._seed,
             ),
-            l1_linear=float(self.l1_linear),
+            l1_linear=float(getattr(self, "l1_linear", 0.0)),
             **penalties,
             l2_frequency_power=float(self.l2_frequency_power),
             dropout=float(getattr(self, "dropout", 0.0)),

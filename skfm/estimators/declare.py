@@ -12,59 +12,7 @@ import re
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, dataclass_transform
 
-# What placeholders in docstrings stand for: what all estimators share.
-_SHARED = {
-    "attributes": """\
-n_features_in_ : int
-    Number of columns seen in fit.
-feature_names_in_ : ndarray of shape (n_features,)
-    Names of the columns. Only there where X had names that are all strings.
-fields_ : ndarray of shape (n_features,)
-    Number of the field of each column, from 0.
-encoder_ : FieldEncoder or None
-    What encoded the table; columns of the other attributes are then those that it makes.
-n_iter_ : int
-    Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
-history_ : dict of lists
-    One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
-    (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
-    held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-    loss is taken before each step, so it is an average over the epoch.
-solver_ : str or optax.GradientTransformation
-    The solver used.""",
-    "errors": """\
-Raises
-------
-ValueError
-    By fit, where X, y or a weight is not what the model can learn from; the message names the
-    row, the column and the remedy. Also where L-BFGS meets an L1 penalty or partial_fit, and
-    where tables of ``init_from`` do not fit.
-skfm.train.loop.DivergenceError
-    A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
-    learning rates.
-
-Warns
------
-ConvergenceWarning
-    By fit, where L-BFGS reached ``max_iter``.
-UserWarning
-    By fit, where Ctrl-C ended training early: the best weights so far are kept.""",
-    "labels": """\
-Two classes: ``P(y = classes_[1] | x) = 1 / (1 + exp(-raw(x)))``. More classes: one raw prediction a
-class, under a softmax. Targets of shape (n_samples, n_labels) with 0 and 1 are multilabel: one raw
-prediction a label.""",
-    "numbers": """\
-The prediction is ``raw(x)`` in units of y, or ``exp(raw(x))`` with ``loss="poisson"``. Targets of
-shape (n_samples, n_outputs) get one raw prediction an output.""",
-    "label_attributes": """\
-classes_ : ndarray of shape (n_classes,)
-    Class labels, sorted; 0, 1, .. for multilabel targets.
-intercept_ : ndarray of shape (n_outputs,)
-    Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.""",
-    "number_attributes": """\
-intercept_ : float or ndarray of shape (n_outputs,)
-    Intercept in units of y; a float where y was a vector.""",
-}
+from skfm.estimators.texts import shared_texts
 
 
 def parameter(default, kind: str, meaning: str, *accepted, kw_only: bool = True) -> Any:
@@ -87,7 +35,8 @@ class Parameters:
 def estimator(cls):
     """Give a class an `__init__` of its parameters and those of its bases, and complete its docstring.
 
-    Lines of the docstring such as ``{parameters}`` stand for a section or for entries that estimators share.
+    Lines of the docstring such as ``{parameters}`` stand for a section or for entries that estimators share,
+    or for what the attribute `_texts` says of the model to both its classes.
     """
     found: dict[str, Field] = {}
     for base in cls.__mro__:
@@ -106,9 +55,12 @@ def estimator(cls):
 
 def _completed(cls) -> str:
     """The docstring of a class with what its placeholders stand for."""
-    texts = {**_SHARED, "parameters": _section(cls)}
+    texts = shared_texts({one.name for one in fields(cls)}) | {"parameters": _section(cls)}
+    texts |= getattr(cls, "_texts", {})
     doc = inspect.cleandoc(cls.__doc__)
-    return re.sub(r"^\{(\w+)\}$", lambda place: texts[place[1]], doc, flags=re.MULTILINE)
+    for _ in range(2):  # texts have placeholders too
+        doc = re.sub(r"^\{(\w+)\}$", lambda place: texts[place[1]], doc, flags=re.MULTILINE)
+    return doc
 
 
 def _section(cls) -> str:

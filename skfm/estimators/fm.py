@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from skfm.estimators.classifier import FactorizationClassifier
 from skfm.estimators.declare import estimator, parameter
-from skfm.estimators.parameters import FactorParameters
+from skfm.estimators.parameters import FactorParameters, LinearParameters
 from skfm.estimators.regressor import FactorizationRegressor
 from skfm.estimators.tables import FactorTable, LinearTable
 
 
-class _FM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LinearTable, FactorTable, FactorParameters):
+class _FM(
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    LinearTable,
+    FactorTable,
+    FactorParameters,
+    LinearParameters,
+):
     """What both factorization machines share."""
 
     fit_linear: bool = parameter(
         True, "bool", "Whether there is a linear term. Without it there is no ``coef_``.", "boolean"
     )
 
+    degree: int = parameter(
+        2,
+        "int",
+        """
+        Greatest number of columns that are multiplied. Each order from 2 on has factors of its own, and adds
+        the sum over all sets of that many columns.
+        """,
+        Interval(Integral, 2, None, closed="left"),
+    )
+
     def _make_model(self, n_outputs, n_fields, link):
         from skfm.models.fm import FM
 
-        return FM(n_outputs, self.fit_intercept, 1, self.n_factors, self.fit_linear)
+        return FM(n_outputs, self.fit_intercept, 1, self.n_factors, self.fit_linear, self.degree)
 
     def transform(self, X):
         """Second-order vector: 1/2 [(sum_s e_s)^2 - sum_s e_s^2], whose sum is the second-order term.
+
+        With a higher ``degree`` the vectors of the other orders follow it.
 
         Parameters
         ----------
@@ -34,7 +56,7 @@ class _FM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LinearTable, Factor
 
         Returns
         -------
-        cross : ndarray of shape (n_samples, n_outputs * n_factors)
+        cross : ndarray of shape (n_samples, n_outputs * (degree - 1) * n_factors)
             The vectors of the outputs side by side.
         """
         check_is_fitted(self)
@@ -42,7 +64,14 @@ class _FM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LinearTable, Factor
 
     @property
     def _n_features_out(self):
-        return self._n_outputs * self.n_factors
+        return self._n_outputs * (self._model.degree - 1) * self._model.n_factors
+
+    @property
+    def higher_factors_(self):
+        """Factors of the orders 3 to ``degree``, each in the shape of ``factors_``."""
+        if "_parameters" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no fitted attributes before fit.")
+        return [self._factors(name, order) for name, order in self._model.higher.items()]
 
 
 @estimator
@@ -55,20 +84,22 @@ class FMClassifier(_FM, FactorizationClassifier):
 
     with a vector v_j of ``n_factors`` numbers for each column: the weight of a pair of columns is the
     product of their factors, so pairs that never met in training get one too. The sum over the pairs is
-    computed as ``1/2 sum_f [(sum_j x_j v_jf)^2 - sum_j x_j^2 v_jf^2]``, in the time of the nonzeros.
+    computed as ``1/2 sum_f [(sum_j x_j v_jf)^2 - sum_j x_j^2 v_jf^2]``, in the time of the nonzeros. With
+    ``degree`` 3 or more there are products of so many columns as well, with factors of their own.
 
-    {labels}
+    {targets}
 
     {parameters}
 
     Attributes
     ----------
-    {label_attributes}
+    {intercept}
     coef_ : ndarray of shape (n_outputs, n_features)
         Linear weights; 0 for columns that no training row touched. Not there with
         ``fit_linear=False``.
-    factors_ : ndarray of shape (n_features, n_factors) or (n_outputs, n_features, n_factors)
-        Factors; 0 for columns that no training row touched.
+    {factors}
+    higher_factors_ : list of ndarray
+        Factors of the orders 3 to ``degree``, each in the shape of ``factors_``.
     {attributes}
 
     {errors}
@@ -82,19 +113,9 @@ class FMClassifier(_FM, FactorizationClassifier):
 
     Notes
     -----
-    fit minimises ::
+    {objective}
 
-        (1 / sum_i s_i) sum_i s_i loss(y_i, raw(x_i))
-        + 1/2 sum_j f_j^nu (l2_linear w_j^2 + l2_factors ||v_j||^2)
-        + l1_linear sum_j f_j^nu |w_j|
-
-    with sample weights s_i, f_j the share of the sample weight whose rows touch column j, and nu =
-    ``l2_frequency_power``. With several outputs the squares are summed over them. The loss is the log
-    loss; for several classes that of the softmax, for multilabel targets the sum over the labels.
-    Intercepts are not penalised. Columns are trained at root mean square 1 and penalised in their own
-    units.
-
-    An epoch costs O(nnz * k * n_outputs), nnz being the nonzeros of X, at any number of columns.
+    An epoch costs O(nnz * k * n_outputs * degree^2), nnz being the nonzeros of X, at any number of columns.
     Memory: k + 1 numbers a column and output, two to five times that with the state of the optimizer,
     once more for the best weights on held-out rows, and 4 to 12 bytes a nonzero for the packed rows.
 
@@ -107,6 +128,8 @@ class FMClassifier(_FM, FactorizationClassifier):
     .. [1] S. Rendle, "Factorization Machines", ICDM 2010. https://doi.org/10.1109/ICDM.2010.127
     .. [2] J. Duchi, E. Hazan and Y. Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic
        Optimization", JMLR 12, 2011. https://jmlr.org/papers/v12/duchi11a.html
+    .. [3] M. Blondel, A. Fujino, N. Ueda and M. Ishihata, "Higher-Order Factorization Machines", NIPS 2016.
+       https://arxiv.org/abs/1607.07195
 
     Examples
     --------
@@ -139,15 +162,16 @@ class FMRegressor(_FM, FactorizationRegressor):
 
     with a vector v_j of ``n_factors`` numbers for each column: the weight of a pair of columns is the
     product of their factors, so pairs that never met in training get one too. The sum over the pairs is
-    computed as ``1/2 sum_f [(sum_j x_j v_jf)^2 - sum_j x_j^2 v_jf^2]``, in the time of the nonzeros.
+    computed as ``1/2 sum_f [(sum_j x_j v_jf)^2 - sum_j x_j^2 v_jf^2]``, in the time of the nonzeros. With
+    ``degree`` 3 or more there are products of so many columns as well, with factors of their own.
 
-    {numbers}
+    {targets}
 
     {parameters}
 
     Attributes
     ----------
-    {number_attributes}
+    {intercept}
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Linear weights in units of y; 0 for columns that no training row touched. Not there with
         ``fit_linear=False``.
@@ -155,6 +179,8 @@ class FMRegressor(_FM, FactorizationRegressor):
         Factors; 0 for columns that no training row touched. On the scale of the standardised
         target: the second-order term is computed from them and then multiplied by the standard
         deviation of y.
+    higher_factors_ : list of ndarray
+        Factors of the orders 3 to ``degree``, each in the shape of ``factors_``.
     {attributes}
 
     {errors}
@@ -168,20 +194,9 @@ class FMRegressor(_FM, FactorizationRegressor):
 
     Notes
     -----
-    fit minimises ::
+    {objective}
 
-        (1 / sum_i s_i) sum_i s_i loss(y_i, raw(x_i))
-        + 1/2 sum_j f_j^nu (l2_linear w_j^2 + l2_factors ||v_j||^2)
-        + l1_linear sum_j f_j^nu |w_j|
-
-    with sample weights s_i, f_j the share of the sample weight whose rows touch column j, and nu =
-    ``l2_frequency_power``. With several outputs the squares are summed over them. The target is
-    standardised, ``(y - mean) / standard deviation`` with sample weights, before the loss is taken, so
-    the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is. Predictions,
-    ``intercept_`` and ``coef_`` are in units of y. Intercepts are not penalised. Columns are trained at
-    root mean square 1 and penalised in their own units.
-
-    An epoch costs O(nnz * k * n_outputs), nnz being the nonzeros of X, at any number of columns.
+    An epoch costs O(nnz * k * n_outputs * degree^2), nnz being the nonzeros of X, at any number of columns.
     Memory: k + 1 numbers a column and output, two to five times that with the state of the optimizer,
     once more for the best weights on held-out rows, and 4 to 12 bytes a nonzero for the packed rows.
 
@@ -194,6 +209,8 @@ class FMRegressor(_FM, FactorizationRegressor):
     .. [1] S. Rendle, "Factorization Machines", ICDM 2010. https://doi.org/10.1109/ICDM.2010.127
     .. [2] J. Duchi, E. Hazan and Y. Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic
        Optimization", JMLR 12, 2011. https://jmlr.org/papers/v12/duchi11a.html
+    .. [3] M. Blondel, A. Fujino, N. Ueda and M. Ishihata, "Higher-Order Factorization Machines", NIPS 2016.
+       https://arxiv.org/abs/1607.07195
 
     Examples
     --------

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from skfm.estimators.classifier import FactorizationClassifier
 from skfm.estimators.declare import estimator
+from skfm.estimators.parameters import LinearParameters
 from skfm.estimators.regressor import FactorizationRegressor
 from skfm.estimators.tables import LinearTable
 
 
-class _Linear(LinearTable):
+class _Linear(LinearTable, LinearParameters):
     """What both linear estimators share."""
 
     _kind = "convex"
@@ -30,15 +31,14 @@ class LinearClassifier(_Linear, FactorizationClassifier):
     It has the data handling, the solvers and the penalties of the other estimators, which makes it the
     baseline for them.
 
-    {labels}
+    {targets}
 
     {parameters}
 
     Attributes
     ----------
-    {label_attributes}
-    coef_ : ndarray of shape (n_outputs, n_features)
-        Linear weights; 0 for columns that no training row touched.
+    {intercept}
+    {coef}
     {attributes}
 
     {errors}
@@ -52,17 +52,7 @@ class LinearClassifier(_Linear, FactorizationClassifier):
 
     Notes
     -----
-    fit minimises ::
-
-        (1 / sum_i s_i) sum_i s_i loss(y_i, raw(x_i))
-        + 1/2 sum_j f_j^nu l2_linear w_j^2
-        + l1_linear sum_j f_j^nu |w_j|
-
-    with sample weights s_i, f_j the share of the sample weight whose rows touch column j, and nu =
-    ``l2_frequency_power``. With several outputs the squares are summed over them. The loss is the log
-    loss; for several classes that of the softmax, for multilabel targets the sum over the labels.
-    Intercepts are not penalised. Columns are trained at root mean square 1 and penalised in their own
-    units.
+    {objective}
 
     An epoch costs O(nnz), nnz being the nonzeros of X, at any number of columns. Memory: one number a
     column and output, two to five with the state of the optimizer, one more for the best weights on
@@ -106,15 +96,14 @@ class LinearRegressor(_Linear, FactorizationRegressor):
     It has the data handling, the solvers and the penalties of the other estimators, which makes it the
     baseline for them.
 
-    {numbers}
+    {targets}
 
     {parameters}
 
     Attributes
     ----------
-    {number_attributes}
-    coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
-        Linear weights in units of y; 0 for columns that no training row touched.
+    {intercept}
+    {coef}
     {attributes}
 
     {errors}
@@ -128,18 +117,7 @@ class LinearRegressor(_Linear, FactorizationRegressor):
 
     Notes
     -----
-    fit minimises ::
-
-        (1 / sum_i s_i) sum_i s_i loss(y_i, raw(x_i))
-        + 1/2 sum_j f_j^nu l2_linear w_j^2
-        + l1_linear sum_j f_j^nu |w_j|
-
-    with sample weights s_i, f_j the share of the sample weight whose rows touch column j, and nu =
-    ``l2_frequency_power``. With several outputs the squares are summed over them. The target is
-    standardised, ``(y - mean) / standard deviation`` with sample weights, before the loss is taken, so
-    the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is. Predictions,
-    ``intercept_`` and ``coef_`` are in units of y. Intercepts are not penalised. Columns are trained at
-    root mean square 1 and penalised in their own units.
+    {objective}
 
     An epoch costs O(nnz), nnz being the nonzeros of X, at any number of columns. Memory: one number a
     column and output, two to five with the state of the optimizer, one more for the best weights on

@@ -9,14 +9,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfm.estimators.classifier import FactorizationClassifier
 from skfm.estimators.declare import estimator, parameter
-from skfm.estimators.parameters import COUNT, FactorParameters
+from skfm.estimators.parameters import COUNT, FactorParameters, LinearParameters
 from skfm.estimators.regressor import FactorizationRegressor
 from skfm.estimators.tables import MixtureTables
 
 _FORMS = "linear", "fm", "linear+fm"
 
 
-class _MixtureFM(MixtureTables, FactorParameters):
+class _MixtureFM(MixtureTables, FactorParameters, LinearParameters):
     """What both mixtures share."""
 
     n_components: int = parameter(

@@ -16,7 +16,32 @@ POSITIVE = Interval(Real, 0, None, closed="neither")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 COUNT = Interval(Integral, 1, None, closed="left")
 AUTO = StrOptions({"auto"})
-ACTIVATIONS = ("identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh")
+_ACTIVATIONS = ("identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh")
+
+
+class LinearParameters(Parameters):
+    """Of models with a linear term."""
+
+    l1_linear: float = parameter(
+        0.0,
+        "float",
+        """
+        Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
+        ``solver="ftrl"`` makes the most. L-BFGS refuses it.
+        """,
+        NOT_NEGATIVE,
+    )
+    l2_linear: float | str = parameter(
+        "auto",
+        '"auto" or float',
+        """
+        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior: inversely
+        proportional to the sum of the sample weights (of a mixture with few rows: half of
+        ``l2_factors``).
+        """,
+        AUTO,
+        NOT_NEGATIVE,
+    )
 
 
 class FactorParameters(Parameters):
@@ -65,9 +90,9 @@ class NetworkParameters(Parameters):
     )
     activation: str = parameter(
         "relu",
-        "{" + ", ".join(f'"{name}"' for name in ACTIVATIONS) + "}",
+        "{" + ", ".join(f'"{name}"' for name in _ACTIVATIONS) + "}",
         "Activation of the hidden layers.",
-        StrOptions(set(ACTIVATIONS)),
+        StrOptions(set(_ACTIVATIONS)),
     )
     dropout: float = parameter(
         0.0,
@@ -238,26 +263,6 @@ class TrainingParameters(Parameters):
         """,
         AUTO,
         COUNT,
-    )
-    l1_linear: float = parameter(
-        0.0,
-        "float",
-        """
-        Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
-        ``solver="ftrl"`` makes the most. L-BFGS refuses it.
-        """,
-        NOT_NEGATIVE,
-    )
-    l2_linear: float | str = parameter(
-        "auto",
-        '"auto" or float',
-        """
-        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior: inversely
-        proportional to the sum of the sample weights (of a mixture with few rows: half of
-        ``l2_factors``).
-        """,
-        AUTO,
-        NOT_NEGATIVE,
     )
     l2_frequency_power: float = parameter(
         0.0,

@@ -21,13 +21,17 @@ class FactorTable:
     @property
     def factors_(self):
         """Factors of each column, shape (n_features, n_factors), or (n_outputs, n_features, n_factors)."""
-        table = self._table("factors")
+        return self._factors("factors", 2)
+
+    def _factors(self, name, order):
+        table = self._table(name)
         if table.ndim == 2:
             return table
         if np.ndim(self._target_scale):
-            # Products of factors are in units of y.
-            table = table * np.sqrt(self._target_scale)[:, None].astype(table.dtype)
-        return table[:, 0] if table.shape[1] == 1 else table.transpose(1, 0, 2)
+            # Products of `order` factors are in units of y.
+            scale = np.power(self._target_scale, 1 / order)
+            table = table * scale.reshape(-1, *[1] * (table.ndim - 2)).astype(table.dtype)
+        return table[:, 0] if table.shape[1] == 1 else np.moveaxis(table, 1, 0)
 
 
 class MixtureTables:

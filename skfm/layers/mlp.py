@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import zlib
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,54 +24,76 @@ _BATCH_NORM_MOMENTUM = 0.9
 _BATCH_NORM_EPSILON = 1e-5
 
 
-def init_mlp(rng: np.random.Generator, n_inputs: int, hidden: tuple[int, ...], n_outputs: int, batch_norm):
-    """Glorot-uniform weights and zero biases, as (weights, offsets) by layer name.
-
-    The output layer has no bias: models have an intercept.
-    """
-    weights, offsets = {}, {}
-    sizes = (n_inputs, *hidden)
-    for layer, (fan_in, fan_out) in enumerate(zip(sizes, (*hidden, n_outputs), strict=True)):
-        limit = np.sqrt(6 / (fan_in + fan_out))
-        weights[f"layer_{layer}"] = rng.uniform(-limit, limit, (fan_in, fan_out))
-        if layer < len(hidden):
-            offsets[f"bias_{layer}"] = np.zeros(fan_out)
-            if batch_norm:
-                offsets[f"gain_{layer}"] = np.ones(fan_out)
-    return weights, offsets
+def glorot_uniform(rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
+    """First weights of an affine map, (fan_in, fan_out)."""
+    limit = np.sqrt(6 / max(fan_in + fan_out, 1))
+    return rng.uniform(-limit, limit, (fan_in, fan_out))
 
 
-def init_mlp_averages(hidden: tuple[int, ...]):
-    """Running mean 0 and variance 1 of each hidden layer."""
-    return {
-        f"{what}_{layer}": np.full(size, start)
-        for layer, size in enumerate(hidden)
-        for what, start in (("mean", 0.0), ("variance", 1.0))
-    }
+@dataclass(frozen=True)
+class MLP:
+    """Hidden layers, and an affine map to outputs after them if there are any.
 
-
-def mlp(x, weights, offsets, averages, n_hidden, activation, batch_norm, use_dropout, weight, training):
-    """Output (B, n_outputs) and updated averages.
-
-    Parameters
+    Attributes
     ----------
-    x : (B, n_inputs)
-    weights, offsets, averages : see `init_mlp` and `init_mlp_averages`
-    n_hidden : number of hidden layers
+    sizes : units of each hidden layer
     activation : a name of `ACTIVATIONS`
-    batch_norm, use_dropout : bool
-    weight : (B,) sample weights; batch norm averages over the weighted samples
-    training : `Training` or None
+    batch_norm, dropout : whether there is any
+    name : begins the names of the weights, for models with several networks
     """
-    new_averages = dict(averages)
-    for layer in range(n_hidden):
-        x = x @ weights[f"layer_{layer}"]
-        if batch_norm:
-            x = _normalize(x, layer, averages, new_averages, weight, training) * offsets[f"gain_{layer}"]
-        x = ACTIVATIONS[activation](x + offsets[f"bias_{layer}"])
-        if use_dropout and training is not None:
-            x = dropout(x, training.dropout, jax.random.fold_in(training.key, layer))
-    return x @ weights[f"layer_{n_hidden}"], new_averages
+
+    sizes: tuple[int, ...] = (128, 64)
+    activation: str = "relu"
+    batch_norm: bool = False
+    dropout: bool = False
+    name: str = ""
+
+    def init(self, rng: np.random.Generator, n_inputs: int, n_outputs: int | None = None):
+        """Glorot-uniform weights and zero biases, as (weights, offsets) by layer name.
+
+        The output layer has no bias: models have an intercept.
+        """
+        weights, offsets = {}, {}
+        sizes = n_inputs, *self.sizes, *([] if n_outputs is None else [n_outputs])
+        for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+            weights[f"{self.name}layer_{layer}"] = glorot_uniform(rng, fan_in, fan_out)
+            if layer < len(self.sizes):
+                offsets[f"{self.name}bias_{layer}"] = np.zeros(fan_out)
+                if self.batch_norm:
+                    offsets[f"{self.name}gain_{layer}"] = np.ones(fan_out)
+        return weights, offsets
+
+    def init_averages(self) -> dict[str, np.ndarray]:
+        """Running mean 0 and variance 1 of each hidden layer."""
+        sizes = self.sizes if self.batch_norm else ()
+        return {
+            f"{self.name}{what}_{layer}": np.full(size, start)
+            for layer, size in enumerate(sizes)
+            for what, start in (("mean", 0.0), ("variance", 1.0))
+        }
+
+    def __call__(self, x, dense, averages, weight, training):
+        """Output (B, n_outputs), or the last hidden layer, and updated averages.
+
+        Parameters
+        ----------
+        x : (B, n_inputs)
+        dense, averages : those of the model, with what `init` and `init_averages` gave
+        weight : (B,) sample weights; batch norm averages over the weighted samples
+        training : `skfm.models.base.Training` or None
+        """
+        weights, offsets, name = dense["weights"], dense["offsets"], self.name
+        for layer in range(len(self.sizes)):
+            x = x @ weights[f"{name}layer_{layer}"]
+            if self.batch_norm:
+                x, averages = normalize(x, f"{name}{{}}_{layer}", averages, weight, training)
+                x = x * offsets[f"{name}gain_{layer}"]
+            x = ACTIVATIONS[self.activation](x + offsets[f"{name}bias_{layer}"])
+            if self.dropout and training is not None:
+                number = zlib.crc32(name.encode()) + layer
+                x = dropout(x, training.dropout, jax.random.fold_in(training.key, number))
+        output = weights.get(f"{name}layer_{len(self.sizes)}")
+        return (x if output is None else x @ output), averages
 
 
 def dropout(x, rate, key):
@@ -87,14 +113,23 @@ def dropout(x, rate, key):
     return jnp.where(kept, x / keep, 0)
 
 
-def _normalize(x, layer, averages, new_averages, weight, training):
+def normalize(x, name: str, averages, weight, training):
+    """Batch norm without gain and bias: x at mean 0 and variance 1, and updated averages.
+
+    Parameters
+    ----------
+    x : (B, n)
+    name : of the running averages, with a place for what they are of
+    """
+    mean_name, variance_name = name.format("mean"), name.format("variance")
     if training is None:
-        mean, variance = averages[f"mean_{layer}"], averages[f"variance_{layer}"]
+        mean, variance = averages[mean_name], averages[variance_name]
     else:
         share = weight / weight.sum()
         mean = share @ x
         variance = share @ jnp.square(x - mean)
-        for name, value in ((f"mean_{layer}", mean), (f"variance_{layer}", variance)):
-            old = averages[name]
-            new_averages[name] = old + (1 - _BATCH_NORM_MOMENTUM) * (value - old)
-    return (x - mean) * jax.lax.rsqrt(variance + _BATCH_NORM_EPSILON)
+        averages = dict(averages)
+        for known, value in ((mean_name, mean), (variance_name, variance)):
+            old = averages[known]
+            averages[known] = old + (1 - _BATCH_NORM_MOMENTUM) * (value - old)
+    return (x - mean) * jax.lax.rsqrt(variance + _BATCH_NORM_EPSILON), averages

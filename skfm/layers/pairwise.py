@@ -1,4 +1,4 @@
-"""Sums over slots, second-order terms and pooling of slots into fields."""
+"""Sums over slots, products of slots and pooling of slots into fields."""
 
 from __future__ import annotations
 
@@ -64,6 +64,28 @@ def pairwise_products(embeddings):
     """
     total = embeddings.sum(axis=1)
     return 0.5 * (jnp.square(total) - jnp.square(embeddings).sum(axis=1))
+
+
+def anova(embeddings, degree: int):
+    """Sum over the sets of `degree` slots of the products of their embeddings (Blondel 2016).
+
+    Slot by slot: a set has the new slot or has it not, ``a_t <- a_t + e_s * a_{t-1}``.
+
+    Parameters
+    ----------
+    embeddings : (B, S, ...)
+
+    Returns
+    -------
+    (B, ...)
+    """
+    shape = embeddings.shape[:1] + embeddings.shape[2:]
+    start = jnp.zeros((degree + 1, *shape), embeddings.dtype).at[0].set(1)
+
+    def add(sums, slot):
+        return sums.at[1:].add(slot * sums[:-1]), None
+
+    return jax.lax.scan(add, start, jnp.moveaxis(embeddings, 1, 0))[0][degree]
 
 
 def pool_fields(embeddings, slot_fields, n_fields: int):

@@ -1,29 +1,50 @@
-"""Factorization machine (Rendle 2010)."""
+"""Factorization machine (Rendle 2010), of higher order too (Blondel 2016)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import jax.numpy as jnp
+
+from skfm.layers.pairwise import anova
 from skfm.models.base import Model, Table
 
 
 @dataclass(frozen=True)
 class FM(Model):
-    """``raw(x) = b + sum_s x_s w_{i_s} + sum_{s<t} <v_{i_s}, v_{i_t}> x_s x_t``, factors an output."""
+    """``raw(x) = b + sum_s x_s w_{i_s} + sum_{s<t} <v_{i_s}, v_{i_t}> x_s x_t + ..``, factors an output.
+
+    Each order up to `degree` has factors of its own, and sums the products of that many slots.
+    """
 
     n_factors: int = 10
     fit_linear: bool = True
+    degree: int = 2
+
+    @property
+    def pools(self):  # type: ignore[override]
+        """Products of more than two slots take these one by one."""
+        return self.degree == 2
+
+    @property
+    def higher(self) -> dict[str, int]:
+        """Tables of the orders above 2."""
+        return {f"factors_{order}": order for order in range(3, self.degree + 1)}
 
     def tables(self):
         tables = {"linear": Table((self.n_outputs,), "linear", "zero")} if self.fit_linear else {}
-        return tables | {"factors": Table((self.n_outputs, self.n_factors), "factors", "scale")}
+        factors = Table((self.n_outputs, self.n_factors), "factors", "scale")
+        return tables | dict.fromkeys(["factors", *self.higher], factors)
 
     def cross_features(self, slots):
-        """(B, n_outputs, n_factors) vector whose sum over the factors is the second-order term."""
-        return slots.pairs["factors"]
+        """(B, n_outputs, (degree - 1) n_factors) vectors whose sums are the terms of order 2 and higher."""
+        terms = [anova(slots[name], order) for name, order in self.higher.items()]
+        return jnp.concatenate([slots.pairs["factors"], *terms], axis=-1)
 
     def forward(self, slots, dense, averages, batch, training):
         raw = slots.interactions("factors") + self.intercept(dense)
+        for name, order in self.higher.items():
+            raw = raw + anova(slots[name], order).sum(axis=-1)
         if self.fit_linear:
             raw = raw + slots.sums["linear"]
         return raw, averages

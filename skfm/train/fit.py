@@ -20,7 +20,7 @@ from skfm.losses import Loss
 from skfm.models.base import Model
 from skfm.optim.penalty import charges
 from skfm.optim.solvers import NAMED, Optax, Solver
-from skfm.runtime import precision
+from skfm.runtime import physical_memory, precision
 from skfm.train.full_batch import minimize
 from skfm.train.loop import (
     InMemory,
@@ -267,6 +267,17 @@ def _validator(model, loss, validation, fields, dtype, dummy, scale, score_raw):
     return validate
 
 
+def _check_memory(n_rows: int, width: int, dtype) -> None:
+    """Raise ValueError if a table and the optimizer's state of its size do not fit into memory."""
+    needed, held = 2 * n_rows * width * dtype.itemsize, physical_memory()
+    if held is not None and needed > held:
+        raise ValueError(
+            f"The weights of {n_rows} columns, {width} numbers each, and the optimizer's state take "
+            f"{needed / 1e9:.1f} GB, and the machine has {held / 1e9:.1f} GB. Give fewer factors, or fewer "
+            f"columns, with FieldEncoder(hash=...) for instance."
+        )
+
+
 def _seen(samples, fields, session):
     """Weight that touched each column and the weight sum, the session's included; columns new to it."""
     total = samples.weight.sum()
@@ -283,6 +294,7 @@ def _fit_batches(
     dtype, X = settings.dtype, samples.X
     n_columns = X.shape[1]
     dummy = table_rows(n_columns) - 1
+    _check_memory(dummy + 1, model.width, dtype)
     solver = resolve_solver(settings.solver)
     rate = np.asarray(settings.loop.learning_rate, dtype)
     session = session and session.grown(n_columns, dummy + 1)
@@ -337,6 +349,7 @@ def _base_loss(loss, samples, base_score) -> float:
 
 def _fit_full_batch(model, loss, samples, validation, fields, settings, base_score, warm, score_raw, report):
     dtype, X, shared = settings.dtype, samples.X, _rows(fields)
+    _check_memory(table_rows(X.shape[1]), model.width, dtype)
     scale = column_scale(X, samples.weight, shared)
     frequency = column_frequency(X, samples.weight, shared)
     columns = np.flatnonzero((frequency if shared is None else frequency[shared]) > 0)

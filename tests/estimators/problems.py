@@ -1,12 +1,19 @@
 """Small problems and fast settings that the tests of the estimators share, and with them the programs."""
 
+import inspect
+
 import numpy as np
 
 import skfm
 
-CLASSIFIERS = [name for name in skfm.__all__ if name.endswith("Classifier")]
-REGRESSORS = [name for name in skfm.__all__ if name.endswith("Regressor")]
+# One of each kind: these go through everything, the others through scikit-learn's checks and `test_family`.
+KINDS = ("DeepFM", "FM", "Linear", "MixtureFM")
+CLASSIFIERS = [f"{kind}Classifier" for kind in KINDS]
+REGRESSORS = [f"{kind}Regressor" for kind in KINDS]
 NAMES = CLASSIFIERS + REGRESSORS
+FAMILY = sorted(
+    {name.removesuffix("Classifier") for name in skfm.__all__ if name.endswith("Classifier")} - {*KINDS}
+)
 
 RNG = np.random.default_rng(0)
 N, D = 64, 6
@@ -22,17 +29,17 @@ LABELS = (np.median(RAW) < RAW).astype(int)
 
 def make(name, **parameters):
     """An unfitted estimator that is small and fast to train."""
+    estimator = getattr(skfm, name)
+    small = {"n_factors": 3, "init_scale": 0.1, "hidden_layer_sizes": (4,)}
+    known = inspect.signature(estimator).parameters
     settings = {"max_iter": 3, "random_state": 0}
-    if not name.startswith("Linear"):
-        settings |= {"n_factors": 3, "init_scale": 0.1}
-    if name.startswith("DeepFM"):
-        settings |= {"hidden_layer_sizes": (4,)}
-    return getattr(skfm, name)(**(settings | parameters))
+    settings |= {parameter: value for parameter, value in small.items() if parameter in known}
+    return estimator(**(settings | parameters))
 
 
 def target(name):
     """Labels for a classifier, numbers for a regressor."""
-    return LABELS if name in CLASSIFIERS else Y
+    return LABELS if name.endswith("Classifier") else Y
 
 
 def predictions(model, X=X):

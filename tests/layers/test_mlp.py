@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from skfm.layers.mlp import ACTIVATIONS, dropout, init_mlp, init_mlp_averages, mlp
+from skfm.layers.mlp import ACTIVATIONS, MLP, dropout
 from skfm.models.base import Training
 from skfm.runtime import precision
 from tests import reference
@@ -14,14 +14,15 @@ WEIGHT = np.array([1.0, 2.0, 0.5, 0.0, 3.0])
 
 
 def random_mlp(rng, hidden, batch_norm):
-    weights, offsets = init_mlp(rng, 4, hidden, 2, batch_norm)
+    network = MLP(hidden, batch_norm=batch_norm)
+    weights, offsets = network.init(rng, 4, 2)
     offsets = {name: leaf + 0.3 * rng.standard_normal(leaf.shape) for name, leaf in offsets.items()}
-    averages = init_mlp_averages(hidden) if batch_norm else {}
+    averages = network.init_averages()
     averages = {name: leaf + 0.3 * rng.random(leaf.shape) for name, leaf in averages.items()}
     return weights, offsets, averages
 
 
-compiled = jax.jit(mlp, static_argnums=(4, 5, 6, 7))
+compiled = jax.jit(MLP.__call__, static_argnums=0)
 
 
 def run(x, parameters, hidden, activation, batch_norm, *, training=None, rate=None):
@@ -29,8 +30,9 @@ def run(x, parameters, hidden, activation, batch_norm, *, training=None, rate=No
         if rate is not None:
             training = Training(jax.random.key(0), jnp.asarray(rate))
         x, weights, offsets, averages = jax.tree.map(jnp.asarray, (x, *parameters))
-        static = len(hidden), activation, batch_norm, rate is not None
-        out, averages = compiled(x, weights, offsets, averages, *static, jnp.asarray(WEIGHT), training)
+        network = MLP(hidden, activation, batch_norm, rate is not None)
+        dense = {"weights": weights, "offsets": offsets}
+        out, averages = compiled(network, x, dense, averages, jnp.asarray(WEIGHT), training)
         return np.asarray(out), jax.tree.map(np.asarray, averages)
 
 
@@ -73,7 +75,7 @@ def test_batch_norm_in_training_takes_the_moments_of_the_weighted_rows():
 
 
 def test_first_weights_are_glorot_uniform():
-    weights, offsets = init_mlp(np.random.default_rng(0), 50, (80, 40), 3, True)
+    weights, offsets = MLP((80, 40), batch_norm=True).init(np.random.default_rng(0), 50, 3)
     sizes = [(50, 80), (80, 40), (40, 3)]
     for layer, (fan_in, fan_out) in enumerate(sizes):
         leaf = weights[f"layer_{layer}"]
@@ -83,7 +85,10 @@ def test_first_weights_are_glorot_uniform():
         assert abs(leaf.mean()) < 0.1 * limit
     assert set(offsets) == {"bias_0", "bias_1", "gain_0", "gain_1"}  # the output layer has none
     assert all(np.all(leaf == (name[:4] == "gain")) for name, leaf in offsets.items())
-    assert set(init_mlp(np.random.default_rng(0), 50, (80, 40), 3, False)[1]) == {"bias_0", "bias_1"}
+    assert set(MLP((80, 40)).init(np.random.default_rng(0), 50, 3)[1]) == {"bias_0", "bias_1"}
+    weights, offsets = MLP((80, 40), name="a_").init(np.random.default_rng(0), 50)
+    assert set(weights) == {"a_layer_0", "a_layer_1"}
+    assert set(offsets) == {"a_bias_0", "a_bias_1"}
 
 
 # --------------------------------------------------------------------------------------------- dropout

@@ -1,19 +1,16 @@
 """Every model against the oracle: raw predictions, gradients, coincidences."""
 
 from dataclasses import replace
-from itertools import product
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from skfm.data.fields import Fields
 from skfm.layers import pairwise
 from skfm.models.base import DenseSlots, PooledSlots, Slots, Table, Training
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
-from skfm.models.linear import Linear
 from skfm.models.mixture import PARTS, MixtureFM
 from skfm.runtime import precision
 from tests import reference
@@ -28,9 +25,7 @@ from tests.cases import (
     sparse_rows,
     stored,
 )
-
-GIVEN = Fields(FIELDS, 3)
-HIDDEN = (5, 3)
+from tests.models.problems import GIVEN, HIDDEN, MODELS, expected_raw, problem
 
 
 @pytest.fixture(autouse=True)
@@ -39,64 +34,11 @@ def in_float64():
         yield
 
 
-MODELS = {
-    "linear": Linear(),
-    "linear, 3 outputs, no intercept": Linear(3, False),
-    "fm": FM(n_factors=3),
-    "fm, 3 outputs": FM(3, n_factors=2),
-    "fm, no linear term, no intercept": FM(1, False, n_factors=2, fit_linear=False),
-    "deepfm": DeepFM(1, True, 3, 2, HIDDEN),
-    "deepfm, 3 outputs, no intercept": DeepFM(3, False, 3, 2, HIDDEN),
-    "deepfm, one field": DeepFM(1, True, 1, 2, HIDDEN),
-    "deepfm, no hidden layer": DeepFM(2, True, 3, 2, ()),
-    "deepfm, batch norm": DeepFM(2, True, 3, 2, HIDDEN, "tanh", True),
-}
-MODELS |= {
-    f"mixture, {gate} gate, {expert} experts": MixtureFM(2, True, 1, 3, 2, gate, expert, link=link)
-    for (gate, expert), link in zip(product(PARTS, PARTS), 5 * [None, "logit"], strict=False)
-}
-LINKS = {
-    "score": (None, 2),
-    "logit": ("logit", 2),
-    "softmax": ("softmax", 3),
-    "log": ("log", 2),
-    "identity": ("identity", 1),
-}
-MODELS |= {
-    f"mixture, {name}": MixtureFM(n_outputs, True, 1, 3, 2, "linear+fm", "linear+fm", link=link)
-    for name, (link, n_outputs) in LINKS.items()
-}
-MODELS["mixture, no intercept"] = MixtureFM(2, False, 1, 3, 2, link="logit")
-
-
-def expected_raw(model, tables, dense, averages, X):
-    """The oracle of a model's raw predictions."""
-    if isinstance(model, Linear):
-        return reference.linear(X, tables, dense)
-    if isinstance(model, FM):
-        return reference.fm(X, tables, dense)
-    if isinstance(model, MixtureFM):
-        return reference.mixture(X, tables, dense, model.n_outputs, model.link)
-    fields = FIELDS if model.n_fields > 1 else np.zeros_like(FIELDS)
-    n_hidden = len(model.hidden_layer_sizes)
-    return reference.deepfm(
-        X, tables, dense, fields, model.n_fields, n_hidden, model.activation, averages=averages
-    )
-
-
-def problem(model, seed=0):
-    rng = np.random.default_rng(seed)
-    X = sparse_rows(rng)
-    tables = random_tables(model, X.shape[1], rng)
-    dense, averages = random_dense(model, rng)
-    return X, tables, dense, averages
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_raw_predictions(name):
     model = MODELS[name]
     X, tables, dense, averages = problem(model)
-    fields = GIVEN if isinstance(model, DeepFM) and model.n_fields > 1 else None
+    fields = GIVEN if model.n_fields > 1 else None
     raw = raw_predictions(model, tables, dense, averages, X, fields)
     np.testing.assert_allclose(raw, expected_raw(model, tables, dense, averages, X), rtol=1e-9, atol=1e-12)
 
@@ -104,9 +46,15 @@ def test_raw_predictions(name):
 DIFFERENTIATED = [
     "linear, 3 outputs, no intercept",
     "fm, 3 outputs",
+    "fm, degree 3",
+    "fm, degree 4, 2 outputs, no linear term",
     "deepfm",
     "deepfm, 3 outputs, no intercept",
     "deepfm, batch norm",
+    "fwfm",
+    "fwfm, 3 outputs, no intercept",
+    "ffm",
+    "ffm, 3 outputs, no intercept",
     "mixture, score",
     "mixture, logit",
     "mixture, softmax",
@@ -128,7 +76,7 @@ def test_gradients(name, pooled, monkeypatch):
     model = MODELS[name]
     monkeypatch.setattr(pairwise, "_MANY_ROWS", 1 if pooled == "pooled slot by slot" else 10**6)
     X, tables, dense, averages = problem(model)
-    fields = GIVEN if isinstance(model, DeepFM) and model.n_fields > 1 else None
+    fields = GIVEN if model.n_fields > 1 else None
     packed, dummy = pack(X, fields)
     (block,) = packed.blocks
     batch = batch_of(block, np.ones(X.shape[0]))
@@ -180,7 +128,8 @@ def test_batch_norm_in_training():
 
 
 def test_dropout_acts_in_training_alone():
-    model = replace(MODELS["deepfm"], use_dropout=True)
+    model = MODELS["deepfm"]
+    model = replace(model, network=replace(model.network, dropout=True))
     X, tables, dense, averages = problem(model)
     packed, dummy = pack(X, GIVEN)
     (block,) = packed.blocks
@@ -230,6 +179,36 @@ def test_deepfm_with_a_zero_perceptron_is_fm():
     )
 
 
+@pytest.mark.parametrize("name", ["fwfm", "fwfm, 3 outputs, no intercept", "fwfm, one field"])
+def test_fwfm_with_weights_of_one_is_fm(name):
+    model = MODELS[name]
+    X, tables, dense, _ = problem(model)
+    dense["weights"]["pairs"][:] = 0
+    fields = GIVEN if model.n_fields > 1 else None
+    machine = FM(model.n_outputs, model.fit_intercept, n_factors=2)
+    np.testing.assert_allclose(
+        raw_predictions(model, tables, dense, {}, X, fields),
+        raw_predictions(machine, tables, dense, {}, X, None),
+        rtol=1e-9,
+        atol=1e-12,
+    )
+
+
+def test_ffm_of_one_field_is_fm():
+    model = MODELS["ffm, one field"]
+    X, tables, dense, _ = problem(model)
+    expected = raw_predictions(
+        FM(2, n_factors=2), {**tables, "factors": tables["factors"][:, :, 0]}, dense, {}, X, None
+    )
+    np.testing.assert_allclose(raw_predictions(model, tables, dense, {}, X, None), expected, rtol=1e-9)
+
+
+def test_pair_weights_are_symmetric_matrices():
+    model = MODELS["fwfm, 3 outputs, no intercept"]
+    dense = {"weights": {"pairs": np.arange(18.0).reshape(3, 6)}}
+    np.testing.assert_array_equal(model.pair_weights(dense)[0], [[1, 2, 3], [2, 4, 5], [3, 5, 6]])
+
+
 @pytest.mark.parametrize("model", [FM(2, n_factors=0), MixtureFM(2, True, 1, 1, 0, link=None)])
 def test_without_factors_all_is_linear(model):
     X, tables, dense, averages = problem(model)
@@ -239,8 +218,9 @@ def test_without_factors_all_is_linear(model):
     np.testing.assert_allclose(raw_predictions(model, tables, dense, averages, X, None), expected, rtol=1e-12)
 
 
-def test_slots_that_carry_their_fields_predict_what_slots_that_are_fields_do():
-    model = MODELS["deepfm, 3 outputs, no intercept"]
+@pytest.mark.parametrize("name", ["deepfm, 3 outputs, no intercept", "fwfm, 3 outputs, no intercept", "ffm"])
+def test_slots_that_carry_their_fields_predict_what_slots_that_are_fields_do(name):
+    model = MODELS[name]
     rng = np.random.default_rng(3)
     X = sparse_rows(rng, several=False)
     crowded = np.vstack([X, np.ones(12)])  # one row with several nonzeros a field changes the layout of all
@@ -265,6 +245,27 @@ def test_log_gate_is_the_log_of_the_gate():
     slots = Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values)
     log_gate = model.log_gate(slots, dense)
     np.testing.assert_allclose(np.exp(log_gate[:7]), reference.gate(X, tables, dense), rtol=1e-12)
+
+
+def test_cross_features_of_higher_orders_add_up_to_the_prediction():
+    model = MODELS["fm, degree 4, 2 outputs, no linear term"]
+    X, tables, dense, _ = problem(model)
+    packed, dummy = pack(X, None)
+    (block,) = packed.blocks
+    cross = model.cross_features(Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values))
+    assert cross.shape[1:] == (2, 6)
+    np.testing.assert_allclose(cross[:7].sum(axis=-1), reference.fm(X, tables, dense), rtol=1e-9, atol=1e-12)
+
+
+def test_higher_orders_of_dense_rows_are_those_of_sparse_ones():
+    model, rng = MODELS["fm, degree 3"], np.random.default_rng(0)
+    table, X = rng.standard_normal((5, model.width)), rng.standard_normal((4, 5))
+    dense = model.init(rng, np.zeros(1))
+    found = [
+        model.forward(slots, dense, {}, None, None)[0]
+        for slots in (DenseSlots(model, table, X), Slots(model, np.tile(table, (4, 1, 1)), X))
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-9)
 
 
 def test_cross_features_add_up_to_the_second_order_term():

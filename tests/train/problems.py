@@ -11,6 +11,7 @@ from scipy import sparse
 from skfm.data.batches import compose, make_batches
 from skfm.data.fields import Fields
 from skfm.data.pack import pack_rows, table_rows
+from skfm.layers.mlp import MLP
 from skfm.losses import Logistic, Softmax, SquaredError
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
@@ -151,8 +152,7 @@ class Problem:
             return reference.fm(*arguments)
         if isinstance(model, MixtureFM):
             return reference.mixture(*arguments, model.n_outputs, model.link)
-        n_hidden = len(model.hidden_layer_sizes)
-        return reference.deepfm(*arguments, FIELDS, 3, n_hidden, model.activation)
+        return reference.deepfm(*arguments, FIELDS, 3, len(model.network.sizes), model.network.activation)
 
     def data_term(self):
         return reference.data_term(NAIVE_LOSS[type(self.loss)], self.y, self.raw(), self.weight)
@@ -178,7 +178,7 @@ class Problem:
 
 MODELS = {
     "fm": (FM(n_factors=2), Logistic()),
-    "deepfm": (DeepFM(2, True, 3, 2, (3,), "tanh"), SquaredError()),
+    "deepfm": (DeepFM(2, True, 3, 2, MLP((3,), "tanh")), SquaredError()),
     "mixture": (MixtureFM(3, True, 1, 2, 1, "linear", "linear+fm", link="softmax"), Softmax(3)),
 }
 

@@ -10,6 +10,7 @@ import pytest
 from scipy import sparse
 
 from skfm.data.fields import Fields
+from skfm.layers.mlp import MLP
 from skfm.losses import Huber, Logistic, Poisson, Quantile, Softmax, SquaredError
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
@@ -56,7 +57,7 @@ def test_predictions_are_the_oracles_in_chunks_of_any_size(n, monkeypatch):
 
 
 def test_predictions_are_the_same_in_any_order_and_any_company():
-    model = DeepFM(1, True, 3, 2, (3,), "tanh", True)
+    model = DeepFM(1, True, 3, 2, MLP((3,), "tanh", True))
     _, _, parameters = parameters_of(model)
     rng = np.random.default_rng(2)
     X = sparse.csr_array(sparse_rows(rng, n=200, several=False))

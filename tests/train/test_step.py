@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from skfm.data.batches import Batches
+from skfm.layers.mlp import MLP
 from skfm.losses import Logistic
 from skfm.models.base import Table
 from skfm.models.deepfm import DeepFM
@@ -196,7 +197,7 @@ SOLVERS = NAMED | {"optax adagrad": Optax(optax.adagrad(0.1)), "optax adamw": Op
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_step_only_gathers_from_tables_and_scatters_into_them(solver):
-    models = [DeepFM(1, True, 3, 4, (5,), batch_norm=True, use_dropout=True)]
+    models = [DeepFM(1, True, 3, 4, MLP((5,), batch_norm=True, dropout=True))]
     if solver == "adagrad":
         models += [Linear(), MixtureFM(n_components=2, n_factors=2, link="logit")]
     for model in models:
@@ -207,7 +208,7 @@ def test_a_step_only_gathers_from_tables_and_scatters_into_them(solver):
 
 @pytest.mark.parametrize("solver", ["adagrad", "adam", "ftrl"])
 def test_a_compiled_run_of_batches_copies_no_table(solver):
-    model = DeepFM(1, True, 3, 4, (5,))
+    model = DeepFM(1, True, 3, 4, MLP((5,)))
     state, batch, rate, batch_rows, hyper = large_problem(model, SOLVERS[solver])
     batches = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), batch)
     program = Program(model, Logistic(), SOLVERS[solver])

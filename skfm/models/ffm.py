@@ -1,0 +1,49 @@
+"""Field-aware factorization machine (Juan 2016)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from skfm.models.base import Model, Table
+
+
+@dataclass(frozen=True)
+class FFM(Model):
+    """``raw(x) = b + sum_s x_s w_{i_s} + sum_{s<t} <v_{i_s, f_t}, v_{i_t, f_s}> x_s x_t``.
+
+    A column has a vector for each field, and each output its own.
+    """
+
+    pools: ClassVar[bool] = False
+    n_factors: int = 4
+
+    def tables(self):
+        return {
+            "linear": Table((self.n_outputs,), "linear", "zero"),
+            "factors": Table((self.n_outputs, self.n_fields, self.n_factors), "factors", "scale"),
+        }
+
+    def pairs(self, factors, slot_fields):
+        """(B, n_outputs) second-order term; factors (B, S, n_outputs, F, k)."""
+        if self.n_fields == 1:
+            fields, own = factors.sum(axis=1, keepdims=True), factors[:, :, :, 0]
+        elif slot_fields is None:
+            # Every slot is a field: those with themselves are left out by their place.
+            other = factors.transpose(0, 3, 2, 1, 4)
+            apart = 1 - jnp.eye(self.n_fields, dtype=factors.dtype)
+            return 0.5 * (factors * other * apart[:, None, :, None]).sum(axis=(1, 3, 4))
+        else:
+            membership = jax.nn.one_hot(slot_fields, self.n_fields, dtype=factors.dtype)
+            fields = jnp.einsum("bsf,bsogk->bfogk", membership, factors)
+            own = jnp.einsum("bsf,bsofk->bsok", membership, factors)
+        # A slot with itself is no pair.
+        total = (fields * fields.transpose(0, 3, 2, 1, 4)).sum(axis=(1, 3, 4))
+        return 0.5 * (total - jnp.square(own).sum(axis=(1, 3)))
+
+    def forward(self, slots, dense, averages, batch, training):
+        pairs = self.pairs(slots["factors"], batch.slot_fields)
+        return self.intercept(dense) + slots.sums["linear"] + pairs, averages

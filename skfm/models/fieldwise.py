@@ -1,0 +1,77 @@
+"""What models on the embeddings of fields share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from skfm.layers.mlp import MLP
+from skfm.layers.pairwise import pool_fields
+from skfm.models.base import Model, Table
+
+_NETWORK = MLP()
+
+
+@dataclass(frozen=True)
+class FieldModel(Model):
+    """A linear term, and something on the embeddings ``E_f = sum_{s in field f} x_s v_{i_s}``.
+
+    The outputs share the embeddings.
+
+    Attributes
+    ----------
+    n_factors : numbers k of an embedding
+    """
+
+    pools: ClassVar[bool] = False
+    n_factors: int = 10
+
+    def tables(self):
+        return {
+            "linear": Table((self.n_outputs,), "linear", "zero"),
+            "factors": Table((self.n_factors,), "factors", "scale"),
+        }
+
+    def embeddings(self, slots, batch):
+        """(B, F, k) embeddings of the fields."""
+        return pool_fields(slots["factors"], batch.slot_fields, self.n_fields)
+
+    @property
+    def n_embedded(self) -> int:
+        """Numbers in all embeddings of a row."""
+        return self.n_fields * self.n_factors
+
+    def side_by_side(self, embeddings):
+        """(B, F k) all embeddings of a row as one vector."""
+        return embeddings.reshape(embeddings.shape[0], self.n_embedded)
+
+    def linear(self, slots, dense):
+        """(B, n_outputs) linear term with the intercept."""
+        return self.intercept(dense) + slots.sums["linear"]
+
+
+@dataclass(frozen=True)
+class NetworkModel(FieldModel):
+    """A model of fields with hidden layers and a map to the outputs.
+
+    Attributes
+    ----------
+    network : hidden layers
+    """
+
+    network: MLP = _NETWORK
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers that go into the network."""
+        return self.n_embedded
+
+    def init(self, rng, base_score):
+        dense = super().init(rng, base_score)
+        weights, offsets = self.network.init(rng, self.n_inputs, self.n_outputs)
+        dense["weights"] |= weights
+        dense["offsets"] |= offsets
+        return dense
+
+    def init_averages(self):
+        return self.network.init_averages()

@@ -1,0 +1,62 @@
+"""Field-weighted factorization machine (Pan 2018)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+
+from skfm.layers.pairwise import pool_fields
+from skfm.models.base import Model, Table
+
+
+@dataclass(frozen=True)
+class FwFM(Model):
+    """``raw(x) = b + sum_s x_s w_{i_s} + sum_{s<t} r_{f_s f_t} <v_{i_s}, v_{i_t}> x_s x_t``.
+
+    Factors and field-pair weights an output. The weights are 1 plus a deviation, which is penalised: without
+    it this is a factorization machine.
+    """
+
+    pools: ClassVar[bool] = False
+    n_factors: int = 10
+
+    def tables(self):
+        return {
+            "linear": Table((self.n_outputs,), "linear", "zero"),
+            "factors": Table((self.n_outputs, self.n_factors), "factors", "scale"),
+        }
+
+    def init(self, rng, base_score):
+        dense = super().init(rng, base_score)
+        dense["weights"]["pairs"] = np.zeros((self.n_outputs, self.n_fields * (self.n_fields + 1) // 2))
+        return dense
+
+    def pair_weights(self, dense):
+        """(n_outputs, F, F) symmetric matrices r."""
+        upper = np.triu_indices(self.n_fields)
+        place = np.zeros((self.n_fields, self.n_fields), dtype=np.int32)
+        place[upper] = place[upper[1], upper[0]] = np.arange(upper[0].size)
+        return 1 + dense["weights"]["pairs"][:, place]
+
+    def forward(self, slots, dense, averages, batch, training):
+        factors = slots["factors"]
+        n_rows, n_slots = factors.shape[:2]
+        wide = factors.reshape(n_rows, n_slots, self.n_outputs * self.n_factors)
+        fields = pool_fields(wide, batch.slot_fields, self.n_fields)
+        fields = fields.reshape(n_rows, self.n_fields, self.n_outputs, self.n_factors)
+        r = self.pair_weights(dense)
+        weighted = jnp.einsum("bfok,ofg->bgok", fields, r)
+        # A slot with itself is no pair.
+        squares = jnp.square(factors).sum(axis=-1)
+        own = jnp.diagonal(r, axis1=1, axis2=2)
+        if self.n_fields == 1:
+            own = own[:, 0]
+        elif batch.slot_fields is None:
+            own = own.T
+        else:
+            own = own.T[batch.slot_fields]
+        pairs = 0.5 * ((fields * weighted).sum(axis=(1, 3)) - (own * squares).sum(axis=1))
+        return self.intercept(dense) + slots.sums["linear"] + pairs, averages

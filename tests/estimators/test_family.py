@@ -1,0 +1,189 @@
+"""What every model of the family does on the loop that all share: targets, weights, tables, going on."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import make_blobs
+from sklearn.pipeline import make_pipeline
+
+import skfm
+from skfm import FieldEncoder
+from tests.estimators.problems import FAMILY, LABELS, N, X, Y, make, predictions, target
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+STEPS = {"solver": "adam", "batch_size": 16, "early_stopping": False}
+BOTH = [f"{stem}{kind}" for stem in FAMILY for kind in ("Classifier", "Regressor")]
+every_estimator = pytest.mark.parametrize("name", BOTH)
+every_model = pytest.mark.parametrize("stem", FAMILY)
+# Three fields, of which the first two decide together.
+CATEGORIES = np.random.default_rng(2).integers(3, size=(150, 3))
+ONE_HOT = np.concatenate([np.eye(3)[CATEGORIES[:, field]] for field in range(3)], axis=1)
+EQUAL = CATEGORIES[:, 0] == CATEGORIES[:, 1]
+
+
+def free(name, **settings):
+    """An estimator that is hardly penalised."""
+    known = make(name).get_params()
+    none = {p: 1e-4 for p in ("l2_linear", "l2_factors", "l2_dense") if p in known}
+    return make(name, **{"max_iter": 300, "n_factors": 4, **none, **settings})
+
+
+@every_estimator
+def test_pairs_of_fields_are_learned(name):
+    sizes = {"hidden_layer_sizes": (8,)} if "hidden_layer_sizes" in make(name).get_params() else {}
+    y = EQUAL if name.endswith("Classifier") else 10 * EQUAL + 5
+    model = free(name, **sizes).fit(ONE_HOT, y)
+    assert model.score(ONE_HOT, y) > 0.95
+    assert model.fields_.tolist() == [0] * 3 + [1] * 3 + [2] * 3
+
+
+@every_model
+def test_classes_and_labels(stem):
+    points, classes = make_blobs(90, n_features=4, centers=3, cluster_std=0.4, random_state=0)
+    several = np.column_stack([classes == 0, classes == 1])
+    model = free(f"{stem}Classifier", max_iter=100, fields=np.arange(4)).fit(points, classes)
+    assert model.predict_proba(points).shape == (90, 3)
+    assert_allclose(model.predict_proba(points).sum(axis=1), 1, rtol=1e-6)
+    assert model.score(points, classes) > 0.9
+    model.fit(points, several.astype(int))
+    assert model.predict(points).shape == (90, 2)
+    assert np.mean(model.predict(points) == several) > 0.9
+
+
+@every_model
+def test_several_numbers(stem):
+    y = np.column_stack([Y, -Y, X[:, 0]])
+    model = free(f"{stem}Regressor", max_iter=60).fit(X, y)
+    assert model.predict(X).shape == (N, 3)
+    assert model.score(X, y) > 0.5
+    assert np.shape(model.intercept_) == (3,)
+
+
+@every_model
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile", "poisson"])
+def test_losses_of_numbers(stem, loss):
+    y = np.exp(Y / 10)
+    model = free(f"{stem}Regressor", loss=loss, max_iter=20).fit(X, y)
+    assert np.isfinite(model.predict(X)).all()
+    assert np.corrcoef(model.predict(X), y)[0, 1] > 0.3
+
+
+@every_estimator
+def test_a_weight_is_the_row_as_often(name):
+    weight = np.random.default_rng(1).integers(0, 3, N)
+    repeated = np.repeat(np.arange(N), weight)
+    y = target(name)
+    weighted = make(name).fit(X, y, sample_weight=weight)
+    assert_array_equal(
+        predictions(weighted), predictions(make(name).fit(X[repeated], y[repeated])), strict=True
+    )
+
+
+@every_estimator
+def test_the_same_seed_gives_the_same_bits(name):
+    first, second = (make(name, **STEPS).fit(X, target(name)) for _ in range(2))
+    assert_array_equal(predictions(first), predictions(second))
+    other = make(name, **STEPS | {"random_state": 1}).fit(X, target(name))
+    assert np.any(predictions(first) != predictions(other))
+
+
+@every_estimator
+def test_partial_fit_goes_on_like_fit(name):
+    settings = STEPS | {"learning_rate_schedule": "constant", "batch_size": N}
+    if name.startswith("FNN"):
+        settings["pretrain"] = False  # which partial_fit does not do
+    going = make(name, **settings)
+    for _ in range(3):
+        going.partial_fit(X, target(name))
+    whole = make(name, **settings, max_iter=3).fit(X, target(name))
+    assert_allclose(predictions(going), predictions(whole), rtol=1e-6)
+    assert going.n_iter_ == 3
+
+
+@every_estimator
+def test_pickles_predict_the_same_and_go_on(name):
+    model = make(name, **STEPS).partial_fit(X, target(name))
+    loaded = pickle.loads(pickle.dumps(model))
+    assert_array_equal(predictions(model), predictions(loaded))
+    for one in (model, loaded, copy.deepcopy(model)):
+        one.partial_fit(X, target(name))
+    assert_array_equal(predictions(model), predictions(loaded))
+    assert not any("jax" in type(value).__module__ for value in vars(model).values())
+
+
+@every_estimator
+def test_tables_go_in_as_in_a_pipeline(name):
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame(CATEGORIES, columns=["a", "b", "c"]).astype(str)
+    y = EQUAL if name.endswith("Classifier") else EQUAL * 1.0
+    model = make(name).fit(table, y)
+    apart = make_pipeline(FieldEncoder(), make(name)).fit(table, y)
+    assert_array_equal(predictions(model, table), predictions(apart, table))
+
+
+@pytest.mark.parametrize("stem", [stem for stem in FAMILY if stem != "FFM"])
+def test_a_start_from_a_factorization_machine(stem):
+    machine = make("FMClassifier", max_iter=20).fit(ONE_HOT, EQUAL)
+    settings = {"init_from": machine, "solver": "sgd", "learning_rate": 1e-12, "max_iter": 1}
+    model = make(f"{stem}Classifier", **settings).fit(ONE_HOT, EQUAL)
+    assert_allclose(np.squeeze(model.factors_), machine.factors_, atol=1e-6)
+
+
+@every_model
+def test_stopping_on_held_out_rows_and_a_scorer(stem):
+    model = make(f"{stem}Classifier", solver="adam", early_stopping=True, scoring="roc_auc", max_iter=4)
+    model.fit(X, LABELS)
+    assert len(model.history_["validation_score"]) == model.n_iter_
+
+
+@every_model
+def test_columns_that_form_no_fields(stem):
+    rng = np.random.default_rng(0)
+    words = (rng.random((80, 300)) < 0.05).astype(float)
+    y = (words[:, :30].sum(axis=1) > 1).astype(int)
+    model = make(f"{stem}Classifier").fit(words, y)
+    assert np.isfinite(model.predict_proba(words)).all()
+
+
+NOISY = [stem for stem in FAMILY if "dropout" in make(f"{stem}Classifier").get_params()]
+
+
+# -- options of single models --------------------------------------------------------------------------
+
+
+def test_field_aware_factors_have_a_vector_for_each_field():
+    model = make("FFMClassifier").fit(ONE_HOT, EQUAL)
+    assert model.factors_.shape == (9, 3, 3)
+    model.fit(ONE_HOT, CATEGORIES[:, 0])
+    assert model.factors_.shape == (3, 9, 3, 3)
+    assert make("FFMRegressor").fit(X, np.column_stack([Y, Y])).factors_.shape == (2, 6, 6, 3)
+
+
+@pytest.mark.parametrize("solver", ["adagrad", "lbfgs"])
+def test_a_table_that_does_not_fit_is_refused_with_the_numbers(solver, monkeypatch):
+    monkeypatch.setattr("skfm.train.fit.physical_memory", lambda: 10**6)
+    model = make("FFMClassifier", n_factors=10_000, solver=solver)
+    with pytest.raises(ValueError, match=r"16 columns, 30001 numbers each.*GB.*Give fewer factors"):
+        model.fit(ONE_HOT, EQUAL)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("FwFMClassifier", (3, 3)), ("FwFMRegressor", (3, 3))])
+def test_pair_weights_are_symmetric(name, shape):
+    model = free(name).fit(ONE_HOT, EQUAL)
+    r = model.pair_weights_
+    assert r.shape == shape
+    assert_array_equal(r, r.T)
+    assert r[0, 1] > max(abs(r[0, 2]), abs(r[1, 2]))
+    held = make(name, l2_dense=1e6).fit(ONE_HOT, EQUAL)
+    assert_allclose(held.pair_weights_, 1, atol=1e-3)
+
+
+def test_pair_weights_of_several_outputs():
+    model = make("FwFMClassifier").fit(ONE_HOT, CATEGORIES[:, 0] + (CATEGORIES[:, 1] == 2))
+    assert model.pair_weights_.shape == (4, 3, 3)
+    with pytest.raises(AttributeError, match="before fit"):
+        _ = skfm.FwFMClassifier().pair_weights_
