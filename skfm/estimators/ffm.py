@@ -99,7 +99,8 @@ class FFMClassifier(_FFM, FactorizationClassifier):
 
     Examples
     --------
-    >>>     >>> from sklearn.preprocessing import OneHotEncoder
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import OneHotEncoder
     >>> from skfm import FFMClassifier
     >>> rng = np.random.default_rng(0)
     >>> categories = rng.integers(3, size=(300, 3))
@@ -152,7 +153,8 @@ class FFMRegressor(_FFM, FactorizationRegressor):
 
     Examples
     --------
-    >>>     >>> from skfm import FFMRegressor
+    >>> import numpy as np
+    >>> from skfm import FFMRegressor
     >>> X = np.random.default_rng(0).integers(2, size=(300, 3)).astype(float)
     >>> y = 10 * X[:, 0] * X[:, 1] + X[:, 2]
     >>> model = FFMRegressor(
