@@ -5,10 +5,22 @@ from pathlib import Path
 
 import pytest
 
+_MANY_MAPS = 20_000  # of 65,530 on Linux; a program has 30 to 70
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-# Compiling takes most of the suite's time, so compiled programs are kept between runs. JAX reads these
-# variables when it is imported, hence before any test module.
+# Compiling takes most of the suite's time. Hence programs are compiled with little optimisation, in a third
+# of the time, and kept between runs. SKFM_TEST_THOROUGH=1 compiles as users do, and checks networks of
+# default size. JAX reads these variables when it is imported, hence before any test module.
+THOROUGH = bool(os.environ.get("SKFM_TEST_THOROUGH"))
+if not THOROUGH:
+    quick = (
+        "backend_optimization_level=1",
+        "cpu_use_fusion_emitters=false",
+        "cpu_parallel_codegen_split_count=1",
+    )
+    os.environ["XLA_FLAGS"] = " ".join(
+        [os.environ.get("XLA_FLAGS", ""), *(f"--xla_{flag}" for flag in quick)]
+    )
 if not os.environ.get("SKFM_TEST_NO_CACHE"):
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPOSITORY / ".cache" / "jax"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
@@ -35,6 +47,17 @@ def data_path(request):
     if not path.is_dir():
         pytest.skip(f"no data sets in {path}: name their folder with --data PATH or SKFM_DATA")
     return path
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_programs_at_once():
+    """Forget compiled programs before they use up the memory maps that a process may have."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and len(maps.read_text().splitlines()) > _MANY_MAPS:
+        import jax
+
+        jax.clear_caches()
 
 
 @pytest.fixture

@@ -2,11 +2,30 @@
 
 import numpy as np
 
-from tests.reference import linear_term, slots
+from tests.reference import ACTIVATIONS, linear_term, mlp, pair_products, pooled_fields, slots, softmax
+
+
+def _embeddings(X, tables, fields, n_fields):
+    return [pooled_fields(x, tables["factors"], fields, n_fields) for x in X]
 
 
 def _intercept(dense):
     return dense["offsets"].get("intercept", 0.0)
+
+
+def nfm(X, tables, dense, n_hidden, activation, averages=None):
+    """A perceptron on the second-order vector, which is normalised as a layer is."""
+    inputs = []
+    for x in X:
+        cross = pair_products(x, tables["factors"])
+        if averages:
+            deviation = np.sqrt(averages["variance_cross"] + 1e-5)
+            cross = (cross - averages["mean_cross"]) / deviation
+            cross = cross * dense["offsets"]["gain_cross"] + dense["offsets"]["bias_cross"]
+        inputs.append(cross)
+    deep, _ = mlp(inputs, dense, n_hidden, activation, averages=averages or None)
+    first = [_intercept(dense) + linear_term(x, tables["linear"]) for x in X]
+    return np.array(first) + deep
 
 
 def fwfm(X, tables, dense, fields, n_fields):
@@ -40,3 +59,185 @@ def ffm(X, tables, dense, fields):
                 score = score + (toward * back).sum(axis=-1) * x_i * x_j
         raw.append(score)
     return np.array(raw)
+
+
+def fnn(X, tables, dense, fields, n_fields, n_hidden, activation, averages=None):
+    """A perceptron on the linear term and the embedding of each field, field by field."""
+    inputs = []
+    for x in X:
+        linear = pooled_fields(x, tables["linear"], fields, n_fields)
+        embedding = pooled_fields(x, tables["factors"], fields, n_fields)
+        pairs = zip(linear, embedding, strict=True)
+        inputs.append(np.concatenate([part for pair in pairs for part in pair]))
+    return _intercept(dense) + mlp(inputs, dense, n_hidden, activation, averages=averages or None)[0]
+
+
+def pnn(X, tables, dense, fields, n_fields, kinds, layer_norm, n_hidden, activation, averages=None):
+    """A perceptron on embeddings and products of pairs of fields."""
+    inputs = []
+    for embedding in _embeddings(X, tables, fields, n_fields):
+        products = []
+        for kind in kinds:
+            pair = 0
+            for f in range(n_fields):
+                for g in range(f + 1, n_fields):
+                    kernel = np.eye(embedding.shape[1])
+                    if kind == "outer":
+                        kernel = dense["weights"]["kernel"][pair]
+                    products.append(embedding[f] @ kernel @ embedding[g])
+                    pair += 1
+        products = np.array(products)
+        if layer_norm:
+            variance = ((products - products.mean()) ** 2).mean()
+            products = (products - products.mean()) / np.sqrt(variance + 1e-5)
+            products = products * dense["offsets"]["gain_products"] + dense["offsets"]["bias_products"]
+        inputs.append(np.concatenate([embedding.ravel(), products]))
+    deep, _ = mlp(inputs, dense, n_hidden, activation, averages=averages or None)
+    return _intercept(dense) + deep
+
+
+def cross_layer(x0, x, layer, dense, version, gated):
+    """One layer of a cross network."""
+    weights = dense["weights"]
+    bias = dense["offsets" if version == 1 else "weights"][f"cross_bias_{layer}"]
+    if version == 1:
+        return x0 * sum(x * weights[f"cross_{layer}"]) + bias + x
+    if f"cross_{layer}" in weights:
+        return x0 * (weights[f"cross_{layer}"].T @ x + bias) + x
+    experts = zip(weights[f"cross_in_{layer}"], weights[f"cross_out_{layer}"], strict=True)
+    gate = softmax(x @ weights[f"cross_gate_{layer}"]) if gated else [1.0]
+    total = np.zeros_like(x)
+    for share, (into, out) in zip(gate, experts, strict=True):
+        total = total + share * (out @ (into.T @ x) + bias)
+    return x0 * total + x
+
+
+def dcn(X, tables, dense, fields, n_fields, model, averages=None):
+    """Cross layers beside a perceptron, or under it."""
+    start = [embedding.ravel() for embedding in _embeddings(X, tables, fields, n_fields)]
+    crossed = []
+    for x0 in start:
+        x = x0
+        for layer in range(model.n_cross_layers):
+            x = cross_layer(x0, x, layer, dense, model.version, model.n_experts > 1)
+        crossed.append(x)
+    n_hidden = len(model.network.sizes)
+    stacked = model.structure == "stacked"
+    deep, _ = mlp(
+        crossed if stacked else start, dense, n_hidden, model.network.activation, averages=averages or None
+    )
+    raw = _intercept(dense) + deep
+    return raw if stacked else raw + np.array(crossed) @ dense["weights"]["cross_output"]
+
+
+def attention(X, tables, dense, fields, n_fields):
+    """Weights of the pairs (0, 1), (0, 2), .. of fields in each row."""
+    weights, shares = dense["weights"], []
+    for embedding in _embeddings(X, tables, fields, n_fields):
+        scores = []
+        for f in range(n_fields):
+            for g in range(f + 1, n_fields):
+                hidden = (embedding[f] * embedding[g]) @ weights["attention"]
+                hidden = np.maximum(hidden + dense["offsets"]["attention_bias"], 0)
+                scores.append(float(hidden @ weights["attention_output"]))
+        shares.append(softmax(scores))
+    return np.array(shares)
+
+
+def afm(X, tables, dense, fields, n_fields):
+    """Products of the embeddings of pairs of fields, weighted by attention."""
+    raw = []
+    shares = attention(X, tables, dense, fields, n_fields)
+    for x, embedding, share in zip(X, _embeddings(X, tables, fields, n_fields), shares, strict=True):
+        pooled, pair = np.zeros(embedding.shape[1]), 0
+        for f in range(n_fields):
+            for g in range(f + 1, n_fields):
+                pooled = pooled + share[pair] * embedding[f] * embedding[g]
+                pair += 1
+        linear = _intercept(dense) + linear_term(x, tables["linear"])
+        raw.append(linear + pooled @ dense["weights"]["output"])
+    return np.array(raw)
+
+
+def xdeepfm(X, tables, dense, fields, n_fields, model, averages=None):
+    """A compressed interaction network beside a linear term and a perceptron."""
+    raw, inputs = [], []
+    for x, embedding in zip(X, _embeddings(X, tables, fields, n_fields), strict=True):
+        rows, pooled = embedding, []
+        for layer, size in enumerate(model.cin_layer_sizes):
+            new = np.zeros((size, model.n_factors))
+            for h in range(size):
+                for i in range(rows.shape[0]):
+                    for f in range(n_fields):
+                        weight = dense["weights"][f"cin_{layer}"][h, i, f]
+                        new[h] += weight * rows[i] * embedding[f]
+            activation = ACTIVATIONS[model.cin_activation]
+            rows = np.array([[activation(float(value)) for value in row] for row in new])
+            pooled.extend(rows.sum(axis=1))
+        score = _intercept(dense) + linear_term(x, tables["linear"])
+        if pooled:
+            score = score + np.array(pooled) @ dense["weights"]["cin_output"]
+        raw.append(score)
+        inputs.append(embedding.ravel())
+    layers = len(model.network.sizes), model.network.activation
+    return np.array(raw) + mlp(inputs, dense, *layers, averages=averages or None)[0]
+
+
+def final_mlp(X, tables, dense, fields, n_fields, model, averages=None):
+    """Two perceptrons on gated embeddings, whose last layers are joined head by head."""
+    x = np.array([embedding.ravel() for embedding in _embeddings(X, tables, fields, n_fields)])
+    weights, offsets = dense["weights"], dense["offsets"]
+    raw, ends = _intercept(dense), []
+    for name, network in (("first_", model.first), ("second_", model.second)):
+        inputs = x
+        if model.gate is not None:
+            scores = np.tile(offsets[f"{name}gate_bias"], (len(x), 1))
+            if model.gate == "row":
+                scores = scores + x @ weights[f"{name}gate"]
+            inputs = x * 2 / (1 + np.exp(-scores))
+        own = {role: _named(leaves, name) for role, leaves in dense.items()}
+        n_hidden, width = len(network.sizes), network.sizes[-1] if network.sizes else x.shape[1]
+        own["weights"][f"layer_{n_hidden}"] = np.eye(width)
+        end, _ = mlp(inputs, own, n_hidden, network.activation, averages=_named(averages, name) or None)
+        raw = raw + end @ weights[f"{name}output"]
+        ends.append(end)
+    joined = np.zeros((len(x), model.n_outputs))
+    for row in range(len(x)):
+        for output in range(model.n_outputs):
+            for head in range(model.n_heads):
+                first, second = (np.split(end[row], model.n_heads)[head] for end in ends)
+                joined[row, output] += first @ weights["fusion"][output, head] @ second
+    return raw + joined
+
+
+def _named(leaves, prefix):
+    """Leaves of a network, without its name."""
+    return {
+        name.removeprefix(prefix): leaf for name, leaf in (leaves or {}).items() if name.startswith(prefix)
+    }
+
+
+def deep_crossing(X, tables, dense, fields, n_fields, model, averages=None):
+    """Residual units: each adds the output of a perceptron with one hidden layer, and a bias."""
+    x = np.array([embedding.ravel() for embedding in _embeddings(X, tables, fields, n_fields)])
+    activation = np.vectorize(ACTIVATIONS[model.network.activation], otypes=[float])
+
+    for number in range(len(model.network.sizes)):
+        prefix = f"unit_{number}_"
+        own = {role: _named(leaves, prefix) for role, leaves in dense.items()}
+        change, _ = mlp(x, own, 1, model.network.activation, averages=_named(averages, prefix) or None)
+        x = activation(x + change + own["offsets"]["bias"])
+    return _intercept(dense) + x @ dense["weights"]["output"]
+
+
+def wide_deep(X, tables, dense, fields, n_fields, model, averages=None):
+    """A linear term, a perceptron on the embeddings of all fields but the last ones, or both."""
+    raw = np.array([_intercept(dense) + np.zeros(model.n_outputs) for _ in X])
+    if model.parts != "deep":
+        raw = raw + [linear_term(x, tables["linear"]) for x in X]
+    if model.parts != "wide":
+        n_seen = n_fields - model.n_wide_fields
+        seen = [embedding[:n_seen].ravel() for embedding in _embeddings(X, tables, fields, n_fields)]
+        layers = len(model.network.sizes), model.network.activation
+        raw = raw + mlp(seen, dense, *layers, averages=averages or None)[0]
+    return raw

@@ -112,8 +112,8 @@ def test_what_auto_means_is_what_the_training_page_says():
     assert f"more than {no_stopping:,} rows" in rules["early_stopping"]
     auto = dict.fromkeys(("l2_linear", "l2_factors", "l2_dense"), "auto")
 
-    def strengths(weight_sum, evidence, n_components=0):
-        penalties = defaults.penalties(auto, weight_sum, evidence, n_components)
+    def strengths(weight_sum, evidence, n_components=0, has_linear_term=True):
+        penalties = defaults.penalties(auto, weight_sum, evidence, n_components, has_linear_term)
         return {name: round(value * weight_sum, 9) for name, value in penalties.items()}
 
     enough = last_true(lambda evidence: strengths(1e6, evidence)["l2_factors"] > 1) + 1
@@ -126,4 +126,7 @@ def test_what_auto_means_is_what_the_training_page_says():
     assert f"up to a weight sum of {few:,}" in rules["l2_linear of a mixture"]
     assert strengths(few, 1e9) == {"l2_linear": 1, "l2_factors": 20, "l2_dense": 20}
     assert strengths(few, 1e9, 2) == {"l2_linear": 10, "l2_factors": 20, "l2_dense": 20}
+    assert strengths(few, 1e9, has_linear_term=False) == {"l2_linear": 1, "l2_factors": 6, "l2_dense": 6}
+    assert strengths(few + 1, 1e9, has_linear_term=False)["l2_factors"] == 1
+    assert "6 times for models without a linear term" in rules["l2_factors"]
     assert "at most 20 times" in rules["l2_factors"]

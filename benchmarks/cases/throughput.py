@@ -1,4 +1,4 @@
-"""Rows a second of FM with AdaGrad beside every rival: 39 one-hot fields, 10^6 columns.
+"""Rows a second of FM and FFM with AdaGrad beside every rival: 39 one-hot fields, 10^6 columns.
 
 All libraries get the same rows, factors and threads. They are measured in turn, round after round, each in
 a fresh process; a figure is the median over the rounds of the median epoch, epochs that compile left out.
@@ -12,11 +12,12 @@ import os
 
 import numpy as np
 
-from benchmarks import report, rivals, synthetic
+from benchmarks import report, rivals, runner, synthetic
 
-TARGETS = {"xlearn": 1.5, "modern_fm": 8.0}
+TARGETS = {"fm": {"xlearn": 1.5, "modern_fm": 8.0}, "ffm": {"xlearn": 1.5, "modern_fm": 4.0}}
 RIVALS = ("native", "xlearn", "modern_fm", "myfm")
-FACTORS = (4, 16)
+OF_FIELDS = ("xlearn", "modern_fm")  # rivals that have FFM
+PROBLEMS = {"k=4": ("fm", 4), "k=16": ("fm", 16), "ffm k=4": ("ffm", 4)}
 N_COLUMNS = 10**6
 SETTINGS = {
     "skfm": {"solver": "adagrad"},
@@ -28,6 +29,8 @@ def add_arguments(parser):
     """Sizes, and whom to measure."""
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--epochs", type=int, default=4)
+    every = list(PROBLEMS)
+    parser.add_argument("--problems", type=runner.names_among(every), default=every, help='such as "ffm k=4"')
     rivals.add_arguments(parser, RIVALS)
 
 
@@ -37,19 +40,23 @@ def run(options, results, save):
         (20_000, 2, 1) if options.quick else (options.rows, options.epochs, options.rounds)
     )
     X, y = synthetic.make_power_law_rows(n_rows, N_COLUMNS, random_state=options.seeds[0])
-    common = {"model": "fm", "epochs": epochs, "threads": os.cpu_count(), "seed": options.seeds[0]}
+    common = {"epochs": epochs, "threads": os.cpu_count(), "seed": options.seeds[0]}
     names = rivals.chosen(options, RIVALS)
     with rivals.problem_file(train=(X, y)) as path:
-        for n_factors in FACTORS:
+        for key in options.problems:
+            model, n_factors = PROBLEMS[key]
 
-            def measure_one(adapter, n_factors=n_factors):
+            def measure_one(adapter, model=model, n_factors=n_factors):
                 settings = {"n_factors": n_factors} | SETTINGS.get(adapter, {})
                 tried = {"batch_sizes": [1, 512, 4096]} if adapter == "modern_fm" else {}
-                found = rivals.measure(adapter, "train", path, **common, **tried, settings=settings)
+                found = rivals.measure(
+                    adapter, "train", path, model=model, **common, **tried, settings=settings
+                )
                 return found | {"rows": n_rows}
 
-            rivals.in_turn(names, rounds, measure_one, results, f"k={n_factors}", save)
-        if "native" in names:
+            able = names if model == "fm" else ["skfm", *(name for name in names if name in OF_FIELDS)]
+            rivals.in_turn(able, rounds, measure_one, results, key, save)
+        if "native" in names and options.problems == list(PROBLEMS):
             try:
                 # A row of the kernel's table at 16 factors: weights and sums of squares, whole cache lines.
                 shape = {"width": 48, "n_columns": N_COLUMNS}
@@ -62,10 +69,10 @@ def run(options, results, save):
 
 
 def render(results):
-    """One row a library and number of factors; below, what the machine can do."""
+    """One row a library, model and number of factors; below, what the machine can do."""
     rows = []
-    for n_factors in FACTORS:
-        entries = {name: results.get(f"{name} k={n_factors}") for name in ("skfm", *RIVALS)}
+    for key, (model, n_factors) in PROBLEMS.items():
+        entries = {name: results.get(f"{name} {key}") for name in ("skfm", *RIVALS)}
         if entries["skfm"] is None:
             continue
         ours = rivals.rounds_of(entries["skfm"], "epoch_seconds")
@@ -74,10 +81,21 @@ def render(results):
                 continue
             seconds = rivals.rounds_of(entry, "epoch_seconds")
             speed = int(entry["rounds"][0]["rows"] / np.median(seconds))
-            compared = [None] * 3 if name == "skfm" else report.compare(seconds, ours, TARGETS.get(name))
+            compared = (
+                [None] * 3 if name == "skfm" else report.compare(seconds, ours, TARGETS[model].get(name))
+            )
             peak = float(np.median(rivals.rounds_of(entry, "peak_mb")))
-            rows.append([rivals.title(name, entry), n_factors, speed, *compared, peak])
-    header = ["library", "factors", "rows / s", "ours is times as fast", "rounds", "target", "peak MB"]
+            rows.append([rivals.title(name, entry), model, n_factors, speed, *compared, peak])
+    header = [
+        "library",
+        "model",
+        "factors",
+        "rows / s",
+        "ours is times as fast",
+        "rounds",
+        "target",
+        "peak MB",
+    ]
     table = report.format_table(header, rows)
     machine = results.get("machine", {})
     probes = [[name, value] for name, value in machine.items() if "_per_s" in name or "flops" in name]

@@ -8,12 +8,22 @@ from importlib import metadata
 import numpy as np
 import torch
 from deepctr_torch.inputs import SparseFeat
-from deepctr_torch.models import DeepFM
+from deepctr_torch.models import AFM, DCN, NFM, PNN, WDL, DeepFM, xDeepFM
 from sklearn.metrics import log_loss, roc_auc_score
 
 from benchmarks.rivals import answer
 from benchmarks.rivals.estimators import seconds_of
 from benchmarks.rivals.fields import field_ids
+
+MODELS = {
+    "afm": AFM,
+    "dcn": DCN,
+    "deepfm": DeepFM,
+    "nfm": NFM,
+    "pnn": PNN,
+    "wide_deep": WDL,
+    "xdeepfm": xDeepFM,
+}
 
 
 def make(sizes, *, model, seed, threads, settings):
@@ -23,7 +33,9 @@ def make(sizes, *, model, seed, threads, settings):
         SparseFeat(f"field{number}", int(size), embedding_dim=settings["n_factors"])
         for number, size in enumerate(sizes)
     ]
-    created = {"deepfm": DeepFM}[model](columns, columns, seed=seed, **settings.get("model", {}))
+    # Without a linear part, a product network takes the columns once.
+    inputs = [columns] if model == "pnn" else [columns, columns]
+    created = MODELS[model](*inputs, seed=seed, **settings.get("model", {}))
     created.compile("adam", "binary_crossentropy", metrics=[])
     for group in created.optim.param_groups:
         group["lr"] = settings.get("learning_rate", group["lr"])

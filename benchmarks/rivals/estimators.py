@@ -6,6 +6,23 @@ import numpy as np
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import cross_val_score
 
+# Stem of the classes by the benchmarks' name of a model.
+MODELS = {
+    "fm": "FM",
+    "ffm": "FFM",
+    "fwfm": "FwFM",
+    "afm": "AFM",
+    "nfm": "NFM",
+    "deepfm": "DeepFM",
+    "wide_deep": "WideDeep",
+    "fnn": "FNN",
+    "pnn": "PNN",
+    "dcn": "DCN",
+    "xdeepfm": "XDeepFM",
+    "deep_crossing": "DeepCrossing",
+    "final_mlp": "FinalMLP",
+}
+
 
 def make_tasks(make):
     """The tasks ``quality``, ``predict`` and ``cross_validate``.
@@ -58,4 +75,4 @@ def seconds_of(function, *arguments):
 
 def choose_class(module, model):
     """Classifier of a module for the benchmarks' name of a model."""
-    return getattr(module, {"fm": "FMClassifier", "deepfm": "DeepFMClassifier"}[model])
+    return getattr(module, f"{MODELS[model]}Classifier")

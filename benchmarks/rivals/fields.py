@@ -3,6 +3,16 @@
 import numpy as np
 
 
+def field_of_columns(X):
+    """Number of the field of each column of rows with one nonzero a field; columns without any are as before.
+
+    The last column of a field is the one before the first that the next field uses.
+    """
+    (ids,), _ = field_ids(X)
+    first = X.indices.reshape(ids.shape).min(axis=0)
+    return np.searchsorted(np.sort(first)[1:], np.arange(X.shape[1]), side="right")
+
+
 def field_ids(*matrices):
     """Ids (n, F) of each matrix, from 0 in each field, and the number of ids of each field.
 

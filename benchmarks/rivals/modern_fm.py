@@ -1,9 +1,12 @@
 """modern-fm (Rust)."""
 
+from functools import partial
+
 import modern_fm
 
 from benchmarks.rivals import answer
 from benchmarks.rivals.estimators import choose_class, make_tasks, seconds_of
+from benchmarks.rivals.fields import field_of_columns
 
 
 def make(*, model, seed, threads, settings, epochs=None):
@@ -14,11 +17,13 @@ def make(*, model, seed, threads, settings, epochs=None):
 
 def train(parts, *, epochs, batch_sizes, settings, **options):
     """Fit with each batch size and keep the fastest; an epoch is the difference between many and one."""
+    X, y = parts["train"]
+    fields = {} if options["model"] == "fm" else {"field_ids": field_of_columns(X)}
     best = None
     for batch_size in batch_sizes:
         tried = settings | {"batch_size": batch_size}
         one, many = (
-            seconds_of(make(epochs=n, settings=tried, **options).fit, *parts["train"])
+            seconds_of(partial(make(epochs=n, settings=tried, **options).fit, X, y, **fields))
             for n in (1, 1 + epochs)
         )
         seconds = (many - one) / epochs

@@ -13,6 +13,7 @@ import xlearn
 from sklearn.metrics import log_loss, roc_auc_score
 
 from benchmarks.rivals import answer
+from benchmarks.rivals.fields import field_of_columns
 
 # A line of its table: epoch, training loss, seconds.
 EPOCH = re.compile(r"\]\s+(\d+)\s+([\d.]+)\s+([\d.]+)\s*$")
@@ -24,7 +25,7 @@ def train(parts, *, epochs, **options):
     """Fit once and read the epochs' seconds from what it prints."""
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "train.txt"
-        write_libsvm(*parts["train"], text)
+        write_libsvm(*parts["train"], text, with_fields=options["model"] == "ffm")
         seconds, lines, _ = fit(folder, text, epochs, **options)
     times = [float(found[3]) for line in lines if (found := EPOCH.search(line))]
     if len(times) != epochs:
@@ -58,7 +59,7 @@ def quality(parts, *, epochs, **options):
 
 def fit(folder, text, epochs, *, model, seed, threads, settings):
     """Seconds of a fit, the lines that it prints, and the model."""
-    created = {"fm": xlearn.create_fm}[model]()
+    created = {"fm": xlearn.create_fm, "ffm": xlearn.create_ffm}[model]()
     created.setTrain(str(text))
     log = Path(folder) / "log.txt"
     chosen = SETTINGS | {"k": settings["n_factors"], "epoch": epochs, "nthread": threads} | settings
@@ -83,13 +84,14 @@ def standard_output(path):
             os.close(kept)
 
 
-def write_libsvm(X, y, path):
-    """One line a row: target, then index:value pairs."""
+def write_libsvm(X, y, path, with_fields=False):
+    """One line a row: target, then index:value pairs, or field:index:value."""
+    fields = [f"{field}:" for field in field_of_columns(X)] if with_fields else [""] * X.shape[1]
     with open(path, "w") as file:
         for row, target in enumerate(y):
             part = slice(X.indptr[row], X.indptr[row + 1])
             pairs = zip(X.indices[part], X.data[part], strict=True)
-            file.write(f"{int(target)} " + " ".join(f"{i}:{value:g}" for i, value in pairs) + "\n")
+            file.write(f"{int(target)} " + " ".join(f"{fields[i]}{i}:{value:g}" for i, value in pairs) + "\n")
 
 
 if __name__ == "__main__":

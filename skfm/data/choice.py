@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from numbers import Integral
 
-from skfm.data.columns import Categories, Hashed, MultiHot, Options, Vocabulary
+from skfm.data.columns import Categories, Crossed, Hashed, MultiHot, Options, Vocabulary
 from skfm.data.frames import Column
 from skfm.data.numeric import Dates, Integers, Numbers
 
@@ -18,7 +18,11 @@ def make_encoders(parameters, columns: list[Column]) -> tuple[list, list[list[in
     Parameters
     ----------
     parameters : FieldEncoder
+    columns : those of the table and, behind them, the crosses of `crossed`
     """
+    columns, crosses = (
+        [column for column in columns if (column.kind == "cross") == crossed] for crossed in (False, True)
+    )
     given = {what: _given(parameters, what, columns) for what in (*_KINDS, "hash", "bins")}
     shared = _shared(parameters.shared, columns)
     tables = {place: table for table, places in shared.items() for place in places}
@@ -52,7 +56,35 @@ def make_encoders(parameters, columns: list[Column]) -> tuple[list, list[list[in
         _check_hashes(table, entries, column, [encoders[at] for at in shared.get(table, ()) if at < place])
         separator = given["multi_hot"].get(place)
         encoders.append(MultiHot(column, entries, separator) if kind == "list" else entries)
+    lists = {column.name for column, own in zip(columns, encoders, strict=True) if isinstance(own, MultiHot)}
+    for cross in crosses:
+        for column in cross.values:
+            if column.name in lists:
+                raise ValueError(
+                    f"crosses= names column {column.name!r}, which holds lists. Cross single values."
+                )
+        encoders.append(Crossed(cross, parameters.cross_slots, parameters.signed_hash))
     return encoders, list(shared.values())
+
+
+def crossed(crosses, columns: list[Column]) -> list[Column]:
+    """The columns of a table and, behind them, the pairs of columns that a parameter names.
+
+    Raises
+    ------
+    ValueError
+        If something is no pair of two columns.
+    """
+    names = [column.name for column in columns]
+    pairs = []
+    for pair in crosses or ():
+        if isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2:
+            raise ValueError(f"crosses= holds {pair!r}; expected pairs of columns, such as ('city', 'day').")
+        first, second = (columns[_place("crosses", name, names)] for name in pair)
+        if first is second:
+            raise ValueError(f"crosses= crosses column {first.name!r} with itself.")
+        pairs.append(Column(f"{first.name}*{second.name}", "cross", (first, second)))
+    return columns + pairs
 
 
 def _check_hashes(table, entries, column: Column, others: list) -> None:

@@ -190,15 +190,19 @@ class Hashed:
 
     def encode(self, column: Column) -> list[Slots]:
         found, number, _ = unique_values(column)
+        return self._slots([None if value is None else _key(value) for value in found], number)
+
+    def _slots(self, keys: list, number: np.ndarray) -> list[Slots]:
+        """Slots of the keys of different values, by the number of each row's; None is missing."""
         hashes = np.array(
-            [0 if value is None else murmurhash3_32(_key(value), positive=True) for value in found], np.int64
+            [0 if key is None else murmurhash3_32(key, positive=True) for key in keys], np.int64
         )
-        missing = np.array([value is None for value in found], dtype=bool)
+        missing = np.array([key is None for key in keys], dtype=bool)
         slots = np.where(missing, self.n_slots, (hashes >> 1) % self.n_slots).astype(np.int32)
         values = None
         if self.signed:
             values = np.where(missing | (hashes & 1 == 0), 1.0, -1.0)[number]
-        return [Slots(slots[number] if len(found) else number, values)]
+        return [Slots(slots[number] if keys else number, values)]
 
     def names(self) -> list[list[str]]:
         return [[*(f"{self.name}#{slot}" for slot in range(self.n_slots)), f"{self.name}:missing"]]
@@ -206,6 +210,27 @@ class Hashed:
     def decode(self, n_rows: int, fields: list[Found]) -> np.ndarray:
         """Hashes cannot be turned back: None."""
         return np.full(n_rows, None, dtype=object)
+
+
+class Crossed(Hashed):
+    """Pairs of values of two columns, by hash; missing where one of both is."""
+
+    def update(self, column: Column, weight: np.ndarray) -> None:
+        """Nothing is learned; the two columns have encoders of their own, which refuse what they must."""
+
+    def encode(self, column: Column) -> list[Slots]:
+        (first, one, _), (second, other, _) = map(unique_values, column.values)
+        pairs, number = np.unique(one.astype(np.int64) * len(second) + other, return_inverse=True)
+        keys = [self._pair(first[pair // len(second)], second[pair % len(second)]) for pair in pairs.tolist()]
+        return self._slots(keys, number)
+
+    @staticmethod
+    def _pair(one, other) -> str | None:
+        if one is None or other is None:
+            return None
+        # The length tells ("a", "bc") from ("ab", "c").
+        first, second = (key.hex() if isinstance(key, bytes) else key for key in (_key(one), _key(other)))
+        return f"{len(first)}:{first}{second}"
 
 
 def _key(value) -> str | bytes:

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from skfm.data.choice import make_encoders
+from skfm.data.choice import crossed, make_encoders
 from skfm.data.columns import Found, Slots
 from skfm.data.frames import Column, columns_of, is_frame
 from skfm.data.validate import check_sample_weight
@@ -55,6 +55,11 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         Columns that share a table: ``{"item": ["item", "last_item"]}``. They are categories, or lists, with
         the values of all of them. Each is a field with output columns of its own, but an estimator that
         encodes with this encoder learns one weight and one vector of factors for a value, wherever it stands.
+    crosses : list of pairs of columns, default=()
+        Columns whose values in pairs form a field too, behind all others: ``[("city", "day")]``. Pairs are
+        hashed; one is missing where one of its values is.
+    cross_slots : int, default=65536
+        Number of slots of each cross.
     min_frequency : int or float, default=3
         Weight (number of rows) that a value needs for a slot of its own, or its share of the total weight.
     max_categories : int or None, default=None
@@ -75,7 +80,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     fields_ : ndarray of shape (n_columns,), int32
         Number of the field of each output column.
     field_columns_ : ndarray of shape (n_fields,)
-        Position of the input column that each field was made of.
+        Position of the input column that each field was made of; crosses count on behind the columns.
     table_rows_ : ndarray of shape (n_columns,), int32, or None
         Output column whose weights each output column uses: its own number but for those of ``shared``,
         which use those of the first column named; None if no columns share a table.
@@ -134,6 +139,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         "hash": [_POSITIVE_INTEGER, dict, None],
         "shared": [dict, None],
         "signed_hash": ["boolean"],
+        "crosses": ["array-like"],
+        "cross_slots": [_POSITIVE_INTEGER],
         "min_frequency": [_POSITIVE_INTEGER, Interval(Real, 0, 1, closed="neither")],
         "max_categories": [_POSITIVE_INTEGER, None],
         "numeric_encoding": [StrOptions({"both", "value", "bins"})],
@@ -157,6 +164,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         hash=None,
         signed_hash=False,
         shared=None,
+        crosses=(),
+        cross_slots=2**16,
         min_frequency=3,
         max_categories=None,
         numeric_encoding="both",
@@ -170,6 +179,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         self.hash = hash
         self.signed_hash = signed_hash
         self.shared = shared
+        self.crosses = crosses
+        self.cross_slots = cross_slots
         self.min_frequency = min_frequency
         self.max_categories = max_categories
         self.numeric_encoding = numeric_encoding
@@ -314,7 +325,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
             parts.append(Found(row[own], local[column[own]], X.data[own]))
         table = np.empty((X.shape[0], self.n_features_in_), dtype=object)
         done = 0
-        for number, encoder in enumerate(self._encoders):
+        for number, encoder in enumerate(self._encoders[: self.n_features_in_]):
             n_fields = len(encoder.names())
             table[:, number] = encoder.decode(X.shape[0], parts[done : done + n_fields])
             done += n_fields
@@ -332,7 +343,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         -------
         names : ndarray of shape (n_columns,), dtype object
             ``day=mon`` for a value, ``day:other``, ``day:missing``, ``age`` for a number's value,
-            ``age:(20, 30]`` for a bin, ``day#7`` for a hash.
+            ``age:(20, 30]`` for a bin, ``day#7`` for a hash, ``city*day#7`` for one of a pair.
         """
         check_is_fitted(self)
         out = np.empty(self.fields_.size, dtype=object)
@@ -344,7 +355,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     # -- columns -----------------------------------------------------------------------------------
 
     def _columns(self, X, *, reset) -> tuple[list[Column], int]:
-        """Columns of a checked table and the number of rows."""
+        """Columns of a checked table with their crosses, and the number of rows."""
         if is_frame(X):
             validate_data(self, X, skip_check_array=True, reset=reset)
             for size, what in zip(X.shape, ("rows", "columns"), strict=True):
@@ -352,7 +363,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
                     raise ValueError(f"Found a table of 0 {what}: {type(self).__name__} needs at least 1.")
         else:
             X = validate_data(self, X, dtype=None, ensure_all_finite=False, reset=reset)
-        return columns_of(X), X.shape[0]
+        return crossed(self.crosses, columns_of(X)), X.shape[0]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -28,8 +28,8 @@ class Column(NamedTuple):
     Attributes
     ----------
     name : its name
-    kind : {"category", "integer", "number", "date", "list"}
-    values : narwhals Series, ndarray of one dimension, or list
+    kind : {"category", "integer", "number", "date", "list", "cross"}
+    values : narwhals Series, ndarray of one dimension, or list; the two columns of a cross
     rows : row of each value, where a row may have several; else None
     """
 

@@ -63,6 +63,18 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         """Sample weights times class weights."""
         return sample_weight
 
+    def _has_linear_term(self) -> bool:
+        """Whether the raw prediction has a linear term."""
+        return hasattr(self, "l2_linear")
+
+    def _encoder_settings(self) -> dict[str, Any]:
+        """Parameters of the encoder of a table that the estimator sets."""
+        return {}
+
+    def _linear_solver(self, solver, going_on: bool) -> tuple[Any, float] | None:
+        """Solver of the linear weights and its learning rate, where they have their own."""
+        return None
+
     # -- fit ---------------------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -173,8 +185,9 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             self._find_fields(samples.X)
         loss = self._make_loss()
         model = self._make_model(self._n_outputs, int(self.fields_.max(initial=0)) + 1, loss.link)
-        if warm is None and self.init_from is not None and not going_on:
-            warm = tables_of(self.init_from, model), None, None
+        if warm is None and not going_on:
+            start = self._start(model, part, held, incremental)
+            warm = None if start is None else (start, None, None)
         if warm is not None:
             check_tables(model, warm[0], n_known or samples.X.shape[1])
         scores = held is not None and self.scoring != "loss"
@@ -242,12 +255,16 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             X.nnz,
             kind=self._kind,
             l1_linear=getattr(self, "l1_linear", 0.0),
-            needs_steps=incremental or self._is_noisy() or not sparse.issparse(X),
+            needs_steps=incremental or self._needs_steps() or not sparse.issparse(X),
         )
 
     def _is_noisy(self) -> bool:
         """Whether the model trains on something other than one fixed objective."""
         return getattr(self, "dropout", 0) > 0 or bool(getattr(self, "batch_norm", False))
+
+    def _needs_steps(self) -> bool:
+        """Whether mini-batches alone can train the model."""
+        return self._is_noisy()
 
     def _stops_early(self, X) -> bool:
         from skfm.train import defaults
@@ -298,6 +315,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             float(weight.sum()),
             mean_evidence(X, weight, self._table_rows()),
             getattr(self, "n_components", 0),
+            self._has_linear_term(),
         )
         settings = FitSettings(
             solver=solver,
@@ -318,6 +336,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             dropout=float(getattr(self, "dropout", 0.0)),
             init_scale=float(getattr(self, "init_scale", 0.0)),
             dtype=np.dtype(dtype),
+            linear_solver=self._linear_solver(solver, session is not None),
         )
         validation = None
         if held is not None:
@@ -331,11 +350,13 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
 
     def _find_fields(self, X):
         """Set `fields_`, the field of each column."""
-        if self.encoder_ is not None and self.fields is not None:
+        if self.encoder_ is not None:
             self.fields_ = self.encoder_.fields_
             if not isinstance(self.fields, str):
-                labels = field_blocks.field_numbers(self.fields, self.n_features_in_)
-                self.fields_ = labels[self.encoder_.field_columns_[self.fields_]]
+                given = np.zeros(self.n_features_in_) if self.fields is None else self.fields
+                labels = field_blocks.field_numbers(given, self.n_features_in_)
+                crosses = labels.max() + 1 + np.arange(len(self.encoder_.crosses))
+                self.fields_ = np.append(labels, crosses)[self.encoder_.field_columns_[self.fields_]]
             return
         self.fields_, n_blocks = field_blocks.resolve_fields(self.fields, X)
         if n_blocks and self._needs_fields and self.verbose:
@@ -371,6 +392,10 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         return score
 
     # -- start from other parameters ---------------------------------------------------------------
+
+    def _start(self, model, part, held, incremental) -> dict[str, np.ndarray] | None:
+        """Tables that a first fit starts from, by name, or None."""
+        return None if self.init_from is None else tables_of(self.init_from, model)
 
     def _named_tables(self) -> dict[str, np.ndarray]:
         rows = self._table_rows()

@@ -55,6 +55,7 @@ def learn_encoder(estimator, X, weight, *, first: bool, grow: bool, chunks=None)
         return None
     if first:
         encoder = FieldEncoder() if isinstance(estimator.encoder, str) else clone(estimator.encoder)
+        encoder.set_params(**estimator._encoder_settings())
     elif grow:
         # A copy: if training fails, the estimator keeps the encoder that it has.
         encoder = copy.copy(estimator.encoder_)

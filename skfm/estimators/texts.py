@@ -50,6 +50,10 @@ _TEXTS = {
         the activation if asked for, and dropout last; then comes a map to the outputs, which share the
         embeddings.
         """,
+    "layers": """
+        The layers of networks are ``h = activation(W h + bias)``, with batch normalisation between the map
+        and the activation if asked for, and dropout last.
+        """,
     "embeddings": """
         factors_ : ndarray of shape (n_features, n_factors)
             Embeddings, shared by the outputs; 0 for columns that no training row touched.

@@ -7,11 +7,12 @@ charged implicitly: the step ``w - step * g`` is followed by the proximal map of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Array = Any
 
@@ -26,7 +27,16 @@ class Solver:
         a gradient of size 1 means to AdaGrad and FTRL then does not depend on the batch size.
     """
 
-    per_sample: ClassVar[bool] = False
+    per_sample: bool = False
+
+    @property
+    def dense(self) -> Solver:
+        """The solver of dense weights; this one updates rows of a table."""
+        return self
+
+    def for_step(self, first_rate: Array, batch_rows: Array) -> Solver:
+        """The solver of one step; see `Split`."""
+        return self
 
     def init(self, parameters: Array, rate: Array) -> Any:
         """State: arrays whose leading axis is that of `parameters`, and scalars."""
@@ -67,7 +77,7 @@ class SGD(Solver):
 class AdaGrad(Solver):
     """AdaGrad (Duchi 2011); the sum of squares starts at 1, as in libffm."""
 
-    per_sample: ClassVar[bool] = True
+    per_sample = True
 
     def init(self, parameters, rate):
         return {"squares": jnp.ones_like(parameters)}
@@ -107,7 +117,7 @@ class FTRL(Solver):
     that a schedule does not rescale the weights.
     """
 
-    per_sample: ClassVar[bool] = True
+    per_sample = True
     beta: float = 1.0
 
     def init(self, parameters, rate):
@@ -148,6 +158,57 @@ class Optax(Solver):
         gradient = gradient + l2 * parameters + l1 * jnp.sign(parameters)
         updates, state = self.transformation.update(gradient, state, parameters)
         return parameters + rate * updates, state
+
+
+@dataclass(frozen=True)
+class Split(Solver):
+    """One solver for the first numbers of each row of a table, another for the rest and for dense weights.
+
+    Attributes
+    ----------
+    width : how many numbers are the first
+    first_rate : their learning rate in units of that of the rest, traced
+    batch_rows : mean number of rows of a batch, traced
+    """
+
+    first: Solver
+    rest: Solver
+    width: int
+    first_rate: Array = None
+    batch_rows: Array = None
+    per_sample: bool = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "per_sample", self.rest.per_sample)
+
+    @property
+    def dense(self):
+        return self.rest
+
+    def for_step(self, first_rate, batch_rows):
+        return replace(self, first_rate=first_rate, batch_rows=batch_rows)
+
+    def init(self, parameters, rate):
+        first, rest = parameters[:, : self.width], parameters[:, self.width :]
+        return {"first": self.first.init(first, rate), "rest": self.rest.init(rest, rate)}
+
+    def update(self, parameters, gradient, state, rate, count, l1, l2):
+        # Gradients and charges come as the second solver takes them: as sums over a batch, or means.
+        part = self.batch_rows ** (int(self.first.per_sample) - int(self.rest.per_sample))
+        first, rest = np.s_[:, : self.width], np.s_[:, self.width :]
+        new_first, first_state = self.first.update(
+            parameters[first],
+            gradient[first] * part,
+            state["first"],
+            rate * self.first_rate,
+            count,
+            l1[first] * part,
+            l2[first] * part,
+        )
+        new_rest, rest_state = self.rest.update(
+            parameters[rest], gradient[rest], state["rest"], rate, count, l1[rest], l2[rest]
+        )
+        return jnp.concatenate([new_first, new_rest], axis=1), {"first": first_state, "rest": rest_state}
 
 
 NAMED = {"adagrad": AdaGrad(), "adam": Adam(), "ftrl": FTRL(), "sgd": SGD()}

@@ -10,6 +10,9 @@ _RATES = {"adagrad": 0.1, "adam": 0.001, "ftrl": 0.1, "sgd": 0.01, "lbfgs": 1.0}
 # The penalty of factors, in units of a standard normal prior, falls from 20 where few rows touch a column
 # to 1 where this many do.
 _NARROWEST_PRIOR = 20.0
+# Without a linear term all that a model learns goes through products of penalised weights: under the
+# narrowest prior none of them leaves 0.
+_NARROWEST_PRIOR_OF_PRODUCTS = 6.0
 _ENOUGH_EVIDENCE = 1_500.0
 
 
@@ -55,13 +58,16 @@ def early_stopping(value, solver, n_samples: int) -> bool:
     return solver != "lbfgs" and n_samples > _EARLY_STOPPING_ROWS
 
 
-def penalties(values: dict, weight_sum: float, evidence: float, n_components: int) -> dict[str, float]:
+def penalties(
+    values: dict, weight_sum: float, evidence: float, n_components: int, has_linear_term: bool
+) -> dict[str, float]:
     """The penalties that "auto" stands for.
 
     Linear weights have a standard normal prior, 1 / (sum of the sample weights), which is
     LogisticRegression's C=1. Factors and dense weights, many more, have a narrower one where few rows touch a
     column; the pieces of a mixture share these rows. With so few rows that none are held out, the prior alone
-    guards against overfitting: it is as narrow as it gets, and narrow for a mixture's linear weights too.
+    guards against overfitting: it is as narrow as it gets, and narrow for a mixture's linear weights too. A
+    model without a linear term has a wider one there.
 
     Parameters
     ----------
@@ -73,6 +79,8 @@ def penalties(values: dict, weight_sum: float, evidence: float, n_components: in
     enough = _ENOUGH_EVIDENCE * max(n_components, 1)
     narrowest = few or evidence * _NARROWEST_PRIOR <= enough
     strength = _NARROWEST_PRIOR if narrowest else max(enough / evidence, 1.0)
+    if few and not has_linear_term:
+        strength = _NARROWEST_PRIOR_OF_PRODUCTS
     linear = strength / 2 if few and n_components else 1.0
     auto = {"l2_linear": linear, "l2_factors": strength, "l2_dense": strength}
     return {

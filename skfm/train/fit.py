@@ -19,7 +19,7 @@ from skfm.data.validate import column_frequency, column_scale
 from skfm.losses import Loss
 from skfm.models.base import Model
 from skfm.optim.penalty import charges
-from skfm.optim.solvers import NAMED, Optax, Solver
+from skfm.optim.solvers import NAMED, Optax, Solver, Split
 from skfm.runtime import physical_memory, precision
 from skfm.train.full_batch import minimize
 from skfm.train.loop import (
@@ -74,7 +74,12 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Everything that training needs besides the data; all resolved, nothing "auto"."""
+    """Everything that training needs besides the data; all resolved, nothing "auto".
+
+    Attributes
+    ----------
+    linear_solver : solver of the linear weights, and its learning rate, where these have their own
+    """
 
     solver: str | Any
     loop: LoopSettings
@@ -86,6 +91,7 @@ class FitSettings:
     dropout: float
     init_scale: float
     dtype: np.dtype
+    linear_solver: tuple[Any, float] | None = None
 
 
 class FitResult(NamedTuple):
@@ -100,6 +106,15 @@ class FitResult(NamedTuple):
 def resolve_solver(solver) -> Solver:
     """The element-wise solver of a name, or around an optax transformation."""
     return NAMED[solver] if isinstance(solver, str) else Optax(solver)
+
+
+def _solver(settings: FitSettings, model: Model) -> Solver:
+    """The solver of a table and of dense weights."""
+    solver = resolve_solver(settings.solver)
+    if settings.linear_solver is None:
+        return solver
+    # Linear weights are the first numbers of a row.
+    return Split(resolve_solver(settings.linear_solver[0]), solver, model.tables()["linear"].width)
 
 
 def _rows(fields: Fields | None) -> np.ndarray | None:
@@ -150,7 +165,11 @@ def _hyper(settings: FitSettings, model: Model) -> Hyper:
     l2 = {"linear": settings.l2_linear, "factors": settings.l2_factors}
     lanes = [model.per_lane(lambda table, of=of: of[table.penalty]).astype(dtype) for of in (l1, l2)]
     l2_dense, dropout = (np.asarray(value, dtype) for value in (settings.l2_dense, settings.dropout))
-    return on_device(Hyper((lanes[0], lanes[1]), l2_dense, dropout, random_key(settings.loop.seed)))
+    first_rate = None
+    if settings.linear_solver is not None:
+        first_rate = np.asarray(settings.linear_solver[1] / settings.loop.learning_rate, dtype)
+    key = random_key(settings.loop.seed)
+    return on_device(Hyper((lanes[0], lanes[1]), l2_dense, dropout, key, first_rate))
 
 
 def fit_model(
@@ -295,7 +314,7 @@ def _fit_batches(
     n_columns = X.shape[1]
     dummy = table_rows(n_columns) - 1
     _check_memory(dummy + 1, model.width, dtype)
-    solver = resolve_solver(settings.solver)
+    solver = _solver(settings, model)
     rate = np.asarray(settings.loop.learning_rate, dtype)
     session = session and session.grown(n_columns, dummy + 1)
     touched, weight_sum, fresh = _seen(samples, fields, session)

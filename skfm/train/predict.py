@@ -68,6 +68,13 @@ class CrossFeatures(RawPrediction):
         return cross.reshape(cross.shape[0], -1)
 
 
+class Attention(RawPrediction):
+    """Weights of the pairs of fields."""
+
+    def __call__(self, slots, dense, averages, batch):
+        return self.model.attention(self.model.products(slots, batch), dense)
+
+
 class LogGate(RawPrediction):
     """Log probabilities of a mixture's components."""
 

@@ -38,12 +38,14 @@ class Hyper(NamedTuple):
     lanes : pair of (W,), L1 and L2 strength for each number of a row
     l2_dense, dropout : scalars
     key : random key of this fit
+    first_rate : for the solver `Split`
     """
 
     lanes: tuple[Array, Array]
     l2_dense: Array
     dropout: Array
     key: Array
+    first_rate: Array = None
 
 
 class TrainState(NamedTuple):
@@ -151,13 +153,13 @@ def random_key(seed: int) -> Array:
 
 
 @partial(jax.jit, static_argnames="solver")
-def _solver_state(solver, parameters, rate):
-    return jax.tree.map(lambda leaf: solver.init(leaf, rate), parameters)
+def _solver_state(solver, table, dense, rate):
+    return solver.init(table, rate), jax.tree.map(lambda leaf: solver.dense.init(leaf, rate), dense)
 
 
 def start_state(solver, table, dense, averages, rate) -> TrainState:
     """State before the first step, of arrays on the device."""
-    table_state, dense_state = _solver_state(solver, (table, dense), rate)
+    table_state, dense_state = _solver_state(solver, table, dense, rate)
     zero = np.zeros((), table.dtype)
     return TrainState(table, table_state, dense, dense_state, averages, np.zeros((), np.int32), zero)
 
@@ -207,7 +209,7 @@ class Session:
             return state
         joined = state.table.copy()
         joined[fresh] = table[fresh]
-        first, _ = to_numpy(_solver_state(solver, on_device((joined, state.dense)), rate))
+        first, _ = to_numpy(_solver_state(solver, *on_device((joined, state.dense)), rate))
 
         def taken(begun, known):
             if known.shape[:1] != joined.shape[:1]:

@@ -81,7 +81,7 @@ def _forward(program, rows, dense, averages, batch, training):
 
 
 def _step(program, state, batch, rate, batch_rows, hyper):
-    solver = program.solver
+    solver = program.solver.for_step(hyper.first_rate, batch_rows)
     rows = read_rows(state.table, batch.touched)
     count = state.count + 1
     training = Training(jax.random.fold_in(hyper.key, count), hyper.dropout)
@@ -109,7 +109,7 @@ def _step(program, state, batch, rate, batch_rows, hyper):
     )
     l2_dense = hyper.l2_dense * batch.weight.sum() * part
     dense, dense_state = update_dense(
-        solver, state.dense, dense_gradient, state.dense_state, rate, count, l2_dense
+        solver.dense, state.dense, dense_gradient, state.dense_state, rate, count, l2_dense
     )
     return TrainState(table, table_state, dense, dense_state, averages, count, state.loss_sum + value / part)
 

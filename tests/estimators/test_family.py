@@ -152,7 +152,52 @@ def test_columns_that_form_no_fields(stem):
 NOISY = [stem for stem in FAMILY if "dropout" in make(f"{stem}Classifier").get_params()]
 
 
+@pytest.mark.parametrize("stem", NOISY)
+def test_dropout_and_batch_norm_train(stem):
+    known = make(f"{stem}Classifier").get_params()
+    noise = {"dropout": 0.2} | ({"batch_norm": True} if "batch_norm" in known else {})
+    model = make(f"{stem}Classifier", **STEPS, **noise, max_iter=5).fit(X, LABELS)
+    assert np.isfinite(model.history_["loss"]).all()
+    plain = make(f"{stem}Classifier", **STEPS, max_iter=5).fit(X, LABELS)
+    assert model.history_["loss"] != plain.history_["loss"]
+    with pytest.raises(ValueError, match="lbfgs"):
+        model.set_params(solver="lbfgs").fit(X, LABELS)
+
+
+@pytest.mark.parametrize(
+    "name", ["PNNClassifier", "DCNClassifier", "DeepCrossingRegressor", "FinalMLPClassifier"]
+)
+def test_without_a_linear_term_there_are_no_linear_weights(name):
+    model = make(name).fit(X, target(name))
+    assert not hasattr(model, "coef_")
+    assert "l2_linear" not in model.get_params()
+
+
 # -- options of single models --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("PNNClassifier", {"product": "outer"}),
+        ("PNNRegressor", {"product": "both", "layer_norm": True}),
+        ("DCNClassifier", {"version": 1, "structure": "stacked"}),
+        ("DCNRegressor", {"rank": 2, "n_experts": 3}),
+        ("DCNClassifier", {"n_cross_layers": 0}),
+        ("XDeepFMClassifier", {"cin_layer_sizes": 3, "cin_activation": "relu"}),
+        ("XDeepFMRegressor", {"cin_layer_sizes": ()}),
+        ("AFMClassifier", {"n_attention": 2}),
+        ("NFMClassifier", {"hidden_layer_sizes": ()}),
+        ("FinalMLPClassifier", {"n_heads": 2, "gate": "row"}),
+        ("FinalMLPRegressor", {"second_layer_sizes": (5, 3), "gate": None}),
+        ("DeepCrossingClassifier", {"hidden_layer_sizes": (3, 5, 2)}),
+    ],
+)
+def test_options_change_what_is_learned(name, settings):
+    model = make(name, **settings).fit(ONE_HOT, EQUAL)
+    plain = make(name).fit(ONE_HOT, EQUAL)
+    assert np.isfinite(predictions(model, ONE_HOT)).all()
+    assert np.any(predictions(model, ONE_HOT) != predictions(plain, ONE_HOT))
 
 
 def test_field_aware_factors_have_a_vector_for_each_field():
@@ -171,6 +216,21 @@ def test_a_table_that_does_not_fit_is_refused_with_the_numbers(solver, monkeypat
         model.fit(ONE_HOT, EQUAL)
 
 
+def test_attention_points_at_the_pair_that_decides():
+    model = free("AFMClassifier").fit(ONE_HOT, EQUAL)
+    attention = model.attention(ONE_HOT)
+    assert attention.shape == (150, 3)
+    assert_allclose(attention.sum(axis=1), 1, rtol=1e-6)
+    assert model.field_pairs_.tolist() == [[0, 1], [0, 2], [1, 2]]
+    assert attention.dtype == np.float64
+
+
+def test_attention_needs_pairs():
+    model = make("AFMClassifier", fields=None).fit(ONE_HOT, EQUAL)
+    with pytest.raises(ValueError, match="has one field, and so no pairs"):
+        model.attention(ONE_HOT)
+
+
 @pytest.mark.parametrize(("name", "shape"), [("FwFMClassifier", (3, 3)), ("FwFMRegressor", (3, 3))])
 def test_pair_weights_are_symmetric(name, shape):
     model = free(name).fit(ONE_HOT, EQUAL)
@@ -187,3 +247,53 @@ def test_pair_weights_of_several_outputs():
     assert model.pair_weights_.shape == (4, 3, 3)
     with pytest.raises(AttributeError, match="before fit"):
         _ = skfm.FwFMClassifier().pair_weights_
+
+
+@pytest.mark.parametrize("sizes", [(4, 0), (2.5,), -1])
+def test_sizes_of_the_compressed_interaction_network_are_checked(sizes):
+    with pytest.raises(ValueError, match="cin_layer_sizes"):
+        make("XDeepFMClassifier", cin_layer_sizes=sizes).fit(X, LABELS)
+
+
+def test_heads_divide_the_last_layers():
+    with pytest.raises(ValueError, match="hidden_layer_sizes has 4 units, which is no multiple of n_heads=3"):
+        make("FinalMLPClassifier", n_heads=3).fit(X, LABELS)
+    with pytest.raises(ValueError, match="second_layer_sizes has 5 units, which is no multiple of n_heads=2"):
+        make("FinalMLPClassifier", n_heads=2, second_layer_sizes=5).fit(X, LABELS)
+
+
+@pytest.mark.parametrize("kind", ["Classifier", "Regressor"])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_fnn_starts_from_its_machine(kind, n_outputs):
+    y = target(f"FNN{kind}") if n_outputs == 1 else np.digitize(Y, np.quantile(Y, [0.3, 0.6]))
+    if kind == "Regressor" and n_outputs == 3:
+        y = np.column_stack([Y, -Y, X[:, 0]])
+    slowly = {"solver": "sgd", "learning_rate": 1e-12, "early_stopping": False, "max_iter": 1}
+    model = make(f"FNN{kind}", **slowly).fit(X, y)
+    machine = model.machine_
+    assert type(machine).__name__ == (f"FM{kind}" if n_outputs == 1 else f"NFM{kind}")
+    tables, started = model._named_tables(), machine._named_tables()
+    assert_allclose(tables["factors"].ravel(), started["factors"].ravel(), atol=1e-9)
+    assert_allclose(tables["linear"], started["linear"], atol=1e-9)
+    if n_outputs == 1:
+        trained, alone = make(f"FNN{kind}").fit(X, y), make(f"FM{kind}").fit(X, y)
+        assert_array_equal(predictions(trained.machine_), predictions(alone))
+
+
+def test_fnn_starts_at_random_or_elsewhere_if_told_so():
+    machine = make("FMClassifier", max_iter=20).fit(X, LABELS)
+    slowly = {"solver": "sgd", "learning_rate": 1e-12, "early_stopping": False, "max_iter": 1}
+    given = make("FNNClassifier", init_from=machine, **slowly).fit(X, LABELS)
+    assert given.machine_ is None
+    assert_allclose(given.factors_, machine.factors_, atol=1e-9)
+    random = make("FNNClassifier", pretrain=False, **slowly).fit(X, LABELS)
+    assert random.machine_ is None
+    assert np.abs(random._named_tables()["linear"]).max() < 1e-9
+    assert make("FNNClassifier").partial_fit(X, LABELS).machine_ is None
+
+
+def test_fnn_of_a_stream_and_of_a_table():
+    chunks = [(X[:30], LABELS[:30]), (X[30:], LABELS[30:])]
+    whole, streamed = make("FNNClassifier").fit(X, LABELS), make("FNNClassifier").fit(chunks)
+    assert_array_equal(predictions(whole), predictions(streamed))
+    assert_array_equal(predictions(whole.machine_), predictions(streamed.machine_))

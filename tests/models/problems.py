@@ -6,12 +6,21 @@ import numpy as np
 
 from skfm.data.fields import Fields
 from skfm.layers.mlp import MLP
+from skfm.models.afm import AFM
+from skfm.models.dcn import DCN
+from skfm.models.deep_crossing import DeepCrossing
 from skfm.models.deepfm import DeepFM
 from skfm.models.ffm import FFM
+from skfm.models.final_mlp import FinalMLP
 from skfm.models.fm import FM
+from skfm.models.fnn import FNN
 from skfm.models.fwfm import FwFM
 from skfm.models.linear import Linear
 from skfm.models.mixture import PARTS, MixtureFM
+from skfm.models.nfm import NFM
+from skfm.models.pnn import PNN
+from skfm.models.wide_deep import WideDeep
+from skfm.models.xdeepfm import XDeepFM
 from tests import reference, reference_fields
 from tests.cases import FIELDS, random_dense, random_tables, sparse_rows
 
@@ -31,12 +40,55 @@ MODELS = {
     "deepfm, one field": DeepFM(1, True, 1, 2, LAYERS),
     "deepfm, no hidden layer": DeepFM(2, True, 3, 2, NONE),
     "deepfm, batch norm": DeepFM(2, True, 3, 2, NORMED),
+    "nfm": NFM(1, True, 1, 2, TANH),
+    "nfm, 3 outputs, no intercept": NFM(3, False, 1, 2, LAYERS),
+    "nfm, no hidden layer": NFM(2, True, 1, 3, NONE),
+    "nfm, batch norm": NFM(2, True, 1, 3, NORMED),
     "fwfm": FwFM(1, True, 3, 2),
     "fwfm, 3 outputs, no intercept": FwFM(3, False, 3, 2),
     "fwfm, one field": FwFM(2, True, 1, 2),
     "ffm": FFM(1, True, 3, 2),
     "ffm, 3 outputs, no intercept": FFM(3, False, 3, 2),
     "ffm, one field": FFM(2, True, 1, 2),
+    "fnn": FNN(1, True, 3, 2, TANH),
+    "fnn, 3 outputs, no intercept, batch norm": FNN(3, False, 3, 2, NORMED),
+    "fnn, one field": FNN(2, True, 1, 2, TANH),
+    "pnn": PNN(1, True, 3, 2, TANH),
+    "pnn, outer, 3 outputs, no intercept": PNN(3, False, 3, 2, TANH, "outer"),
+    "pnn, both, layer norm": PNN(2, True, 3, 2, TANH, "both", True),
+    "pnn, one field": PNN(2, True, 1, 2, TANH, "both"),
+    "pnn, batch norm": PNN(2, True, 3, 2, NORMED),
+    "dcn": DCN(1, True, 3, 2, TANH),
+    "dcn, 3 outputs, no intercept": DCN(3, False, 3, 2, TANH, 3),
+    "dcn, version 1": DCN(2, True, 3, 2, TANH, 2, 1),
+    "dcn, version 1, stacked": DCN(1, True, 3, 2, TANH, 2, 1, "stacked"),
+    "dcn, stacked, batch norm": DCN(2, True, 3, 2, NORMED, 2, 2, "stacked"),
+    "dcn, low rank": DCN(1, True, 3, 2, TANH, 2, 2, "parallel", 2),
+    "dcn, experts": DCN(2, True, 3, 2, TANH, 2, 2, "parallel", 2, 3),
+    "dcn, one field": DCN(1, True, 1, 3, TANH),
+    "afm": AFM(1, True, 3, 2, 4),
+    "afm, 3 outputs, no intercept": AFM(3, False, 3, 2, 4),
+    "afm, one field": AFM(2, True, 1, 2, 4),
+    "xdeepfm": XDeepFM(1, True, 3, 2, TANH, (4, 3)),
+    "xdeepfm, relu, 3 outputs, no intercept": XDeepFM(3, False, 3, 2, TANH, (4, 3), "relu"),
+    "xdeepfm, batch norm": XDeepFM(2, True, 3, 2, NORMED, (3,)),
+    "xdeepfm, one field": XDeepFM(1, True, 1, 3, TANH, (2,)),
+    "xdeepfm, no interactions": XDeepFM(1, True, 3, 2, TANH, ()),
+    "final mlp": FinalMLP(1, True, 3, 2, TANH, MLP((4,), "tanh")),
+    "final mlp, heads, rows, 3 outputs, no intercept": FinalMLP(
+        3, False, 3, 2, MLP((5, 4), "tanh"), MLP((6,), "tanh"), 2, "row"
+    ),
+    "final mlp, batch norm, no gate": FinalMLP(2, True, 3, 2, NORMED, NORMED, 1, None),
+    "final mlp, no hidden layers": FinalMLP(2, True, 3, 2, NONE, NONE),
+    "wide and deep": WideDeep(1, True, 3, 2, TANH),
+    "wide and deep, 3 outputs, no intercept, batch norm": WideDeep(3, False, 3, 2, NORMED),
+    "wide": WideDeep(2, True, 3, 2, TANH, "wide"),
+    "deep": WideDeep(2, True, 3, 2, TANH, "deep"),
+    "wide and deep, a field for the wide part": WideDeep(1, True, 3, 2, TANH, "both", 1),
+    "deep crossing": DeepCrossing(1, True, 3, 2, TANH),
+    "deep crossing, 3 outputs, no intercept": DeepCrossing(3, False, 3, 2, LAYERS),
+    "deep crossing, batch norm": DeepCrossing(2, True, 3, 2, NORMED),
+    "deep crossing, no unit": DeepCrossing(2, True, 3, 2, NONE),
 }
 MODELS |= {
     f"mixture, {gate} gate, {expert} experts": MixtureFM(2, True, 1, 3, 2, gate, expert, link=link)
@@ -69,7 +121,26 @@ def expected_raw(model, tables, dense, averages, X):
         return reference_fields.fwfm(X, tables, dense, *fields)
     if isinstance(model, FFM):
         return reference_fields.ffm(X, tables, dense, fields[0])
+    if isinstance(model, DCN):
+        return reference_fields.dcn(X, tables, dense, *fields, model, averages)
+    if isinstance(model, AFM):
+        return reference_fields.afm(X, tables, dense, *fields)
+    if isinstance(model, XDeepFM):
+        return reference_fields.xdeepfm(X, tables, dense, *fields, model, averages)
+    if isinstance(model, FinalMLP):
+        return reference_fields.final_mlp(X, tables, dense, *fields, model, averages)
+    if isinstance(model, WideDeep):
+        return reference_fields.wide_deep(X, tables, dense, *fields, model, averages)
+    if isinstance(model, DeepCrossing):
+        return reference_fields.deep_crossing(X, tables, dense, *fields, model, averages)
     layers = len(model.network.sizes), model.network.activation
+    if isinstance(model, NFM):
+        return reference_fields.nfm(X, tables, dense, *layers, averages)
+    if isinstance(model, FNN):
+        return reference_fields.fnn(X, tables, dense, *fields, *layers, averages)
+    if isinstance(model, PNN):
+        products = model.kinds, model.layer_norm
+        return reference_fields.pnn(X, tables, dense, *fields, *products, *layers, averages)
     return reference.deepfm(X, tables, dense, *fields, *layers, averages=averages)
 
 

@@ -9,11 +9,12 @@ import pytest
 
 from skfm.layers import pairwise
 from skfm.models.base import DenseSlots, PooledSlots, Slots, Table, Training
+from skfm.models.dcn import DCN
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
 from skfm.models.mixture import PARTS, MixtureFM
 from skfm.runtime import precision
-from tests import reference
+from tests import reference, reference_fields
 from tests.cases import (
     FIELDS,
     batch_of,
@@ -25,7 +26,7 @@ from tests.cases import (
     sparse_rows,
     stored,
 )
-from tests.models.problems import GIVEN, HIDDEN, MODELS, expected_raw, problem
+from tests.models.problems import GIVEN, HIDDEN, MODELS, TANH, expected_raw, problem
 
 
 @pytest.fixture(autouse=True)
@@ -51,10 +52,25 @@ DIFFERENTIATED = [
     "deepfm",
     "deepfm, 3 outputs, no intercept",
     "deepfm, batch norm",
+    "nfm",
+    "nfm, batch norm",
     "fwfm",
     "fwfm, 3 outputs, no intercept",
     "ffm",
     "ffm, 3 outputs, no intercept",
+    "pnn",
+    "pnn, both, layer norm",
+    "dcn",
+    "dcn, version 1",
+    "dcn, experts",
+    "afm",
+    "xdeepfm",
+    "wide and deep",
+    "wide and deep, a field for the wide part",
+    "deep crossing",
+    "final mlp",
+    "fnn",
+    "final mlp, heads, rows, 3 outputs, no intercept",
     "mixture, score",
     "mixture, logit",
     "mixture, softmax",
@@ -127,8 +143,11 @@ def test_batch_norm_in_training():
         )
 
 
-def test_dropout_acts_in_training_alone():
-    model = MODELS["deepfm"]
+@pytest.mark.parametrize(
+    "name", ["deepfm", "nfm", "pnn", "dcn, version 1, stacked", "xdeepfm", "deep crossing"]
+)
+def test_dropout_acts_in_training_alone(name):
+    model = MODELS[name]
     model = replace(model, network=replace(model.network, dropout=True))
     X, tables, dense, averages = problem(model)
     packed, dummy = pack(X, GIVEN)
@@ -179,6 +198,21 @@ def test_deepfm_with_a_zero_perceptron_is_fm():
     )
 
 
+def test_nfm_without_hidden_layers_is_fm_with_a_weight_for_each_factor():
+    model = MODELS["nfm, no hidden layer"]
+    X, tables, dense, averages = problem(model)
+    dense["weights"]["layer_0"][:] = 1
+    expected = raw_predictions(
+        FM(2, n_factors=3),
+        {**tables, "factors": np.tile(tables["factors"][:, None], (1, 2, 1))},
+        dense,
+        {},
+        X,
+        None,
+    )
+    np.testing.assert_allclose(raw_predictions(model, tables, dense, averages, X, None), expected)
+
+
 @pytest.mark.parametrize("name", ["fwfm", "fwfm, 3 outputs, no intercept", "fwfm, one field"])
 def test_fwfm_with_weights_of_one_is_fm(name):
     model = MODELS[name]
@@ -192,6 +226,33 @@ def test_fwfm_with_weights_of_one_is_fm(name):
         rtol=1e-9,
         atol=1e-12,
     )
+
+
+def test_attention_is_shares_of_the_pairs():
+    model = MODELS["afm"]
+    X, tables, dense, _ = problem(model)
+    packed, dummy = pack(X, GIVEN)
+    (block,) = packed.blocks
+    slots = Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values)
+    products = model.products(slots, batch_of(block, np.ones(X.shape[0])))
+    attention = np.asarray(model.attention(products, dense))[: X.shape[0]]
+    np.testing.assert_allclose(attention, reference_fields.attention(X, tables, dense, FIELDS, 3), rtol=1e-9)
+    np.testing.assert_allclose(attention.sum(axis=1), 1, rtol=1e-12)
+
+
+def test_attention_weights_are_dropped_in_training_alone():
+    model = replace(MODELS["afm"], use_dropout=True)
+    X, tables, dense, _ = problem(model)
+    packed, dummy = pack(X, GIVEN)
+    (block,) = packed.blocks
+    rows = stored(model, tables, dummy + 1)[block.ids]
+    batch = batch_of(block, np.ones(X.shape[0]))
+    plain, half = (
+        np.asarray(forward(model, rows, block.values, dense, {}, batch, training)[0])[: X.shape[0]]
+        for training in (None, Training(jax.random.key(0), jnp.asarray(0.5)))
+    )
+    np.testing.assert_allclose(plain, expected_raw(model, tables, dense, {}, X), rtol=1e-9)
+    assert np.abs(half - plain).max() > 1e-3
 
 
 def test_ffm_of_one_field_is_fm():
@@ -209,6 +270,14 @@ def test_pair_weights_are_symmetric_matrices():
     np.testing.assert_array_equal(model.pair_weights(dense)[0], [[1, 2, 3], [2, 4, 5], [3, 5, 6]])
 
 
+def test_stacked_dcn_without_cross_layers_is_the_perceptron():
+    model = DCN(2, True, 3, 2, TANH, 0, 2, "stacked")
+    X, tables, dense, averages = problem(model)
+    inputs = [reference.pooled_fields(x, tables["factors"], FIELDS, 3).ravel() for x in X]
+    expected = dense["offsets"]["intercept"] + reference.mlp(inputs, dense, 2, "tanh")[0]
+    np.testing.assert_allclose(raw_predictions(model, tables, dense, averages, X, GIVEN), expected, rtol=1e-9)
+
+
 @pytest.mark.parametrize("model", [FM(2, n_factors=0), MixtureFM(2, True, 1, 1, 0, link=None)])
 def test_without_factors_all_is_linear(model):
     X, tables, dense, averages = problem(model)
@@ -218,7 +287,9 @@ def test_without_factors_all_is_linear(model):
     np.testing.assert_allclose(raw_predictions(model, tables, dense, averages, X, None), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["deepfm, 3 outputs, no intercept", "fwfm, 3 outputs, no intercept", "ffm"])
+@pytest.mark.parametrize(
+    "name", ["deepfm, 3 outputs, no intercept", "fwfm, 3 outputs, no intercept", "ffm", "pnn", "dcn"]
+)
 def test_slots_that_carry_their_fields_predict_what_slots_that_are_fields_do(name):
     model = MODELS[name]
     rng = np.random.default_rng(3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from skfm.optim.solvers import FTRL, NAMED, SGD, Adam, Optax, proximal
+from skfm.optim.solvers import FTRL, NAMED, SGD, AdaGrad, Adam, Optax, Split, proximal
 from skfm.runtime import precision
 from tests.optim.naive import NAIVE
 
@@ -66,6 +66,32 @@ def test_rates_may_change_without_rescaling_ftrl():
     state = solver.init(parameters, 0.1)
     after, _ = solver.update(parameters, jnp.zeros(2), state, 5.0, jnp.asarray(1), 0.0, 0.0)
     np.testing.assert_allclose(after, parameters, rtol=1e-12)
+
+
+@pytest.mark.parametrize("solvers", [(FTRL(), Adam()), (Adam(), AdaGrad()), (FTRL(), AdaGrad())])
+def test_two_solvers_update_their_numbers_each(solvers):
+    """Gradients and charges come as means where the second averages over a batch (of 10), else as sums."""
+    rng = np.random.default_rng(0)
+    whole = jnp.asarray(rng.standard_normal((4, 5)))
+    parts = np.s_[:, :2], np.s_[:, 2:]
+    split = Split(*solvers, 2)
+    state, rates = split.init(whole, 0.1), (0.3, 0.1)
+    alone = [whole[part] for part in parts]
+    states = [solver.init(own, rate) for solver, own, rate in zip(solvers, alone, rates, strict=True)]
+    for count in range(1, 4):
+        mean, l2 = rng.standard_normal((4, 5)), 0.1 * rng.random((4, 5))
+        given = 10 if split.per_sample else 1
+        step = split.for_step(3.0, 10.0)
+        at = 0.1, jnp.asarray(count)
+        whole, state = step.update(whole, mean * given, state, *at, np.zeros((4, 5)), l2 * given)
+        for which, (solver, part) in enumerate(zip(solvers, parts, strict=True)):
+            own = 10 if solver.per_sample else 1
+            alone[which], states[which] = solver.update(
+                alone[which], mean[part] * own, states[which], rates[which], at[1], 0.0, l2[part] * own
+            )
+    np.testing.assert_allclose(whole, np.concatenate(alone, axis=1), rtol=1e-12)
+    assert split.dense is solvers[1]
+    assert split.per_sample == solvers[1].per_sample
 
 
 def test_settings_of_solvers_are_part_of_the_key():

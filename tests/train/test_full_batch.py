@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from skfm.losses import Logistic, Softmax, SquaredError
 from skfm.models.fm import FM
 from skfm.models.linear import Linear
+from skfm.optim.solvers import Solver
 from skfm.train import full_batch
 from skfm.train.fit import FitSettings, Samples, fit_model
 from skfm.train.full_batch import minimize, value_and_gradient
@@ -33,7 +34,7 @@ def evaluated(problem, blocks=None):
     )
 
 
-class Stateless:
+class Stateless(Solver):
     """A solver without state: the full-batch path has none."""
 
     def init(self, parameters, rate):

@@ -1,0 +1,61 @@
+"""Attentional factorization machine (Xiao 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from skfm.layers.mlp import dropout, glorot_uniform
+from skfm.models.fieldwise import FieldModel
+
+
+@dataclass(frozen=True)
+class AFM(FieldModel):
+    """``raw(x) = b + sum_s x_s w_{i_s} + p^T sum_{f<g} a_fg (E_f * E_g)``.
+
+    The attention ``a = softmax(h^T relu(W (E_f * E_g) + c))`` is over the pairs of fields.
+    """
+
+    n_attention: int = 16
+    use_dropout: bool = False
+
+    def init(self, rng, base_score):
+        dense = super().init(rng, base_score)
+        dense["weights"] |= {
+            "attention": glorot_uniform(rng, self.n_factors, self.n_attention),
+            "attention_output": glorot_uniform(rng, self.n_attention, 1)[:, 0],
+            "output": glorot_uniform(rng, self.n_factors, self.n_outputs),
+        }
+        dense["offsets"]["attention_bias"] = np.zeros(self.n_attention)
+        return dense
+
+    @property
+    def pairs(self):
+        """First and second field of each pair."""
+        return np.triu_indices(self.n_fields, 1)
+
+    def products(self, slots, batch):
+        """(B, P, k) products of the embeddings of each pair."""
+        embeddings = self.embeddings(slots, batch)
+        first, second = self.pairs
+        return embeddings[:, first] * embeddings[:, second]
+
+    def attention(self, products, dense):
+        """(B, P) weights of the pairs; rows sum to 1."""
+        weights = dense["weights"]
+        hidden = jax.nn.relu(products @ weights["attention"] + dense["offsets"]["attention_bias"])
+        return jax.nn.softmax(hidden @ weights["attention_output"], axis=1)
+
+    def forward(self, slots, dense, averages, batch, training):
+        raw = self.linear(slots, dense)
+        if self.n_fields < 2:
+            return raw, averages
+        products = self.products(slots, batch)
+        attention = self.attention(products, dense)
+        if self.use_dropout and training is not None:
+            attention = dropout(attention, training.dropout, training.key)
+        pooled = jnp.einsum("bp,bpk->bk", attention, products)
+        return raw + pooled @ dense["weights"]["output"], averages

@@ -1,0 +1,26 @@
+"""Factorization-machine supported neural network (Zhang 2016)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+
+from skfm.layers.pairwise import pool_fields
+from skfm.models.fieldwise import NetworkModel
+
+
+@dataclass(frozen=True)
+class FNN(NetworkModel):
+    """``raw(x) = b + MLP([w_1, E_1 .. w_F, E_F])`` with ``w_f`` the linear term of field f, one an output."""
+
+    @property
+    def n_inputs(self):
+        return self.n_fields * (self.n_outputs + self.n_factors)
+
+    def forward(self, slots, dense, averages, batch, training):
+        linear = pool_fields(slots["linear"], batch.slot_fields, self.n_fields)
+        both = jnp.concatenate([linear, self.embeddings(slots, batch)], axis=2)
+        inputs = both.reshape(both.shape[0], self.n_inputs)
+        deep, averages = self.network(inputs, dense, averages, batch.weight, training)
+        return self.intercept(dense) + deep, averages
