@@ -7,7 +7,7 @@ arrays.
 
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -239,6 +239,13 @@ def movielens(data):
     encoder = make_column_transformer((one_hot(), categorical), (genres, "genres"))
     splits = list(ShuffleSplit(1, test_size=0.2, random_state=0).split(y))
     return Dataset("regression", frame[[*categorical, "genres"]], y, splits, encoder)
+
+
+def movielens_liked(data):
+    """The same ratings, 4 stars or more against fewer."""
+    ratings = movielens(data)
+    liked = (ratings.y >= 4).astype(np.int64)
+    return replace(ratings, task="binary", y=liked, splits=folds(liked))
 
 
 def breast_cancer(data):

@@ -127,6 +127,6 @@ def test_what_auto_means_is_what_the_training_page_says():
     assert strengths(few, 1e9) == {"l2_linear": 1, "l2_factors": 20, "l2_dense": 20}
     assert strengths(few, 1e9, 2) == {"l2_linear": 10, "l2_factors": 20, "l2_dense": 20}
     assert strengths(few, 1e9, has_linear_term=False) == {"l2_linear": 1, "l2_factors": 6, "l2_dense": 6}
-    assert strengths(few + 1, 1e9, has_linear_term=False)["l2_factors"] == 1
-    assert "6 times for models without a linear term" in rules["l2_factors"]
+    assert strengths(1e6, 0.0, has_linear_term=False)["l2_factors"] == 6
+    assert "At most 6 times for models without a linear term" in rules["l2_factors"]
     assert "at most 20 times" in rules["l2_factors"]

@@ -59,9 +59,6 @@ class _FNN(DeepEstimator, LinearParameters):
 
         return FNN(n_outputs, self.fit_intercept, n_fields, self.n_factors, self._network())
 
-    def _has_linear_term(self):
-        return False
-
     def _start(self, model, part, held, incremental):
         self.machine_ = None
         if self.init_from is not None:

@@ -67,7 +67,7 @@ def penalties(
     LogisticRegression's C=1. Factors and dense weights, many more, have a narrower one where few rows touch a
     column; the pieces of a mixture share these rows. With so few rows that none are held out, the prior alone
     guards against overfitting: it is as narrow as it gets, and narrow for a mixture's linear weights too. A
-    model without a linear term has a wider one there.
+    model without a linear term never has the narrowest.
 
     Parameters
     ----------
@@ -77,10 +77,9 @@ def penalties(
     """
     few = weight_sum <= _EARLY_STOPPING_ROWS
     enough = _ENOUGH_EVIDENCE * max(n_components, 1)
-    narrowest = few or evidence * _NARROWEST_PRIOR <= enough
-    strength = _NARROWEST_PRIOR if narrowest else max(enough / evidence, 1.0)
-    if few and not has_linear_term:
-        strength = _NARROWEST_PRIOR_OF_PRODUCTS
+    strongest = _NARROWEST_PRIOR if has_linear_term else _NARROWEST_PRIOR_OF_PRODUCTS
+    narrowest = few or evidence * strongest <= enough
+    strength = strongest if narrowest else max(enough / evidence, 1.0)
     linear = strength / 2 if few and n_components else 1.0
     auto = {"l2_linear": linear, "l2_factors": strength, "l2_dense": strength}
     return {
