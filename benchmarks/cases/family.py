@@ -51,10 +51,8 @@ MODELS = {
 
 def add_arguments(parser):
     """What to measure, and of which models."""
-    parts = ["quality", "speed"]
-    parser.add_argument(
-        "--parts", type=runner.names_among(parts), default=parts, help="quality, speed or both"
-    )
+    parts = ["quality", "speed", "10 fields"]
+    parser.add_argument("--parts", type=runner.names_among(parts), default=parts, help="such as speed")
     every = list(MODELS)
     parser.add_argument("--models", type=runner.names_among(every), default=every, help="such as fm,deepfm")
     parser.add_argument("--rows", type=int, default=50_000)
@@ -62,11 +60,10 @@ def add_arguments(parser):
 
 
 def run(options, results, save):
-    """Measure the parts; keys are ``quality DATASET/STEM`` and ``LIBRARY speed MODEL``."""
+    """Measure the parts; keys are ``quality DATASET/STEM`` and ``LIBRARY PART MODEL``."""
     if "quality" in options.parts:
         run_quality(options, results, save)
-    if "speed" in options.parts:
-        run_speed(options, results, save)
+    run_speed(options, results, save)
 
 
 def stem_of(model):
@@ -100,6 +97,8 @@ def run_speed(options, results, save):
     common = {"threads": os.cpu_count(), "seed": options.seeds[0]}
     shapes = {"speed": (39, n_rows, 2), "10 fields": (10, 10_000, 2)}
     for what, (n_fields, size, epochs) in shapes.items():
+        if what not in options.parts:
+            continue
         problem = synthetic.make_power_law_rows(
             size, N_COLUMNS, n_fields=n_fields, random_state=options.seeds[0]
         )

@@ -88,6 +88,24 @@ def anova(embeddings, degree: int):
     return jax.lax.scan(add, start, jnp.moveaxis(embeddings, 1, 0))[0][degree]
 
 
+def upper_pairs(combine, first, second):
+    """``combine(first[:, f], second[:, g])`` for each pair f < g, in the order (0, 1), (0, 2), ..
+
+    Slices, and not a gather, whose gradient XLA's CPU would add number by number.
+
+    Parameters
+    ----------
+    combine : function of arrays (B, 1, ...) and (B, n, ...) to one (B, n, ...)
+    first, second : (B, F, ...), F >= 1
+
+    Returns
+    -------
+    (B, F (F - 1) / 2, ...)
+    """
+    parts = [combine(first[:, f : f + 1], second[:, f + 1 :]) for f in range(first.shape[1])]
+    return jnp.concatenate(parts, axis=1)
+
+
 def pool_fields(embeddings, slot_fields, n_fields: int):
     """Embedding of each field: the sum over its slots.
 

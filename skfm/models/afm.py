@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from skfm.layers.mlp import dropout, glorot_uniform
+from skfm.layers.pairwise import upper_pairs
 from skfm.models.fieldwise import FieldModel
 
 
@@ -40,8 +41,7 @@ class AFM(FieldModel):
     def products(self, slots, batch):
         """(B, P, k) products of the embeddings of each pair."""
         embeddings = self.embeddings(slots, batch)
-        first, second = self.pairs
-        return embeddings[:, first] * embeddings[:, second]
+        return upper_pairs(jnp.multiply, embeddings, embeddings)
 
     def attention(self, products, dense):
         """(B, P) weights of the pairs; rows sum to 1."""

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from skfm.layers.pairwise import upper_pairs
 from skfm.models.base import Table
 from skfm.models.fieldwise import NetworkModel
 
@@ -57,13 +58,17 @@ class PNN(NetworkModel):
 
     def products(self, embeddings, dense):
         """(B, n_products) products of pairs of fields, pairs in the order (0, 1), (0, 2), .."""
-        first, second = np.triu_indices(self.n_fields, 1)
         found = []
         if "inner" in self.kinds:
+            first, second = np.triu_indices(self.n_fields, 1)
             found.append(jnp.einsum("bfk,bgk->bfg", embeddings, embeddings)[:, first, second])
         if "outer" in self.kinds:
-            mapped = jnp.einsum("bpk,pkl->bpl", embeddings[:, first], dense["weights"]["kernel"])
-            found.append((mapped * embeddings[:, second]).sum(axis=-1))
+            kernel = dense["weights"]["kernel"]
+            first = upper_pairs(
+                lambda one, others: jnp.broadcast_to(one, others.shape), embeddings, embeddings
+            )
+            second = upper_pairs(lambda one, others: others, embeddings, embeddings)
+            found.append((jnp.einsum("bpk,pkl->bpl", first, kernel) * second).sum(axis=-1))
         products = jnp.concatenate(found, axis=1)
         if self.layer_norm:
             centered = products - products.mean(axis=1, keepdims=True)

@@ -14,6 +14,7 @@ from benchmarks.cases import (
     columns,
     deep,
     defaults,
+    family,
     frappe,
     predict,
     raw_clicks,
@@ -22,6 +23,7 @@ from benchmarks.cases import (
     throughput,
     time_to_quality,
 )
+from benchmarks.rivals.fields import field_of_columns
 from skfm import FieldEncoder
 
 
@@ -243,6 +245,29 @@ def test_deep_judges_each_column_count():
     results = {f"skfm {n}": answers("epoch_seconds", [[1.0]], rows=100) for n in deep.COLUMNS}
     results |= {f"deepctr {n}": answers("epoch_seconds", [[3.0]], rows=100) for n in deep.COLUMNS}
     assert deep.render(results).count(">= 4.0000 MISSED") == 2
+
+
+def test_family_judges_quality_speed_and_compiling():
+    scores = {"adult": 0.9, "movielens_liked": 0.7, "criteo": 0.7, "avazu": 0.7}
+    results = {f"quality {name}/baseline": {"AUC": [auc]} for name, auc in scores.items()}
+    results |= {f"quality {name}/FM": {"AUC": [auc - 0.002]} for name, auc in scores.items()}
+    results |= {f"quality {name}/PNN": {"AUC": [auc - 0.004]} for name, auc in scores.items()}
+    first = {"rows": 100, "first_epoch_seconds": 3.0}
+    results |= {
+        f"skfm {what} nfm": answers("epoch_seconds", [[1.0]], **first) for what in ("speed", "10 fields")
+    }
+    results["deepctr speed nfm"] = answers("epoch_seconds", [[4.0]], rows=100)
+    lines = {line.split("|")[1].strip(): line for line in family.render(results).splitlines() if "|" in line}
+    assert "reached" in lines["FM"]
+    assert "FAIL" in lines["PNN"]
+    assert ">= 3.0000 reached" in lines["NFM"]
+    assert "<= 4.0000 reached" in lines["NFM"]
+    assert "AFM" not in lines
+
+
+def test_columns_know_their_field():
+    X, _ = synthetic.make_power_law_rows(200, 30, n_fields=3)
+    assert field_of_columns(X).tolist() == [0] * 10 + [1] * 10 + [2] * 10
 
 
 def test_predict_judges_rows_and_a_row():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skfm.layers import pairwise
-from skfm.layers.pairwise import pairwise_products, pool_fields
+from skfm.layers.pairwise import pairwise_products, pool_fields, upper_pairs
 from skfm.runtime import precision
 
 
@@ -38,6 +38,17 @@ def test_sum_slots_and_its_gradient(many_rows, ones, n_slots, monkeypatch):
         total, backward = jax.vjp(lambda rows: pairwise.sum_slots(rows, *arguments[1:]), arguments[0])
         np.testing.assert_allclose(total, expected, atol=1e-12)
         np.testing.assert_allclose(backward(jnp.asarray(slope))[0], gradient, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_fields", [1, 2, 4])
+def test_upper_pairs(n_fields):
+    rng = np.random.default_rng(0)
+    first, second = rng.standard_normal((2, 3, n_fields, 2))
+    places = [(f, g) for f in range(n_fields) for g in range(f + 1, n_fields)]
+    expected = np.array([first[:, f] * second[:, g] for f, g in places]).reshape(len(places), 3, 2)
+    with precision(np.float64):
+        pairs = upper_pairs(jnp.multiply, jnp.asarray(first), jnp.asarray(second))
+    np.testing.assert_allclose(pairs, expected.transpose(1, 0, 2), atol=1e-12)
 
 
 @pytest.mark.parametrize("by_slot", [True, False])
