@@ -8,13 +8,13 @@ import pytest
 _MANY_MAPS = 20_000  # of 65,530 on Linux; a program has 30 to 70
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-# Compiling takes most of the suite's time. Hence programs are compiled with little optimisation, in a third
+# Compiling takes most of the suite's time. Hence programs are compiled without optimisation, in a tenth
 # of the time, and kept between runs. SKFM_TEST_THOROUGH=1 compiles as users do, and checks networks of
 # default size. JAX reads these variables when it is imported, hence before any test module.
 THOROUGH = bool(os.environ.get("SKFM_TEST_THOROUGH"))
 if not THOROUGH:
     quick = (
-        "backend_optimization_level=1",
+        "backend_optimization_level=0",
         "cpu_use_fusion_emitters=false",
         "cpu_parallel_codegen_split_count=1",
     )

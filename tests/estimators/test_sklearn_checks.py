@@ -11,7 +11,7 @@ from tests.estimators.problems import FAMILY
 def checked(name):
     """An estimator with default parameters; most networks are smaller and train for less long."""
     estimator = getattr(skfm, name)()
-    small = {"hidden_layer_sizes": (16,), "cin_layer_sizes": (8,), "max_iter": 40}
+    small = {"n_factors": 3, "hidden_layer_sizes": (8,), "cin_layer_sizes": (4,), "max_iter": 40}
     if not THOROUGH and name.removesuffix("Classifier").removesuffix("Regressor") in FAMILY:
         known = estimator.get_params()
         estimator.set_params(**{key: value for key, value in small.items() if key in known})
