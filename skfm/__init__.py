@@ -8,6 +8,8 @@ from skfm.estimators.afm import AFMClassifier, AFMRegressor
 from skfm.estimators.dcn import DCNClassifier, DCNRegressor
 from skfm.estimators.deep_crossing import DeepCrossingClassifier, DeepCrossingRegressor
 from skfm.estimators.deepfm import DeepFMClassifier, DeepFMRegressor
+from skfm.estimators.din import DINClassifier, DINRegressor
+from skfm.estimators.esmm import ESMMClassifier
 from skfm.estimators.ffm import FFMClassifier, FFMRegressor
 from skfm.estimators.final_mlp import FinalMLPClassifier, FinalMLPRegressor
 from skfm.estimators.fm import FMClassifier, FMRegressor
@@ -28,10 +30,13 @@ __all__ = [
     "AFMRegressor",
     "DCNClassifier",
     "DCNRegressor",
+    "DINClassifier",
+    "DINRegressor",
     "DeepCrossingClassifier",
     "DeepCrossingRegressor",
     "DeepFMClassifier",
     "DeepFMRegressor",
+    "ESMMClassifier",
     "FFMClassifier",
     "FFMRegressor",
     "FMClassifier",

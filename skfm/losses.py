@@ -168,6 +168,52 @@ class Softmax(Loss):
         return score - score.mean()
 
 
+@dataclass(frozen=True)
+class ClickConversion(Loss):
+    """Log loss of clicks, and of clicks with a conversion, over all rows (ESMM).
+
+    ``raw`` holds the log odds of a click and of a conversion after it; the chance of both is the product. y
+    has the columns click, conversion, and the weight of each of the two losses.
+    """
+
+    link: ClassVar[str] = "logit"
+    standardizes_target: ClassVar[bool] = False
+
+    def value(self, y, raw):
+        xp = _namespace(raw)
+        click = xp.logaddexp(raw[:, 0], 0.0) - y[:, 0] * raw[:, 0]
+        both = log_both(raw)
+        return y[:, 2] * click - y[:, 3] * (y[:, 1] * both + (1 - y[:, 1]) * log_complement(both))
+
+    def inverse_link(self, raw):
+        """Chances of a click, of a conversion after a click, and of both, (n_samples, 3)."""
+        click, conversion = special.expit(raw).T
+        return np.stack([click, conversion, click * conversion], axis=1)
+
+    def base_score(self, y, weight):
+        # A task may have no weight at all.
+        weights = [own if own.any() else weight for own in (weight * y[:, 2], weight * y[:, 3])]
+        click, both = (np.average(y[:, task], weights=weights[task]) for task in range(2))
+        shares = np.array([click, both / max(click, _MIN_SHARE)])
+        return special.logit(np.clip(shares, _MIN_SHARE, 1 - _MIN_SHARE))
+
+
+def log_both(raw):
+    """Logarithm of the product of two chances, from their log odds (n_samples, 2)."""
+    return -_namespace(raw).logaddexp(-raw, 0.0).sum(axis=1)
+
+
+def log_complement(log_chance):
+    """``log(1 - p)`` from ``log p``, accurate at both ends."""
+    xp = _namespace(log_chance)
+    # Chances that round to 1.
+    log_chance = xp.minimum(log_chance, -1e-30)
+    small = log_chance < -0.7
+    # Each branch sees its own side alone: gradients of the other are infinite.
+    far, near = xp.where(small, log_chance, -1.0), xp.where(small, -0.1, log_chance)
+    return xp.where(small, xp.log1p(-xp.exp(far)), xp.log(-xp.expm1(near)))
+
+
 def _weighted_quantile(y: np.ndarray, weight: np.ndarray, quantile: float) -> float:
     """Middle of the interval of minimisers, so that a weight of 2 is the row twice."""
     order = np.argsort(y, kind="stable")

@@ -107,9 +107,24 @@ def mlp(inputs, dense, n_hidden, activation, *, averages=None, weight=None):
                 mean, variance = averages[f"mean_{layer}"], averages[f"variance_{layer}"]
             z = (z - mean) / np.sqrt(variance + 1e-5) * offsets[f"gain_{layer}"]
         z = z + offsets[f"bias_{layer}"]
+        if activation in ("prelu", "dice"):
+            hidden = sloped(z, offsets[f"slope_{layer}"], activation, averages, layer)
+            continue
         hidden = np.array([[ACTIVATIONS[activation](float(value)) for value in row] for row in z])
         hidden = hidden.reshape(z.shape)
     return hidden @ weights[f"layer_{n_hidden}"], moments
+
+
+def sloped(z, slope, activation, averages, layer):
+    """PReLU; or Dice by running averages."""
+    out = np.empty_like(z)
+    for i, unit in np.ndindex(z.shape):
+        on = float(z[i, unit] > 0)
+        if activation == "dice":
+            mean, variance = (averages[f"dice_{what}_{layer}"][unit] for what in ("mean", "variance"))
+            on = sigmoid((z[i, unit] - mean) / math.sqrt(variance + 1e-5))
+        out[i, unit] = z[i, unit] * (on + (1 - on) * slope[unit])
+    return out
 
 
 def pooled_fields(x, factors, fields, n_fields):

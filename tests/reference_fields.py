@@ -241,3 +241,36 @@ def wide_deep(X, tables, dense, fields, n_fields, model, averages=None):
         layers = len(model.network.sizes), model.network.activation
         raw = raw + mlp(seen, dense, *layers, averages=averages or None)[0]
     return raw
+
+
+def din(X, tables, dense, fields, n_fields, model, averages):
+    """A perceptron on embeddings, those of histories weighted entry by entry."""
+    factors, inputs = tables["factors"], []
+    for x in X:
+        embedding = pooled_fields(x, factors, fields, n_fields)
+        compared = embedding.copy()
+        for number, (history, target) in enumerate(model.sequences):
+            t, name = compared[target], f"attention_{number}_"
+            entries = [(value, factors[column]) for column, value in slots(x) if fields[column] == history]
+            own = {
+                kind: {
+                    key.removeprefix(name): leaf for key, leaf in dense[kind].items() if key.startswith(name)
+                }
+                for kind in ("weights", "offsets")
+            }
+            running = {k.removeprefix(name): leaf for k, leaf in averages.items() if k.startswith(name)}
+            unit = [np.concatenate([h, t, h - t, h * t]) for _, h in entries]
+            unit = np.reshape(unit, (len(entries), 4 * t.size))
+            layers = len(model.unit.sizes), model.unit.activation
+            scores, _ = mlp(unit, own, *layers, averages=running or None)
+            weights = scores[:, 0] + own["offsets"]["bias"]
+            if model.softmax:
+                total = sum(abs(value) * np.exp(w) for (value, _), w in zip(entries, weights, strict=True))
+                weights = [np.exp(w) / total for w in weights]
+            embedding[history] = sum(
+                (value * w * h for (value, h), w in zip(entries, weights, strict=True)), np.zeros(t.size)
+            )
+        inputs.append(embedding.ravel())
+    layers = len(model.network.sizes), model.network.activation
+    running = {key: leaf for key, leaf in averages.items() if not key.startswith("attention")}
+    return _intercept(dense) + mlp(inputs, dense, *layers, averages=running or None)[0]

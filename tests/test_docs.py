@@ -105,7 +105,11 @@ def test_what_auto_means_is_what_the_training_page_says():
     assert f"up to {few_rows:,} rows" in rules["solver"]
     assert f"up to {few_entries:,} nonzeros" in rules["solver"]
     for solver in ("adagrad", "adam", "ftrl", "sgd"):
-        assert f'`"{solver}"` {defaults.learning_rate("auto", solver):g}' in rules["learning_rate"]
+        assert f'`"{solver}"` {defaults.learning_rate("auto", solver, "factors"):g}' in rules["learning_rate"]
+    assert (
+        f"{defaults.learning_rate('auto', 'adagrad', 'deep'):g} for models with a network"
+        in (rules["learning_rate"])
+    )
     bounds = [defaults.batch_size("auto", n) for n in (1, 2**40)]
     assert f"between {bounds[0]} and {bounds[1]} rows" in rules["batch_size"]
     no_stopping = last_true(lambda n: not defaults.early_stopping("auto", "adagrad", n))

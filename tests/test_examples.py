@@ -21,3 +21,16 @@ def test_adult_demo(monkeypatch, tmp_path, capsys):
     for name in ["LogisticRegression", "HistGradientBoosting", "FM", "MixtureFM", "DeepFM"]:
         assert re.search(rf"^{name} +0\.\d+ +0\.\d+ +\d+\.\d s$", printed, flags=re.MULTILINE)
     assert (tmp_path / "adult_learning_curves.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("histories.py", r"DIN +AUC \d\.\d+\nDIN looks most at the entry that decides in \d+% of the rows"),
+        ("conversions.py", r"whole chain \(ESMM\) +\d\.\d+\n +clicked rows alone \(DeepFM\) +\d\.\d+"),
+    ],
+)
+def test_made_up_logs(script, expected, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [script, "--rows", "1500"])
+    runpy.run_path(str(REPOSITORY / "examples" / script), run_name="__main__")
+    assert re.search(expected, capsys.readouterr().out)

@@ -25,7 +25,7 @@ LAYERS = [
     {"train"},
     {"bayes"},
     {"estimators"},
-    {"inspection", "persistence", "export", "model_selection", "datasets"},
+    {"inspection", "persistence", "export", "metrics", "model_selection", "datasets"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 USES_JAX = {"layers", "models", "losses", "optim", "train", "bayes"}

@@ -188,3 +188,43 @@ def test_names_of_regression_losses():
     assert set(losses.REGRESSION_LOSSES) == set(CASES) - {"logistic", "softmax"}
     for name, kind in losses.REGRESSION_LOSSES.items():
         assert type(CASES[name][0]) is kind
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_clicks_and_conversions(dtype):
+    """Log losses of the click and of the product of both chances, each with its weight."""
+    rng = np.random.default_rng(0)
+    click = rng.integers(2, size=40)
+    y = np.column_stack([click, click * rng.integers(2, size=40), rng.random(40), rng.random(40)])
+    raw = rng.normal(size=(40, 2)).astype(dtype)
+    loss = losses.ClickConversion()
+    first, after, both = loss.inverse_link(raw.astype(np.float64)).T
+    np.testing.assert_allclose(both, first * after)
+    expected = sum(
+        -y[:, 2 + task] * np.where(y[:, task] == 1, np.log(chance), np.log1p(-chance))
+        for task, chance in enumerate((first, both))
+    )
+    rtol = 1e-10 if dtype == np.float64 else 1e-4
+    np.testing.assert_allclose(loss.value(y, raw), expected, rtol=rtol)
+    np.testing.assert_allclose(loss.value(jnp.asarray(y), jnp.asarray(raw)), expected, rtol=rtol)
+    gradient = jax.grad(lambda raw: loss.value(y, raw).sum())(jnp.asarray(raw, jnp.float64))
+    wide = raw.astype(np.float64)
+    numeric = reference.finite_differences(lambda: loss.value(y, wide).sum(), wide)
+    np.testing.assert_allclose(gradient, numeric, atol=1e-7)
+    known = loss.inverse_link(loss.base_score(y, np.ones(40))[None])[0]
+    np.testing.assert_allclose(known[0], np.average(y[:, 0], weights=y[:, 2]))
+    np.testing.assert_allclose(known[2], np.average(y[:, 1], weights=y[:, 3]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_extreme_clicks_and_conversions(dtype):
+    """Finite values and gradients, and as large as the log odds are."""
+    raw = np.array([[a, b] for a in (-300, 0, 300) for b in (-300, 0, 300)], dtype)
+    loss = losses.ClickConversion()
+    for click, conversion in ((0, 0), (1, 0), (1, 1)):
+        y = np.tile(np.array([click, conversion, 1, 1], dtype), (9, 1))
+        assert np.isfinite(loss.value(y, raw)).all()
+        assert np.isfinite(jax.grad(lambda raw, y=y: loss.value(y, raw).sum())(jnp.asarray(raw))).all()
+    unlikely = np.array([[-20.0, -15.0]], dtype)
+    nothing = np.array([[0.0, 0, 0, 1]], dtype)
+    np.testing.assert_allclose(loss.value(nothing, unlikely), np.exp(-35.0), rtol=1e-4)

@@ -23,7 +23,7 @@ def make_encoders(parameters, columns: list[Column]) -> tuple[list, list[list[in
     columns, crosses = (
         [column for column in columns if (column.kind == "cross") == crossed] for crossed in (False, True)
     )
-    given = {what: _given(parameters, what, columns) for what in (*_KINDS, "hash", "bins")}
+    given = {what: _given(parameters, what, columns) for what in (*_KINDS, "max_length", "hash", "bins")}
     shared = _shared(parameters.shared, columns)
     tables = {place: table for table, places in shared.items() for place in places}
     vocabularies: dict = {}
@@ -54,8 +54,15 @@ def make_encoders(parameters, columns: list[Column]) -> tuple[list, list[list[in
             encoders.append({"integer": Integers, "number": Numbers, "date": Dates}[kind](column, options))
             continue
         _check_hashes(table, entries, column, [encoders[at] for at in shared.get(table, ()) if at < place])
-        separator = given["multi_hot"].get(place)
-        encoders.append(MultiHot(column, entries, separator) if kind == "list" else entries)
+        if kind == "list":
+            most = given["max_length"].get(place)
+            if most is None and isinstance(parameters.max_length, Integral):
+                most = parameters.max_length
+            encoders.append(MultiHot(column, entries, given["multi_hot"].get(place), most))
+        elif place in given["max_length"]:
+            raise ValueError(f"max_length= names column {column.name!r}, which does not hold lists.")
+        else:
+            encoders.append(entries)
     lists = {column.name for column, own in zip(columns, encoders, strict=True) if isinstance(own, MultiHot)}
     for cross in crosses:
         for column in cross.values:
@@ -127,7 +134,7 @@ def _check_said(what: str, name, value) -> None:
     if what == "multi_hot":
         fits, expected = value is None or (isinstance(value, str) and value != ""), "a separator, or None"
     else:
-        least = 1 if what == "hash" else 0
+        least = 0 if what == "bins" else 1
         fits = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
         expected = f"a whole number of {least} or more"
     if not fits:

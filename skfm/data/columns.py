@@ -248,13 +248,16 @@ def _key(value) -> str | bytes:
 class MultiHot:
     """Lists: a slot for each entry. The empty list has none, a missing list is one missing entry."""
 
-    def __init__(self, column: Column, entries: Categories | Hashed, separator: str | None):
+    def __init__(
+        self, column: Column, entries: Categories | Hashed, separator: str | None, max_length: int | None
+    ):
         self.name, self.entries, self.separator = column.name, entries, separator
+        self.max_length = max_length
         self.learns = entries.learns
 
     def update(self, column: Column, weight: np.ndarray) -> None:
         """Count entries that have no slot."""
-        entries, lengths = lists_of(column, self.separator)
+        entries, lengths = lists_of(column, self.separator, self.max_length)
         self.entries.update(entries, np.repeat(weight, lengths))
 
     def settle(self, *, go_on: bool) -> None:
@@ -262,9 +265,13 @@ class MultiHot:
         self.entries.settle(go_on=go_on)
 
     def encode(self, column: Column) -> list[Slots]:
-        entries, lengths = lists_of(column, self.separator)
+        entries, lengths = lists_of(column, self.separator, self.max_length)
         (slots,) = self.entries.encode(entries)
         return [slots._replace(lengths=lengths)]
+
+    def lengths(self, column: Column) -> np.ndarray:
+        """Length of each row's list, also beyond the most."""
+        return lists_of(column, self.separator, None)[1]
 
     def names(self) -> list[list[str]]:
         return self.entries.names()

@@ -45,6 +45,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         Columns of whole numbers that are quantities, and to be encoded as other numbers are.
     multi_hot : list, or dict of column to separator, default=()
         Columns of lists. With a dict, text is cut at the separator: ``{"genres": "|"}``.
+    max_length : int, dict of column to int, or None, default=None
+        Most entries of a list that count: its last ones. One number is for all columns of lists.
     hash : int, dict of column to int, or None, default=None
         Number of slots that the values of a column share by their hash (MurmurHash3), instead of learning
         the values. One number is for all columns of text, categories, lists and those of ``categorical``.
@@ -136,6 +138,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         "categorical": ["array-like"],
         "numeric": ["array-like"],
         "multi_hot": ["array-like", dict],
+        "max_length": [_POSITIVE_INTEGER, dict, None],
         "hash": [_POSITIVE_INTEGER, dict, None],
         "shared": [dict, None],
         "signed_hash": ["boolean"],
@@ -161,6 +164,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         categorical=(),
         numeric=(),
         multi_hot=(),
+        max_length=None,
         hash=None,
         signed_hash=False,
         shared=None,
@@ -176,6 +180,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         self.categorical = categorical
         self.numeric = numeric
         self.multi_hot = multi_hot
+        self.max_length = max_length
         self.hash = hash
         self.signed_hash = signed_hash
         self.shared = shared
@@ -325,7 +330,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
             parts.append(Found(row[own], local[column[own]], X.data[own]))
         table = np.empty((X.shape[0], self.n_features_in_), dtype=object)
         done = 0
-        for number, encoder in enumerate(self._encoders[: self.n_features_in_]):
+        for number, encoder in enumerate(self.column_encoders):
             n_fields = len(encoder.names())
             table[:, number] = encoder.decode(X.shape[0], parts[done : done + n_fields])
             done += n_fields
@@ -351,6 +356,27 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         for slots, known in zip(self._slots, names, strict=True):
             out[slots] = known
         return out
+
+    @property
+    def column_encoders(self) -> list:
+        """What encodes each column, in their order."""
+        return self._encoders[: self.n_features_in_]
+
+    def entries(self, X, column):
+        """Entries of a column of lists, one after another.
+
+        Returns
+        -------
+        columns : ndarray, the output column of each entry
+        kept : ndarray of shape (n_samples,), how many entries of each row these are
+        lengths : ndarray of shape (n_samples,), how many entries each row has, those beyond `max_length` too
+        """
+        found = next(one for one in self._columns(X, reset=False)[0] if one.name == column)
+        place = next(place for place, one in enumerate(self.column_encoders) if one.name == column)
+        encoder = self.column_encoders[place]
+        (slots,) = encoder.encode(found)
+        columns = self._slots[np.searchsorted(self.field_columns_, place)][slots.slots]
+        return columns, slots.lengths, encoder.lengths(found)
 
     # -- columns -----------------------------------------------------------------------------------
 

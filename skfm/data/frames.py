@@ -336,10 +336,11 @@ def _without_zone(date):
     return date.replace(tzinfo=None) if getattr(date, "tzinfo", None) else date
 
 
-def lists_of(column: Column, separator: str | None) -> tuple[Column, np.ndarray]:
+def lists_of(column: Column, separator: str | None, max_length: int | None) -> tuple[Column, np.ndarray]:
     """All entries of a column of lists as a column, one after another, and how many each row has.
 
-    Text is cut at the separator. A missing list, and a missing entry of a list, is one missing value.
+    Text is cut at the separator. A missing list, and a missing entry of a list, is one missing value. Of a
+    list longer than `max_length` the last entries are taken.
     """
     values = as_list(column.values)
     entries: list = []
@@ -356,6 +357,8 @@ def lists_of(column: Column, separator: str | None) -> tuple[Column, np.ndarray]
                 f"Column {column.name!r} holds {value!r} at row {row}, where a list is expected. "
                 f"For text name the separator: multi_hot={{{column.name!r}: '|'}}."
             )
+        if max_length is not None and len(value) > max_length:
+            value = list(value)[-max_length:]
         entries.extend(value)
         lengths[row] = len(value)
     rows = np.repeat(np.arange(len(values)), lengths)

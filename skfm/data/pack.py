@@ -43,7 +43,8 @@ class Block:
     rows : ndarray of shape (n,), the position of each row in the matrix
     ids : int32 ndarray of shape (N, S) with N > n; unused slots and rows hold the dummy row's id
     values : ndarray of shape (N, S), or None when every value is 1
-    slot_fields : int32 ndarray of shape (N, S), or None when slot s is field s (or all are one field)
+    slot_fields : int32 ndarray of shape (N, S), -1 for unused slots, or None when slot s is field s (or all
+        are one field)
     """
 
     rows: np.ndarray
@@ -197,5 +198,5 @@ def _pack_block(X, rows, width, dummy, dtype, all_ones, table_of, *, slots=None,
         rows=rows,
         ids=filled(X.indices if table_of is None else table_of[X.indices], dummy, np.int32),
         values=None if all_ones else filled(X.data, 0, dtype),
-        slot_fields=None if slot_fields is None else filled(slot_fields[X.indices], 0, np.int32),
+        slot_fields=None if slot_fields is None else filled(slot_fields[X.indices], -1, np.int32),
     )

@@ -67,8 +67,8 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         """Whether the raw prediction has a linear term."""
         return hasattr(self, "l2_linear")
 
-    def _encoder_settings(self) -> dict[str, Any]:
-        """Parameters of the encoder of a table that the estimator sets."""
+    def _encoder_settings(self, encoder, X) -> dict[str, Any]:
+        """Parameters of the encoder of a table, or of its first chunk, that the estimator sets."""
         return {}
 
     def _linear_solver(self, solver, going_on: bool) -> tuple[Any, float] | None:
@@ -320,7 +320,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         settings = FitSettings(
             solver=solver,
             loop=LoopSettings(
-                learning_rate=defaults.learning_rate(self.learning_rate, solver),
+                learning_rate=defaults.learning_rate(self.learning_rate, solver, self._kind),
                 schedule=self.learning_rate_schedule,
                 max_iter=1 if incremental else self.max_iter,
                 horizon=self.max_iter,
@@ -409,12 +409,15 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
 
     def _map(self, kind: str, X) -> np.ndarray:
         """Apply a function of `skfm.train.predict` to each row of X."""
-        from skfm.train import predict
-
         check_is_fitted(self)
         if is_stream(X):
             return map_stream(partial(self._map, kind), X)
-        X = read_X(self, X)
+        return self._map_encoded(kind, read_X(self, X))
+
+    def _map_encoded(self, kind: str, X) -> np.ndarray:
+        """The same for canonical CSR."""
+        from skfm.train import predict
+
         fields = self._column_fields(self._model)
         return predict.map_matrix(getattr(predict, kind)(self._model), self._parameters, X, fields)
 

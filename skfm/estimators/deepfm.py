@@ -28,7 +28,8 @@ held-out rows, and 4 to 16 bytes a nonzero for the packed rows.
 
 Differences from Guo et al.: a field may have several nonzeros, whose embeddings are summed; with
 several outputs the embeddings are shared; embeddings and network are penalised; and the default
-network is smaller. Adam is lazy on the tables: moments of columns that a batch does not touch wait."""
+network is smaller. Adam [2]_ is lazy on the tables: moments of columns that a batch does not touch
+wait."""
 _REFERENCES = """\
 .. [1] H. Guo, R. Tang, Y. Ye, Z. Li and X. He, "DeepFM: A Factorization-Machine based Neural Network for
    CTR Prediction", IJCAI 2017. https://doi.org/10.24963/ijcai.2017/239

@@ -26,7 +26,7 @@ def read_X_y(estimator, X, y, *, reset: bool):
     encodes = _is_table(estimator, X) if reset else estimator.encoder_ is not None
     with _naming_text_columns(X), _naming_row_of_y(y):
         if encodes:
-            _check_table(estimator, X)
+            check_table(estimator, X)
             validate_data(estimator, X, y, skip_check_array=True, reset=reset)
             return X, check_X_y(np.zeros((len(X), 1)), y, multi_output=True)[1]
         X, y = validate_data(estimator, X, y, multi_output=True, reset=reset, **_CHECKS)
@@ -37,7 +37,7 @@ def read_X_y(estimator, X, y, *, reset: bool):
 def read_X(estimator, X):
     """Canonical CSR of rows to predict."""
     if estimator.encoder_ is not None:
-        _check_table(estimator, X)
+        check_table(estimator, X)
         validate_data(estimator, X, skip_check_array=True, reset=False)
         return canonical_csr(estimator.encoder_.transform(X))
     with _naming_text_columns(X):
@@ -55,7 +55,7 @@ def learn_encoder(estimator, X, weight, *, first: bool, grow: bool, chunks=None)
         return None
     if first:
         encoder = FieldEncoder() if isinstance(estimator.encoder, str) else clone(estimator.encoder)
-        encoder.set_params(**estimator._encoder_settings())
+        encoder.set_params(**estimator._encoder_settings(encoder, X))
     elif grow:
         # A copy: if training fails, the estimator keeps the encoder that it has.
         encoder = copy.copy(estimator.encoder_)
@@ -71,7 +71,8 @@ def _is_table(estimator, X) -> bool:
     return not isinstance(estimator.encoder, str) or (is_frame(X) and not is_of_numbers(X))
 
 
-def _check_table(estimator, X) -> None:
+def check_table(estimator, X) -> None:
+    """Raise ValueError if X is nothing that fit's encoder takes."""
     if sparse.issparse(X) or not (is_frame(X) or hasattr(X, "shape")):
         raise ValueError(
             f"X must be a DataFrame, or an array with encoder=FieldEncoder(), where fit encodes; "

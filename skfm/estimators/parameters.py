@@ -222,10 +222,9 @@ class TrainingParameters(Parameters):
         """
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an element-wise
         optax transformation. ``"lbfgs"`` minimises over all rows at once; the others take mini-batches.
-        ``"auto"`` is L-BFGS while there are few rows (for linear models: or few nonzeros), then Adam for
-        models with a network and AdaGrad for others; with an L1 penalty it is AdaGrad, and FTRL for
-        linear models. The limits are in the guide on training; ``solver_`` tells what was used. With
-        dropout or batch normalisation give a mini-batch solver, such as ``"adam"``.
+        ``"auto"`` is L-BFGS while there are few rows (for linear models: or few nonzeros) and neither
+        dropout nor batch normalisation, then AdaGrad; with an L1 penalty it is AdaGrad, and FTRL for
+        linear models. The limits are in the guide on training; ``solver_`` tells what was used.
         """,
         StrOptions({"auto", "adagrad", "adam", "ftrl", "sgd", "lbfgs"}),
         HasMethods(["init", "update"]),

@@ -97,7 +97,7 @@ class _WideDeep(LinearTable, DeepEstimator, LinearParameters):
     def _n_crosses(self) -> int:
         return 0 if self.encoder_ is None else len(self.encoder_.crosses)
 
-    def _encoder_settings(self):
+    def _encoder_settings(self, encoder, X):
         if not len(self.crosses):
             return {}
         return {"crosses": self.crosses, "cross_slots": self.cross_slots}
@@ -133,7 +133,7 @@ class _WideDeep(LinearTable, DeepEstimator, LinearParameters):
         rate = self.wide_learning_rate
         if rate == "auto" and self.wide_solver == "auto":
             rate = self.learning_rate
-        return self.wide_solver_, defaults.learning_rate(rate, self.wide_solver_)
+        return self.wide_solver_, defaults.learning_rate(rate, self.wide_solver_, self._kind)
 
 
 @estimator

@@ -20,6 +20,8 @@ ACTIVATIONS = {
     "logistic": jax.nn.sigmoid,
     "tanh": jnp.tanh,
 }
+# Activations with a slope for each unit where it is off, and the first value of these slopes.
+LEARNED = {"prelu": 0.25, "dice": 0.0}
 _BATCH_NORM_MOMENTUM = 0.9
 _BATCH_NORM_EPSILON = 1e-5
 
@@ -37,7 +39,7 @@ class MLP:
     Attributes
     ----------
     sizes : units of each hidden layer
-    activation : a name of `ACTIVATIONS`
+    activation : a name of `ACTIVATIONS` or of `LEARNED`
     batch_norm, dropout : whether there is any
     name : begins the names of the weights, for models with several networks
     """
@@ -61,14 +63,17 @@ class MLP:
                 offsets[f"{self.name}bias_{layer}"] = np.zeros(fan_out)
                 if self.batch_norm:
                     offsets[f"{self.name}gain_{layer}"] = np.ones(fan_out)
+                if self.activation in LEARNED:
+                    offsets[f"{self.name}slope_{layer}"] = np.full(fan_out, LEARNED[self.activation])
         return weights, offsets
 
     def init_averages(self) -> dict[str, np.ndarray]:
-        """Running mean 0 and variance 1 of each hidden layer."""
-        sizes = self.sizes if self.batch_norm else ()
+        """Running mean 0 and variance 1 of what each hidden layer normalises."""
+        kinds = [""] * self.batch_norm + ["dice_"] * (self.activation == "dice")
         return {
-            f"{self.name}{what}_{layer}": np.full(size, start)
-            for layer, size in enumerate(sizes)
+            f"{self.name}{kind}{what}_{layer}": np.full(size, start)
+            for kind in kinds
+            for layer, size in enumerate(self.sizes)
             for what, start in (("mean", 0.0), ("variance", 1.0))
         }
 
@@ -88,12 +93,26 @@ class MLP:
             if self.batch_norm:
                 x, averages = normalize(x, f"{name}{{}}_{layer}", averages, weight, training)
                 x = x * offsets[f"{name}gain_{layer}"]
-            x = ACTIVATIONS[self.activation](x + offsets[f"{name}bias_{layer}"])
+            x, averages = self._activate(
+                x + offsets[f"{name}bias_{layer}"], layer, offsets, averages, weight, training
+            )
             if self.dropout and training is not None:
                 number = zlib.crc32(name.encode()) + layer
                 x = dropout(x, training.dropout, jax.random.fold_in(training.key, number))
         output = weights.get(f"{name}layer_{len(self.sizes)}")
         return (x if output is None else x @ output), averages
+
+    def _activate(self, x, layer, offsets, averages, weight, training):
+        """What a layer's activation makes of x, and updated averages."""
+        if self.activation not in LEARNED:
+            return ACTIVATIONS[self.activation](x), averages
+        slope = offsets[f"{self.name}slope_{layer}"]
+        if self.activation == "prelu":
+            return jnp.where(x > 0, x, slope * x), averages
+        # Dice (Zhou 2018): a unit is on where it is above its mean, with a soft edge of its deviation.
+        normalized, averages = normalize(x, f"{self.name}dice_{{}}_{layer}", averages, weight, training)
+        on = jax.nn.sigmoid(normalized)
+        return x * (on + (1 - on) * slope), averages
 
 
 def dropout(x, rate, key):
@@ -125,11 +144,13 @@ def normalize(x, name: str, averages, weight, training):
     if training is None:
         mean, variance = averages[mean_name], averages[variance_name]
     else:
-        share = weight / weight.sum()
+        # (Activation units may have nothing to look at in a batch.)
+        total = weight.sum()
+        share = weight / jnp.where(total > 0, total, 1)
         mean = share @ x
         variance = share @ jnp.square(x - mean)
         averages = dict(averages)
         for known, value in ((mean_name, mean), (variance_name, variance)):
             old = averages[known]
-            averages[known] = old + (1 - _BATCH_NORM_MOMENTUM) * (value - old)
+            averages[known] = old + jnp.where(total > 0, 1 - _BATCH_NORM_MOMENTUM, 0) * (value - old)
     return (x - mean) * jax.lax.rsqrt(variance + _BATCH_NORM_EPSILON), averages

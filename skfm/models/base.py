@@ -47,7 +47,8 @@ class Batch(NamedTuple):
 
     Attributes
     ----------
-    slot_fields : (B, S) field of each slot, or None when slot s is field s (or all are one field)
+    slot_fields : (B, S) field of each slot, -1 for unused ones, or None when slot s is field s (or all are
+        one field)
     weight : (B,) sample weights, 0 for unfilled places; None at prediction
     """
 
@@ -112,6 +113,11 @@ class Model:
         raise NotImplementedError
 
     @property
+    def unscaled_fields(self) -> tuple[int, ...]:
+        """Fields whose columns are trained in their own units, not at root mean square 1."""
+        return ()
+
+    @property
     def width(self) -> int:
         """Numbers in one row of all tables side by side."""
         return sum(table.width for table in self.tables().values())
@@ -144,7 +150,12 @@ class Slots:
 
     def __init__(self, model: Model, rows: Array, values: Array | None):
         self._model = model
+        self._unscaled, self.values = rows, values
         self._rows = rows if values is None else rows * values[:, :, None]
+
+    def unscaled(self, name: str) -> Array:
+        """Rows that the values do not multiply, (B, S, *shape)."""
+        return self._model.split(self._unscaled)[name]
 
     def __getitem__(self, name: str) -> Array:
         return self._model.split(self._rows)[name]

@@ -54,8 +54,9 @@ class FinalMLP(FieldModel):
             widths.append(network.sizes[-1] if network.sizes else self.n_embedded)
             weights[f"{network.name}output"] = glorot_uniform(rng, widths[-1], self.n_outputs)
         heads = [width // self.n_heads for width in widths]
-        fusion = [glorot_uniform(rng, *heads) for _ in range(self.n_heads * self.n_outputs)]
-        weights["fusion"] = np.stack(fusion).reshape(self.n_outputs, self.n_heads, *heads)
+        # An output is a map of all products of two units: as a map of units it would start much too large.
+        fusion = glorot_uniform(rng, self.n_heads * heads[0] * heads[1], self.n_outputs)
+        weights["fusion"] = fusion.T.reshape(self.n_outputs, self.n_heads, *heads)
         return dense
 
     def init_averages(self):

@@ -7,6 +7,7 @@ _FULL_BATCH_ROWS = 2_000
 _FULL_BATCH_ENTRIES = 3_000_000
 _EARLY_STOPPING_ROWS = 2_000
 _RATES = {"adagrad": 0.1, "adam": 0.001, "ftrl": 0.1, "sgd": 0.01, "lbfgs": 1.0}
+_RATES_OF_NETWORKS = _RATES | {"adagrad": 0.05}
 # The penalty of factors, in units of a standard normal prior, falls from 20 where few rows touch a column
 # to 1 where this many do.
 _NARROWEST_PRIOR = 20.0
@@ -31,7 +32,7 @@ def solver_name(solver, n_samples: int, nnz: int, *, kind: str, l1_linear: float
     small = n_samples <= _FULL_BATCH_ROWS or (kind == "convex" and nnz <= _FULL_BATCH_ENTRIES)
     if small and not needs_steps:
         return "lbfgs"
-    return "adam" if kind == "deep" else "adagrad"
+    return "adagrad"
 
 
 def batch_size(value, n_samples: int) -> int:
@@ -44,11 +45,12 @@ def batch_size(value, n_samples: int) -> int:
     return size
 
 
-def learning_rate(value, solver) -> float:
+def learning_rate(value, solver, kind: str) -> float:
     """The rate that "auto" stands for; an optax transformation has its own, which this scales."""
     if value != "auto":
         return float(value)
-    return _RATES[solver] if isinstance(solver, str) else 1.0
+    rates = _RATES_OF_NETWORKS if kind == "deep" else _RATES
+    return rates[solver] if isinstance(solver, str) else 1.0
 
 
 def early_stopping(value, solver, n_samples: int) -> bool:

@@ -131,6 +131,14 @@ def _unscaled(X, scale):
     return out
 
 
+def _scale(model: Model, samples: Samples, fields) -> np.ndarray | None:
+    """What columns are divided by in training, or None."""
+    scale = column_scale(samples.X, samples.weight, _rows(fields))
+    if scale is not None and model.unscaled_fields:
+        scale[np.isin(fields.numbers, model.unscaled_fields)] = 1
+    return scale
+
+
 def _batches(samples: Samples, scale, fields, charge, settings: FitSettings) -> Source:
     """The rows in batches, with weights of mean 1."""
     to_mean_one = samples.X.shape[0] / samples.weight.sum()
@@ -318,7 +326,7 @@ def _fit_batches(
     rate = np.asarray(settings.loop.learning_rate, dtype)
     session = session and session.grown(n_columns, dummy + 1)
     touched, weight_sum, fresh = _seen(samples, fields, session)
-    scale = column_scale(X, samples.weight, _rows(fields)) if session is None else session.scale
+    scale = _scale(model, samples, fields) if session is None else session.scale
     charge = charges(touched / weight_sum, settings.l2_frequency_power, scale)
     charge = padded(charge, dummy + 1, charge.dtype)
     source = _batches(samples, scale, fields, charge, settings)
@@ -369,7 +377,7 @@ def _base_loss(loss, samples, base_score) -> float:
 def _fit_full_batch(model, loss, samples, validation, fields, settings, base_score, warm, score_raw, report):
     dtype, X, shared = settings.dtype, samples.X, _rows(fields)
     _check_memory(table_rows(X.shape[1]), model.width, dtype)
-    scale = column_scale(X, samples.weight, shared)
+    scale = _scale(model, samples, fields)
     frequency = column_frequency(X, samples.weight, shared)
     columns = np.flatnonzero((frequency if shared is None else frequency[shared]) > 0)
     n_rows = table_rows(columns.size)

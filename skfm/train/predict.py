@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
 
@@ -73,6 +74,14 @@ class Attention(RawPrediction):
 
     def __call__(self, slots, dense, averages, batch):
         return self.model.attention(self.model.products(slots, batch), dense)
+
+
+class Activations(RawPrediction):
+    """Sum of what the activation units say of the entries of each history, (n_histories,) a row."""
+
+    def __call__(self, slots, dense, averages, batch):
+        found, _ = self.model.scores(slots, dense, averages, batch, None)
+        return jnp.stack([jnp.where(own, score, 0).sum(axis=1) for score, own in found], axis=1)
 
 
 class LogGate(RawPrediction):

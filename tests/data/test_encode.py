@@ -312,6 +312,20 @@ def test_entries_are_counted(lists, min_frequency):
     assert rows(encoder, array(lists)) == expected
 
 
+def test_the_last_entries_of_a_list_are_kept():
+    X = pd.DataFrame({"a": [list("xyy"), ["x"], [], None], "b": ["y,x", "x", "", None]})
+    both = {"multi_hot": {"a": None, "b": ","}}
+    encoder = fitted(X, max_length=2, **both)
+    assert rows(encoder, X)[0] == {"a=y": 2, "b=x": 1, "b=y": 1}
+    encoder = fitted(X, max_length={"b": 1}, **both)
+    assert rows(encoder, X)[0] == {"a=x": 1, "a=y": 2, "b=x": 1}
+    assert "b=y" not in names(encoder)
+    with pytest.raises(ValueError, match="max_length= names column 'c', which does not hold lists"):
+        fitted(X.assign(c="z"), max_length={"c": 1}, **both)
+    with pytest.raises(ValueError, match="max_length= gives column 'b' the value 0"):
+        fitted(X, max_length={"b": 0}, **both)
+
+
 def test_text_is_cut_at_the_separator():
     X = pd.DataFrame({"a": ["x|y|x", "", None, "y"], "b": ["1, 2", "2", "3", None]})
     encoder = fitted(X, multi_hot={"a": "|", 1: ", "})

@@ -12,7 +12,7 @@ CLASSIFIERS = [f"{kind}Classifier" for kind in KINDS]
 REGRESSORS = [f"{kind}Regressor" for kind in KINDS]
 NAMES = CLASSIFIERS + REGRESSORS
 FAMILY = sorted(
-    {name.removesuffix("Classifier") for name in skfm.__all__ if name.endswith("Classifier")} - {*KINDS}
+    {name.removesuffix("Regressor") for name in skfm.__all__ if name.endswith("Regressor")} - {*KINDS}
 )
 
 RNG = np.random.default_rng(0)

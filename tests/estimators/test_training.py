@@ -275,8 +275,8 @@ def test_auto_solver():
 
 
 @pytest.mark.parametrize("noise", [{"dropout": 0.5}, {"batch_norm": True}])
-def test_noisy_networks_take_adam(noise):
-    assert make("DeepFMClassifier", **noise).fit(X, LABELS).solver_ == "adam"
+def test_noisy_networks_take_mini_batches(noise):
+    assert make("DeepFMClassifier", **noise).fit(X, LABELS).solver_ == "adagrad"
     with pytest.raises(ValueError, match="solver='lbfgs' cannot train dropout or batch normalisation"):
         make("DeepFMClassifier", solver="lbfgs", **noise).fit(X, LABELS)
 

@@ -117,7 +117,7 @@ def test_rates_of_the_parts_share_a_program():
 
 def test_a_wide_solver_means_mini_batches():
     assert make("WideDeepClassifier").fit(X, LABELS).wide_solver_ == "lbfgs"
-    assert make("WideDeepClassifier", wide_solver="ftrl").fit(X, LABELS).solver_ == "adam"
+    assert make("WideDeepClassifier", wide_solver="ftrl").fit(X, LABELS).solver_ == "adagrad"
     with pytest.raises(ValueError, match=r"solver='lbfgs' takes all weights.*wide_solver='ftrl'"):
         make("WideDeepClassifier", wide_solver="ftrl", solver="lbfgs").fit(X, LABELS)
 

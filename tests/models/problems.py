@@ -10,6 +10,8 @@ from skfm.models.afm import AFM
 from skfm.models.dcn import DCN
 from skfm.models.deep_crossing import DeepCrossing
 from skfm.models.deepfm import DeepFM
+from skfm.models.din import DIN
+from skfm.models.esmm import ESMM
 from skfm.models.ffm import FFM
 from skfm.models.final_mlp import FinalMLP
 from skfm.models.fm import FM
@@ -27,6 +29,7 @@ from tests.cases import FIELDS, random_dense, random_tables, sparse_rows
 GIVEN = Fields(FIELDS, 3)
 HIDDEN = (5, 3)
 LAYERS, TANH, NORMED, NONE = MLP(HIDDEN), MLP(HIDDEN, "tanh"), MLP(HIDDEN, "tanh", True), MLP(())
+PRELU, DICE = MLP(HIDDEN, "prelu"), MLP(HIDDEN, "dice")
 MODELS = {
     "linear": Linear(),
     "linear, 3 outputs, no intercept": Linear(3, False),
@@ -88,6 +91,16 @@ MODELS = {
     "deep crossing": DeepCrossing(1, True, 3, 2, TANH),
     "deep crossing, 3 outputs, no intercept": DeepCrossing(3, False, 3, 2, LAYERS),
     "deep crossing, batch norm": DeepCrossing(2, True, 3, 2, NORMED),
+    "din, no history": DIN(1, True, 3, 2, PRELU),
+    "din": DIN(1, True, 3, 2, PRELU, ((0, 1),), MLP((4,), "prelu")),
+    "din, two histories, 3 outputs, no intercept": DIN(
+        3, False, 3, 2, TANH, ((1, 0), (2, 0)), MLP((4, 2), "tanh")
+    ),
+    "din, softmax": DIN(2, True, 3, 2, TANH, ((1, 2),), MLP((4,), "tanh"), True),
+    "din, dice": DIN(1, True, 3, 2, DICE, ((0, 2),), MLP((4,), "dice")),
+    "din, dice, batch norm": DIN(1, True, 3, 2, MLP(HIDDEN, "dice", True), ((0, 2),), MLP((), "dice")),
+    "esmm": ESMM(2, True, 3, DeepFM(2, False, 3, 2, TANH)),
+    "esmm, no intercept, batch norm": ESMM(2, False, 3, WideDeep(2, False, 3, 2, NORMED, "deep")),
     "deep crossing, no unit": DeepCrossing(2, True, 3, 2, NONE),
 }
 MODELS |= {
@@ -123,6 +136,15 @@ def expected_raw(model, tables, dense, averages, X):
         return reference_fields.ffm(X, tables, dense, fields[0])
     if isinstance(model, DCN):
         return reference_fields.dcn(X, tables, dense, *fields, model, averages)
+    if isinstance(model, DIN):
+        return reference_fields.din(X, tables, dense, *fields, model, averages)
+    if isinstance(model, ESMM):
+        towers = []
+        for output, name in enumerate(("click_", "conversion_")):
+            own = {kind: part_of(name, leaves) for kind, leaves in dense.items()}
+            raw = expected_raw(model.tower, tables, own, part_of(name, averages), X)
+            towers.append(raw[:, output])
+        return np.stack(towers, axis=1) + dense["offsets"].get("intercept", 0.0)
     if isinstance(model, AFM):
         return reference_fields.afm(X, tables, dense, *fields)
     if isinstance(model, XDeepFM):
@@ -142,6 +164,11 @@ def expected_raw(model, tables, dense, averages, X):
         products = model.kinds, model.layer_norm
         return reference_fields.pnn(X, tables, dense, *fields, *products, *layers, averages)
     return reference.deepfm(X, tables, dense, *fields, *layers, averages=averages)
+
+
+def part_of(prefix, leaves):
+    """Leaves whose names begin so, without that."""
+    return {name.removeprefix(prefix): leaf for name, leaf in leaves.items() if name.startswith(prefix)}
 
 
 def problem(model, seed=0):

@@ -1,0 +1,108 @@
+"""Deep interest network (Zhou 2018): histories pooled by what they have to do with a candidate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from skfm.layers.mlp import MLP
+from skfm.layers.pairwise import pool_fields
+from skfm.models.base import Table
+from skfm.models.fieldwise import NetworkModel
+
+_UNIT = MLP((32,), "prelu")
+
+
+@dataclass(frozen=True)
+class DIN(NetworkModel):
+    """``raw(x) = b + MLP([E_1 .. E_F])``, the field of a history being ``E = sum_h x_h a(v_h, t) v_h``.
+
+    t is the embedding of the field that the history is compared with, and
+    ``a(h, t) = c + MLP([h, t, h - t, h * t])``, or its softmax over the entries of the history, an entry
+    of value x counting x times.
+
+    Attributes
+    ----------
+    sequences : pairs of the field of a history and the one that it is compared with
+    unit : hidden layers of the activation units, of which each pair has its own
+    softmax : whether the weights of a history sum to 1
+    """
+
+    sequences: tuple[tuple[int, int], ...] = ()
+    unit: MLP = _UNIT
+    softmax: bool = False
+
+    def tables(self):
+        return {"factors": Table((self.n_factors,), "factors", "scale")}
+
+    @property
+    def unscaled_fields(self):
+        # Entries are compared as they are, however often a row has them.
+        return tuple(field for pair in self.sequences for field in pair)
+
+    def units(self) -> list[MLP]:
+        """The activation unit of each pair."""
+        return [replace(self.unit, name=f"attention_{n}_") for n in range(len(self.sequences))]
+
+    def init(self, rng, base_score):
+        dense = super().init(rng, base_score)
+        for unit in self.units():
+            weights, offsets = unit.init(rng, 4 * self.n_factors, 1)
+            dense["weights"] |= weights
+            # Training starts near the plain sum of a history.
+            dense["offsets"] |= offsets | {f"{unit.name}bias": np.ones(1)}
+        return dense
+
+    def init_averages(self):
+        averages = super().init_averages()
+        for unit in self.units():
+            averages |= unit.init_averages()
+        return averages
+
+    def scores(self, slots, dense, averages, batch, training):
+        """``a(h, t)`` of each slot for each pair, whether the slot is of its history, and averages.
+
+        Returns
+        -------
+        list of ((B, S) scores, (B, S) members), averages
+        """
+        known = slots["factors"]
+        fields = jnp.arange(known.shape[1])[None] if batch.slot_fields is None else batch.slot_fields
+        entries = slots.unscaled("factors")
+        found = []
+        for (history, target), unit in zip(self.sequences, self.units(), strict=True):
+            compared = jnp.where((fields == target)[..., None], known, 0).sum(axis=1, keepdims=True)
+            compared = jnp.broadcast_to(compared, known.shape)
+            both = [entries, compared, entries - compared, entries * compared]
+            inputs = jnp.concatenate(both, axis=2).reshape(-1, 4 * self.n_factors)
+            own = jnp.broadcast_to(fields == history, known.shape[:2])
+            count = self._counts(slots, own)
+            weight = None if batch.weight is None else (batch.weight[:, None] * count).ravel()
+            score, averages = unit(inputs, dense, averages, weight, training)
+            score = score.reshape(own.shape) + dense["offsets"][f"{unit.name}bias"]
+            found.append((score, own))
+        return found, averages
+
+    @staticmethod
+    def _counts(slots, own):
+        """How often each slot is an entry of the history."""
+        return jnp.where(own, 1.0 if slots.values is None else jnp.abs(slots.values), 0.0)
+
+    def forward(self, slots, dense, averages, batch, training):
+        factors = slots["factors"]
+        found, averages = self.scores(slots, dense, averages, batch, training)
+        for score, own in found:
+            if self.softmax:
+                score = jnp.where(own, score, -jnp.inf)
+                # A history may be empty.
+                highest = jax.lax.stop_gradient(score.max(axis=1, keepdims=True, initial=-80.0))
+                score = jnp.exp(score - highest)
+                total = (self._counts(slots, own) * score).sum(axis=1, keepdims=True)
+                score = score / jnp.where(total > 0, total, 1)
+            factors = factors * jnp.where(own, score, 1)[..., None]
+        embeddings = pool_fields(factors, batch.slot_fields, self.n_fields)
+        deep, averages = self.network(self.side_by_side(embeddings), dense, averages, batch.weight, training)
+        return self.intercept(dense) + deep, averages

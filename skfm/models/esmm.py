@@ -1,0 +1,68 @@
+"""Entire space multi-task model (Ma 2018): a tower for clicks and one for conversions on one embedding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from skfm.models.base import Model
+from skfm.models.linear import Linear
+
+TOWERS = ("click", "conversion")
+_TOWER = Linear(2, False)
+
+
+def _own(tower: str, leaves: dict) -> dict:
+    """The leaves of a tower, under the names that it gave them."""
+    return {name.removeprefix(f"{tower}_"): leaf for name, leaf in leaves.items() if name.startswith(tower)}
+
+
+def _named(tower: str, leaves: dict) -> dict:
+    return {f"{tower}_{name}": leaf for name, leaf in leaves.items()}
+
+
+@dataclass(frozen=True)
+class ESMM(Model):
+    """Log odds of a click, and of a conversion after a click: ``raw_t(x) = b_t + tower_t(x)_t``.
+
+    The towers are models of one kind with tables in common and dense weights of their own. A tower has two
+    outputs, of which it is asked for its own: so linear weights, one an output, are not in common.
+
+    Attributes
+    ----------
+    tower : a model of two outputs without intercept
+    """
+
+    pools: ClassVar[bool] = False
+    tower: Model = _TOWER
+
+    def tables(self):
+        return self.tower.tables()
+
+    def init(self, rng, base_score):
+        dense = super().init(rng, base_score)
+        for tower in TOWERS:
+            for kind, leaves in self.tower.init(rng, base_score).items():
+                dense[kind] |= _named(tower, leaves)
+        return dense
+
+    def init_averages(self):
+        averages: dict = {}
+        for tower in TOWERS:
+            averages |= _named(tower, self.tower.init_averages())
+        return averages
+
+    def forward(self, slots, dense, averages, batch, training):
+        raw: list = []
+        known: dict = {}
+        for output, tower in enumerate(TOWERS):
+            own = {kind: _own(tower, leaves) for kind, leaves in dense.items()}
+            if training is not None:
+                training = training._replace(key=jax.random.fold_in(training.key, output))
+            found, changed = self.tower.forward(slots, own, _own(tower, averages), batch, training)
+            raw.append(found[:, output])
+            known |= _named(tower, changed)
+        return self.intercept(dense) + jnp.stack(raw, axis=1), known
