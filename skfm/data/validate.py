@@ -154,3 +154,12 @@ def column_scale(X, weight: np.ndarray, rows: np.ndarray | None = None) -> np.nd
     seen = share > 0
     scale[seen] = np.sqrt(squares[seen] / share[seen]) * largest[seen]
     return scale if rows is None else scale[rows]
+
+
+def unscaled(X, scale: np.ndarray | None):
+    """CSR with columns divided by their scale."""
+    if scale is None:
+        return X
+    out = X.copy()
+    out.data = out.data / scale[out.indices]
+    return out

@@ -13,7 +13,7 @@ from skfm.estimators.classifier import FactorizationClassifier
 from skfm.estimators.declare import estimator, parameter
 from skfm.estimators.parameters import AUTO, COUNT, NOT_NEGATIVE, FactorParameters, LinearParameters
 from skfm.estimators.regressor import FactorizationRegressor
-from skfm.estimators.tables import FactorTable, LinearTable
+from skfm.estimators.tables import FactorTable, LinearTable, fitted
 
 _MODEL = """\
 The raw prediction of a row x is ::
@@ -90,11 +90,9 @@ class _AFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
             )
         return self._map("Attention", X).astype(np.float64)
 
-    @property
+    @fitted
     def field_pairs_(self):
         """Fields of each pair that there is attention to, shape (n_pairs, 2)."""
-        if "_parameters" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__} has no fitted attributes before fit.")
         return np.column_stack(self._model.pairs)
 
 

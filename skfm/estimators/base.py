@@ -20,13 +20,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skfm.data import fields as field_blocks
-from skfm.data.merge import merge_rows
-from skfm.data.validate import canonical_csr, check_sample_weight, mean_evidence
-from skfm.estimators.inputs import kept_rows, learn_encoder, read_X, read_X_y
+from skfm.data.validate import check_sample_weight
+from skfm.estimators.inputs import encoded_rows, kept_rows, learn_encoder, read_X, read_X_y
 from skfm.estimators.parameters import TrainingParameters
+from skfm.estimators.prepare import prepare
 from skfm.estimators.progress import reporter
 from skfm.estimators.start import check_tables, tables_of
 from skfm.estimators.streams import held_out_rows, is_stream, map_stream, stream_parts
+from skfm.estimators.tables import fitted
 
 
 class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMeta):
@@ -67,9 +68,17 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         """Whether the raw prediction has a linear term."""
         return hasattr(self, "l2_linear")
 
+    def _l1_linear(self) -> float:
+        """Strength of the L1 penalty, of models that have one."""
+        return float(getattr(self, "l1_linear", 0.0))
+
     def _encoder_settings(self, encoder, X) -> dict[str, Any]:
         """Parameters of the encoder of a table, or of its first chunk, that the estimator sets."""
         return {}
+
+    def _scaled_rows(self, X):
+        """Rows as the model takes them, from canonical CSR of the estimator's columns."""
+        return X
 
     def _linear_solver(self, solver, going_on: bool) -> tuple[Any, float] | None:
         """Solver of the linear weights and its learning rate, where they have their own."""
@@ -162,7 +171,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         X, y = read_X_y(self, X, y, reset=first)
         weight = check_sample_weight(sample_weight, y.shape[0])
         self.encoder_ = learn_encoder(self, X, weight, **learning)
-        X = X if self.encoder_ is None else canonical_csr(self.encoder_.transform(X))
+        X = encoded_rows(self, X)
         X, y, weight = kept_rows(X, y, weight)
         y = self._check_targets(y, first=not going_on, classes=classes)
         X, y, weight = kept_rows(X, y, self._reweight(y, weight))
@@ -174,7 +183,8 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         from skfm.train.fit import fit_model
 
         session = self._session if going_on else None
-        samples, validation, settings = self._prepare(
+        samples, validation, settings = prepare(
+            self,
             part,
             held,
             incremental=incremental,
@@ -254,7 +264,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             X.shape[0],
             X.nnz,
             kind=self._kind,
-            l1_linear=getattr(self, "l1_linear", 0.0),
+            l1_linear=self._l1_linear(),
             needs_steps=incremental or self._needs_steps() or not sparse.issparse(X),
         )
 
@@ -270,78 +280,6 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         from skfm.train import defaults
 
         return defaults.early_stopping(self.early_stopping, self._resolved_solver(X), X.shape[0])
-
-    def _prepare(self, part, held, *, incremental, going_on, first):
-        """Samples in the loss's terms and resolved settings."""
-        from skfm.train import defaults
-        from skfm.train.fit import FitSettings, Samples
-        from skfm.train.loop import LoopSettings
-
-        X, y, weight = part
-        session = self._session if going_on else None
-        solver = self._resolved_solver(X, incremental) if session is None else self.solver_
-        if solver == "lbfgs" and incremental:
-            raise ValueError("partial_fit needs a solver that goes on: choose any but 'lbfgs'.")
-        if solver == "lbfgs" and self._is_noisy():
-            raise ValueError(
-                "solver='lbfgs' cannot train dropout or batch normalisation, which differ from batch to "
-                "batch: use solver='adam', or dropout=0 and batch_norm=False."
-            )
-        if solver == "lbfgs" and getattr(self, "l1_linear", 0.0) > 0:
-            raise ValueError(
-                "solver='lbfgs' cannot minimise an L1 penalty; use solver='ftrl' or l1_linear=0."
-            )
-        batch_size = defaults.batch_size(self.batch_size, X.shape[0])
-        on_disk = not sparse.issparse(X)
-        if on_disk and solver == "lbfgs":
-            raise ValueError(
-                f"solver='lbfgs' needs all rows in memory, and the stream has {X.shape[0]}. Use another one."
-            )
-        if not on_disk and (solver == "lbfgs" or X.shape[0] <= batch_size):
-            X, y, weight = merge_rows(X, y, weight)
-        if session is not None:
-            dtype = session.state.table.dtype
-        elif self.dtype == "auto":
-            dtype = np.float64 if solver == "lbfgs" or X.shape[0] <= batch_size else np.float32
-        else:
-            dtype = self.dtype
-        if not going_on:
-            if first:
-                # Weights that are taken over are in units of the targets that they were learned on.
-                self._set_target_scale(y, weight)
-            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        penalties = defaults.penalties(
-            {name: getattr(self, name, 0.0) for name in ("l2_linear", "l2_factors", "l2_dense")},
-            float(weight.sum()),
-            mean_evidence(X, weight, self._table_rows()),
-            getattr(self, "n_components", 0),
-            self._has_linear_term(),
-        )
-        settings = FitSettings(
-            solver=solver,
-            loop=LoopSettings(
-                learning_rate=defaults.learning_rate(self.learning_rate, solver, self._kind),
-                schedule=self.learning_rate_schedule,
-                max_iter=1 if incremental else self.max_iter,
-                horizon=self.max_iter,
-                batch_size=batch_size,
-                tol=self.tol * 1e-2 if solver == "lbfgs" else self.tol,
-                n_iter_no_change=self.n_iter_no_change,
-                monitor=held is not None or self.early_stopping == "auto",
-                seed=self._seed,
-            ),
-            l1_linear=float(getattr(self, "l1_linear", 0.0)),
-            **penalties,
-            l2_frequency_power=float(self.l2_frequency_power),
-            dropout=float(getattr(self, "dropout", 0.0)),
-            init_scale=float(getattr(self, "init_scale", 0.0)),
-            dtype=np.dtype(dtype),
-            linear_solver=self._linear_solver(solver, session is not None),
-        )
-        validation = None
-        if held is not None:
-            validation = Samples(held[0], self._encode_targets(held[1]), held[2])
-        return Samples(X, self._encode_targets(y), weight), validation, settings
 
     def _set_target_scale(self, y, weight):
         """Location and scale of the targets (regressors that standardise them override this)."""
@@ -438,11 +376,9 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             raise AttributeError(f"This {type(self).__name__} has no table {name!r}.")
         return tables[name]
 
-    @property
+    @fitted
     def intercept_(self):
         """Intercept of each output, shape (n_outputs,); a float where y was one column of numbers."""
-        if "_parameters" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__} has no intercept_ before fit.")
         value = self._parameters.dense["offsets"].get("intercept", np.zeros(self._n_outputs))
         return self._per_output(self._target_mean + self._target_scale * np.asarray(value, dtype=np.float64))
 

@@ -39,12 +39,13 @@ that of click and conversion, each times its task weight.
 {fields}
 Each tower is a model of the kind that ``tower`` names, with a network and linear weights of its own."""
 _NOTES = """\
-An epoch costs what one of two towers costs. Memory: k numbers a column, and 2 for towers with a linear
-term, two to five times that with the state of the optimizer, once more for the best weights on held-out
-rows, and 4 to 16 bytes a nonzero for the packed rows.
+An epoch costs what two epochs of the model of a tower cost. Memory: k numbers a column, and 2 for towers
+with a linear term, two to five times that with the state of the optimizer, once more for the best weights
+on held-out rows, and 4 to 16 bytes a nonzero for the packed rows.
 
 The shares that a constant prediction starts from are those of y, weighted. Classes are balanced task by
-task, over all rows. With y of one column there is no chain: the model is then one tower, an ordinary
+task, over all rows. fit takes a ``sample_weight`` of shape (n_samples, 2) too, a weight for each task of
+a row. With y of one column there is no chain: the model is then one tower, an ordinary
 classifier of that column.
 
 Differences from Ma et al.: any of several models as a tower, weights for the tasks, penalties."""
@@ -159,9 +160,10 @@ class ESMMClassifier(LinearTable, DeepEstimator, LinearParameters, Factorization
             raise ValueError(
                 f"task_weights must be two numbers of 0 or more, not both 0; got {self.task_weights!r}."
             )
-        self._label_weights = np.stack(
-            [weights[task] * self._class_weights(task, y, sample_weight) for task in range(2)]
-        )
+        # Into the targets, which are a copy: each part of the data is balanced by itself.
+        for task in range(2):
+            own = weights[task] * self._class_weights(task, y, sample_weight)
+            y[:, 2 + task] *= own[y[:, task].astype(int)]
         return sample_weight
 
     def _class_weights(self, task, y, sample_weight):
@@ -186,11 +188,7 @@ class ESMMClassifier(LinearTable, DeepEstimator, LinearParameters, Factorization
         return weights
 
     def _encode_targets(self, y):
-        if not self._chained:
-            return super()._encode_targets(y)
-        labels = y[:, :2].astype(int)
-        own = np.stack([self._label_weights[task][labels[:, task]] for task in range(2)], axis=1)
-        return np.concatenate([y[:, :2], own * y[:, 2:]], axis=1)
+        return y if self._chained else super()._encode_targets(y)
 
     def _stratification(self, y):
         if not self._chained:

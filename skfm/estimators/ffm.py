@@ -5,6 +5,7 @@ from __future__ import annotations
 from numbers import Integral
 from typing import ClassVar
 
+from sklearn.preprocessing import normalize
 from sklearn.utils._param_validation import Interval
 
 from skfm.estimators.classifier import FactorizationClassifier
@@ -27,9 +28,8 @@ n_fields * k + 1 numbers a column and output, two to five times that with the st
 more for the best weights on held-out rows, and 4 to 16 bytes a nonzero for the packed rows. fit says so
 before it begins where that is more than the machine has.
 
-Differences from Juan et al.: rows are not scaled to length 1 (put a
-:class:`~sklearn.preprocessing.Normalizer` before it for that); there are linear terms and an intercept, as in
-libffm's successors; training stops as that of the other estimators does."""
+Differences from Juan et al.: rows are scaled to length 1 only with ``normalize_rows=True``; there are linear
+terms and an intercept, as in libffm's successors; training stops as that of the other estimators does."""
 _REFERENCES = """\
 .. [1] Y. Juan, Y. Zhuang, W.-S. Chin and C.-J. Lin, "Field-aware Factorization Machines for CTR Prediction",
    RecSys 2016. https://doi.org/10.1145/2959100.2959134"""
@@ -48,6 +48,19 @@ class _FFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
         Interval(Integral, 0, None, closed="left"),
         kw_only=False,
     )
+
+    normalize_rows: bool = parameter(
+        False,
+        "bool",
+        """
+        Whether each row of X is scaled to Euclidean length 1 first, as libffm does, so that rows with many
+        nonzeros do not weigh more than those with few. A table's rows are scaled once they are encoded.
+        """,
+        "boolean",
+    )
+
+    def _scaled_rows(self, X):
+        return normalize(X) if self.normalize_rows else X
 
     def _make_model(self, n_outputs, n_fields, link):
         from skfm.models.ffm import FFM

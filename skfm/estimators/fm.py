@@ -12,7 +12,7 @@ from skfm.estimators.classifier import FactorizationClassifier
 from skfm.estimators.declare import estimator, parameter
 from skfm.estimators.parameters import FactorParameters, LinearParameters
 from skfm.estimators.regressor import FactorizationRegressor
-from skfm.estimators.tables import FactorTable, LinearTable
+from skfm.estimators.tables import FactorTable, LinearTable, fitted
 
 
 class _FM(
@@ -66,11 +66,9 @@ class _FM(
     def _n_features_out(self):
         return self._n_outputs * (self._model.degree - 1) * self._model.n_factors
 
-    @property
+    @fitted
     def higher_factors_(self):
         """Factors of the orders 3 to ``degree``, each in the shape of ``factors_``."""
-        if "_parameters" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__} has no fitted attributes before fit.")
         return [self._factors(name, order) for name, order in self._model.higher.items()]
 
 

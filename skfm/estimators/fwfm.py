@@ -10,7 +10,7 @@ from skfm.estimators.classifier import FactorizationClassifier
 from skfm.estimators.declare import estimator, parameter
 from skfm.estimators.parameters import AUTO, NOT_NEGATIVE, FactorParameters, LinearParameters
 from skfm.estimators.regressor import FactorizationRegressor
-from skfm.estimators.tables import FactorTable, LinearTable
+from skfm.estimators.tables import FactorTable, LinearTable, fitted
 
 _MODEL = """\
 The raw prediction of a row x is ::
@@ -57,11 +57,9 @@ class _FwFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
 
         return FwFM(n_outputs, self.fit_intercept, n_fields, self.n_factors)
 
-    @property
+    @fitted
     def pair_weights_(self):
         """Weight of each pair of fields, shape (n_fields, n_fields), or (n_outputs, n_fields, n_fields)."""
-        if "_parameters" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__} has no fitted attributes before fit.")
         weights = np.asarray(self._model.pair_weights(self._parameters.dense), dtype=np.float64)
         return weights[0] if weights.shape[0] == 1 else weights
 

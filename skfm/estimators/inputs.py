@@ -39,11 +39,18 @@ def read_X(estimator, X):
     if estimator.encoder_ is not None:
         check_table(estimator, X)
         validate_data(estimator, X, skip_check_array=True, reset=False)
-        return canonical_csr(estimator.encoder_.transform(X))
+        return encoded_rows(estimator, X)
     with _naming_text_columns(X):
         X = validate_data(estimator, X, reset=False, **_CHECKS)
     check_finite(X, getattr(estimator, "feature_names_in_", None))
-    return canonical_csr(X)
+    return encoded_rows(estimator, canonical_csr(X))
+
+
+def encoded_rows(estimator, X):
+    """Rows in the estimator's columns: canonical CSR, of a table or of canonical CSR."""
+    if estimator.encoder_ is not None:
+        X = canonical_csr(estimator.encoder_.transform(X))
+    return estimator._scaled_rows(X)
 
 
 def learn_encoder(estimator, X, weight, *, first: bool, grow: bool, chunks=None):

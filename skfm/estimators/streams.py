@@ -14,8 +14,8 @@ from sklearn.utils import check_random_state
 
 from skfm.data.frames import is_frame
 from skfm.data.spool import RowSpool, ahead
-from skfm.data.validate import canonical_csr, check_sample_weight
-from skfm.estimators.inputs import kept_rows, learn_encoder, read_X_y
+from skfm.data.validate import check_sample_weight
+from skfm.estimators.inputs import encoded_rows, kept_rows, learn_encoder, read_X_y
 
 # With fewer nonzeros than this, chunks are put together and fitted in memory.
 _IN_MEMORY = 1 << 23
@@ -153,11 +153,10 @@ def _read_stream(estimator, stream, folder: Path, *, held_share: float = 0.0):
 
     def encoded():
         for number, X, y, weight in _checked(estimator, stream, first=False):
-            if estimator.encoder_ is not None:
-                try:
-                    X = canonical_csr(estimator.encoder_.transform(X))
-                except (ValueError, TypeError) as error:
-                    raise _place(number, error) from error
+            try:
+                X = encoded_rows(estimator, X)
+            except (ValueError, TypeError) as error:
+                raise _place(number, error) from error
             yield kept_rows(X, y, weight)
 
     for X, y, weight in ahead(encoded()):
@@ -229,7 +228,7 @@ def held_out_rows(estimator, held_out, folder: Path | None = None):
             raise ValueError("X_val and y_val go together: give both or neither.")
         X, y = read_X_y(estimator, X, y, reset=False)
         weight = check_sample_weight(weight, y.shape[0])
-        X = X if estimator.encoder_ is None else canonical_csr(estimator.encoder_.transform(X))
+        X = encoded_rows(estimator, X)
         X, y, weight = kept_rows(X, y, weight)
     y = estimator._check_targets(y, first=False)
     weight = estimator._reweight(y, weight)

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from functools import wraps
+
 import numpy as np
+
+
+def fitted(attribute):
+    """A property of a fitted estimator."""
+
+    @wraps(attribute)
+    def get(self):
+        if "_parameters" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no {attribute.__name__} before fit.")
+        return attribute(self)
+
+    return property(get)
 
 
 class LinearTable:
@@ -41,20 +55,16 @@ class MixtureTables:
         """Values (n_components, n_outputs, ...) without the axis of the outputs where y had none."""
         return np.stack([self._per_output(value) for value in values])
 
-    @property
+    @fitted
     def intercept_(self):
         """Intercept of each expert: ``intercept_[m]`` is what an estimator that is expert m alone has."""
-        if "_parameters" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__} has no intercept_ before fit.")
         shape = (self._model.n_components, self._n_outputs)
         value = self._parameters.dense["offsets"].get("intercept", np.zeros(shape)).astype(np.float64)
         return self._per_component(self._target_mean + self._target_scale * value)
 
-    @property
+    @fitted
     def gate_intercept_(self):
         """Intercept of each gate, shape (n_components,)."""
-        if "_parameters" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__} has no gate_intercept_ before fit.")
         return self._parameters.dense["offsets"]["gate_intercept"].astype(np.float64)
 
     @property

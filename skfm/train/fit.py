@@ -13,15 +13,16 @@ from scipy import sparse
 
 from skfm.data.batches import compose, make_batches
 from skfm.data.fields import Fields
-from skfm.data.pack import choose_layout, pack_rows, table_rows
-from skfm.data.spool import BatchSpool, ahead
-from skfm.data.validate import column_frequency, column_scale
+from skfm.data.pack import pack_rows, table_rows
+from skfm.data.spool import BatchSpool
+from skfm.data.validate import column_frequency, column_scale, unscaled
 from skfm.losses import Loss
 from skfm.models.base import Model
 from skfm.optim.penalty import charges
 from skfm.optim.solvers import NAMED, Optax, Solver, Split
 from skfm.runtime import physical_memory, precision
 from skfm.train.full_batch import minimize
+from skfm.train.held_out import validator
 from skfm.train.loop import (
     InMemory,
     LoopSettings,
@@ -32,7 +33,6 @@ from skfm.train.loop import (
     validation_scores,
     warn_interrupted,
 )
-from skfm.train.predict import RawPrediction, cut, loss_sum, map_pieces
 from skfm.train.state import (
     Hyper,
     Parameters,
@@ -44,7 +44,6 @@ from skfm.train.state import (
     on_device,
     padded,
     random_key,
-    rows_of_block,
     start_state,
     to_numpy,
 )
@@ -122,15 +121,6 @@ def _rows(fields: Fields | None) -> np.ndarray | None:
     return None if fields is None else fields.rows
 
 
-def _unscaled(X, scale):
-    """X with columns divided by their scale."""
-    if scale is None:
-        return X
-    out = X.copy()
-    out.data = out.data / scale[out.indices]
-    return out
-
-
 def _scale(model: Model, samples: Samples, fields) -> np.ndarray | None:
     """What columns are divided by in training, or None."""
     scale = column_scale(samples.X, samples.weight, _rows(fields))
@@ -156,7 +146,7 @@ def _batches(samples: Samples, scale, fields, charge, settings: FitSettings) -> 
             seed=settings.loop.seed,
             place_on_device=on_device,
         )
-    samples = samples._replace(X=_unscaled(samples.X, scale), weight=samples.weight * to_mean_one)
+    samples = samples._replace(X=unscaled(samples.X, scale), weight=samples.weight * to_mean_one)
     packed = pack_rows(samples.X, dummy=charge.shape[0] - 1, dtype=settings.dtype, fields=fields)
     rng = np.random.default_rng([settings.loop.seed, 2])
     blocks = []
@@ -257,43 +247,6 @@ def _finished(table: np.ndarray, scale, dense, averages) -> Parameters:
     return Parameters(table, to_numpy(dense), to_numpy(averages))
 
 
-def _validator(model, loss, validation, fields, dtype, dummy, scale, score_raw):
-    """Function of (table, dense, averages) that gives the monitored score and what to record."""
-    if validation is None:
-        return None
-    layout = choose_layout(validation.X, fields)
-    if scale is not None:
-        layout = layout._replace(all_ones=False)
-
-    def packed(first, X):
-        """Positions of the rows, and the rows in pieces."""
-        options = {"dummy": dummy, "dtype": dtype, "fields": fields, "layout": layout}
-        blocks = pack_rows(_unscaled(X, scale), **options).blocks
-        pieces = [piece for block in blocks for piece in cut(rows_of_block(block))]
-        return first + np.concatenate([block.rows for block in blocks]), pieces
-
-    # Rows in memory are packed once, rows on disk each time.
-    kept = None
-    if sparse.issparse(validation.X):
-        positions, pieces = packed(0, validation.X)
-        kept = [(positions, [(held, on_device(piece)) for held, piece in pieces])]
-    total = validation.weight.sum()
-
-    def validate(weights):
-        raw = np.empty((validation.X.shape[0], model.n_outputs), dtype)
-        for positions, pieces in kept or ahead(packed(*part) for part in validation.X.parts()):
-            # Not in the thread that packs: precision is set for this one.
-            placed = pieces if kept else ((held, on_device(piece)) for held, piece in pieces)
-            raw[positions] = map_pieces(RawPrediction(model), weights, placed)
-        value = loss_sum(loss, raw, validation.y, validation.weight) / total
-        scores = {"validation_loss": value, "score": -value}
-        if score_raw is not None:
-            scores["score"] = scores["validation_score"] = score_raw(raw)
-        return scores
-
-    return validate
-
-
 def _check_memory(n_rows: int, width: int, dtype) -> None:
     """Raise ValueError if a table and the optimizer's state of its size do not fit into memory."""
     needed, held = 2 * n_rows * width * dtype.itemsize, physical_memory()
@@ -350,7 +303,7 @@ def _fit_batches(
         source,
         _hyper(settings, model),
         settings.loop,
-        _validator(model, loss, validation, fields, dtype, dummy, scale, score_raw),
+        validator(model, loss, validation, fields, dtype, dummy, scale, score_raw),
         report,
         0 if session is None else session.n_epochs,
         _base_loss(loss, samples, base_score),
@@ -384,7 +337,7 @@ def _fit_full_batch(model, loss, samples, validation, fields, settings, base_sco
 
     def narrowed(samples):
         """Only touched columns are optimised: they become the columns of a smaller table."""
-        return samples._replace(X=_unscaled(samples.X, scale)[:, columns])
+        return samples._replace(X=unscaled(samples.X, scale)[:, columns])
 
     part = None
     if fields is not None:
@@ -405,7 +358,7 @@ def _fit_full_batch(model, loss, samples, validation, fields, settings, base_sco
     dense, averages = _start_dense(model, base_score, warm, settings)
     validate = None
     if validation is not None:
-        validate = _validator(model, loss, narrowed(validation), part, dtype, n_rows - 1, None, score_raw)
+        validate = validator(model, loss, narrowed(validation), part, dtype, n_rows - 1, None, score_raw)
     progress = Progress()
     with interrupt_later() as interrupted:
         watcher = _Watcher(validate, averages, progress, settings.loop, report, interrupted)

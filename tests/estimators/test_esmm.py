@@ -62,6 +62,14 @@ def test_balanced_classes_and_task_weights():
     assert_allclose(model.predict_proba(none[:1])[0, [0, 2]], expected, rtol=2e-2)
     balanced = esmm(tower="fm", max_iter=200, tol=1e-6, class_weight="balanced").fit(none, BUYS)
     assert balanced.predict_proba(none[:1])[0, 0] > click / N
+    rare = np.flatnonzero(BUYS[:, 1])[:3]
+    held = {"X_val": X[rare], "y_val": BUYS[rare]}
+    steps = {"class_weight": "balanced", "max_iter": 1, "solver": "adam"}
+    # Held-out rows are balanced by themselves, and have no say in training.
+    assert_array_equal(
+        esmm(**steps, early_stopping=True).fit(X, BUYS, **held).coef_,
+        esmm(**steps, early_stopping=False).fit(X, BUYS).coef_,
+    )
     alone = esmm(task_weights=(1, 0), max_iter=30).fit(X, BUYS)
     # Nothing teaches the tower of conversions but its penalty.
     assert np.abs(alone.coef_[1]).max() < 1e-3 < np.abs(alone.coef_[0]).max()
