@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import make_blobs
+from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 
 import skfm
@@ -297,3 +298,15 @@ def test_fnn_of_a_stream_and_of_a_table():
     whole, streamed = make("FNNClassifier").fit(X, LABELS), make("FNNClassifier").fit(chunks)
     assert_array_equal(predictions(whole), predictions(streamed))
     assert_array_equal(predictions(whole.machine_), predictions(streamed.machine_))
+
+
+def test_fnn_beats_a_random_start_at_equal_epochs(data_path):
+    from benchmarks import datasets
+
+    train, valid = (datasets.load_frappe(data_path, part) for part in ("train_rebuilt", "valid"))
+    losses = {}
+    for pretrain in (True, False):
+        settings = {"hidden_layer_sizes": (32,), "max_iter": 3, "early_stopping": False, "random_state": 0}
+        model = skfm.FNNClassifier(pretrain=pretrain, **settings).fit(*train)
+        losses[pretrain] = log_loss(valid[1], model.predict_proba(valid[0]))
+    assert losses[True] < losses[False]
