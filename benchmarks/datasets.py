@@ -273,3 +273,50 @@ LOADERS = {
         movielens, breast_cancer, digits, diabetes,
     )
 }  # fmt: skip
+
+
+# --- the case "chains"
+
+
+def load_hillstrom(data):
+    """Customers of an e-mail test: eight features and the arm; visit, and conversion after a visit.
+
+    Returns
+    -------
+    X : DataFrame of shape (64000, 9)
+    y : ndarray of int, shape (64000, 2)
+    """
+    frame = read_parquet(data, "hillstrom_email/hillstrom.parquet")
+    targets = ["visit", "conversion"]
+    return frame.drop(columns=[*targets, "spend"]), frame[targets].to_numpy(np.int64)
+
+
+# --- the case "sequences"
+
+
+def load_sequences(data, name):
+    """Purchases of users in order of time, and a category of each item: the rarest of its attributes.
+
+    Attributes of fewer than 20 items do not count, unless an item has no others.
+
+    Parameters
+    ----------
+    data : Path
+    name : {"beauty", "toys"}
+
+    Returns
+    -------
+    log : DataFrame with the columns user and item, text
+    categories : dict of item to category, text
+    """
+    folder = "sequences_s3rec/amazon"
+    users = read_parquet(data, f"{folder}_{name}_sequences.parquet")
+    attributes = (
+        read_parquet(data, f"{folder}_{name}_item_attributes.parquet").set_index("item_id").attributes
+    )
+    counts = attributes.explode().value_counts()
+    order = counts.where(counts >= 20, len(attributes) - counts)
+    log = users.rename(columns={"user_id": "user", "items": "item"}).explode("item", ignore_index=True)
+    rarest = {item: min(found, key=lambda a: (order[a], a)) for item, found in attributes.items()}
+    log = log.assign(user="u" + log.user.astype(str), item="i" + log.item.astype(str))
+    return log, {f"i{item}": f"c{attribute}" for item, attribute in rarest.items()}

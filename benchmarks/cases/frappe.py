@@ -46,8 +46,11 @@ SETTINGS = {
     "HOFMClassifier": {"fixed": MACHINE | {"degree": 3}, "grid": [{"l2_factors": [3e-6, 1e-5]}]},
     "FFMClassifier": {"fixed": MACHINE, "grid": [{"l2_factors": [3e-6, 1e-5]}]},
     "FwFMClassifier": {"fixed": MACHINE, "grid": [{"l2_factors": [2e-6, 5e-6]}]},
-    "NFMClassifier": {"fixed": NETWORK, "grid": [{"l2_factors": [0.005, 0.02], "l2_linear": [0.05]}]},
-    "AFMClassifier": {"fixed": DEEP, "grid": [{"l2_factors": [1e-6, 1e-5], "l2_linear": [1e-5]}]},
+    "NFMClassifier": {"fixed": NETWORK, "grid": [{"l2_factors": [0.0002, 0.001], "l2_linear": [0.05]}]},
+    "AFMClassifier": {
+        "fixed": DEEP | {"dropout": 0.0, "learning_rate": 0.005, "max_iter": 40},
+        "grid": [{"l2_factors": [3e-6, 1e-5], "l2_linear": [1e-5]}],
+    },
     "WideDeepClassifier": {"fixed": NETWORK, "grid": STRONG},
     "FNNClassifier": {"fixed": NETWORK, "grid": STRONG},
     "PNNClassifier": {"fixed": NETWORK, "grid": EMBEDDED},

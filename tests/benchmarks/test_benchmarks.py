@@ -11,6 +11,7 @@ from sklearn.metrics import log_loss
 from benchmarks import __main__ as command_line
 from benchmarks import memory, report, rivals, runner, synthetic
 from benchmarks.cases import (
+    chains,
     columns,
     deep,
     defaults,
@@ -18,6 +19,7 @@ from benchmarks.cases import (
     frappe,
     predict,
     raw_clicks,
+    sequences,
     small,
     tables,
     throughput,
@@ -265,6 +267,28 @@ def test_family_judges_quality_speed_and_compiling():
     assert "AFM" not in lines
 
 
+def test_chains_judges_the_gain_over_clicked_rows():
+    def entry(scores):
+        others = {name: [0.5] * len(scores) for name in ("clicked", "CTR AUC", "click as CVR", "seconds")}
+        return {"CVR AUC": scores, "settings": {"tower": "fm"}, **others}
+
+    results = {
+        f"selection {law}/{model}, {kind}": entry([score, score + 0.1])
+        for law in ("shared", "opposed")
+        for model, score in (("ESMM", 0.7), (chains.PLAIN, 0.67))
+        for kind in ("defaults", "chosen")
+    }
+    results["selection shared/ESMM, chosen"] = entry([0.68, 0.78])
+    table = chains.render(results)
+    assert table.count(">= 0.0200 reached") == table.count(">= 0.0200 MISSED") == 1
+    assert table.count("0.0300 +- 0.0000") == 3
+    y = np.array([[0, 0], [1, 0], [1, 1], [0, 0]])
+    fold = chains.score_chain(y, np.array([0.1, 0.9, 0.8, 0.2]), np.array([0.9, 0.3, 0.6, 0.1]))
+    assert fold == {"CTR AUC": 1.0, "CVR AUC": 1.0, "CTCVR AUC": 1.0}
+    results = {"hillstrom/ESMM": {name: [value, value] for name, value in fold.items()} | {"seconds": [1, 1]}}
+    assert "1.0000 +- 0.0000" in chains.render(results)
+
+
 def test_columns_know_their_field():
     X, _ = synthetic.make_power_law_rows(200, 30, n_fields=3)
     assert field_of_columns(X).tolist() == [0] * 10 + [1] * 10 + [2] * 10
@@ -277,6 +301,29 @@ def test_predict_judges_rows_and_a_row():
     table = predict.render(results)
     assert ">= 2.0000 reached" in table
     assert "<= 1.0000 reached" in table
+
+
+def test_sequences_judges_attention_and_names_the_rival():
+    def attention(auc, **others):
+        return {"runs": [{"AUC": auc, "epochs": 3, "fit_seconds": 1.0, **others}]}
+
+    scores = dict.fromkeys(sequences.MEASURES, 0.5)
+    run = {"seed": 0, "epochs": 3, "fit_seconds": 1.0, "valid": scores, "test": scores}
+    entry = {"rows": {"users": 9}, "chosen": {"learning_rate": 0.1}, "runs": [run]}
+    results = {"behaviour toys/deepctr": entry, "attention DIN": attention(0.99, first=0.9)}
+    table = sequences.render(results | {"attention FM": attention(0.8)})
+    assert "DeepCTR-Torch DIN" in table
+    assert ">= 0.9500 reached" in table
+    assert "<= 0.7500 MISSED" in table
+
+
+def test_sequences_the_deciding_entry_has_the_category_of_the_candidate():
+    X, y, place = sequences.make_attention_rows(50, 0)
+    entries = [history[at].split() for history, at in zip(X.history, place, strict=True)]
+    assert [entry[0] for entry in entries] == [item.split()[0] for item in X.item]
+    assert [entry[1] == "good" for entry in entries] == (y == 1).tolist()
+    assert sequences.share_first([np.array([1.0, -5, 1, 2])], [1], False) == 1.0
+    assert sequences.share_first([np.array([1.0, -5, 1, 2])], [1], True) == 0.0
 
 
 def test_small_judges_by_the_time_of_modern_fm():

@@ -1,6 +1,7 @@
 """Generators and data sets of the benchmarks."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from scipy.sparse import csr_matrix
@@ -11,7 +12,9 @@ from sklearn.utils.fixes import parse_version
 
 from benchmarks import datasets, rivals, synthetic
 from benchmarks.cases import (
+    chains,
     piecewise,
+    sequences,
 )
 from benchmarks.rivals.fields import field_ids
 
@@ -40,6 +43,21 @@ def test_piecewise_gate_is_linear_and_regions_are_opposite():
     expert = LogisticRegression(max_iter=300).fit(pairs[first], problem.y[first]).decision_function(pairs)
     assert roc_auc_score(problem.y[first], expert[first]) > 0.97
     assert roc_auc_score(problem.y[~first], expert[~first]) < 0.03
+
+
+@pytest.mark.parametrize("law", chains.LAWS)
+def test_logs_have_conversions_of_all_impressions(law):
+    log = chains.make_log(chains.LAWS[law], 30_000, 0)
+    clicked = log.click == 1
+    assert log.click_chance.mean() == pytest.approx(0.07)
+    assert np.average(log.conversion_chance, weights=log.click_chance) == pytest.approx(0.25)
+    assert log.conversion[clicked].mean() == pytest.approx(0.25, abs=0.03)
+    assert log.conversion.mean() == pytest.approx(log.conversion_chance.mean(), abs=0.01)
+    assert log.X.nunique().tolist() == [500, 500, 10]
+    assert roc_auc_score(log.conversion, log.conversion_chance) > 0.75
+    few = log.rows(np.arange(10))
+    assert few.X.equals(log.X[:10])
+    assert few.conversion.tolist() == log.conversion[:10].tolist()
 
 
 def test_gate_agreement_takes_the_better_order():
@@ -113,3 +131,21 @@ def test_field_ids_are_counted_from_0_in_each_field():
         field_ids(csr_matrix(np.array([[1, 1], [0, 1]])))
     with pytest.raises(ValueError, match="share columns"):
         field_ids(csr_matrix(np.array([[1, 1, 0], [0, 1, 1]])))
+
+
+def test_hillstrom_is_a_chain(data_path):
+    X, y = datasets.load_hillstrom(data_path)
+    assert X.shape == (64_000, 9)
+    assert y.sum(axis=0).tolist() == [9394, 578]
+    assert (y[:, 1] <= y[:, 0]).all()
+
+
+def test_histories_as_ids_are_padded_behind():
+    X = pd.DataFrame(
+        {"item": ["b"], "category": ["k"], "history": [["a", "b"]], "history_category": [["k"] * 2]}
+    )
+    ids = sequences.as_ids(X, {"item": {"a": 1, "b": 2}, "category": {"k": 1}}).toarray()[0]
+    histories = ids[2:].reshape(2, sequences.MAX_LENGTH)
+    assert ids[:2].tolist() == [2, 1]
+    assert histories[:, :2].tolist() == [[1, 2], [1, 1]]
+    assert not histories[:, 2:].any()
