@@ -330,7 +330,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
             parts.append(Found(row[own], local[column[own]], X.data[own]))
         table = np.empty((X.shape[0], self.n_features_in_), dtype=object)
         done = 0
-        for number, encoder in enumerate(self.column_encoders):
+        for number, encoder in enumerate(self._encoders[: self.n_features_in_]):
             n_fields = len(encoder.names())
             table[:, number] = encoder.decode(X.shape[0], parts[done : done + n_fields])
             done += n_fields
@@ -357,26 +357,31 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
             out[slots] = known
         return out
 
-    @property
-    def column_encoders(self) -> list:
-        """What encodes each column, in their order."""
-        return self._encoders[: self.n_features_in_]
-
     def entries(self, X, column):
         """Entries of a column of lists, one after another.
 
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows with the columns of fit, in their order.
+        column : name of the column
+
         Returns
         -------
-        columns : ndarray, the output column of each entry
-        kept : ndarray of shape (n_samples,), how many entries of each row these are
-        lengths : ndarray of shape (n_samples,), how many entries each row has, those beyond `max_length` too
+        columns : ndarray of shape (n_entries,)
+            The output column of each entry.
+        kept : ndarray of shape (n_samples,)
+            How many entries of each row these are.
+        lengths : ndarray of shape (n_samples,)
+            How many entries each row has, those beyond ``max_length`` too.
         """
-        found = next(one for one in self._columns(X, reset=False)[0] if one.name == column)
-        place = next(place for place, one in enumerate(self.column_encoders) if one.name == column)
-        encoder = self.column_encoders[place]
-        (slots,) = encoder.encode(found)
-        columns = self._slots[np.searchsorted(self.field_columns_, place)][slots.slots]
-        return columns, slots.lengths, encoder.lengths(found)
+        check_is_fitted(self)
+        columns, _ = self._columns(X, reset=False)
+        place = [one.name for one in columns].index(column)
+        encoder = self._encoders[place]
+        (slots,) = encoder.encode(columns[place])
+        own = self._slots[np.searchsorted(self.field_columns_, place)][slots.slots]
+        return own, slots.lengths, encoder.lengths(columns[place])
 
     # -- columns -----------------------------------------------------------------------------------
 
