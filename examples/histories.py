@@ -42,7 +42,7 @@ def main():
     models = {
         "FM, history summed": FMClassifier(encoder=shared, random_state=0),
         "DeepFM, history summed": DeepFMClassifier(encoder=shared, random_state=0),
-        "DIN": DINClassifier(sequence_fields={"history": "item"}, attention_softmax=True, random_state=0),
+        "DIN": DINClassifier(sequence_fields={"history": "item"}, random_state=0),
     }
     for name, model in models.items():
         model.fit(table[:n_train], click[:n_train])

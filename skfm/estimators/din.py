@@ -14,7 +14,7 @@ from skfm.estimators.classifier import FactorizationClassifier
 from skfm.estimators.declare import estimator, parameter
 from skfm.estimators.deep import DeepEstimator, layer_sizes
 from skfm.estimators.inputs import check_table
-from skfm.estimators.parameters import COUNT
+from skfm.estimators.parameters import COUNT, NOT_NEGATIVE
 from skfm.estimators.regressor import FactorizationRegressor
 
 _ACTIVATIONS = {"prelu", "dice", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh", "identity"}
@@ -23,12 +23,12 @@ _MODEL = """\
 The raw prediction of a row x is ``b + MLP([E_1, .., E_F])``. The embedding of a history, a column of
 lists, is the sum over its entries h ::
 
-    E = sum_h a(v_h, t) v_h,    a(h, t) = c + MLP_a([h, t, h - t, h * t])
+    E = sum_h w_h v_h,    w = softmax over h of a(v_h, t),    a(h, t) = c + MLP_a([h, t, h - t, h * t])
 
 where t is the embedding of the column that the history is compared with, such as the item to be shown:
 what somebody did counts as far as it has to do with this item. A history and its column share one table of
-embeddings. Weights are not normalised, so a long interest is a strong one; ``attention_softmax`` makes
-them sum to 1. Each pair of columns has an activation unit a of its own. ``attention`` gives the weights.
+embeddings. With ``attention_softmax=False`` the weights are a itself, so that a long interest is a strong
+one. Each pair of columns has an activation unit a of its own. ``attention`` gives the weights w.
 {fields}
 {network}
 
@@ -45,8 +45,9 @@ counts twice. An empty history has the embedding 0, a missing one that of the va
 and entries that are new at prediction, share the value "other"; an entry that was never a candidate in
 training has the embedding that it got in histories.
 
-Differences from Zhou et al.: the output of an activation unit starts near 1, so training starts at the plain
-sum of a history; embeddings and networks are penalised, all by one penalty each rather than by the
+Differences from Zhou et al.: weights are normalised by default, which ranks purchases better by much; the
+output of an activation unit starts near 1, so training starts at the plain mean, or sum, of a history;
+embeddings and networks are penalised, all by one penalty each rather than by the
 mini-batch aware one, which ``l2_frequency_power=1`` is; the network is smaller by default."""
 _REFERENCES = """\
 .. [1] G. Zhou et al., "Deep Interest Network for Click-Through Rate Prediction", KDD 2018.
@@ -87,7 +88,16 @@ class _DIN(DeepEstimator):
         COUNT,
     )
     attention_softmax: bool = parameter(
-        False, "bool", "Whether the weights of the entries of a history sum to 1.", "boolean"
+        True, "bool", "Whether the weights of the entries of a history sum to 1.", "boolean"
+    )
+    init_scale: float = parameter(
+        0.1,
+        "float",
+        """
+        Standard deviation of the first embeddings, for columns of root mean square 1: larger than that of
+        other models, so that entries can be told apart from the start.
+        """,
+        NOT_NEGATIVE,
     )
     activation: str = parameter(
         "prelu",
@@ -301,8 +311,9 @@ class DINClassifier(_DIN, FactorizationClassifier):
     >>> table = pd.DataFrame({"item": [f"i{row[0]}" for row in items]})
     >>> table["history"] = [[f"i{item}" for item in row[1:]] for row in items]
     >>> y = (items[:, 1:] == items[:, :1]).any(axis=1)
-    >>> settings = {"init_scale": 0.5, "activation": "tanh", "tol": 1e-2, "random_state": 0}
-    >>> model = DINClassifier(4, sequence_fields={"history": "item"}, **settings).fit(table, y)
+    >>> settings = {"l2_factors": 1e-3, "l2_dense": 1e-3, "init_scale": 0.5, "tol": 1e-2, "random_state": 0}
+    >>> model = DINClassifier(4, sequence_fields={"history": "item"}, activation="tanh", **settings)
+    >>> model = model.fit(table, y)
     >>> model.score(table, y)
     1.0
     >>> table.item[0], table.history[0]

@@ -84,7 +84,7 @@ def test_the_order_of_a_history_is_of_no_account_but_how_often_is(softmax):
 
 def test_attention_is_what_the_model_uses():
     """The raw prediction, by hand: pooled embeddings through the network."""
-    model = din(activation="tanh", max_iter=20).fit(TABLE, SEEN)
+    model = din(activation="tanh", max_iter=20, attention_softmax=False).fit(TABLE, SEEN)
     encoder, dense = model.encoder_, model._parameters.dense
     weights = model.attention(TABLE)
     names = encoder.get_feature_names_out().tolist()
@@ -165,7 +165,7 @@ def test_several_histories():
         kind=TABLE.item.map(kinds), history_kind=[[kinds[item] for item in history] for history in HISTORIES]
     )
     pairs = {"history": "item", "history_kind": "kind"}
-    model = din(sequence_fields=pairs, max_iter=20).fit(both, SEEN)
+    model = din(sequence_fields=pairs, max_iter=20, attention_softmax=False).fit(both, SEEN)
     first, second = model.attention(both, "history"), model.attention(both, history="history_kind")
     assert [weights.size for weights in first] == [weights.size for weights in second]
     assert any(not np.allclose(one, other) for one, other in zip(first, second, strict=True))
