@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from skfm import ESMMClassifier
 from skfm.estimators.esmm import _TOWERS
 from skfm.metrics import make_task_scorer
+from skfm.train import step
 from tests.estimators.problems import LABELS, N, X
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -114,6 +115,19 @@ def test_mini_batches_partial_fit_stopping_and_warm_start():
     assert esmm(warm_start=True).fit(X, BUYS).fit(X, BUYS).predict(X).shape == (N, 2)
     noisy = esmm(dropout=0.5, batch_norm=True).fit(X, BUYS)
     assert np.isfinite(noisy.predict_proba(X)).all()
+
+
+def test_weights_of_tasks_and_classes_share_a_program():
+    steps = {"solver": "adam", "batch_size": 16, "max_iter": 1}
+    esmm(**steps).fit(X, BUYS)
+    before = step.n_traces
+    for weights in (
+        {"task_weights": (1, 2)},
+        {"class_weight": "balanced"},
+        {"class_weight": [{0: 2}, {1: 3}]},
+    ):
+        esmm(**steps, **weights).fit(X, BUYS)
+    assert step.n_traces == before
 
 
 def test_a_grid_search_for_each_task():
