@@ -167,7 +167,8 @@ def test_dropout_acts_in_training_alone(name):
 
     plain = run(None)
     np.testing.assert_allclose(plain, expected_raw(model, tables, dense, averages, X), rtol=1e-9)
-    np.testing.assert_array_equal(run(Training(jax.random.key(0), jnp.zeros(()))), plain)
+    # Another program, which may round differently.
+    np.testing.assert_allclose(run(Training(jax.random.key(0), jnp.zeros(()))), plain, rtol=1e-12)
     dropped = [run(Training(jax.random.key(seed), jnp.asarray(0.5))) for seed in (0, 1)]
     assert np.abs(dropped[0] - plain).max() > 1e-3
     assert np.abs(dropped[0] - dropped[1]).max() > 1e-3
