@@ -142,6 +142,7 @@ def test_there_is_no_dropout_at_prediction_or_at_rate_zero():
     parameters, x = random_mlp(rng, (3,), False), rng.standard_normal((5, 4))
     plain, _ = run(x, parameters, (3,), "tanh", False)
     zero, _ = run(x, parameters, (3,), "tanh", False, rate=0.0)
-    np.testing.assert_array_equal(plain, zero)
+    # Another program, which may round differently.
+    np.testing.assert_allclose(plain, zero, rtol=1e-6 if plain.dtype == np.float32 else 1e-12)
     half, _ = run(x, parameters, (3,), "tanh", False, rate=0.5)
     assert np.abs(half - plain).max() > 0.01
