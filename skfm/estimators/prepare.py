@@ -84,7 +84,7 @@ def _check_full_batch(estimator, X, incremental: bool) -> None:
     if estimator._is_noisy():
         raise ValueError(
             "solver='lbfgs' cannot train dropout or batch normalisation, which differ from batch to "
-            "batch: use solver='adam', or dropout=0 and batch_norm=False."
+            "batch: use solver='adam', or dropout=0 and batch_norm=False (and no activation='dice')."
         )
     if estimator._l1_linear() > 0:
         raise ValueError("solver='lbfgs' cannot minimise an L1 penalty; use solver='ftrl' or l1_linear=0.")

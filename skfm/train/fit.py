@@ -125,7 +125,9 @@ def _scale(model: Model, samples: Samples, fields) -> np.ndarray | None:
     """What columns are divided by in training, or None."""
     scale = column_scale(samples.X, samples.weight, _rows(fields))
     if scale is not None and model.unscaled_fields:
-        scale[np.isin(fields.numbers, model.unscaled_fields)] = 1
+        own = np.isin(fields.numbers, model.unscaled_fields)
+        # And columns of other fields that use the same rows of the tables.
+        scale[own if fields.rows is None else np.isin(fields.rows, fields.rows[own])] = 1
     return scale
 
 

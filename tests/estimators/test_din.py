@@ -159,6 +159,20 @@ def test_text_with_a_separator_and_arrays():
     assert_array_equal(din().fit(arrays, SEEN).predict_proba(arrays), expected)
 
 
+def test_a_column_beside_a_history_in_its_table():
+    """Training and prediction agree on a third column of the table, where histories repeat entries."""
+    encoder = FieldEncoder(shared={"goods": ["last", "item"]})
+    table = changed(
+        last=ITEMS[::-1],
+        history=[[item, *history, item] for item, history in zip(ITEMS, HISTORIES, strict=True)],
+    )
+    free = {"max_iter": 40, "l2_factors": 1e-4, "l2_dense": 1e-4}
+    model = din(encoder=encoder, **free).fit(table, SEEN)
+    chance = model.predict_proba(table)
+    loss = -np.log(chance[np.arange(N), SEEN.astype(int)]).mean()
+    assert_allclose(model.history_["loss"][-1], loss, rtol=1e-5)
+
+
 def test_several_histories():
     kinds = {f"i{item}": f"k{item % 2}" for item in range(N_ITEMS)}
     both = changed(
