@@ -7,6 +7,7 @@ import os
 import pkgutil
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +17,7 @@ from benchmarks import cases
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
 PACKAGES = ("numpy", "scipy", "scikit-learn", "pandas", "jax", "jaxlib", "optax", "skfm")
-NOT_SETTINGS = ("command", "case", "data", "folder", "output", "update")
+NOT_SETTINGS = ("command", "case", "data", "folder", "output", "update", "jobs")
 
 
 def load_cases():
@@ -132,6 +133,8 @@ def run_case(case, options, path):
     document["runs"].append(stamp)
 
     def save():
+        if "jax" in sys.modules:
+            stamp["machine"]["jax_device"] = sys.modules["jax"].devices()[0].device_kind
         for key, entry in results.items():
             if entry is not before.get(key):
                 document["measured_in_run"][key] = len(document["runs"]) - 1

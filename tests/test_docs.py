@@ -114,6 +114,10 @@ def test_what_auto_means_is_what_the_training_page_says():
     assert f"between {bounds[0]} and {bounds[1]} rows" in rules["batch_size"]
     no_stopping = last_true(lambda n: not defaults.early_stopping("auto", "adagrad", n))
     assert f"more than {no_stopping:,} rows" in rules["early_stopping"]
+    tenth = last_true(lambda n: defaults.validation_fraction("auto", n) == 0.1)
+    assert f"of more than {tenth:,} rows, 10 √n" in rules["validation_fraction"]
+    assert defaults.validation_fraction("auto", 10**6) * 10**6 == pytest.approx(10 * 10**3)
+    assert defaults.validation_fraction("auto") == defaults.validation_fraction(0.1, 10**6) == 0.1
     auto = dict.fromkeys(("l2_linear", "l2_factors", "l2_dense"), "auto")
 
     def strengths(weight_sum, evidence, n_components=0, has_linear_term=True):

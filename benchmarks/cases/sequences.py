@@ -27,6 +27,7 @@ the median of its history; with a softmax, which is the default, the greatest we
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ from scipy.sparse import csr_matrix
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import ParameterGrid
 
-from benchmarks import datasets, report, rivals, runner
+from benchmarks import datasets, jobs, report, rivals, runner
 
 PAIRS = {"history": "item", "history_category": "category"}
 COLUMNS = ["item", "category", "history", "history_category"]
@@ -49,6 +50,7 @@ GRID = {
     "FM": {"init_scale": [0.01, 0.1]},
     "deepctr": {"learning_rate": [0.001, 0.003]},
 }
+DATASETS = ("beauty", "toys")
 MODELS = ("DIN", "DeepFM", "FM", "popularity")
 RIVALS = ("deepctr",)
 SIZES = {"n_factors": 10, "hidden_layer_sizes": [128, 64], "attention_layer_sizes": [32]}
@@ -67,7 +69,7 @@ ATTENTION = {
 
 def add_arguments(parser):
     """What to run, of which models, and of how many users."""
-    choices = {"parts": ["behaviour", "attention"], "datasets": ["beauty", "toys"], "models": [*MODELS]}
+    choices = {"parts": ["behaviour", "attention"], "datasets": [*DATASETS], "models": [*MODELS]}
     for what, names in choices.items():
         parser.add_argument(f"--{what}", type=runner.names_among(names), default=names, help=",".join(names))
     parser.add_argument("--users", type=int, default=2000, help="users whose rows are scored")
@@ -78,6 +80,7 @@ def add_arguments(parser):
         default=[*RIVALS],
         help="whom to measure beside skfm; none for nobody",
     )
+    jobs.add_argument(parser)
 
 
 def run(options, results, save):
@@ -91,21 +94,22 @@ def run(options, results, save):
     for name in names:
         if name in RIVALS:
             rivals.interpreter(name)
-    n_users, n_settings = (300, 1) if options.quick else (options.users, None)
-    seeds = options.seeds[:1] if options.quick else options.seeds
+    n_users = 300 if options.quick else options.users
     for dataset in options.datasets[: 1 if options.quick else None]:
-        log, categories = datasets.load_sequences(data, dataset)
-        rows = make_rows(log[: 20 * n_users] if options.quick else log, categories, n_users)
-        shape = {part: len(y) for part, (_, y, _) in rows.items()} | {"users": n_users}
-        with problem_file(rows, names) as path:
-            for name in names:
-                fit = fit_of(name, rows, path, options.quick)
-                entry = search(name, fit, seeds, n_settings)
-                results[f"behaviour {dataset}/{name}"] = {"rows": shape} | entry
-                save()
+        workers = jobs.Workers(options.jobs, load, data, dataset, n_users, options.quick)
+        tasks = {name: partial(search, name, workers, options) for name in names}
+        for name, entry in jobs.at_once(1 if options.jobs == 1 else len(names), tasks):
+            results[f"behaviour {dataset}/{name}"] = {"users": n_users} | entry
+            save()
 
 
 # --- behaviour
+
+
+def load(data, dataset, n_users, quick):
+    """Rows of a data set, see `make_rows`."""
+    log, categories = datasets.load_sequences(data, dataset)
+    return make_rows(log[: 20 * n_users] if quick else log, categories, n_users)
 
 
 def make_rows(log, categories, n_users):
@@ -131,10 +135,8 @@ def make_rows(log, categories, n_users):
     return rows | {"stop": (X[few], y[few], groups[few])}
 
 
-def problem_file(rows, names):
-    """File of the rows as ids, for rivals; an empty one where none is measured."""
-    if not set(names) & set(RIVALS):
-        return rivals.problem_file()
+def problem_file(rows):
+    """File of the rows as ids, for rivals."""
     numbers = {}
     for name in PAIRS.values():
         found = pd.concat([X[name] for X, _, _ in rows.values()]).unique()
@@ -157,13 +159,17 @@ def as_ids(X, numbers):
     return csr_matrix(np.hstack(blocks))
 
 
-def fit_of(name, rows, path, quick):
-    """Function of a setting and a seed: epochs, seconds, and the scores of the rows valid and test."""
+def fit_and_score(name, setting, seed, quick, rows):
+    """What a fit takes, and its scores of valid and test."""
     if name == "popularity":
-        return lambda setting, seed: scored(rows, *fit_popularity(rows))
-    if name in RIVALS:
-        return lambda setting, seed: scored(rows, *fit_rival(name, rows, path, setting, seed, quick))
-    return lambda setting, seed: scored(rows, *fit_ours(name, rows, setting, seed, quick))
+        found, predicted = fit_popularity(rows)
+    else:
+        fit = fit_rival if name in RIVALS else fit_ours
+        found, predicted = fit(name, rows, setting, seed, quick)
+    run = {"seed": seed} | scored(rows, found, predicted)
+    scores = ", ".join(f"{part} {m} {run[part][m]:.4f}" for part in ("valid", "test") for m in MEASURES)
+    report.log(f"{name}, seed {seed} {setting}: {scores}, {run['epochs']} epochs, {run['fit_seconds']:.0f} s")
+    return run
 
 
 def make_model(stem, pairs, **settings):
@@ -196,14 +202,14 @@ def fit_ours(stem, rows, setting, seed, quick):
     return {"epochs": int(model.n_iter_), "fit_seconds": seconds, "warnings": warned}, scores
 
 
-def fit_rival(name, rows, path, setting, seed, quick):
+def fit_rival(name, rows, setting, seed, quick):
     """Fit DeepCTR-Torch's DIN in a process of its own."""
     sizes = {
         "dnn_hidden_units": SIZES["hidden_layer_sizes"],
         "att_hidden_size": SIZES["attention_layer_sizes"],
     }
     settings = {"n_factors": SIZES["n_factors"], "batch_size": batch_size(rows), "model": sizes} | setting
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, problem_file(rows) as path:
         scores = Path(folder) / "scores.npz"
         found = rivals.measure(
             name,
@@ -236,7 +242,7 @@ def fit_popularity(rows):
     return {"epochs": 0, "fit_seconds": 0.0}, scores
 
 
-def search(name, fit, seeds, n_settings):
+def search(name, workers, options):
     """Choose a setting on valid, then repeat it over the seeds.
 
     Returns
@@ -245,21 +251,16 @@ def search(name, fit, seeds, n_settings):
         ``chosen`` setting, ``search`` (every setting tried, with its run) and ``runs`` (the chosen one's, one
         a seed; the first is the one of the search).
     """
-    tried = []
-    for setting in list(ParameterGrid(GRID.get(name, {})))[:n_settings]:
-        tried.append({"setting": setting, "run": measured(name, fit, setting, seeds[0])})
+    candidates = list(ParameterGrid(GRID.get(name, {})))
+    first, *others = options.seeds
+    if name == "popularity" or options.quick:
+        candidates, others = candidates[:1], []
+    runs = workers.map(fit_and_score, [(name, setting, first, options.quick) for setting in candidates])
+    tried = [{"setting": each, "run": run} for each, run in zip(candidates, runs, strict=True)]
     best = max(tried, key=lambda trial: trial["run"]["valid"]["HR@10"])
-    later = seeds[1:] if name != "popularity" else []
-    runs = [best["run"], *(measured(name, fit, best["setting"], seed) for seed in later)]
-    return {"chosen": best["setting"], "search": tried, "runs": runs}
-
-
-def measured(name, fit, setting, seed):
-    """What a fit takes, and its scores of valid and test."""
-    run = {"seed": seed} | fit(setting, seed)
-    scores = ", ".join(f"{part} {m} {run[part][m]:.4f}" for part in ("valid", "test") for m in MEASURES)
-    report.log(f"{name}, seed {seed} {setting}: {scores}, {run['epochs']} epochs, {run['fit_seconds']:.0f} s")
-    return run
+    chosen = best["setting"]
+    repeated = workers.map(fit_and_score, [(name, chosen, seed, options.quick) for seed in others])
+    return {"chosen": chosen, "search": tried, "runs": [best["run"], *repeated]}
 
 
 def scored(rows, found, scores):
@@ -334,18 +335,17 @@ def render(results):
 def render_behaviour(results):
     """One row a data set and model."""
     rows = []
-    for key, entry in results.items():
-        part, _, rest = key.partition(" ")
-        if part != "behaviour":
-            continue
-        dataset, _, name = rest.partition("/")
+    order = [f"behaviour {data}/{name}" for data in DATASETS for name in (*MODELS, *RIVALS)]
+    for key in filter(results.get, order):
+        dataset, _, name = key.removeprefix("behaviour ").partition("/")
+        entry = results[key]
         runs = entry["runs"]
         spreads = [report.format_spread([run["test"][measure] for run in runs]) for measure in MEASURES]
         chosen = ", ".join(f"{k}={v}" for k, v in entry["chosen"].items())
         epochs = " ".join(str(run["epochs"]) for run in runs)
         seconds = float(np.mean([run["fit_seconds"] for run in runs]))
         label = f"{rivals.TITLES[name]} DIN" if name in RIVALS else name
-        users = entry["rows"]["users"]
+        users = entry["users"]
         rows.append([dataset, users, label, *spreads, runs[0]["valid"]["HR@10"], chosen, epochs, seconds])
     if not rows:
         return ""

@@ -6,7 +6,8 @@ Most live in a virtual environment of their own: ``make rivals`` sets it up in `
 line of JSON last. All adapters answer a task in the same terms:
 
 - ``train``: ``epoch_seconds``, a list, without an epoch that compiles; ``fit_seconds``.
-- ``quality``: ``log_loss`` and ``AUC`` on the rows "test" after each of the numbers of ``epochs``.
+- ``quality``: ``log_loss`` and ``AUC`` on the rows "test" after each of the numbers of ``epochs``, and
+  ``valid_log_loss`` and ``valid_AUC`` where there are rows "valid".
 - ``predict``: ``seconds`` of predictions of the rows "test", a list; ``row_seconds`` of one row.
 - ``cross_validate``: ``seconds`` of twice five folds in one process, and the mean ``AUC``;
 - ``roofline``, of the native kernel alone: what memory and cores can do.

@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from deepctr_torch.inputs import SparseFeat, VarLenSparseFeat
 from deepctr_torch.models import AFM, DCN, DIN, NFM, PNN, WDL, DeepFM, xDeepFM
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from benchmarks.rivals import answer
-from benchmarks.rivals.estimators import seconds_of
+from benchmarks.rivals.estimators import Scores, seconds_of
 from benchmarks.rivals.fields import field_ids
 
+# Where it trains; ours then is measured elsewhere, so compare scores alone.
+DEVICE = os.environ.get("SKFM_RIVALS_DEVICE", "cpu")
 MODELS = {
     "afm": AFM,
     "dcn": DCN,
@@ -37,7 +39,7 @@ def make(sizes, *, model, seed, threads, settings):
     ]
     # Without a linear part, a product network takes the columns once.
     inputs = [columns] if model == "pnn" else [columns, columns]
-    created = MODELS[model](*inputs, seed=seed, **settings.get("model", {}))
+    created = MODELS[model](*inputs, seed=seed, device=DEVICE, **settings.get("model", {}))
     created.compile("adam", "binary_crossentropy", metrics=[])
     for group in created.optim.param_groups:
         group["lr"] = settings.get("learning_rate", group["lr"])
@@ -56,20 +58,18 @@ def train(parts, *, epochs, settings, **options):
 
 def quality(parts, *, epochs, settings, **options):
     """Scores after each of the ascending numbers of epochs of one fit."""
-    (X, y), (X_test, y_test) = parts["train"], parts["test"]
-    (ids, test_ids), sizes = field_ids(X, X_test)
-    found = {"log_loss": [], "AUC": [], "fit_seconds": []}
+    y = parts["train"][1]
+    found, sizes = field_ids(*(X for X, _ in parts.values()))
+    ids = dict(zip(parts, found, strict=True))
+    scores = Scores(parts)
     with quiet():
         model = make(sizes, settings=settings, **options)
         done, seconds = 0, 0.0
         for number in epochs:
-            seconds += seconds_of(fit, model, ids, y, done, number, settings)
+            seconds += seconds_of(fit, model, ids["train"], y, done, number, settings)
             done = number
-            found["fit_seconds"].append(seconds)
-            probability = model.predict(by_field(test_ids), 4096)[:, 0].astype(np.float64)
-            found["log_loss"].append(float(log_loss(y_test, probability)))
-            found["AUC"].append(float(roc_auc_score(y_test, probability)))
-    return found
+            scores.add(seconds, lambda part, _: model.predict(by_field(ids[part]), 4096)[:, 0])
+    return scores.found
 
 
 def fit(model, ids, y, first, last, settings):
@@ -141,7 +141,7 @@ def make_din(inputs, names, seed, settings):
         columns.append(one)
         maxlen = inputs["train"][f"hist_{name}"].shape[1]
         histories.append(VarLenSparseFeat(entry, maxlen=maxlen, length_name="length"))
-    created = DIN([*columns, *histories], names, seed=seed, **settings.get("model", {}))
+    created = DIN([*columns, *histories], names, seed=seed, device=DEVICE, **settings.get("model", {}))
     created.compile(
         torch.optim.Adam(created.parameters(), lr=settings["learning_rate"]), "binary_crossentropy"
     )

@@ -24,26 +24,46 @@ MODELS = {
 }
 
 
-def make_tasks(make):
+class Scores:
+    """Scores of a growing number of epochs: lists ``log_loss`` and ``AUC`` of the rows "test", those of the
+    rows "valid", where there are any, as ``valid_log_loss`` and ``valid_AUC``, and ``fit_seconds``.
+    """
+
+    def __init__(self, parts):
+        self.rows = {part: parts[part] for part in ("valid", "test") if part in parts}
+        self.found = {"fit_seconds": []}
+
+    def add(self, fit_seconds, probability):
+        """Score the function `probability` of a part's name and its X."""
+        self.found["fit_seconds"].append(fit_seconds)
+        for part, (X, y) in self.rows.items():
+            p = np.asarray(probability(part, X), dtype=np.float64)
+            prefix = "" if part == "test" else "valid_"
+            self.found.setdefault(f"{prefix}log_loss", []).append(float(log_loss(y, p)))
+            self.found.setdefault(f"{prefix}AUC", []).append(float(roc_auc_score(y, p)))
+
+
+def make_tasks(make, fields_of=lambda X, **options: {}):
     """The tasks ``quality``, ``predict`` and ``cross_validate``.
 
     Parameters
     ----------
     make : function of the options ``model``, ``epochs``, ``threads``, ``seed`` and ``settings``
         Returns an estimator that trains so many epochs.
+    fields_of : function of X and these options
+        Returns what ``fit`` of the task ``quality`` takes beside X and y.
     """
 
     def quality(parts, *, epochs, **options):
-        found = {"log_loss": [], "AUC": [], "fit_seconds": []}
+        X, y = parts["train"]
+        fields = fields_of(X, **options)
+        scores = Scores(parts)
         for number in epochs:
             start = time.perf_counter()
-            estimator = make(epochs=number, **options).fit(*parts["train"])
-            found["fit_seconds"].append(time.perf_counter() - start)
-            X, y = parts["test"]
-            probability = np.asarray(estimator.predict_proba(X), dtype=np.float64)[:, 1]
-            found["log_loss"].append(float(log_loss(y, probability)))
-            found["AUC"].append(float(roc_auc_score(y, probability)))
-        return found
+            estimator = make(epochs=number, **options).fit(X, y, **fields)
+            seconds = time.perf_counter() - start
+            scores.add(seconds, lambda part, X, fitted=estimator: fitted.predict_proba(X)[:, 1])
+        return scores.found
 
     def predict(parts, *, repeats, **options):
         estimator = make(epochs=1, **options).fit(*parts["train"])

@@ -15,10 +15,15 @@ def make(*, model, seed, threads, settings, epochs=None):
     return choose_class(modern_fm, model)(**limit, **settings, n_jobs=threads, random_state=seed)
 
 
+def fields_of(X, *, model, **options):
+    """What ``fit`` takes to know the fields."""
+    return {} if model == "fm" else {"field_ids": field_of_columns(X)}
+
+
 def train(parts, *, epochs, batch_sizes, settings, **options):
     """Fit with each batch size and keep the fastest; an epoch is the difference between many and one."""
     X, y = parts["train"]
-    fields = {} if options["model"] == "fm" else {"field_ids": field_of_columns(X)}
+    fields = fields_of(X, **options)
     best = None
     for batch_size in batch_sizes:
         tried = settings | {"batch_size": batch_size}
@@ -33,4 +38,4 @@ def train(parts, *, epochs, batch_sizes, settings, **options):
 
 
 if __name__ == "__main__":
-    answer(modern_fm.__version__, train, *make_tasks(make))
+    answer(modern_fm.__version__, train, *make_tasks(make, fields_of))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import xlearn
-from sklearn.metrics import log_loss, roc_auc_score
 
 from benchmarks.rivals import answer
+from benchmarks.rivals.estimators import Scores
 from benchmarks.rivals.fields import field_of_columns
 
 # A line of its table: epoch, training loss, seconds.
@@ -35,26 +35,26 @@ def train(parts, *, epochs, **options):
 
 def quality(parts, *, epochs, **options):
     """Scores of a fit of each number of epochs; ``write_seconds`` is what writing the text took."""
-    found = {"log_loss": [], "AUC": [], "fit_seconds": []}
+    scores = Scores(parts)
     with tempfile.TemporaryDirectory() as folder:
-        train_text, test_text = (Path(folder) / f"{part}.txt" for part in ("train", "test"))
+        texts = {part: Path(folder) / f"{part}.txt" for part in parts}
         start = time.perf_counter()
-        write_libsvm(*parts["train"], train_text)
-        write_libsvm(*parts["test"], test_text)
-        found["write_seconds"] = time.perf_counter() - start
-        y = parts["test"][1]
+        for part, text in texts.items():
+            write_libsvm(*parts[part], text, with_fields=options["model"] == "ffm")
+        scores.found["write_seconds"] = time.perf_counter() - start
         for number in epochs:
-            seconds, _, model = fit(folder, train_text, number, **options)
-            model.setTest(str(test_text))
-            model.setSigmoid()
-            out = Path(folder) / "probability.txt"
-            with standard_output(Path(folder) / "log.txt"):
-                model.predict(str(Path(folder) / "model"), str(out))
-            probability = np.loadtxt(out)
-            found["fit_seconds"].append(seconds)
-            found["log_loss"].append(float(log_loss(y, probability)))
-            found["AUC"].append(float(roc_auc_score(y, probability)))
-    return found
+            seconds, _, model = fit(folder, texts["train"], number, **options)
+
+            def probability(part, _, model=model):
+                model.setTest(str(texts[part]))
+                model.setSigmoid()
+                out = Path(folder) / "probability.txt"
+                with standard_output(Path(folder) / "log.txt"):
+                    model.predict(str(Path(folder) / "model"), str(out))
+                return np.loadtxt(out)
+
+            scores.add(seconds, probability)
+    return scores.found
 
 
 def fit(folder, text, epochs, *, model, seed, threads, settings):

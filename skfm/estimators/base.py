@@ -244,10 +244,12 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         """``((X, y, weight), the same held out or None)``."""
         if given is not None or incremental or not self._stops_early(X):
             return (X, y, weight), given
+        from skfm.train import defaults
+
         rows = np.arange(X.shape[0])
         train, held = train_test_split(
             rows,
-            test_size=self.validation_fraction,
+            test_size=defaults.validation_fraction(self.validation_fraction, X.shape[0]),
             random_state=check_random_state(self.random_state),
             stratify=self._stratification(y),
         )

@@ -191,9 +191,13 @@ def _in_memory(spools, held) -> sparse.csr_array:
 
 def stream_parts(estimator, stream, held_out, folder: Path, *, first, grow) -> tuple[Any, Any]:
     """``((X, y, weight), the same held out or None)`` of a stream; few rows are put in memory."""
+    from skfm.train import defaults
+
     _learn_from_stream(estimator, stream, first=first, grow=grow)
     given_late = held_out[0] is not None or held_out[1] is not None
-    share = 0.0 if given_late or estimator.early_stopping is False else estimator.validation_fraction
+    share = 0.0
+    if not given_late and estimator.early_stopping is not False:
+        share = defaults.validation_fraction(estimator.validation_fraction)
     spools, y, weight, held = _read_stream(estimator, stream, folder, held_share=share)
     y = estimator._check_targets(y, first=True)
     weight = estimator._reweight(y, weight)

@@ -33,6 +33,9 @@ class AFM(FieldModel):
         dense["offsets"]["attention_bias"] = np.zeros(self.n_attention)
         return dense
 
+    def numbers_of_row(self, n_slots):
+        return self.pairs[0].size * max(self.n_factors, self.n_attention)
+
     @property
     def pairs(self):
         """First and second field of each pair."""

@@ -112,6 +112,10 @@ class Model:
         """
         raise NotImplementedError
 
+    def numbers_of_row(self, n_slots: int) -> int:
+        """Numbers that `forward` makes of a row of so many slots; 0 where they are about as many as these."""
+        return 0
+
     @property
     def unscaled_fields(self) -> tuple[int, ...]:
         """Fields whose columns are trained in their own units, not at root mean square 1."""

@@ -27,6 +27,9 @@ class FFM(Model):
             "factors": Table((self.n_outputs, self.n_fields, self.n_factors), "factors", "scale"),
         }
 
+    def numbers_of_row(self, n_slots):
+        return n_slots * self.width
+
     def pairs(self, factors, slot_fields):
         """(B, n_outputs) second-order term; factors (B, S, n_outputs, F, k)."""
         if self.n_fields == 1:

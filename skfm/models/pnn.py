@@ -42,6 +42,9 @@ class PNN(NetworkModel):
     def n_inputs(self):
         return self.n_embedded + self.n_products
 
+    def numbers_of_row(self, n_slots):
+        return self.n_fields**2 + ("outer" in self.kinds) * self.n_products * self.n_factors
+
     def init(self, rng, base_score):
         dense = super().init(rng, base_score)
         if "outer" in self.kinds:

@@ -20,6 +20,9 @@ class XDeepFM(NetworkModel):
     cin_layer_sizes: tuple[int, ...] = (32, 32)
     cin_activation: str = "identity"
 
+    def numbers_of_row(self, n_slots):
+        return self.n_embedded * max(self.cin_layer_sizes, default=0)
+
     def init(self, rng, base_score):
         dense = super().init(rng, base_score)
         before = self.n_fields

@@ -9,10 +9,15 @@ import pytest
 from skfm.data.batches import Batches
 from skfm.layers.mlp import MLP
 from skfm.losses import Logistic
-from skfm.models.base import Table
+from skfm.models.afm import AFM
+from skfm.models.base import Table, Training
 from skfm.models.deepfm import DeepFM
+from skfm.models.ffm import FFM
 from skfm.models.linear import Linear
 from skfm.models.mixture import MixtureFM
+from skfm.models.pnn import PNN
+from skfm.models.xdeepfm import XDeepFM
+from skfm.optim.rows import read_rows
 from skfm.optim.solvers import NAMED, SGD, Optax
 from skfm.train import step
 from skfm.train.state import Hyper, start_state
@@ -129,6 +134,76 @@ def test_rates_and_penalties_share_a_program(in_float64):
         problem.run_epoch(solver, dropout, learning_rate=rate)
         first = step.n_traces if first is None else first
     assert step.n_traces == first
+
+
+# ------------------------------------------------------------------------------- large rows, in pieces
+
+LARGE = {
+    "ffm": FFM(2, True, 3, 2),
+    "afm": AFM(1, True, 3, 2, 3),
+    "pnn": PNN(1, True, 3, 2, MLP((4,)), "both"),
+    "xdeepfm": XDeepFM(1, True, 3, 2, MLP((4,)), (3, 2)),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_gradients_by_pieces_are_those_of_the_batch(name, in_float64):
+    """The last piece is not full, and rows of the table are in several pieces."""
+    problem = Problem(LARGE[name], Logistic(), n=22)
+    solver = SGD()
+    batch = jax.tree.map(lambda leaf: leaf[0], problem.batches(22)[0])
+    state = problem.start(solver, RATE)
+    rows = read_rows(state.table, batch.touched)
+    training = Training(jax.random.key(0), jnp.zeros(()))
+    arguments = problem.program(solver), rows, state, batch, training, 0.5
+    value, _, *gradients = step._gradients(*arguments)
+    found = step._gradients_by_pieces(*arguments, 4)
+    assert np.abs(gradients[0]).max() > 0.01
+    jax.tree.map(
+        lambda got, wanted: np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-14),
+        found,
+        (value, *gradients),
+    )
+
+
+@pytest.mark.parametrize("solver", ["adagrad", "adam"])
+def test_an_epoch_by_pieces_is_that_of_whole_batches(solver, monkeypatch, in_float64):
+    problem, ends = Problem(LARGE["ffm"], Logistic(), n=22), []
+    for size in (4, None):
+        monkeypatch.setattr(step, "_piece_size", lambda *_, size=size: size)
+        jax.clear_caches()
+        ends.append(problem.run_epoch(NAMED[solver], learning_rate=0.1, batch_size=11))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), *ends)
+    jax.clear_caches()
+
+
+def test_dropout_leaves_other_units_out_of_each_piece(in_float64):
+    problem = Problem(AFM(1, True, 3, 2, 3, use_dropout=True), Logistic(), n=22)
+    state = problem.start(SGD(), RATE)
+    batch = jax.tree.map(lambda leaf: leaf[0], problem.batches(22)[0])
+    rows = read_rows(state.table, batch.touched)
+
+    def value_of(places, rate):
+        chosen = {name: getattr(batch, name)[places] for name in ("place", "values", "y", "weight")}
+        if batch.slot_fields is not None:
+            chosen["slot_fields"] = batch.slot_fields[places]
+        training = Training(jax.random.key(0), jnp.asarray(rate))
+        arguments = problem.program(SGD()), rows, state, batch._replace(**chosen), training, 1.0
+        return float(step._gradients_by_pieces(*arguments, 4)[0])
+
+    once, twice = np.arange(4), np.tile(np.arange(4), 2)
+    assert value_of(twice, 0.0) == pytest.approx(2 * value_of(once, 0.0), rel=1e-12)
+    assert value_of(twice, 0.5) != pytest.approx(2 * value_of(once, 0.5), rel=1e-6)
+
+
+def test_large_rows_go_in_pieces_on_a_cpu_unless_they_depend_on_each_other():
+    wide = FFM(1, True, 39, 4)
+    assert step._piece_size(wide, {}, 4096, 39) == 64
+    assert step._piece_size(wide, {}, 64, 39) is None
+    assert step._piece_size(wide, {"mean": 0}, 4096, 39) is None
+    assert step._piece_size(FFM(1, True, 5, 4), {}, 4096, 5) is None
+    assert step._piece_size(DeepFM(1, True, 39, 8, MLP((5,))), {}, 4096, 39) is None
+    assert step._piece_size(FFM(3, True, 100, 16), {}, 4096, 100) == 16
 
 
 # ------------------------------------------------------------------ no array of the table's size in a step
