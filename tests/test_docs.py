@@ -120,21 +120,46 @@ def test_what_auto_means_is_what_the_training_page_says():
     assert defaults.validation_fraction("auto") == defaults.validation_fraction(0.1, 10**6) == 0.1
     auto = dict.fromkeys(("l2_linear", "l2_factors", "l2_dense"), "auto")
 
-    def strengths(weight_sum, evidence, n_components=0, has_linear_term=True):
-        penalties = defaults.penalties(auto, weight_sum, evidence, n_components, has_linear_term)
+    def strengths(weight_sum, evidence, n_components=0, has_linear_term=True, is_classifier=True):
+        kind = {"has_linear_term": has_linear_term, "is_classifier": is_classifier}
+        penalties = defaults.penalties(auto, weight_sum, evidence, n_components, **kind)
         return {name: round(value * weight_sum, 9) for name, value in penalties.items()}
 
     enough = last_true(lambda evidence: strengths(1e6, evidence)["l2_factors"] > 1) + 1
     assert f"touched by {enough:,} rows or more" in rules["l2_factors"]
-    assert strengths(1e6, 0.0) == {"l2_linear": 1, "l2_factors": 20, "l2_dense": 20}
+    assert strengths(1e6, 0.0) == {"l2_linear": 1, "l2_factors": 60, "l2_dense": 60}
+    assert strengths(1e6, 0.0, is_classifier=False) == {"l2_linear": 1, "l2_factors": 20, "l2_dense": 20}
     assert strengths(1e6, enough / 3) == {"l2_linear": 1, "l2_factors": 3, "l2_dense": 3}
     assert strengths(1e6, enough, 3) == {"l2_linear": 1, "l2_factors": 3, "l2_dense": 3}
     few = last_true(lambda n: strengths(n, 1e9)["l2_factors"] > 1)
     assert f"up to a weight sum of {few:,}" in rules["l2_factors"]
     assert f"up to a weight sum of {few:,}" in rules["l2_linear of a mixture"]
-    assert strengths(few, 1e9) == {"l2_linear": 1, "l2_factors": 20, "l2_dense": 20}
+    for is_classifier in (True, False):
+        found = strengths(few, 1e9, is_classifier=is_classifier)
+        assert found == {"l2_linear": 1, "l2_factors": 20, "l2_dense": 20}
     assert strengths(few, 1e9, 2) == {"l2_linear": 10, "l2_factors": 20, "l2_dense": 20}
     assert strengths(few, 1e9, has_linear_term=False) == {"l2_linear": 1, "l2_factors": 6, "l2_dense": 6}
-    assert strengths(1e6, 0.0, has_linear_term=False)["l2_factors"] == 6
-    assert "At most 6 times for models without a linear term" in rules["l2_factors"]
-    assert "at most 20 times" in rules["l2_factors"]
+    assert strengths(1e6, 0.0, has_linear_term=False)["l2_factors"] == 12
+    assert (
+        "At most 12 times for models without a linear term, and 6 times with few rows"
+        in (rules["l2_factors"])
+    )
+    assert "at most 60 times for classifiers and 20 times for regressors" in rules["l2_factors"]
+
+
+def test_the_second_attempt_is_what_the_training_page_says():
+    text = (DOCS / "guides" / "training.md").read_text()
+
+    def changed(strength, init_scale=0.01, **given):
+        values = {"l2_linear": "auto", "l2_factors": "auto", "l2_dense": "auto"} | given
+        return defaults.wide_start(values, {"l2_factors": strength / 5000}, 5000.0, init_scale)
+
+    assert "penalised 6 times or more" in text
+    assert "3 times, and with\nan `init_scale` of 0.1 or more" in text
+    assert changed(5.99) is None
+    wide = {"l2_factors": pytest.approx(3 / 5000), "init_scale": 0.1}
+    assert changed(6) == wide | {"l2_dense": pytest.approx(3 / 5000)}
+    assert changed(60, l2_dense=0.1) == wide
+    assert changed(60, 0.5)["init_scale"] == 0.5
+    assert changed(60, 0) is None
+    assert changed(60, l2_factors=0.1) is None

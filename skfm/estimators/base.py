@@ -228,6 +228,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
                 self.history_[name] = self.history_.get(name, []) + values
         else:
             self.n_iter_, self.history_ = max(progress.n_iter, 1), progress.history
+            self._took_other = result.took_other
         self.solver_ = settings.solver
         if result.message is not None:
             warnings.warn(

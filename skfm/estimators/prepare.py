@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse
+from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
 from skfm.data.merge import merge_rows
@@ -43,12 +46,15 @@ def prepare(estimator, part, held, *, incremental: bool, going_on: bool, first: 
             # Weights that are taken over are in units of the targets that they were learned on.
             estimator._set_target_scale(y, weight)
         estimator._seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+    given = {name: getattr(estimator, name, 0.0) for name in ("l2_linear", "l2_factors", "l2_dense")}
+    weight_sum = float(weight.sum())
     penalties = defaults.penalties(
-        {name: getattr(estimator, name, 0.0) for name in ("l2_linear", "l2_factors", "l2_dense")},
-        float(weight.sum()),
+        given,
+        weight_sum,
         mean_evidence(X, weight, estimator._table_rows()),
         getattr(estimator, "n_components", 0),
-        estimator._has_linear_term(),
+        has_linear_term=estimator._has_linear_term(),
+        is_classifier=is_classifier(estimator),
     )
     settings = FitSettings(
         solver=solver,
@@ -71,6 +77,11 @@ def prepare(estimator, part, held, *, incremental: bool, going_on: bool, first: 
         dtype=np.dtype(dtype),
         linear_solver=estimator._linear_solver(solver, session is not None),
     )
+    changed = defaults.wide_start(given, penalties, weight_sum, settings.init_scale)
+    if changed and going_on and estimator._took_other:
+        settings = replace(settings, **changed)
+    elif changed and held is not None and solver != "lbfgs":
+        settings = replace(settings, other=replace(settings, **changed))
     validation = None
     if held is not None:
         validation = Samples(held[0], estimator._encode_targets(held[1]), held[2])

@@ -9,13 +9,16 @@ _EARLY_STOPPING_ROWS = 2_000
 _TENTH_HELD_OUT_ROWS = 10_000
 _RATES = {"adagrad": 0.1, "adam": 0.001, "ftrl": 0.1, "sgd": 0.01, "lbfgs": 1.0}
 _RATES_OF_NETWORKS = _RATES | {"adagrad": 0.05}
-# The penalty of factors, in units of a standard normal prior, falls from 20 where few rows touch a column
-# to 1 where this many do.
-_NARROWEST_PRIOR = 20.0
-# Without a linear term all that a model learns goes through products of penalised weights: under the
-# narrowest prior none of them leaves 0.
-_NARROWEST_PRIOR_OF_PRODUCTS = 6.0
+# The penalty of factors, in units of a standard normal prior, falls from this where few rows touch a column
+# to 1 where many do. A label says less than a number.
+_NARROWEST_PRIOR, _NARROWEST_PRIOR_OF_LABELS = 20.0, 60.0
 _ENOUGH_EVIDENCE = 1_500.0
+# Without a linear term all that a model learns goes through products of penalised weights: under the
+# narrowest prior none of them leaves 0, the sooner the fewer rows there are.
+_NARROWEST_PRIOR_OF_PRODUCTS, _NARROWEST_PRIOR_OF_FEW_PRODUCTS = 12.0, 6.0
+# Where the prior is at least twice as narrow as this one, this one is tried too, from larger factors.
+_WIDE_PRIOR = 3.0
+_WIDE_START = 0.1
 
 
 def solver_name(solver, n_samples: int, nnz: int, *, kind: str, l1_linear: float, needs_steps: bool):
@@ -74,7 +77,13 @@ def validation_fraction(value, n_samples: int | None = None) -> float:
 
 
 def penalties(
-    values: dict, weight_sum: float, evidence: float, n_components: int, has_linear_term: bool
+    values: dict,
+    weight_sum: float,
+    evidence: float,
+    n_components: int,
+    *,
+    has_linear_term: bool,
+    is_classifier: bool,
 ) -> dict[str, float]:
     """The penalties that "auto" stands for.
 
@@ -92,7 +101,10 @@ def penalties(
     """
     few = weight_sum <= _EARLY_STOPPING_ROWS
     enough = _ENOUGH_EVIDENCE * max(n_components, 1)
-    strongest = _NARROWEST_PRIOR if has_linear_term else _NARROWEST_PRIOR_OF_PRODUCTS
+    if has_linear_term:
+        strongest = _NARROWEST_PRIOR_OF_LABELS if is_classifier and not few else _NARROWEST_PRIOR
+    else:
+        strongest = _NARROWEST_PRIOR_OF_FEW_PRODUCTS if few else _NARROWEST_PRIOR_OF_PRODUCTS
     narrowest = few or evidence * strongest <= enough
     strength = strongest if narrowest else max(enough / evidence, 1.0)
     linear = strength / 2 if few and n_components else 1.0
@@ -101,3 +113,23 @@ def penalties(
         name: auto[name] / weight_sum if isinstance(value, str) else float(value)
         for name, value in values.items()
     }
+
+
+def wide_start(values: dict, resolved: dict[str, float], weight_sum: float, init_scale: float) -> dict | None:
+    """What a second attempt changes of the penalties and of the first factors, or None where there is none.
+
+    The narrow prior is right where interactions are few or small. Where they are all there is, factors under
+    it never leave 0, while the linear weights overfit; which of the two it is, held-out rows tell.
+
+    Parameters
+    ----------
+    values : the penalties as they were given
+    resolved : what `penalties` makes of them
+    """
+    narrow = resolved["l2_factors"] >= 2 * _WIDE_PRIOR / weight_sum
+    if values["l2_factors"] != "auto" or init_scale == 0 or not narrow:
+        return None
+    changed = {"l2_factors": _WIDE_PRIOR / weight_sum, "init_scale": max(init_scale, _WIDE_START)}
+    if values["l2_dense"] == "auto":
+        changed["l2_dense"] = changed["l2_factors"]
+    return changed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from skfm.runtime import physical_memory, precision
 from skfm.train.full_batch import minimize
 from skfm.train.held_out import validator
 from skfm.train.loop import (
+    DivergenceError,
     InMemory,
     LoopSettings,
     Progress,
@@ -78,6 +80,7 @@ class FitSettings:
     Attributes
     ----------
     linear_solver : solver of the linear weights, and its learning rate, where these have their own
+    other : settings of mini-batches that are tried too; those with the better score of held-out rows count
     """
 
     solver: str | Any
@@ -91,15 +94,23 @@ class FitSettings:
     init_scale: float
     dtype: np.dtype
     linear_solver: tuple[Any, float] | None = None
+    other: FitSettings | None = None
 
 
 class FitResult(NamedTuple):
-    """Parameters in the units of X, what happened, and the session for `partial_fit`."""
+    """Parameters in the units of X, what happened, and the session for `partial_fit`.
+
+    Attributes
+    ----------
+    message : why L-BFGS stopped before its end, or None
+    took_other : whether the parameters are those of the other settings
+    """
 
     parameters: Parameters
     progress: Progress
     session: Session | None
-    message: str | None
+    message: str | None = None
+    took_other: bool = False
 
 
 def resolve_solver(solver) -> Solver:
@@ -289,34 +300,47 @@ def _fit_batches(
     if not keep:
         del touched
     program = Program(model, loss, solver)
+    validate = validator(model, loss, validation, fields, dtype, dummy, scale, score_raw)
 
-    def start() -> TrainState:
-        table = _start_table(model, fresh, dummy + 1, warm[0] if warm else None, scale, settings)
-        if session is not None:
-            return on_device(session.joined_by(table, fresh, solver, rate))
-        # Wait, so that the rows in NumPy are freed before the optimizer's state is made.
-        table = on_device(table).block_until_ready()
-        dense, averages = on_device(_start_dense(model, base_score, warm, settings))
-        return start_state(solver, table, dense, averages, rate)
+    def attempt(settings) -> tuple[TrainState, Progress]:
+        def start() -> TrainState:
+            table = _start_table(model, fresh, dummy + 1, warm[0] if warm else None, scale, settings)
+            if session is not None:
+                return on_device(session.joined_by(table, fresh, solver, rate))
+            # Wait, so that the rows in NumPy are freed before the optimizer's state is made.
+            table = on_device(table).block_until_ready()
+            dense, averages = on_device(_start_dense(model, base_score, warm, settings))
+            return start_state(solver, table, dense, averages, rate)
 
-    state, progress = train(
-        program,
-        start,
-        source,
-        _hyper(settings, model),
-        settings.loop,
-        validator(model, loss, validation, fields, dtype, dummy, scale, score_raw),
-        report,
-        0 if session is None else session.n_epochs,
-        _base_loss(loss, samples, base_score),
-    )
-    table, dense, averages = state.table, state.dense, state.averages
+        return train(
+            program,
+            start,
+            source,
+            _hyper(settings, model),
+            settings.loop,
+            validate,
+            report,
+            0 if session is None else session.n_epochs,
+            _base_loss(loss, samples, base_score),
+        )
+
+    state, progress = attempt(settings)
+    weights = state.table, state.dense, state.averages
     kept = None
     if keep:
         n_epochs = progress.n_iter + (0 if session is None else session.n_epochs)
         kept = Session(to_numpy(state), touched, weight_sum, scale, n_epochs)
     del state
-    return FitResult(_finished(np.array(table), scale, dense, averages), progress, kept, None)
+    took_other = False
+    if settings.other is not None and not progress.interrupted:
+        weights = jax.tree.map(np.array, weights)
+        with contextlib.suppress(DivergenceError):
+            state, second = attempt(settings.other)
+            took_other = second.best_score > progress.best_score
+            if took_other:
+                weights, progress = (state.table, state.dense, state.averages), second
+    parameters = _finished(np.array(weights[0]), scale, *weights[1:])
+    return FitResult(parameters, progress, kept, took_other=took_other)
 
 
 def _base_loss(loss, samples, base_score) -> float:

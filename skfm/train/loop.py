@@ -61,10 +61,14 @@ class Progress:
     ----------
     history : dict of lists
     n_iter : epochs run
+    best_score : highest monitored score of held-out rows
+    interrupted : whether it was ended from outside
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
     n_iter: int = 0
+    best_score: float = -np.inf
+    interrupted: bool = False
 
     def add(self, **values) -> None:
         """Append one value to each list."""
@@ -258,6 +262,7 @@ def train(
                     ) from None
             run.slow_down()
             state = _restored(start(), run.best)
+    run.progress.best_score, run.progress.interrupted = run.best_score, bool(interrupted)
     if interrupted:
         warn_interrupted(run.progress.n_iter)
     return state, run.progress
