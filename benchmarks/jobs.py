@@ -45,7 +45,7 @@ class Workers:
 def _start(cores, load, arguments):
     """Bind this process to a core, which is also how many threads XLA takes, and load the data."""
     global _data
-    if cores is not None:
+    if cores is not None and hasattr(os, "sched_setaffinity"):  # not on every system
         os.sched_setaffinity(0, {cores.get()})
     _data = load(*arguments)
 
