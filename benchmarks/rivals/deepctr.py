@@ -17,7 +17,7 @@ from benchmarks.rivals import answer
 from benchmarks.rivals.estimators import Scores, seconds_of
 from benchmarks.rivals.fields import field_ids
 
-# Where it trains; ours then is measured elsewhere, so compare scores alone.
+# Where it trains; seconds of a GPU are not comparable with those of other adapters.
 DEVICE = os.environ.get("SKFM_RIVALS_DEVICE", "cpu")
 MODELS = {
     "afm": AFM,

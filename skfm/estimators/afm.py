@@ -88,12 +88,18 @@ class _AFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
             raise ValueError(
                 f"This {type(self).__name__} has one field, and so no pairs. Give fields= one label a column."
             )
-        return self._map("Attention", X).astype(np.float64)
+        return self._map("Attention", X).astype(np.float64)[:, self._sorted_pairs()[1]]
+
+    def _sorted_pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Fields of the pairs in the order (0, 1), (0, 2), .., and the model's number of each pair."""
+        pairs = np.sort(np.column_stack(self._model.pairs), axis=1)
+        order = np.lexsort(pairs.T[::-1])
+        return pairs[order], order
 
     @fitted
     def field_pairs_(self):
         """Fields of each pair that there is attention to, shape (n_pairs, 2)."""
-        return np.column_stack(self._model.pairs)
+        return self._sorted_pairs()[0]
 
 
 @estimator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 # Rows from which gradients are added slot by slot: their batch of sums stays in the cache, where one of all
 # slots would not.
@@ -103,6 +104,38 @@ def upper_pairs(combine, first, second):
     (B, F (F - 1) / 2, ...)
     """
     parts = [combine(first[:, f : f + 1], second[:, f + 1 :]) for f in range(first.shape[1])]
+    return jnp.concatenate(parts, axis=1)
+
+
+def circle_pairs(n_fields: int) -> tuple[np.ndarray, np.ndarray]:
+    """First and second field of each pair in the order of `circle_products`."""
+    steps = [np.arange(n_fields)] * ((n_fields - 1) // 2)
+    if n_fields % 2 == 0:
+        steps.append(np.arange(n_fields // 2))
+    first = np.concatenate([np.zeros(0, int), *steps])
+    step = np.repeat(np.arange(1, len(steps) + 1), [len(fields) for fields in steps])
+    return first, (first + step) % n_fields
+
+
+def circle_products(embeddings):
+    """Product of each pair of fields, each with the next, then with the one after it, .. around a circle.
+
+    Half as many slices as `upper_pairs` takes, all of one size: the program compiles in half the time.
+
+    Parameters
+    ----------
+    embeddings : (B, F, k), F >= 2
+
+    Returns
+    -------
+    (B, F (F - 1) / 2, k)
+    """
+    n_fields = embeddings.shape[1]
+    twice = jnp.concatenate([embeddings, embeddings], axis=1)
+    parts = [embeddings * twice[:, step : step + n_fields] for step in range(1, (n_fields + 1) // 2)]
+    if n_fields % 2 == 0:
+        half = n_fields // 2
+        parts.append(embeddings[:, :half] * embeddings[:, half:])
     return jnp.concatenate(parts, axis=1)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from skfm.layers.mlp import dropout, glorot_uniform
-from skfm.layers.pairwise import upper_pairs
+from skfm.layers.pairwise import circle_pairs, circle_products
 from skfm.models.fieldwise import FieldModel
 
 
@@ -39,12 +39,11 @@ class AFM(FieldModel):
     @property
     def pairs(self):
         """First and second field of each pair."""
-        return np.triu_indices(self.n_fields, 1)
+        return circle_pairs(self.n_fields)
 
     def products(self, slots, batch):
         """(B, P, k) products of the embeddings of each pair."""
-        embeddings = self.embeddings(slots, batch)
-        return upper_pairs(jnp.multiply, embeddings, embeddings)
+        return circle_products(self.embeddings(slots, batch))
 
     def attention(self, products, dense):
         """(B, P) weights of the pairs; rows sum to 1."""

@@ -223,6 +223,8 @@ def test_attention_points_at_the_pair_that_decides():
     assert attention.shape == (150, 3)
     assert_allclose(attention.sum(axis=1), 1, rtol=1e-6)
     assert model.field_pairs_.tolist() == [[0, 1], [0, 2], [1, 2]]
+    # y is whether the first two fields are equal.
+    assert attention.mean(axis=0).argmax() == 0
     assert attention.dtype == np.float64
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skfm.layers import pairwise
-from skfm.layers.pairwise import pairwise_products, pool_fields, upper_pairs
+from skfm.layers.pairwise import circle_pairs, circle_products, pairwise_products, pool_fields, upper_pairs
 from skfm.runtime import precision
 
 
@@ -49,6 +49,19 @@ def test_upper_pairs(n_fields):
     with precision(np.float64):
         pairs = upper_pairs(jnp.multiply, jnp.asarray(first), jnp.asarray(second))
     np.testing.assert_allclose(pairs, expected.transpose(1, 0, 2), atol=1e-12)
+
+
+@pytest.mark.parametrize("n_fields", [2, 3, 4, 5, 6])
+def test_circle_products_are_those_of_all_pairs(n_fields):
+    embeddings = np.random.default_rng(0).standard_normal((3, n_fields, 2))
+    first, second = circle_pairs(n_fields)
+    assert {(min(pair), max(pair)) for pair in zip(first, second, strict=True)} == {
+        (f, g) for f in range(n_fields) for g in range(f + 1, n_fields)
+    }
+    assert len(first) == n_fields * (n_fields - 1) // 2
+    with precision(np.float64):
+        products = circle_products(jnp.asarray(embeddings))
+    np.testing.assert_allclose(products, embeddings[:, first] * embeddings[:, second], atol=1e-12)
 
 
 @pytest.mark.parametrize("by_slot", [True, False])
