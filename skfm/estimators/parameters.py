@@ -61,7 +61,7 @@ class FactorParameters(Parameters):
         Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
         share them). Where that is strong and rows are held out, a weak penalty with larger first factors
-        is tried too, and the one with the better score is kept. The parameter to tune first.
+        is tried too, and kept if its score is better by half a percent. The parameter to tune first.
         """,
         AUTO,
         NOT_NEGATIVE,

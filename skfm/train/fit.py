@@ -54,6 +54,8 @@ from skfm.train.step import Program
 # In full batch rows become dense where the matrix is no larger than the gathered rows would be, and less
 # than this many times the nonzeros.
 _MOST_PADDED = 16
+# The share by which the score of other settings must be better.
+_CLEARLY = 0.005
 # Rows whose losses are computed at once.
 _ROWS_AT_ONCE = 1 << 18
 
@@ -80,7 +82,7 @@ class FitSettings:
     Attributes
     ----------
     linear_solver : solver of the linear weights, and its learning rate, where these have their own
-    other : settings of mini-batches that are tried too; those with the better score of held-out rows count
+    other : settings of mini-batches that are tried too; they count if held-out rows score clearly better
     """
 
     solver: str | Any
@@ -336,7 +338,9 @@ def _fit_batches(
         weights = jax.tree.map(np.array, weights)
         with contextlib.suppress(DivergenceError):
             state, second = attempt(settings.other)
-            took_other = second.best_score > progress.best_score
+            # Among few held-out rows a little better means nothing.
+            margin = _CLEARLY * abs(progress.best_score)
+            took_other = second.best_score > progress.best_score + margin
             if took_other:
                 weights, progress = (state.table, state.dense, state.averages), second
     parameters = _finished(np.array(weights[0]), scale, *weights[1:])
