@@ -115,8 +115,10 @@ def test_what_auto_means_is_what_the_training_page_says():
     no_stopping = last_true(lambda n: not defaults.early_stopping("auto", "adagrad", n))
     assert f"more than {no_stopping:,} rows" in rules["early_stopping"]
     tenth = last_true(lambda n: defaults.validation_fraction("auto", n) == 0.1)
-    assert f"of more than {tenth:,} rows, 10 √n" in rules["validation_fraction"]
-    assert defaults.validation_fraction("auto", 10**6) * 10**6 == pytest.approx(10 * 10**3)
+    enough = last_true(lambda n: defaults.validation_fraction("auto", n + 1) * (n + 1) <= tenth / 10 + 1e-9)
+    assert f"no more than {tenth // 10:,}, or 5 √n where that is more" in rules["validation_fraction"]
+    assert 5 * enough**0.5 <= tenth / 10 <= 5 * (enough + 2) ** 0.5
+    assert defaults.validation_fraction("auto", 10**6) * 10**6 == pytest.approx(5 * 10**3)
     assert defaults.validation_fraction("auto") == defaults.validation_fraction(0.1, 10**6) == 0.1
     auto = dict.fromkeys(("l2_linear", "l2_factors", "l2_dense"), "auto")
 

@@ -290,9 +290,9 @@ class TrainingParameters(Parameters):
         '"auto" or float',
         """
         Share of the rows to hold out, between 0 and 1; by a classifier stratified by class, where every
-        class has two rows. ``"auto"``: a tenth, and of more than 10,000 rows less, namely
-        ``10 * sqrt(n_samples)`` rows (of a stream that is not put in memory a tenth). Not used where
-        ``X_val`` is given to fit.
+        class has two rows. ``"auto"``: a tenth, but no more than 2,000 rows, or ``5 * sqrt(n_samples)``
+        where that is more (of a stream that is not put in memory a tenth). Not used where ``X_val`` is given
+        to fit.
         """,
         AUTO,
         Interval(Real, 0, 1, closed="neither"),

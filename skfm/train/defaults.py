@@ -6,7 +6,7 @@ from __future__ import annotations
 _FULL_BATCH_ROWS = 2_000
 _FULL_BATCH_ENTRIES = 3_000_000
 _EARLY_STOPPING_ROWS = 2_000
-_TENTH_HELD_OUT_ROWS = 10_000
+_ENOUGH_HELD_OUT = 2_000
 _RATES = {"adagrad": 0.1, "adam": 0.001, "ftrl": 0.1, "sgd": 0.01, "lbfgs": 1.0}
 _RATES_OF_NETWORKS = _RATES | {"adagrad": 0.05}
 # The penalty of factors, in units of a standard normal prior, falls from this where few rows touch a column
@@ -67,13 +67,14 @@ def early_stopping(value, solver, n_samples: int) -> bool:
 def validation_fraction(value, n_samples: int | None = None) -> float:
     """Share of the rows to hold out; None where their number is not known yet.
 
-    The error of a mean falls with the square root of the rows, what a row less costs the model does not.
+    What is held out is lost to training, and some thousand rows tell one epoch from another. Of many rows
+    more are held out, as their error falls.
     """
     if value != "auto":
         return float(value)
-    if n_samples is None or n_samples <= _TENTH_HELD_OUT_ROWS:
+    if n_samples is None:
         return 0.1
-    return 0.1 * (_TENTH_HELD_OUT_ROWS / n_samples) ** 0.5
+    return min(0.1, max(_ENOUGH_HELD_OUT, 5 * n_samples**0.5) / n_samples)
 
 
 def penalties(
