@@ -303,6 +303,7 @@ def _fit_batches(
         del touched
     program = Program(model, loss, solver)
     validate = validator(model, loss, validation, fields, dtype, dummy, scale, score_raw)
+    base_loss = _base_loss(loss, samples, base_score)
 
     def attempt(settings) -> tuple[TrainState, Progress]:
         def start() -> TrainState:
@@ -323,7 +324,7 @@ def _fit_batches(
             validate,
             report,
             0 if session is None else session.n_epochs,
-            _base_loss(loss, samples, base_score),
+            base_loss,
         )
 
     state, progress = attempt(settings)

@@ -53,6 +53,15 @@ def test_without_a_match_the_narrow_prior_is_kept():
     assert model.n_iter_ == narrow.n_iter_
 
 
+def test_a_little_better_is_not_enough(monkeypatch):
+    wide = make("FMClassifier").fit(X, MATCHED)
+    # The wide prior is better, by less than this.
+    monkeypatch.setattr("skfm.train.fit._CLEARLY", 1.0)
+    narrow = make("FMClassifier").fit(X, MATCHED)
+    assert min(narrow.history_["validation_loss"]) > min(wide.history_["validation_loss"])
+    assert narrow.factors_.std() < wide.factors_.std()
+
+
 def test_the_score_asked_for_decides():
     model = make("FMClassifier", scoring="roc_auc").fit(X, MATCHED)
     wide = by_hand("FMClassifier", 3, init_scale=0.1, scoring="roc_auc").fit(X, MATCHED)
