@@ -63,7 +63,8 @@ SETTINGS = {
         "grid": [{"l2_factors": [2e-6, 5e-6, 1e-5, 2e-5], "learning_rate": RATES}],
     },
     "NFMClassifier": {
-        "fixed": NETWORK | {"l2_linear": 0.05, "max_iter": 60, "n_iter_no_change": 3},
+        "fixed": NETWORK
+        | {"l2_linear": 0.05, "learning_rate": 0.003, "max_iter": 100, "n_iter_no_change": 6},
         "grid": [{"l2_factors": [0.0005, 0.001, 0.002, 0.004], "dropout": [0.1, 0.2]}],
     },
     "AFMClassifier": {
