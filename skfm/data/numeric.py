@@ -280,5 +280,5 @@ class Dates:
         days = self.days.decode(n_rows, fields[len(self.parts) :]).astype(np.float64)
         seconds = np.where(np.isnan(days), 0, np.round(np.clip(days, -1e6, 1e6) * 86400)).astype(np.int64)
         dates = seconds.astype("datetime64[s]")
-        dates[np.isnan(days)] = np.datetime64("NaT")
+        dates[np.isnan(days)] = np.datetime64("NaT", "s")
         return np.array(dates.tolist(), dtype=object)

@@ -26,9 +26,11 @@ products of l + 1 embeddings, whose numbers are then summed up.
 _NOTES = """\
 An epoch costs O(nnz * k) for the embeddings, O(n_samples * n_fields * k * H_{l-1} * H_l) for a layer of
 the compressed interaction network, and O(n_samples * (number of weights of the network)), at any number
-of columns. Memory: k + n_outputs numbers a column, two to five times that with the state of the
-optimizer, once more for the best weights on held-out rows, 4 to 16 bytes a nonzero for the packed rows,
-and n_fields * k * H_l numbers for each row of a batch.
+of columns. The first layer takes each pair of fields once; the last one, without an activation, is added
+up over its rows before it is made, and costs no more than one row an output. Memory: k + n_outputs
+numbers a column, two to five times that with the state of the optimizer, once more for the best weights
+on held-out rows, 4 to 16 bytes a nonzero for the packed rows, and n_fields * k * H_l numbers for each row
+of a batch.
 
 Differences from Lian et al.: all rows of a layer go on to the next one and to the output, where theirs
 may be split; embeddings and networks are penalised."""

@@ -124,15 +124,16 @@ def circle_products(embeddings):
 
     Parameters
     ----------
-    embeddings : (B, F, k), F >= 2
+    embeddings : (B, F, ...)
 
     Returns
     -------
-    (B, F (F - 1) / 2, k)
+    (B, F (F - 1) / 2, ...)
     """
     n_fields = embeddings.shape[1]
     twice = jnp.concatenate([embeddings, embeddings], axis=1)
-    parts = [embeddings * twice[:, step : step + n_fields] for step in range(1, (n_fields + 1) // 2)]
+    parts = [embeddings[:, :0]]  # all that there is of one field
+    parts += [embeddings * twice[:, step : step + n_fields] for step in range(1, (n_fields + 1) // 2)]
     if n_fields % 2 == 0:
         half = n_fields // 2
         parts.append(embeddings[:, :half] * embeddings[:, half:])

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import jax.numpy as jnp
+import numpy as np
 
 from skfm.layers.mlp import ACTIVATIONS, glorot_uniform
+from skfm.layers.pairwise import circle_pairs, circle_products
 from skfm.models.fieldwise import NetworkModel
 
 
@@ -20,8 +22,18 @@ class XDeepFM(NetworkModel):
     cin_layer_sizes: tuple[int, ...] = (32, 32)
     cin_activation: str = "identity"
 
+    @property
+    def folds_last(self) -> bool:
+        """Whether the last layer is added up over its rows before it is made."""
+        return self.cin_activation == "identity" and self.n_outputs < self.cin_layer_sizes[-1]
+
     def numbers_of_row(self, n_slots):
-        return self.n_embedded * max(self.cin_layer_sizes, default=0)
+        if not self.cin_layer_sizes:
+            return 0
+        widths = [self.n_fields // 2 + 1, *self.cin_layer_sizes[1:]]
+        if self.folds_last and len(widths) > 1:
+            widths[-1] = self.n_outputs
+        return self.n_embedded * max(widths)
 
     def init(self, rng, base_score):
         dense = super().init(rng, base_score)
@@ -34,23 +46,41 @@ class XDeepFM(NetworkModel):
             dense["weights"]["cin_output"] = glorot_uniform(rng, sum(self.cin_layer_sizes), self.n_outputs)
         return dense
 
+    def first_layer(self, embeddings, maps):
+        """(B, k, H) rows of the first layer, whose products are the same in both orders: half the work."""
+        first, second = circle_pairs(self.n_fields)
+        of_pairs = (maps + maps.transpose(0, 2, 1))[:, first, second]
+        maps = jnp.concatenate([jnp.diagonal(maps, axis1=1, axis2=2), of_pairs], axis=1)
+        flat = embeddings.reshape(-1, self.n_fields)
+        products = jnp.concatenate([jnp.square(flat), circle_products(flat)], axis=1)
+        return (products @ maps.T).reshape(*embeddings.shape[:2], -1)
+
+    def next_layer(self, x, embeddings, maps):
+        """(B, k, H) rows of the layer after rows `x` (B, k, H before)."""
+        mapped = x @ maps.transpose(1, 0, 2).reshape(x.shape[2], -1)
+        return (mapped.reshape(*x.shape[:2], -1, self.n_fields) * embeddings[:, :, None]).sum(axis=3)
+
     def interactions(self, embeddings, dense):
-        """(B, sum of the sizes) numbers of all layers."""
+        """(B, n_outputs) what all layers add."""
         # Factors before fields: so each layer is one matrix product, and other orders take ten times as long.
-        embeddings = embeddings.transpose(0, 2, 1)
-        x, pooled = embeddings, []
-        for layer, size in enumerate(self.cin_layer_sizes):
-            maps = dense["weights"][f"cin_{layer}"].transpose(1, 0, 2).reshape(x.shape[2], -1)
-            mapped = (x @ maps).reshape(*x.shape[:2], size, self.n_fields)
-            x = ACTIVATIONS[self.cin_activation]((mapped * embeddings[:, :, None]).sum(axis=3))
-            pooled.append(x.sum(axis=1))
-        return jnp.concatenate(pooled, axis=1)
+        x = embeddings = embeddings.transpose(0, 2, 1)
+        outputs = jnp.split(dense["weights"]["cin_output"], np.cumsum(self.cin_layer_sizes)[:-1])
+        raw = 0.0
+        for layer, output in enumerate(outputs):
+            maps = dense["weights"][f"cin_{layer}"]
+            is_folded = self.folds_last and layer == len(outputs) - 1
+            if is_folded:
+                maps = jnp.einsum("hif,ho->oif", maps, output)
+            rows = self.next_layer(x, embeddings, maps) if layer else self.first_layer(embeddings, maps)
+            x = ACTIVATIONS[self.cin_activation](rows)
+            raw = raw + (x.sum(axis=1) if is_folded else x.sum(axis=1) @ output)
+        return raw
 
     def forward(self, slots, dense, averages, batch, training):
         embeddings = self.embeddings(slots, batch)
         raw = self.linear(slots, dense)
         if self.cin_layer_sizes:
-            raw = raw + self.interactions(embeddings, dense) @ dense["weights"]["cin_output"]
+            raw = raw + self.interactions(embeddings, dense)
         inputs = self.side_by_side(embeddings)
         deep, averages = self.network(inputs, dense, averages, batch.weight, training)
         return raw + deep, averages

@@ -74,6 +74,8 @@ MODELS = {
     "afm, one field": AFM(2, True, 1, 2, 4),
     "xdeepfm": XDeepFM(1, True, 3, 2, TANH, (4, 3)),
     "xdeepfm, relu, 3 outputs, no intercept": XDeepFM(3, False, 3, 2, TANH, (4, 3), "relu"),
+    "xdeepfm, 3 outputs, three layers": XDeepFM(3, True, 3, 2, TANH, (4, 3, 5)),
+    "xdeepfm, as many outputs as rows": XDeepFM(3, True, 3, 2, TANH, (4, 3)),
     "xdeepfm, batch norm": XDeepFM(2, True, 3, 2, NORMED, (3,)),
     "xdeepfm, one field": XDeepFM(1, True, 1, 3, TANH, (2,)),
     "xdeepfm, no interactions": XDeepFM(1, True, 3, 2, TANH, ()),

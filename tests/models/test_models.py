@@ -65,6 +65,7 @@ DIFFERENTIATED = [
     "dcn, experts",
     "afm",
     "xdeepfm",
+    "xdeepfm, relu, 3 outputs, no intercept",
     "wide and deep",
     "wide and deep, a field for the wide part",
     "deep crossing",
