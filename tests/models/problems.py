@@ -73,7 +73,7 @@ MODELS = {
     "afm, 3 outputs, no intercept": AFM(3, False, 3, 2, 4),
     "afm, one field": AFM(2, True, 1, 2, 4),
     "xdeepfm": XDeepFM(1, True, 3, 2, TANH, (4, 3)),
-    "xdeepfm, relu, 3 outputs, no intercept": XDeepFM(3, False, 3, 2, TANH, (4, 3), "relu"),
+    "xdeepfm, relu, 3 outputs, no intercept": XDeepFM(3, False, 3, 2, TANH, (3, 4), "relu"),
     "xdeepfm, 3 outputs, three layers": XDeepFM(3, True, 3, 2, TANH, (4, 3, 5)),
     "xdeepfm, as many outputs as rows": XDeepFM(3, True, 3, 2, TANH, (4, 3)),
     "xdeepfm, batch norm": XDeepFM(2, True, 3, 2, NORMED, (3,)),
