@@ -73,9 +73,12 @@ class Model:
     n_fields : fields whose embeddings the model tells apart
     fit_intercept : whether the raw prediction has an intercept
     pools : whether `forward` takes nothing from its slots but sums and interactions
+    steady : whether AdaGrad is slow to move dense weights, so that they do not fit noise at once. Some
+        models gain by measurement, while others (DIN, DeepFM) then miss what is hard to find
     """
 
     pools: ClassVar[bool] = True
+    steady: ClassVar[bool] = False
     n_outputs: int = 1
     fit_intercept: bool = True
     n_fields: int = 1

@@ -22,6 +22,8 @@ class DCN(NetworkModel):
     experts the sum of theirs under a softmax gate.
     """
 
+    # The embeddings are multiplied by what its weights make of them, layer upon layer.
+    steady = True
     n_cross_layers: int = 2
     version: int = 2
     structure: str = "parallel"

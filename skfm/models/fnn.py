@@ -14,6 +14,9 @@ from skfm.models.fieldwise import NetworkModel
 class FNN(NetworkModel):
     """``raw(x) = b + MLP([w_1, E_1 .. w_F, E_F])`` with ``w_f`` the linear term of field f, one an output."""
 
+    # Embeddings come trained: a network that is thrown about spoils them.
+    steady = True
+
     @property
     def n_inputs(self):
         return self.n_fields * (self.n_outputs + self.n_factors)

@@ -42,6 +42,10 @@ class Solver:
         """State: arrays whose leading axis is that of `parameters`, and scalars."""
         raise NotImplementedError
 
+    def init_weights(self, parameters: Array, rate: Array, batch_rows: Array) -> Any:
+        """The same of dense weights, in which all rows of a batch have a part."""
+        return self.init(parameters, rate)
+
     def update(self, parameters, gradient, state, rate, count, l1, l2):
         """New parameters and state; `count` is the number of this step, from 1."""
         raise NotImplementedError
@@ -75,12 +79,26 @@ class SGD(Solver):
 
 @dataclass(frozen=True)
 class AdaGrad(Solver):
-    """AdaGrad (Duchi 2011); the sum of squares starts at 1, as in libffm."""
+    """AdaGrad (Duchi 2011); the sum of squares starts at 1, as in libffm.
+
+    Dense weights have the gradient of a whole batch, hundreds of times that of a row. Next to it 1 is
+    nothing: each of them first moves by the whole rate, up or down.
+
+    Attributes
+    ----------
+    steady : start theirs at the square of half the rows of a batch, which is 1/4 in terms of a mean gradient
+    """
 
     per_sample = True
+    steady: bool = False
 
     def init(self, parameters, rate):
         return {"squares": jnp.ones_like(parameters)}
+
+    def init_weights(self, parameters, rate, batch_rows):
+        if not self.steady:
+            return self.init(parameters, rate)
+        return {"squares": jnp.full_like(parameters, jnp.square(batch_rows / 2))}
 
     def update(self, parameters, gradient, state, rate, count, l1, l2):
         squares = state["squares"] + jnp.square(gradient)

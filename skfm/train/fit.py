@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +20,7 @@ from skfm.data.validate import column_frequency, column_scale, unscaled
 from skfm.losses import Loss
 from skfm.models.base import Model
 from skfm.optim.penalty import charges
-from skfm.optim.solvers import NAMED, Optax, Solver, Split
+from skfm.optim.solvers import NAMED, AdaGrad, Optax, Solver, Split
 from skfm.runtime import physical_memory, precision
 from skfm.train.full_batch import minimize
 from skfm.train.held_out import validator
@@ -31,6 +31,7 @@ from skfm.train.loop import (
     Progress,
     Source,
     interrupt_later,
+    rows_of_batch,
     train,
     validation_scores,
     warn_interrupted,
@@ -123,6 +124,8 @@ def resolve_solver(solver) -> Solver:
 def _solver(settings: FitSettings, model: Model) -> Solver:
     """The solver of a table and of dense weights."""
     solver = resolve_solver(settings.solver)
+    if isinstance(solver, AdaGrad):
+        solver = replace(solver, steady=model.steady)
     if settings.linear_solver is None:
         return solver
     # Linear weights are the first numbers of a row.
@@ -313,7 +316,7 @@ def _fit_batches(
             # Wait, so that the rows in NumPy are freed before the optimizer's state is made.
             table = on_device(table).block_until_ready()
             dense, averages = on_device(_start_dense(model, base_score, warm, settings))
-            return start_state(solver, table, dense, averages, rate)
+            return start_state(solver, table, dense, averages, rate, rows_of_batch(source, dtype))
 
         return train(
             program,

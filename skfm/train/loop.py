@@ -128,6 +128,11 @@ class InMemory:
         yield self.blocks, self.sizes
 
 
+def rows_of_batch(source: Source, dtype) -> np.ndarray:
+    """Mean number of rows of a batch over an epoch."""
+    return np.asarray(source.n_rows / source.n_batches, dtype=dtype)
+
+
 def run_epoch(
     program: Program,
     state: TrainState,
@@ -141,7 +146,7 @@ def run_epoch(
     rng = np.random.default_rng([settings.seed, 3, epoch])
     rates = _epoch_rates(settings, factor, epoch * source.n_batches, source.n_batches)
     dtype = state.table.dtype
-    batch_rows = np.asarray(source.n_rows / source.n_batches, dtype=dtype)
+    batch_rows = rows_of_batch(source, dtype)
     state = state._replace(loss_sum=np.zeros((), dtype))
     done = 0
     with contextlib.closing(source.parts(rng)) as parts:

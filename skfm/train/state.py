@@ -153,13 +153,19 @@ def random_key(seed: int) -> Array:
 
 
 @partial(jax.jit, static_argnames="solver")
-def _solver_state(solver, table, dense, rate):
-    return solver.init(table, rate), jax.tree.map(lambda leaf: solver.dense.init(leaf, rate), dense)
+def _solver_state(solver, table, dense, rate, batch_rows):
+    def first(role, leaf):
+        if role == "weights":
+            return solver.dense.init_weights(leaf, rate, batch_rows)
+        return solver.dense.init(leaf, rate)
+
+    dense_state = {role: jax.tree.map(partial(first, role), leaves) for role, leaves in dense.items()}
+    return solver.init(table, rate), dense_state
 
 
-def start_state(solver, table, dense, averages, rate) -> TrainState:
+def start_state(solver, table, dense, averages, rate, batch_rows) -> TrainState:
     """State before the first step, of arrays on the device."""
-    table_state, dense_state = _solver_state(solver, table, dense, rate)
+    table_state, dense_state = _solver_state(solver, table, dense, rate, batch_rows)
     zero = np.zeros((), table.dtype)
     return TrainState(table, table_state, dense, dense_state, averages, np.zeros((), np.int32), zero)
 
@@ -209,7 +215,7 @@ class Session:
             return state
         joined = state.table.copy()
         joined[fresh] = table[fresh]
-        first, _ = to_numpy(_solver_state(solver, *on_device((joined, state.dense)), rate))
+        first, _ = to_numpy(_solver_state(solver, on_device(joined), {}, rate, np.ones_like(rate)))
 
         def taken(begun, known):
             if known.shape[:1] != joined.shape[:1]:

@@ -123,7 +123,7 @@ class Problem:
     def start(self, solver, rate=0.1):
         table = jnp.asarray(stored(self.model, self.tables, self.n_rows))
         dense, averages = jax.tree.map(jnp.array, (self.dense, self.averages))
-        return start_state(solver, table, dense, averages, rate)
+        return start_state(solver, table, dense, averages, rate, float(self.n))
 
     def run_epoch(self, solver, dropout=0.0, **settings):
         """State after the first epoch."""

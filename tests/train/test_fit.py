@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from skfm.data.fields import Fields
+from skfm.layers.mlp import MLP
 from skfm.losses import Logistic, SquaredError
+from skfm.models.dcn import DCN
+from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
 from skfm.models.linear import Linear
 from skfm.train.fit import FitSettings, Samples, fit_model
@@ -34,10 +38,10 @@ def samples_of(seed=0, n=40, **kind):
     return Samples(sparse.csr_array(X), rng.integers(2, size=(n, 1)).astype(float), 0.2 + rng.random(n))
 
 
-def fit(model, samples, settings, **options):
+def fit(model, samples, settings, fields=None, **options):
     loss = Logistic()
     base_score = loss.base_score(samples.y, samples.weight)
-    return fit_model(model, loss, samples, None, None, settings, base_score=base_score, **options)
+    return fit_model(model, loss, samples, None, fields, settings, base_score=base_score, **options)
 
 
 @pytest.mark.parametrize("solver", ["adagrad", "adam", "ftrl", "sgd"])
@@ -61,6 +65,21 @@ def test_batches_and_full_batch_have_one_minimum(solver, power):
 
     assert objective(ours) == pytest.approx(objective(best), abs=1e-8)
     np.testing.assert_allclose(ours.table, best.table, atol=2e-3)
+
+
+@pytest.mark.parametrize(("model", "start"), [(DCN, (40 / 3 / 2) ** 2), (DeepFM, 1)])
+def test_adagrad_starts_dense_weights_of_some_models_at_the_rows_of_a_mean_batch(model, start):
+    """40 rows in three batches; the gradients of some weights of each matrix are small."""
+    samples, numbers = samples_of(), np.arange(12) % 3
+    settings = settings_for(batch_size=16, max_iter=1)
+    session = fit(
+        model(1, True, 3, 2, MLP((4, 4))), samples, settings, Fields(numbers, 3), keep_session=True
+    ).session
+    weights, offsets = (session.state.dense_state[role] for role in ("weights", "offsets"))
+    for leaf in weights.values():
+        assert np.all(leaf["squares"] >= start * (1 - 1e-12))
+        assert leaf["squares"].min() < start + 9
+    assert all(leaf["squares"].min() < 9 for name, leaf in offsets.items() if name != "intercept")
 
 
 @pytest.mark.parametrize("solver", ["adagrad", "adam"])

@@ -47,7 +47,7 @@ class Slope:
 
     def start(self):
         dense = {"weights": {}, "offsets": {"intercept": jnp.zeros(1)}}
-        return start_state(SGD(0.0), jnp.zeros((16, 1)), dense, {}, 0.1)
+        return start_state(SGD(0.0), jnp.zeros((16, 1)), dense, {}, 0.1, 1.0)
 
     def validate(self, weights):
         self.validated.append(float(weights[1]["offsets"]["intercept"][0]))

@@ -18,7 +18,7 @@ from skfm.models.mixture import MixtureFM
 from skfm.models.pnn import PNN
 from skfm.models.xdeepfm import XDeepFM
 from skfm.optim.rows import read_rows
-from skfm.optim.solvers import NAMED, SGD, Optax
+from skfm.optim.solvers import NAMED, SGD, AdaGrad, Optax
 from skfm.train import step
 from skfm.train.state import Hyper, start_state
 from skfm.train.step import Program, run_batches
@@ -60,19 +60,29 @@ def test_one_batch_is_a_gradient_step_of_the_objective(name, power, in_float64):
     check_descent(Problem(*MODELS[name], power=power), SGD(), 20)
 
 
-@pytest.mark.parametrize("name", ["adagrad", "ftrl"])
+@pytest.mark.parametrize("name", ["adagrad", "steady adagrad", "ftrl"])
 def test_one_batch_of_a_solver_that_sums_over_samples(name, in_float64):
-    """Gradients and penalties are those of the mean times the number of rows."""
+    """Gradients and penalties are those of the mean times the number of rows.
+
+    Steady AdaGrad's dense weights start at the square of half of these.
+    """
     problem = Problem(*MODELS["deepfm"], power=0.5)
     without_penalty = Problem(*MODELS["deepfm"], power=0.5, l2={"linear": 0, "factors": 0}, l2_dense=0)
-    moved, _ = descent(problem, NAMED[name], 20)
-    first_step = {"adagrad": lambda g: 1 / np.sqrt(1 + g**2), "ftrl": lambda g: 1 / (1 + np.abs(g))}[name]
-    expected = jax.tree.map(
-        lambda whole, loss: problem.n * whole * first_step(problem.n * loss),
-        problem.gradient(),
-        without_penalty.gradient(),
-    )
-    jax.tree.map(lambda got, wanted: np.testing.assert_allclose(got, wanted, atol=3e-6), moved, expected)
+    solver = AdaGrad(steady=True) if name == "steady adagrad" else NAMED[name]
+    (of_table, of_dense), _ = descent(problem, solver, 20)
+
+    def check(got, gradient, gradient_of_loss, start):
+        g = problem.n * gradient_of_loss
+        step = 1 / (1 + np.abs(g)) if name == "ftrl" else 1 / np.sqrt(start + g**2)
+        np.testing.assert_allclose(got, problem.n * gradient * step, atol=3e-6)
+
+    gradients = problem.gradient(), without_penalty.gradient()
+    check(of_table, *(each[0] for each in gradients), 1)
+    of_weights = (problem.n / 2) ** 2 if name == "steady adagrad" else 1
+    for role, start in (("weights", of_weights), ("offsets", 1)):
+        assert of_dense[role]
+        for leaf in of_dense[role]:
+            check(of_dense[role][leaf], *(each[1][role][leaf] for each in gradients), start)
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
@@ -218,7 +228,7 @@ def large_problem(model, solver, n_rows=N_ROWS):
     dense, averages = model.init(np.random.default_rng(0), np.zeros(1)), model.init_averages()
     dense, averages = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), (dense, averages))
     table = jnp.zeros((n_rows, model.width), jnp.float32)
-    state = start_state(solver, table, dense, averages, jnp.float32(0.1))
+    state = start_state(solver, table, dense, averages, jnp.float32(0.1), jnp.float32(BATCH))
     batch = Batches(
         touched=jnp.arange(5),
         charge=jnp.ones((5, 1)),
