@@ -10,6 +10,7 @@ from skfm.losses import Logistic, SquaredError
 from skfm.models.dcn import DCN
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
+from skfm.models.fnn import FNN
 from skfm.models.linear import Linear
 from skfm.train.fit import FitSettings, Samples, fit_model
 from tests import reference
@@ -67,7 +68,9 @@ def test_batches_and_full_batch_have_one_minimum(solver, power):
     np.testing.assert_allclose(ours.table, best.table, atol=2e-3)
 
 
-@pytest.mark.parametrize(("model", "start"), [(DCN, (40 / 3 / 2) ** 2), (DeepFM, 1)])
+@pytest.mark.parametrize(
+    ("model", "start"), [(DCN, (40 / 3 / 2) ** 2), (FNN, (40 / 3 / 2) ** 2), (DeepFM, 1)]
+)
 def test_adagrad_starts_dense_weights_of_some_models_at_the_rows_of_a_mean_batch(model, start):
     """40 rows in three batches; the gradients of some weights of each matrix are small."""
     samples, numbers = samples_of(), np.arange(12) % 3
