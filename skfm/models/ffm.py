@@ -36,9 +36,9 @@ class FFM(Model):
             fields, own = factors.sum(axis=1, keepdims=True), factors[:, :, :, 0]
         elif slot_fields is None:
             # Every slot is a field: those with themselves are left out by their place.
-            other = factors.transpose(0, 3, 2, 1, 4)
-            apart = 1 - jnp.eye(self.n_fields, dtype=factors.dtype)
-            return 0.5 * (factors * other * apart[:, None, :, None]).sum(axis=(1, 3, 4))
+            same = jnp.eye(self.n_fields, dtype=bool)[:, None, :, None]
+            products = jnp.where(same, 0, factors * factors.transpose(0, 3, 2, 1, 4))
+            return 0.5 * products.sum(axis=(1, 3, 4))
         else:
             membership = jax.nn.one_hot(slot_fields, self.n_fields, dtype=factors.dtype)
             fields = jnp.einsum("bsf,bsogk->bfogk", membership, factors)
@@ -49,4 +49,5 @@ class FFM(Model):
 
     def forward(self, slots, dense, averages, batch, training):
         pairs = self.pairs(slots["factors"], batch.slot_fields)
-        return self.intercept(dense) + slots.sums["linear"] + pairs, averages
+        # `sums` would add up all numbers of the rows.
+        return self.intercept(dense) + slots["linear"].sum(axis=1) + pairs, averages
