@@ -52,16 +52,23 @@ def test_upper_pairs(n_fields):
 
 
 @pytest.mark.parametrize("n_fields", [1, 2, 3, 4, 5, 6])
-def test_circle_products_are_those_of_all_pairs(n_fields):
+def test_circle_products_and_their_gradient_are_those_of_all_pairs(n_fields):
     embeddings = np.random.default_rng(0).standard_normal((3, n_fields, 2))
     first, second = circle_pairs(n_fields)
     assert {(min(pair), max(pair)) for pair in zip(first, second, strict=True)} == {
         (f, g) for f in range(n_fields) for g in range(f + 1, n_fields)
     }
     assert len(first) == n_fields * (n_fields - 1) // 2
+    slope = np.random.default_rng(1).standard_normal((3, len(first), 2))
+    expected = np.zeros_like(embeddings)
+    for pair, (f, g) in enumerate(zip(first, second, strict=True)):
+        expected[:, f] += slope[:, pair] * embeddings[:, g]
+        expected[:, g] += slope[:, pair] * embeddings[:, f]
     with precision(np.float64):
-        products = circle_products(jnp.asarray(embeddings))
+        products, backward = jax.vjp(circle_products, jnp.asarray(embeddings))
+        (gradient,) = backward(jnp.asarray(slope))
     np.testing.assert_allclose(products, embeddings[:, first] * embeddings[:, second], atol=1e-12)
+    np.testing.assert_allclose(gradient, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("by_slot", [True, False])
