@@ -16,13 +16,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / "skfm"
 
 # From left to right; names in one group stand side by side.
 LAYERS = [
-    {"runtime"},
+    {"runtime", "names"},
     {"data"},
     {"layers"},
     {"models"},
     {"losses"},
     {"optim"},
     {"train"},
+    {"fitting"},
     {"bayes"},
     {"estimators"},
     {"inspection", "persistence", "export", "metrics", "model_selection", "datasets"},

@@ -1,0 +1,82 @@
+"""Names that parameters take, each once, with the facts that do not need JAX."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Abilities(NamedTuple):
+    """What a training method needs and what it can do; see `skfm.train.method`.
+
+    Attributes
+    ----------
+    needs_matrix : all rows must be in memory
+    goes_on : a later call can go on from the state of the optimizer
+    l1 : minimises an L1 penalty
+    stochastic : trains models whose loss differs from batch to batch (dropout, batch normalisation)
+    element_wise : each weight is updated by itself, so that parts of a model may have solvers of their own
+    full_batch : each step takes all rows, in float64, and the penalty decides when to stop
+    """
+
+    needs_matrix: bool = False
+    goes_on: bool = True
+    l1: bool = True
+    stochastic: bool = True
+    element_wise: bool = True
+    full_batch: bool = False
+
+
+class SolverFacts(NamedTuple):
+    """What is known of a solver by its name.
+
+    Attributes
+    ----------
+    method : ``module:name`` of the training method that runs it
+    learning_rate : the usual first step size
+    network_learning_rate : that of models with a network
+    """
+
+    method: str
+    abilities: Abilities
+    learning_rate: float
+    network_learning_rate: float
+
+
+MINIBATCH = Abilities()
+FULL_BATCH = Abilities(
+    needs_matrix=True, goes_on=False, l1=False, stochastic=False, element_wise=False, full_batch=True
+)
+_MINIBATCH, _LBFGS = "skfm.train.minibatch:MiniBatch", "skfm.train.lbfgs:LBFGS"
+
+# A new solver is one entry here and one in `skfm.optim.solvers.NAMED`, or a method of its own.
+SOLVERS = {
+    "adagrad": SolverFacts(_MINIBATCH, MINIBATCH, 0.1, 0.05),
+    "adam": SolverFacts(_MINIBATCH, MINIBATCH, 0.001, 0.001),
+    "ftrl": SolverFacts(_MINIBATCH, MINIBATCH, 0.1, 0.1),
+    "sgd": SolverFacts(_MINIBATCH, MINIBATCH, 0.01, 0.01),
+    "lbfgs": SolverFacts(_LBFGS, FULL_BATCH, 1.0, 1.0),
+}
+ELEMENT_WISE_SOLVERS = tuple(name for name, facts in SOLVERS.items() if facts.abilities.element_wise)
+# What "auto" takes: while all rows make one exact problem, else, and where an L1 penalty is to make zeros.
+FULL_BATCH_SOLVER, MINIBATCH_SOLVER, SPARSE_LINEAR_SOLVER = "lbfgs", "adagrad", "ftrl"
+
+SCHEDULES = ("constant", "plateau", "cosine")
+REGRESSION_LOSSES = ("squared_error", "absolute_error", "huber", "quantile", "poisson")
+ACTIVATIONS = ("identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh")
+# Activations with a slope to learn for each unit where it is off.
+LEARNED_ACTIVATIONS = ("prelu", "dice")
+# Activations that look at the other rows of a batch.
+BATCH_ACTIVATIONS = ("dice",)
+# Models that an ESMM may have as towers.
+TOWERS = (
+    "mlp",
+    "fm",
+    "deepfm",
+    "wide_deep",
+    "nfm",
+    "pnn",
+    "dcn",
+    "xdeepfm",
+    "deep_crossing",
+    "final_mlp",
+)
