@@ -9,11 +9,11 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from skfm.estimators.classifier import FactorizationClassifier
-from skfm.estimators.declare import estimator, parameter
-from skfm.estimators.parameters import AUTO, COUNT, NOT_NEGATIVE, FactorParameters, LinearParameters
-from skfm.estimators.regressor import FactorizationRegressor
-from skfm.estimators.tables import FactorTable, LinearTable, fitted
+from skfm.estimators.base.classifier import FactorizationClassifier
+from skfm.estimators.base.declare import estimator, parameter
+from skfm.estimators.base.parameters import AUTO, COUNT, NOT_NEGATIVE, FactorParameters, LinearParameters
+from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.estimators.base.tables import FactorTable, LinearTable, fitted
 
 _MODEL = """\
 The raw prediction of a row x is ::

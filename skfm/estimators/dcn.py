@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from skfm.estimators.classifier import FactorizationClassifier
-from skfm.estimators.declare import estimator, parameter
-from skfm.estimators.deep import DeepEstimator
-from skfm.estimators.parameters import COUNT
-from skfm.estimators.regressor import FactorizationRegressor
+from skfm.estimators.base.classifier import FactorizationClassifier
+from skfm.estimators.base.declare import estimator, parameter
+from skfm.estimators.base.deep import DeepEstimator
+from skfm.estimators.base.parameters import COUNT
+from skfm.estimators.base.regressor import FactorizationRegressor
 
 _MODEL = """\
 A cross network multiplies the embeddings ``x_0 = [E_1, .., E_F]`` of a row with maps of themselves, layer

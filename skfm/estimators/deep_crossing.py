@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from skfm.estimators.classifier import FactorizationClassifier
-from skfm.estimators.declare import estimator
-from skfm.estimators.deep import DeepEstimator
-from skfm.estimators.regressor import FactorizationRegressor
+from skfm.estimators.base.classifier import FactorizationClassifier
+from skfm.estimators.base.declare import estimator
+from skfm.estimators.base.deep import DeepEstimator
+from skfm.estimators.base.regressor import FactorizationRegressor
 
 _MODEL = """\
 The raw prediction of a row x is ``b + c^T x_L``, with residual units on ``x_0 = [E_1, .., E_F]`` ::

@@ -10,12 +10,12 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skfm.data.frames import columns_of
-from skfm.estimators.classifier import FactorizationClassifier
-from skfm.estimators.declare import estimator, parameter
-from skfm.estimators.deep import DeepEstimator, layer_sizes
-from skfm.estimators.inputs import check_table
-from skfm.estimators.parameters import COUNT, NOT_NEGATIVE
-from skfm.estimators.regressor import FactorizationRegressor
+from skfm.estimators.base.classifier import FactorizationClassifier
+from skfm.estimators.base.declare import estimator, parameter
+from skfm.estimators.base.deep import DeepEstimator, layer_sizes
+from skfm.estimators.base.inputs import check_table
+from skfm.estimators.base.parameters import COUNT, NOT_NEGATIVE
+from skfm.estimators.base.regressor import FactorizationRegressor
 
 _ACTIVATIONS = {"prelu", "dice", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh", "identity"}
 

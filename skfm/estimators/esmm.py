@@ -8,11 +8,11 @@ import numpy as np
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skfm.estimators.classifier import FactorizationClassifier
-from skfm.estimators.declare import estimator, parameter
-from skfm.estimators.deep import DeepEstimator
-from skfm.estimators.parameters import LinearParameters
-from skfm.estimators.tables import LinearTable
+from skfm.estimators.base.classifier import FactorizationClassifier
+from skfm.estimators.base.declare import estimator, parameter
+from skfm.estimators.base.deep import DeepEstimator
+from skfm.estimators.base.parameters import LinearParameters
+from skfm.estimators.base.tables import LinearTable
 
 _TOWERS = (
     "mlp",

@@ -8,11 +8,11 @@ from typing import ClassVar
 from sklearn.preprocessing import normalize
 from sklearn.utils._param_validation import Interval
 
-from skfm.estimators.classifier import FactorizationClassifier
-from skfm.estimators.declare import estimator, parameter
-from skfm.estimators.parameters import FactorParameters, LinearParameters
-from skfm.estimators.regressor import FactorizationRegressor
-from skfm.estimators.tables import FactorTable, LinearTable
+from skfm.estimators.base.classifier import FactorizationClassifier
+from skfm.estimators.base.declare import estimator, parameter
+from skfm.estimators.base.parameters import FactorParameters, LinearParameters
+from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.estimators.base.tables import FactorTable, LinearTable
 
 _MODEL = """\
 The raw prediction of a row x is ::

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import StrOptions
 
-from skfm.estimators.classifier import FactorizationClassifier
-from skfm.estimators.declare import estimator, parameter
-from skfm.estimators.deep import DeepEstimator, layer_sizes
-from skfm.estimators.parameters import COUNT
-from skfm.estimators.regressor import FactorizationRegressor
+from skfm.estimators.base.classifier import FactorizationClassifier
+from skfm.estimators.base.declare import estimator, parameter
+from skfm.estimators.base.deep import DeepEstimator, layer_sizes
+from skfm.estimators.base.parameters import COUNT
+from skfm.estimators.base.regressor import FactorizationRegressor
 
 _MODEL = """\
 The raw prediction of a row x joins the last layers u and v of two networks, cut into heads ::

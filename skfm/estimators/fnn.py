@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from skfm.estimators import fm, nfm
-from skfm.estimators.classifier import FactorizationClassifier
-from skfm.estimators.declare import estimator, parameter
-from skfm.estimators.deep import DeepEstimator
-from skfm.estimators.parameters import LinearParameters
-from skfm.estimators.regressor import FactorizationRegressor
-from skfm.estimators.start import tables_of
+from skfm.estimators.base.classifier import FactorizationClassifier
+from skfm.estimators.base.declare import estimator, parameter
+from skfm.estimators.base.deep import DeepEstimator
+from skfm.estimators.base.parameters import LinearParameters
+from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.estimators.base.start import tables_of
 
 _MODEL = """\
 The raw prediction of a row x is ::

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from skfm.estimators.classifier import FactorizationClassifier
-from skfm.estimators.declare import estimator, parameter
-from skfm.estimators.parameters import AUTO, NOT_NEGATIVE, FactorParameters, LinearParameters
-from skfm.estimators.regressor import FactorizationRegressor
-from skfm.estimators.tables import FactorTable, LinearTable, fitted
+from skfm.estimators.base.classifier import FactorizationClassifier
+from skfm.estimators.base.declare import estimator, parameter
+from skfm.estimators.base.parameters import AUTO, NOT_NEGATIVE, FactorParameters, LinearParameters
+from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.estimators.base.tables import FactorTable, LinearTable, fitted
 
 _MODEL = """\
 The raw prediction of a row x is ::

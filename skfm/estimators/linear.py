@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from skfm.estimators.classifier import FactorizationClassifier
-from skfm.estimators.declare import estimator
-from skfm.estimators.parameters import LinearParameters
-from skfm.estimators.regressor import FactorizationRegressor
-from skfm.estimators.tables import LinearTable
+from skfm.estimators.base.classifier import FactorizationClassifier
+from skfm.estimators.base.declare import estimator
+from skfm.estimators.base.parameters import LinearParameters
+from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.estimators.base.tables import LinearTable
 
 
 class _Linear(LinearTable, LinearParameters):

@@ -7,11 +7,11 @@ from scipy.special import softmax
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skfm.estimators.classifier import FactorizationClassifier
-from skfm.estimators.declare import estimator, parameter
-from skfm.estimators.parameters import COUNT, FactorParameters, LinearParameters
-from skfm.estimators.regressor import FactorizationRegressor
-from skfm.estimators.tables import MixtureTables
+from skfm.estimators.base.classifier import FactorizationClassifier
+from skfm.estimators.base.declare import estimator, parameter
+from skfm.estimators.base.parameters import COUNT, FactorParameters, LinearParameters
+from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.estimators.base.tables import MixtureTables
 
 _FORMS = "linear", "fm", "linear+fm"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from skfm.estimators.classifier import FactorizationClassifier
-from skfm.estimators.declare import estimator
-from skfm.estimators.deep import DeepEstimator
-from skfm.estimators.parameters import LinearParameters
-from skfm.estimators.regressor import FactorizationRegressor
-from skfm.estimators.tables import LinearTable
+from skfm.estimators.base.classifier import FactorizationClassifier
+from skfm.estimators.base.declare import estimator
+from skfm.estimators.base.deep import DeepEstimator
+from skfm.estimators.base.parameters import LinearParameters
+from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.estimators.base.tables import LinearTable
 
 _MODEL = """\
 The raw prediction of a row x is ::

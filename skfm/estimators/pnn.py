@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from sklearn.utils._param_validation import StrOptions
 
-from skfm.estimators.classifier import FactorizationClassifier
-from skfm.estimators.declare import estimator, parameter
-from skfm.estimators.deep import DeepEstimator
-from skfm.estimators.regressor import FactorizationRegressor
+from skfm.estimators.base.classifier import FactorizationClassifier
+from skfm.estimators.base.declare import estimator, parameter
+from skfm.estimators.base.deep import DeepEstimator
+from skfm.estimators.base.regressor import FactorizationRegressor
 
 _MODEL = """\
 The raw prediction of a row x is ::

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
-from skfm.estimators.classifier import FactorizationClassifier
-from skfm.estimators.declare import estimator, parameter
-from skfm.estimators.deep import DeepEstimator
-from skfm.estimators.parameters import AUTO, COUNT, POSITIVE, LinearParameters
-from skfm.estimators.regressor import FactorizationRegressor
-from skfm.estimators.tables import LinearTable
+from skfm.estimators.base.classifier import FactorizationClassifier
+from skfm.estimators.base.declare import estimator, parameter
+from skfm.estimators.base.deep import DeepEstimator
+from skfm.estimators.base.parameters import AUTO, COUNT, POSITIVE, LinearParameters
+from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.estimators.base.tables import LinearTable
 
 _MODEL = """\
 The raw prediction of a row x is ::

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from sklearn.utils._param_validation import StrOptions
 
-from skfm.estimators.classifier import FactorizationClassifier
-from skfm.estimators.declare import estimator, parameter
-from skfm.estimators.deep import DeepEstimator, layer_sizes
-from skfm.estimators.parameters import COUNT, LinearParameters
-from skfm.estimators.regressor import FactorizationRegressor
-from skfm.estimators.tables import LinearTable
+from skfm.estimators.base.classifier import FactorizationClassifier
+from skfm.estimators.base.declare import estimator, parameter
+from skfm.estimators.base.deep import DeepEstimator, layer_sizes
+from skfm.estimators.base.parameters import COUNT, LinearParameters
+from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.estimators.base.tables import LinearTable
 
 _MODEL = """\
 The raw prediction of a row x is ::

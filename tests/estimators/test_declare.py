@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import InvalidParameterError
 
 import skfm
-from skfm.estimators.declare import Parameters, estimator, parameter
+from skfm.estimators.base.declare import Parameters, estimator, parameter
 
 
 class Shared(Parameters):

@@ -76,7 +76,7 @@ def test_no_second_attempt_without_held_out_rows():
 
 
 def test_streams_are_trained_twice_too(monkeypatch):
-    monkeypatch.setattr("skfm.estimators.streams._IN_MEMORY", 0)
+    monkeypatch.setattr("skfm.estimators.base.streams._IN_MEMORY", 0)
     given = {"X_val": X[:HELD_OUT], "y_val": MATCHED[:HELD_OUT]}
     rest = X[HELD_OUT:], MATCHED[HELD_OUT:]
     model = make("FMClassifier").fit([rest], X_val=[(X[:HELD_OUT], MATCHED[:HELD_OUT])])

@@ -145,6 +145,6 @@ def test_streams_share_too(monkeypatch):
     params = {"encoder": SHARING, "dtype": np.float64, "early_stopping": False, "solver": "adagrad"}
     whole = make("FMRegressor", **params).fit(VISITS, RAW)
     assert_array_equal(make("FMRegressor", **params).fit(chunks).factors_, whole.factors_)
-    monkeypatch.setattr("skfm.estimators.streams._IN_MEMORY", 0)
+    monkeypatch.setattr("skfm.estimators.base.streams._IN_MEMORY", 0)
     from_disk = make("FMRegressor", **params).fit(chunks)
     assert_allclose(from_disk.predict(VISITS), whole.predict(VISITS), atol=1e-6)

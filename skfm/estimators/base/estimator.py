@@ -21,13 +21,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfm.data import fields as field_blocks
 from skfm.data.validate import check_sample_weight
-from skfm.estimators.inputs import encoded_rows, kept_rows, learn_encoder, read_X, read_X_y
-from skfm.estimators.parameters import TrainingParameters
-from skfm.estimators.prepare import prepare
-from skfm.estimators.progress import reporter
-from skfm.estimators.start import check_tables, tables_of
-from skfm.estimators.streams import held_out_rows, is_stream, map_stream, stream_parts
-from skfm.estimators.tables import fitted
+from skfm.estimators.base.inputs import encoded_rows, kept_rows, learn_encoder, read_X, read_X_y
+from skfm.estimators.base.parameters import TrainingParameters
+from skfm.estimators.base.prepare import prepare
+from skfm.estimators.base.progress import reporter
+from skfm.estimators.base.start import check_tables, tables_of
+from skfm.estimators.base.streams import held_out_rows, is_stream, map_stream, stream_parts
+from skfm.estimators.base.tables import fitted
 
 
 class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMeta):

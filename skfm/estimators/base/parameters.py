@@ -1,4 +1,4 @@
-"""Parameters that several estimators have; see `skfm.estimators.declare`."""
+"""Parameters that several estimators have; see `skfm.estimators.base.declare`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
 from skfm.data.encode import FieldEncoder
-from skfm.estimators.declare import Parameters, parameter
+from skfm.estimators.base.declare import Parameters, parameter
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from skfm.data.frames import is_frame
 from skfm.data.spool import RowSpool, ahead
 from skfm.data.validate import check_sample_weight
-from skfm.estimators.inputs import encoded_rows, kept_rows, learn_encoder, read_X_y
+from skfm.estimators.base.inputs import encoded_rows, kept_rows, learn_encoder, read_X_y
 
 # With fewer nonzeros than this, chunks are put together and fitted in memory.
 _IN_MEMORY = 1 << 23

@@ -8,8 +8,8 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from skfm.estimators.base import FactorizationEstimator
-from skfm.estimators.parameters import LabelParameters
+from skfm.estimators.base.estimator import FactorizationEstimator
+from skfm.estimators.base.parameters import LabelParameters
 
 
 class FactorizationClassifier(ClassifierMixin, LabelParameters, FactorizationEstimator):

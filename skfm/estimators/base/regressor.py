@@ -7,8 +7,8 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skfm.data.validate import first_row
-from skfm.estimators.base import FactorizationEstimator
-from skfm.estimators.parameters import NumberParameters
+from skfm.estimators.base.estimator import FactorizationEstimator
+from skfm.estimators.base.parameters import NumberParameters
 
 
 class FactorizationRegressor(RegressorMixin, NumberParameters, FactorizationEstimator):

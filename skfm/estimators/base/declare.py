@@ -12,7 +12,7 @@ import re
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, dataclass_transform
 
-from skfm.estimators.texts import shared_texts
+from skfm.estimators.base.texts import shared_texts
 
 
 def parameter(default, kind: str, meaning: str, *accepted, kw_only: bool = True) -> Any:

@@ -6,8 +6,8 @@ from numbers import Integral
 
 import numpy as np
 
-from skfm.estimators.parameters import FactorParameters, NetworkParameters
-from skfm.estimators.tables import FactorTable
+from skfm.estimators.base.parameters import FactorParameters, NetworkParameters
+from skfm.estimators.base.tables import FactorTable
 
 
 class DeepEstimator(FactorTable, FactorParameters, NetworkParameters):

@@ -1,0 +1,1 @@
+"""What all estimators share: the engine under the model pairs."""
