@@ -7,7 +7,7 @@ from scipy import sparse
 
 from skfm.data.pack import choose_layout, pack_rows
 from skfm.data.spool import ahead
-from skfm.data.validate import unscaled
+from skfm.data.validate import scaled
 from skfm.train.predict import RawPrediction, cut, loss_sum, map_pieces
 from skfm.train.state import on_device, rows_of_block
 
@@ -23,7 +23,7 @@ def validator(model, loss, validation, fields, dtype, dummy, scale, score_raw):
     def packed(first, X):
         """Positions of the rows, and the rows in pieces."""
         options = {"dummy": dummy, "dtype": dtype, "fields": fields, "layout": layout}
-        blocks = pack_rows(unscaled(X, scale), **options).blocks
+        blocks = pack_rows(scaled(X, scale), **options).blocks
         pieces = [piece for block in blocks for piece in cut(rows_of_block(block))]
         return first + np.concatenate([block.rows for block in blocks]), pieces
 
