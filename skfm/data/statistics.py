@@ -106,7 +106,8 @@ def _of_part(X: sparse.csr_array, weight: np.ndarray, table_rows: np.ndarray | N
     largest = squares = None
     if not np.all(X.data == 1):
         largest = np.zeros(n_columns)
-        np.maximum.at(largest, columns, np.abs(X.data))
+        # Values of the type of `largest`: NumPy is ten times slower at mixed types.
+        np.maximum.at(largest, columns, np.abs(X.data, dtype=np.float64))
         # Values near the ends of the float range must not overflow when squared.
         squares = np.bincount(columns, weights * (X.data / largest[columns]) ** 2, n_columns)
     return ColumnStatistics(float(weight.sum()), touched, float(weight @ lengths), largest, squares)
