@@ -67,7 +67,12 @@ class _AFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
         from skfm.models.afm import AFM
 
         return AFM(
-            n_outputs, self.fit_intercept, n_fields, self.n_factors, self.n_attention, self.dropout > 0
+            n_outputs=n_outputs,
+            fit_intercept=self.fit_intercept,
+            n_fields=n_fields,
+            n_factors=self.n_factors,
+            n_attention=self.n_attention,
+            use_dropout=self.dropout > 0,
         )
 
     def attention(self, X):

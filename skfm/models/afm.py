@@ -13,7 +13,7 @@ from skfm.layers.pairwise import circle_pairs, circle_products
 from skfm.models.fieldwise import FieldModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AFM(FieldModel):
     """``raw(x) = b + sum_s x_s w_{i_s} + p^T sum_{f<g} a_fg (E_f * E_g)``.
 

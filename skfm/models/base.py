@@ -63,7 +63,7 @@ class Training(NamedTuple):
     dropout: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Model:
     """A frozen, hashable configuration with the functions of one model.
 

@@ -13,7 +13,7 @@ from skfm.models.base import Table
 from skfm.models.fieldwise import NetworkModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DCN(NetworkModel):
     """A cross network on ``x_0 = [E_1 .. E_F]`` beside a perceptron ("parallel"), or under it ("stacked").
 

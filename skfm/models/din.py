@@ -13,10 +13,10 @@ from skfm.layers.pairwise import pool_fields
 from skfm.models.base import Table
 from skfm.models.fieldwise import NetworkModel
 
-_UNIT = MLP((32,), "prelu")
+_UNIT = MLP(sizes=(32,), activation="prelu")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DIN(NetworkModel):
     """``raw(x) = b + MLP([E_1 .. E_F])``, the field of a history being ``E = sum_h x_h a(v_h, t) v_h``.
 

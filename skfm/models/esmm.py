@@ -12,7 +12,7 @@ from skfm.models.base import Model
 from skfm.models.linear import Linear
 
 TOWERS = ("click", "conversion")
-_TOWER = Linear(2, False)
+_TOWER = Linear(n_outputs=2, fit_intercept=False)
 
 
 def _own(tower: str, leaves: dict) -> dict:
@@ -24,7 +24,7 @@ def _named(tower: str, leaves: dict) -> dict:
     return {f"{tower}_{name}": leaf for name, leaf in leaves.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ESMM(Model):
     """Log odds of a click, and of a conversion after a click: ``raw_t(x) = b_t + tower_t(x)_t``.
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from skfm.models.base import Model, Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FFM(Model):
     """``raw(x) = b + sum_s x_s w_{i_s} + sum_{s<t} <v_{i_s, f_t}, v_{i_t, f_s}> x_s x_t``.
 

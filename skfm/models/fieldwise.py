@@ -12,7 +12,7 @@ from skfm.models.base import Model, Table
 _NETWORK = MLP()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FieldModel(Model):
     """A linear term, and something on the embeddings ``E_f = sum_{s in field f} x_s v_{i_s}``.
 
@@ -50,7 +50,7 @@ class FieldModel(Model):
         return self.intercept(dense) + slots.sums["linear"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkModel(FieldModel):
     """A model of fields with hidden layers and a map to the outputs.
 

@@ -10,7 +10,7 @@ from skfm.layers.pairwise import anova
 from skfm.models.base import Model, Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FM(Model):
     """``raw(x) = b + sum_s x_s w_{i_s} + sum_{s<t} <v_{i_s}, v_{i_t}> x_s x_t + ..``, factors an output.
 

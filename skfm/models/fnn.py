@@ -10,7 +10,7 @@ from skfm.layers.pairwise import pool_fields
 from skfm.models.fieldwise import NetworkModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FNN(NetworkModel):
     """``raw(x) = b + MLP([w_1, E_1 .. w_F, E_F])`` with ``w_f`` the linear term of field f, one an output."""
 

@@ -12,7 +12,7 @@ from skfm.layers.pairwise import pool_fields
 from skfm.models.base import Model, Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FwFM(Model):
     """``raw(x) = b + sum_s x_s w_{i_s} + sum_{s<t} r_{f_s f_t} <v_{i_s}, v_{i_t}> x_s x_t``.
 

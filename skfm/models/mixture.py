@@ -13,7 +13,7 @@ from skfm.models.base import Model, Table
 PARTS = {"linear": ("linear",), "fm": ("fm",), "linear+fm": ("linear", "fm")}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MixtureFM(Model):
     """``raw(x) = sum_m p_m(x) h_m(x)`` with ``p = softmax(g_1(x), .., g_M(x))``, or mixed after the link.
 

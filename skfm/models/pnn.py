@@ -15,7 +15,7 @@ from skfm.models.fieldwise import NetworkModel
 _EPSILON = 1e-5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PNN(NetworkModel):
     """``raw(x) = b + MLP([E_1 .. E_F, products])``, products of all pairs f < g of fields.
 

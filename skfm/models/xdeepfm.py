@@ -12,7 +12,7 @@ from skfm.layers.pairwise import circle_pairs, circle_products
 from skfm.models.fieldwise import NetworkModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class XDeepFM(NetworkModel):
     """``raw(x) = b + sum_s x_s w_{i_s} + c^T [sum_k X^1, .., sum_k X^L] + MLP([E_1 .. E_F])``.
 

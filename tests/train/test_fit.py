@@ -76,7 +76,7 @@ def test_adagrad_starts_dense_weights_of_some_models_at_the_rows_of_a_mean_batch
     samples, numbers = samples_of(), np.arange(12) % 3
     settings = settings_for(batch_size=16, max_iter=1)
     session = fit(
-        model(1, True, 3, 2, MLP((4, 4))), samples, settings, Fields(numbers, 3), keep_session=True
+        model(1, True, 3, 2, MLP(sizes=(4, 4))), samples, settings, Fields(numbers, 3), keep_session=True
     ).session
     weights, offsets = (session.state.dense_state[role] for role in ("weights", "offsets"))
     for leaf in weights.values():

@@ -43,7 +43,7 @@ def parameters_of(model, seed=0):
 
 @pytest.mark.parametrize("n", [1, 31, 600, 1500])
 def test_predictions_are_the_oracles_in_chunks_of_any_size(n, monkeypatch):
-    model = FM(2, n_factors=2)
+    model = FM(n_outputs=2, n_factors=2)
     tables, dense, parameters = parameters_of(model)
     rng = np.random.default_rng(1)
     X = np.vstack([sparse_rows(rng, n=2), sparse_rows(rng, n=n + 1, density=0.2)])[2 : n + 2]
@@ -57,7 +57,7 @@ def test_predictions_are_the_oracles_in_chunks_of_any_size(n, monkeypatch):
 
 
 def test_predictions_are_the_same_in_any_order_and_any_company():
-    model = DeepFM(1, True, 3, 2, MLP((3,), "tanh", True))
+    model = DeepFM(n_fields=3, n_factors=2, network=MLP(sizes=(3,), activation="tanh", batch_norm=True))
     _, _, parameters = parameters_of(model)
     rng = np.random.default_rng(2)
     X = sparse.csr_array(sparse_rows(rng, n=200, several=False))
@@ -73,7 +73,7 @@ def test_predictions_are_the_same_in_any_order_and_any_company():
 
 
 def test_rows_of_several_widths_come_back_in_their_order(several_widths):
-    model = MixtureFM(1, True, 1, 2, 1, link="logit")
+    model = MixtureFM(n_components=2, n_factors=1, link="logit")
     tables, dense, parameters = parameters_of(model)
     X = sparse_rows(np.random.default_rng(3), n=40)
     raw = map_matrix(RawPrediction(model), parameters, sparse.csr_array(X), None)
@@ -83,7 +83,7 @@ def test_rows_of_several_widths_come_back_in_their_order(several_widths):
 
 
 def test_cross_features():
-    model = FM(1, n_factors=3)
+    model = FM(n_factors=3)
     tables, _, parameters = parameters_of(model)
     X = sparse_rows(np.random.default_rng(4))
     cross = map_matrix(CrossFeatures(model), parameters, sparse.csr_array(X), None)
@@ -93,7 +93,7 @@ def test_cross_features():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_predictions_have_the_precision_of_the_table(dtype):
-    model = FM(1, n_factors=2)
+    model = FM(n_factors=2)
     _, _, parameters = parameters_of(model)
     rounded = Parameters(
         parameters.table.astype(dtype), {"weights": {}, "offsets": {"intercept": np.zeros(1, dtype)}}, {}
@@ -135,7 +135,7 @@ def test_losses_of_numpy_arrays_are_those_of_jax(loss):
 
 
 def test_matrices_of_any_length_share_three_programs():
-    model = FM(1, n_factors=2)
+    model = FM(n_factors=2)
     _, _, parameters = parameters_of(model)
     rng = np.random.default_rng(6)
     before = predict._map_rows._cache_size()
@@ -146,7 +146,7 @@ def test_matrices_of_any_length_share_three_programs():
 
 
 def test_long_matrices_are_predicted_part_by_part(monkeypatch):
-    model = FM(1, n_factors=2)
+    model = FM(n_factors=2)
     _, _, parameters = parameters_of(model)
     X = sparse_rows(np.random.default_rng(7), n=40)
     expected = map_matrix(RawPrediction(model), parameters, sparse.csr_array(X), None)
@@ -165,7 +165,7 @@ def test_random_key_is_that_of_jax(seed):
 
 
 def test_device_copies_are_made_once_and_neither_pickled_nor_copied():
-    _, _, parameters = parameters_of(FM(1, n_factors=2))
+    _, _, parameters = parameters_of(FM(n_factors=2))
     plain = pickle.dumps(parameters)
     with precision(np.float64):
         on_device = parameters.on_device()
