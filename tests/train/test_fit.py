@@ -41,7 +41,7 @@ def samples_of(seed=0, n=40, **kind):
 
 def fit(model, samples, settings, fields=None, **options):
     loss = Logistic()
-    base_score = loss.base_score(samples.y, samples.weight)
+    base_score = loss.base_score(loss.statistics(samples.y, samples.weight))
     return fit_model(model, loss, samples, None, fields, settings, base_score=base_score, **options)
 
 
@@ -164,7 +164,13 @@ def test_validation_is_the_loss_of_the_rows_held_out(solver):
     loss, model = Logistic(), FM(n_factors=2)
     settings = settings_for(solver, max_iter=4, monitor=True, n_iter_no_change=10)
     result = fit_model(
-        model, loss, samples, held, None, settings, base_score=loss.base_score(samples.y, samples.weight)
+        model,
+        loss,
+        samples,
+        held,
+        None,
+        settings,
+        base_score=loss.base_score(loss.statistics(samples.y, samples.weight)),
     )
     history = result.progress.history["validation_loss"]
     parameters = result.parameters
@@ -184,7 +190,7 @@ def test_scores_see_raw_predictions_in_the_order_of_the_rows():
         held,
         None,
         settings_for(max_iter=1),
-        base_score=loss.base_score(samples.y, samples.weight),
+        base_score=loss.base_score(loss.statistics(samples.y, samples.weight)),
         score_raw=lambda raw: seen.append(raw) or 0.5,
     )
     assert result.progress.history["validation_score"] == [0.5]

@@ -208,7 +208,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             validation,
             self._column_fields(model),
             settings,
-            base_score=loss.base_score(samples.y, samples.weight),
+            base_score=loss.base_score(loss.statistics(samples.y, samples.weight)),
             warm=warm,
             score_raw=self._scorer(held, loss) if scores else None,
             report=reporter(self.verbose, type(self).__name__),
