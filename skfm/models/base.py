@@ -115,6 +115,14 @@ class Model:
         """
         raise NotImplementedError
 
+    def raw_prediction(self, slots: Slots, dense: Dense, averages, batch: Batch) -> Array:
+        """Raw predictions (B, n_outputs) outside training.
+
+        A method with these arguments is an output of the model, (B, ...): what it can tell of the rows of a
+        batch. `skfm.train.predict` maps outputs over matrices.
+        """
+        return self.forward(slots, dense, averages, batch, None)[0]
+
     def numbers_of_row(self, n_slots: int) -> int:
         """Numbers that `forward` makes of a row of so many slots; 0 where they are about as many as these."""
         return 0

@@ -86,6 +86,11 @@ class DIN(NetworkModel):
             found.append((score, own))
         return found, averages
 
+    def activations(self, slots, dense, averages, batch):
+        """(B, n_histories) sum of ``a(h, t)`` over the entries of each history."""
+        found, _ = self.scores(slots, dense, averages, batch, None)
+        return jnp.stack([jnp.where(own, score, 0).sum(axis=1) for score, own in found], axis=1)
+
     @staticmethod
     def _counts(slots, own):
         """How often each slot is an entry of the history."""

@@ -36,10 +36,11 @@ class FM(Model):
         factors = Table((self.n_outputs, self.n_factors), "factors", "scale")
         return tables | dict.fromkeys(["factors", *self.higher], factors)
 
-    def cross_features(self, slots):
-        """(B, n_outputs, (degree - 1) n_factors) vectors whose sums are the terms of order 2 and higher."""
+    def cross_features(self, slots, dense, averages, batch):
+        """(B, n_outputs (degree - 1) n_factors) vectors whose sums are the terms of order 2 and higher."""
         terms = [anova(slots[name], order) for name, order in self.higher.items()]
-        return jnp.concatenate([slots.pairs["factors"], *terms], axis=-1)
+        cross = jnp.concatenate([slots.pairs["factors"], *terms], axis=-1)
+        return cross.reshape(cross.shape[0], -1)
 
     def forward(self, slots, dense, averages, batch, training):
         raw = slots.interactions("factors") + self.intercept(dense)
