@@ -33,8 +33,10 @@ class AFM(FieldModel):
         dense["offsets"]["attention_bias"] = np.zeros(self.n_attention)
         return dense
 
-    def numbers_of_row(self, n_slots):
-        return self.pairs[0].size * max(self.n_factors, self.n_attention)
+    @property
+    def hints(self):
+        numbers = self.pairs[0].size * max(self.n_factors, self.n_attention)
+        return super().hints._replace(numbers_per_row=numbers)
 
     @property
     def pairs(self):

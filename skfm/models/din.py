@@ -39,9 +39,9 @@ class DIN(NetworkModel):
         return {"factors": Table((self.n_factors,), "factors", "scale")}
 
     @property
-    def unscaled_fields(self):
+    def hints(self):
         # Entries are compared as they are, however often a row has them.
-        return tuple(field for pair in self.sequences for field in pair)
+        return super().hints._replace(own_units=tuple(field for pair in self.sequences for field in pair))
 
     def units(self) -> list[MLP]:
         """The activation unit of each pair."""

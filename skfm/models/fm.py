@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from skfm.layers.pairwise import anova
-from skfm.models.base import Model, Table
+from skfm.models.base import Hints, Model, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +22,9 @@ class FM(Model):
     degree: int = 2
 
     @property
-    def pools(self):  # type: ignore[override]
-        """Products of more than two slots take these one by one."""
-        return self.degree == 2
+    def hints(self):
+        # Products of more than two slots take these one by one.
+        return Hints(pools=self.degree == 2)
 
     @property
     def higher(self) -> dict[str, int]:

@@ -125,7 +125,7 @@ def _solver(settings: FitSettings, model: Model) -> Solver:
     """The solver of a table and of dense weights."""
     solver = resolve_solver(settings.solver)
     if isinstance(solver, AdaGrad):
-        solver = replace(solver, steady=model.steady)
+        solver = replace(solver, steady=model.hints.slow_first_steps)
     if settings.linear_solver is None:
         return solver
     # Linear weights are the first numbers of a row.
@@ -140,8 +140,8 @@ def _rows(fields: Fields | None) -> np.ndarray | None:
 def _scale(model: Model, samples: Samples, fields) -> np.ndarray | None:
     """What columns are divided by in training, or None."""
     scale = column_scale(samples.X, samples.weight, _rows(fields))
-    if scale is not None and model.unscaled_fields:
-        own = np.isin(fields.numbers, model.unscaled_fields)
+    if scale is not None and model.hints.own_units:
+        own = np.isin(fields.numbers, model.hints.own_units)
         # And columns of other fields that use the same rows of the tables.
         scale[own if fields.rows is None else np.isin(fields.rows, fields.rows[own])] = 1
     return scale

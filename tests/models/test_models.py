@@ -90,7 +90,7 @@ DIFFERENTIATED = [
         (name, pooled)
         for name in DIFFERENTIATED
         for pooled in ("gathered", "pooled", "pooled slot by slot")
-        if pooled == "gathered" or MODELS[name].pools
+        if pooled == "gathered" or MODELS[name].hints.pools
     ],
 )
 def test_gradients(name, pooled, monkeypatch):
