@@ -75,9 +75,8 @@ def test_adagrad_starts_dense_weights_of_some_models_at_the_rows_of_a_mean_batch
     """40 rows in three batches; the gradients of some weights of each matrix are small."""
     samples, numbers = samples_of(), np.arange(12) % 3
     settings = settings_for(batch_size=16, max_iter=1)
-    session = fit(
-        model(1, True, 3, 2, MLP(sizes=(4, 4))), samples, settings, Fields(numbers, 3), keep_session=True
-    ).session
+    model = model(n_fields=3, n_factors=2, network=MLP(sizes=(4, 4)))
+    session = fit(model, samples, settings, Fields(numbers, 3), keep_session=True).session
     weights, offsets = (session.state.dense_state[role] for role in ("weights", "offsets"))
     for leaf in weights.values():
         assert np.all(leaf["squares"] >= start * (1 - 1e-12))
