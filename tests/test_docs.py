@@ -8,8 +8,8 @@ import pytest
 
 import skfm
 from benchmarks.cases import tables
-from skfm import datasets
-from skfm.train import defaults
+from skfm import FMClassifier, datasets
+from skfm.fitting import plan
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"
@@ -96,36 +96,38 @@ def test_what_auto_means_is_what_the_training_page_says():
     )
     rules = {name + suffix: rule for name, suffix, rule in rows}
 
-    def is_full_batch(n_samples, nnz, kind):
-        options = {"kind": kind, "l1_linear": 0.0, "needs_steps": False}
-        return defaults.solver_name("auto", n_samples, nnz, **options) == "lbfgs"
+    settings = FMClassifier()._settings()
+
+    def is_full_batch(n_rows, n_entries, kind):
+        facts = plan.Facts(n_rows, n_entries, weight=n_rows, evidence=1.0)
+        return plan.choose_solver(settings._replace(kind=kind), facts) == "lbfgs"
 
     few_rows = last_true(lambda n: is_full_batch(n, 2**40, "factors"))
     few_entries = last_true(lambda n: is_full_batch(2**30, n, "convex"))
     assert f"up to {few_rows:,} rows" in rules["solver"]
     assert f"up to {few_entries:,} nonzeros" in rules["solver"]
     for solver in ("adagrad", "adam", "ftrl", "sgd"):
-        assert f'`"{solver}"` {defaults.learning_rate("auto", solver, "factors"):g}' in rules["learning_rate"]
+        assert f'`"{solver}"` {plan.learning_rate("auto", solver, "factors"):g}' in rules["learning_rate"]
     assert (
-        f"{defaults.learning_rate('auto', 'adagrad', 'deep'):g} for models with a network"
+        f"{plan.learning_rate('auto', 'adagrad', 'deep'):g} for models with a network"
         in (rules["learning_rate"])
     )
-    bounds = [defaults.batch_size("auto", n) for n in (1, 2**40)]
+    bounds = [plan.batch_size("auto", n) for n in (1, 2**40)]
     assert f"between {bounds[0]} and {bounds[1]} rows" in rules["batch_size"]
-    no_stopping = last_true(lambda n: not defaults.early_stopping("auto", "adagrad", n))
+    no_stopping = last_true(lambda n: not plan.early_stopping("auto", n, full_batch=False))
     assert f"more than {no_stopping:,} rows" in rules["early_stopping"]
-    tenth = last_true(lambda n: defaults.validation_fraction("auto", n) == 0.1)
-    enough = last_true(lambda n: defaults.validation_fraction("auto", n + 1) * (n + 1) <= tenth / 10 + 1e-9)
+    tenth = last_true(lambda n: plan.validation_fraction("auto", n) == 0.1)
+    enough = last_true(lambda n: plan.validation_fraction("auto", n + 1) * (n + 1) <= tenth / 10 + 1e-9)
     assert f"no more than {tenth // 10:,}, or 5 √n where that is more" in rules["validation_fraction"]
     assert 5 * enough**0.5 <= tenth / 10 <= 5 * (enough + 2) ** 0.5
-    assert defaults.validation_fraction("auto", 10**6) * 10**6 == pytest.approx(5 * 10**3)
-    assert defaults.validation_fraction("auto") == defaults.validation_fraction(0.1, 10**6) == 0.1
-    auto = dict.fromkeys(("l2_linear", "l2_factors", "l2_dense"), "auto")
+    assert plan.validation_fraction("auto", 10**6) * 10**6 == pytest.approx(5 * 10**3)
+    assert plan.validation_fraction("auto") == plan.validation_fraction(0.1, 10**6) == 0.1
 
-    def strengths(weight_sum, evidence, n_components=0, has_linear_term=True, is_classifier=True):
+    def strengths(weight, evidence, n_components=0, has_linear_term=True, is_classifier=True):
         kind = {"has_linear_term": has_linear_term, "is_classifier": is_classifier}
-        penalties = defaults.penalties(auto, weight_sum, evidence, n_components, **kind)
-        return {name: round(value * weight_sum, 9) for name, value in penalties.items()}
+        of_model = settings._replace(n_components=n_components, **kind)
+        found = plan.penalty_strengths(of_model, weight, evidence)
+        return {name: round(value, 9) for name, value in found.items()}
 
     enough = last_true(lambda evidence: strengths(1e6, evidence)["l2_factors"] > 1) + 1
     assert f"touched by {enough:,} rows or more" in rules["l2_factors"]
@@ -152,16 +154,20 @@ def test_what_auto_means_is_what_the_training_page_says():
 def test_the_second_attempt_is_what_the_training_page_says():
     text = (DOCS / "guides" / "training.md").read_text()
 
-    def changed(strength, init_scale=0.01, **given):
-        values = {"l2_linear": "auto", "l2_factors": "auto", "l2_dense": "auto"} | given
-        return defaults.wide_start(values, {"l2_factors": strength / 5000}, 5000.0, init_scale)
+    def changed(strength, **given):
+        """What the second prior has of its own, for 5000 rows whose prior has this strength."""
+        settings = FMClassifier()._settings()._replace(**{"l2_dense": "auto"} | given)
+        facts = plan.Facts(5000, 5000, 5000.0, evidence=1500 / strength, has_given=True)
+        first, *others = plan.make_plan(settings, facts).priors
+        assert given or first.l2_factors == pytest.approx(strength / 5000)
+        return [{k: v for k, v in one._asdict().items() if v != first._asdict()[k]} for one in others]
 
     assert "penalised 6 times or more" in text
     assert "3 times, and with\nan `init_scale` of 0.1 or more" in text
-    assert changed(5.99) is None
+    assert changed(5.99) == []
     wide = {"l2_factors": pytest.approx(3 / 5000), "init_scale": 0.1}
-    assert changed(6) == wide | {"l2_dense": pytest.approx(3 / 5000)}
-    assert changed(60, l2_dense=0.1) == wide
-    assert changed(60, 0.5)["init_scale"] == 0.5
-    assert changed(60, 0) is None
-    assert changed(60, l2_factors=0.1) is None
+    assert changed(6.01) == [wide | {"l2_dense": pytest.approx(3 / 5000)}]
+    assert changed(60, l2_dense=0.1) == [wide]
+    assert [one.get("init_scale", 0.5) for one in changed(60, init_scale=0.5)] == [0.5]
+    assert changed(60, init_scale=0.0) == []
+    assert changed(60, l2_factors=0.1) == []

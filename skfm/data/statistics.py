@@ -47,6 +47,16 @@ class ColumnStatistics(NamedTuple):
         """Mean sample weight of the rows that touch a column, over the columns that any row touches."""
         return self.entries / max(int(np.count_nonzero(self.touched)), 1)
 
+    def grown(self, n_columns: int) -> ColumnStatistics:
+        """The same with more columns, which no row touches."""
+
+        def longer(known):
+            return None if known is None else np.append(known, np.zeros(n_columns - known.size))
+
+        return self._replace(
+            touched=longer(self.touched), largest=longer(self.largest), squares=longer(self.squares)
+        )
+
     def scale(self, table_rows: np.ndarray | None = None) -> np.ndarray | None:
         """Weighted root mean square of each column's nonzeros; None when every value is 1.
 
@@ -111,3 +121,12 @@ def _of_part(X: sparse.csr_array, weight: np.ndarray, table_rows: np.ndarray | N
         # Values near the ends of the float range must not overflow when squared.
         squares = np.bincount(columns, weights * (X.data / largest[columns]) ** 2, n_columns)
     return ColumnStatistics(float(weight.sum()), touched, float(weight @ lengths), largest, squares)
+
+
+def mean_evidence(X, weight: np.ndarray, table_rows: np.ndarray | None = None) -> float:
+    """That of `ColumnStatistics` alone, which takes a fraction of the time."""
+    seen, entries = np.zeros(X.shape[1], dtype=bool), 0.0
+    for first, part in parts(X):
+        seen[part.indices if table_rows is None else table_rows[part.indices]] = True
+        entries += float(weight[first : first + part.shape[0]] @ np.diff(part.indptr))
+    return entries / max(int(np.count_nonzero(seen)), 1)

@@ -63,13 +63,13 @@ class _AFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
         NOT_NEGATIVE,
     )
 
-    def _make_model(self, n_outputs, n_fields, link):
+    def _make_model(self, shape):
         from skfm.models.afm import AFM
 
         return AFM(
-            n_outputs=n_outputs,
+            n_outputs=shape.n_outputs,
             fit_intercept=self.fit_intercept,
-            n_fields=n_fields,
+            n_fields=shape.n_fields,
             n_factors=self.n_factors,
             n_attention=self.n_attention,
             use_dropout=self.dropout > 0,
@@ -89,15 +89,17 @@ class _AFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
             Rows sum to 1; ``field_pairs_`` names the pairs.
         """
         check_is_fitted(self)
-        if self._model.n_fields < 2:
+        if self._learned.model.n_fields < 2:
             raise ValueError(
                 f"This {type(self).__name__} has one field, and so no pairs. Give fields= one label a column."
             )
-        return self._map(type(self._model).attention, X).astype(np.float64)[:, self._sorted_pairs()[1]]
+        return self._map(type(self._learned.model).attention, X).astype(np.float64)[
+            :, self._sorted_pairs()[1]
+        ]
 
     def _sorted_pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Fields of the pairs in the order (0, 1), (0, 2), .., and the model's number of each pair."""
-        pairs = np.sort(np.column_stack(self._model.pairs), axis=1)
+        pairs = np.sort(np.column_stack(self._learned.model.pairs), axis=1)
         order = np.lexsort(pairs.T[::-1])
         return pairs[order], order
 

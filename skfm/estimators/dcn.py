@@ -85,13 +85,13 @@ class _DCN(DeepEstimator):
         COUNT,
     )
 
-    def _make_model(self, n_outputs, n_fields, link):
+    def _make_model(self, shape):
         from skfm.models.dcn import DCN
 
         return DCN(
-            n_outputs=n_outputs,
+            n_outputs=shape.n_outputs,
             fit_intercept=self.fit_intercept,
-            n_fields=n_fields,
+            n_fields=shape.n_fields,
             n_factors=self.n_factors,
             network=self._network(),
             n_cross_layers=self.n_cross_layers,

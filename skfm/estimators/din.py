@@ -13,9 +13,9 @@ from skfm.data.frames import columns_of
 from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.declare import estimator, parameter
 from skfm.estimators.base.deep import DeepEstimator, layer_sizes
-from skfm.estimators.base.inputs import check_table
 from skfm.estimators.base.parameters import COUNT, NOT_NEGATIVE
 from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.fitting.inputs import check_table
 
 _ACTIVATIONS = {"prelu", "dice", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh", "identity"}
 
@@ -109,21 +109,18 @@ class _DIN(DeepEstimator):
         StrOptions(_ACTIVATIONS),
     )
 
-    def _is_noisy(self):
-        return self.dropout > 0 or bool(self.batch_norm) or self.activation == "dice"
-
-    def _make_model(self, n_outputs, n_fields, link):
+    def _make_model(self, shape):
         from skfm.layers.mlp import MLP
         from skfm.models.din import DIN
 
         sizes = layer_sizes(self.attention_layer_sizes, "attention_layer_sizes")
         return DIN(
-            n_outputs=n_outputs,
+            n_outputs=shape.n_outputs,
             fit_intercept=self.fit_intercept,
-            n_fields=n_fields,
+            n_fields=shape.n_fields,
             n_factors=self.n_factors,
             network=self._network(),
-            sequences=tuple((self._field(history), self._field(target)) for history, target in self._pairs()),
+            sequences=self._sequences(shape),
             unit=MLP(sizes=sizes, activation=self.activation),
             softmax=bool(self.attention_softmax),
         )
@@ -165,40 +162,36 @@ class _DIN(DeepEstimator):
             settings["multi_hot"] = known | dict.fromkeys(self.sequence_fields, self.sequence_separator)
         return settings
 
-    def _pairs(self) -> list[tuple[int, int]]:
-        """Fields of the encoder: each history, and what it is compared with.
+    def _sequences(self, shape) -> tuple[tuple[int, int], ...]:
+        """Fields of the model: each history, and what it is compared with.
 
         Raises
         ------
         ValueError
-            If X is no table.
+            If X is no table, or `fields` joins one of them with others.
         """
-        if not self.sequence_fields:
-            return []
-        encoder = self.encoder_
-        if encoder is None:
+        if self.sequence_fields and shape.encoder is None:
             raise ValueError(
                 f"sequence_fields={self.sequence_fields!r} names columns of a table, but X is a matrix of "
                 f"numbers. Give a DataFrame, or sequence_fields=None."
             )
-        known = encoder.feature_names_in_ if hasattr(encoder, "feature_names_in_") else None
-        names = [f"x{place}" for place in range(encoder.n_features_in_)] if known is None else known.tolist()
-        pairs = []
-        for history, target in self.sequence_fields.items():
-            places = names.index(history), names.index(target)
-            first, second = np.searchsorted(encoder.field_columns_, places).tolist()
-            pairs.append((first, second))
-        return pairs
+        sequences = []
+        for names in (self.sequence_fields or {}).items():
+            history, target = (self._field(shape, name) for name in names)
+            sequences.append((history, target))
+        return tuple(sequences)
 
-    def _field(self, field: int) -> int:
-        """Field of the model that a field of the encoder is."""
-        numbers = np.unique(self.fields_[self.encoder_.fields_ == field])
-        if np.isin(self.encoder_.fields_[np.isin(self.fields_, numbers)], field, invert=True).any():
+    def _field(self, shape, name) -> int:
+        """Field of the model that a column of the table is."""
+        encoder, numbers = shape.encoder, shape.fields.numbers
+        field = _encoded_field(encoder, name)
+        found = np.unique(numbers[encoder.fields_ == field])
+        if np.isin(encoder.fields_[np.isin(numbers, found)], field, invert=True).any():
             raise ValueError(
                 f"fields= joins a column of sequence_fields={self.sequence_fields!r} with others. Give each "
                 f"of them a field of its own."
             )
-        return int(numbers[0])
+        return int(found[0])
 
     def attention(self, X, history=None):
         """Weight of each entry of a history.
@@ -225,8 +218,8 @@ class _DIN(DeepEstimator):
         if history is not None and history not in names:
             raise ValueError(f"{history!r} is none of the histories {names}.")
         number = names.index(history) if history is not None else 0
-        check_table(self, X)
-        _, target = self._pairs()[number]
+        check_table(X)
+        target = _encoded_field(self.encoder_, self.sequence_fields[names[number]])
         encoded = sparse.csr_array(self.encoder_.transform(X))
         columns, kept, lengths = self.encoder_.entries(X, names[number])
         rows = np.repeat(np.arange(len(kept)), kept)
@@ -241,13 +234,22 @@ class _DIN(DeepEstimator):
         if columns.size == 0:
             return [np.zeros(length) for length in lengths]
         pairs = sparse.csr_array(candidates[rows] + entries)
-        scores = self._map_encoded(type(self._model).activations, pairs)[:, number].astype(np.float64)
+        scores = self._learned.map(type(self._learned.model).activations, pairs)[:, number].astype(np.float64)
         if self.attention_softmax:
             scores = np.exp(scores - np.maximum.reduceat(scores, _starts(kept))[_group(kept)])
             scores /= np.add.reduceat(scores, _starts(kept))[_group(kept)]
         parts = np.split(scores, np.cumsum(kept)[:-1])
         left_out = lengths - kept
         return [np.append(np.zeros(few), part) for few, part in zip(left_out, parts, strict=True)]
+
+
+def _encoded_field(encoder, name) -> int:
+    """Field of the encoder that a column of the table is."""
+    known = getattr(encoder, "feature_names_in_", None)
+    names = (
+        [f"x{position}" for position in range(encoder.n_features_in_)] if known is None else known.tolist()
+    )
+    return int(np.searchsorted(encoder.field_columns_, names.index(name)))
 
 
 def _table_of(shared: dict, column):

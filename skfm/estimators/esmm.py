@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
-import numpy as np
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.declare import estimator, parameter
 from skfm.estimators.base.deep import DeepEstimator
 from skfm.estimators.base.parameters import LinearParameters
 from skfm.estimators.base.tables import LinearTable
+from skfm.fitting.targets import ClickConversion
 
 _TOWERS = (
     "mlp",
@@ -104,8 +104,6 @@ class ESMMClassifier(LinearTable, DeepEstimator, LinearParameters, Factorization
            [0.9, 0.7, 0.6]])
     """
 
-    classes_: Any
-    _chained: bool
     _texts: ClassVar[dict] = {"model": _MODEL, "notes": _NOTES, "references": _REFERENCES}
 
     tower: str = parameter(
@@ -123,100 +121,25 @@ class ESMMClassifier(LinearTable, DeepEstimator, LinearParameters, Factorization
         "array-like",
     )
 
-    # -- targets -----------------------------------------------------------------------------------
+    def _make_targets(self):
+        return ClickConversion(
+            owner=type(self).__name__, class_weight=self.class_weight, task_weights=self.task_weights
+        )
 
-    def _fit(self, X, y, sample_weight, held_out, **how):
-        if sample_weight is not None and np.asarray(sample_weight).ndim == 2:
-            y, sample_weight = _with_task_weights(y, sample_weight)
-        return super()._fit(X, y, sample_weight, held_out, **how)
-
-    def _check_targets(self, y, *, first, classes=None):
-        """Click, conversion and the weight of the row in each task; or labels of one column."""
-        if hasattr(y, "toarray"):
-            y = y.toarray()
-        y = np.asarray(y)
-        if not first and (y.ndim == 2 and y.shape[1] > 1) != self._chained:
-            expected = "click and conversion" if self._chained else "one column"
-            raise ValueError(f"y has shape {y.shape}, but the estimator was fitted on {expected}.")
-        if y.ndim == 1 or y.shape[1] == 1:
-            self._chained = False
-            return super()._check_targets(y, first=first, classes=classes)
-        y = _checked_chain(y)
-        if first:
-            self._chained, self._multilabel, self._n_outputs = True, True, 2
-            self.classes_ = [np.array([0, 1]), np.array([0, 1])]
-        return y
-
-    def _reweight(self, y, sample_weight):
-        if not self._chained:
-            return super()._reweight(y, sample_weight)
-        weights = np.asarray(self.task_weights, dtype=np.float64)
-        if (
-            weights.shape != (2,)
-            or not np.isfinite(weights).all()
-            or (weights < 0).any()
-            or not weights.any()
-        ):
-            raise ValueError(
-                f"task_weights must be two numbers of 0 or more, not both 0; got {self.task_weights!r}."
-            )
-        # Into the targets, which are a copy: each part of the data is balanced by itself.
-        for task in range(2):
-            own = weights[task] * self._class_weights(task, y, sample_weight)
-            y[:, 2 + task] *= own[y[:, task].astype(int)]
-        return sample_weight
-
-    def _class_weights(self, task, y, sample_weight):
-        """Weights of the labels 0 and 1 of a task."""
-        given = self.class_weight
-        if given is None:
-            return np.ones(2)
-        if isinstance(given, str):
-            # Balanced in terms of weight, so that a weight of 2 is the row twice.
-            share = np.bincount(y[:, task].astype(int), sample_weight * y[:, 2 + task], minlength=2)
-            return np.divide(share.sum(), 2 * share, out=np.ones(2), where=share > 0)
-        if not isinstance(given, list | tuple) or len(given) != 2:
-            raise ValueError(
-                f"class_weight must be 'balanced', or a list of two dicts, one for clicks and one for "
-                f"conversions; got {given!r}."
-            )
-        weights = np.array([given[task].get(label, 1.0) for label in (0, 1)], dtype=np.float64)
-        if set(given[task]) - {0, 1} or not np.isfinite(weights).all() or (weights < 0).any():
-            raise ValueError(
-                f"class_weight[{task}] must give finite weights of 0 or more to 0 and 1; got {given[task]!r}."
-            )
-        return weights
-
-    def _encode_targets(self, y):
-        return y if self._chained else super()._encode_targets(y)
-
-    def _stratification(self, y):
-        if not self._chained:
-            return super()._stratification(y)
-        kinds = y[:, 0] + y[:, 1]
-        return None if np.unique(kinds, return_counts=True)[1].min() < 2 else kinds
-
-    def _scorer(self, held, loss):
-        if not self._chained:
-            return super()._scorer(held, loss)
-        X, y, weight = held
-        return super()._scorer((X, y[:, :2].astype(int), weight), loss)
+    def _settings(self):
+        return super()._settings()._replace(has_linear_term="linear" in self._tower(2, 1).tables())
 
     # -- model -------------------------------------------------------------------------------------
 
-    def _has_linear_term(self):
-        return "linear" in self._tower(2, 1).tables()
-
-    def _make_model(self, n_outputs, n_fields, link):
-        if not self._chained:
-            from dataclasses import replace
-
-            return replace(self._tower(n_outputs, n_fields), fit_intercept=self.fit_intercept)
+    def _make_model(self, shape):
+        from skfm.losses import ClickConversion as ClickConversionLoss
         from skfm.models.esmm import ESMM
 
-        return ESMM(
-            n_outputs=2, fit_intercept=self.fit_intercept, n_fields=n_fields, tower=self._tower(2, n_fields)
-        )
+        tower = self._tower(shape.n_outputs, shape.n_fields)
+        if not isinstance(shape.loss, ClickConversionLoss):
+            # One column of y needs one tower.
+            return replace(tower, fit_intercept=self.fit_intercept)
+        return ESMM(n_outputs=2, fit_intercept=self.fit_intercept, n_fields=shape.n_fields, tower=tower)
 
     def _tower(self, n_outputs, n_fields):
         """The model of a tower, without intercept."""
@@ -254,11 +177,6 @@ class ESMMClassifier(LinearTable, DeepEstimator, LinearParameters, Factorization
             "final_mlp": FinalMLP(**given, first=network, second=network),
         }
 
-    def _make_loss(self):
-        from skfm.losses import ClickConversion
-
-        return ClickConversion() if self._chained else super()._make_loss()
-
     # -- predictions -------------------------------------------------------------------------------
 
     def decision_function(self, X):
@@ -274,14 +192,7 @@ class ESMMClassifier(LinearTable, DeepEstimator, LinearParameters, Factorization
         raw : ndarray of shape (n_samples, 2)
             In the order of the columns of y. For y of one column as of other classifiers.
         """
-        check_is_fitted(self)
-        if not self._chained:
-            return super().decision_function(X)
-        from skfm.losses import log_both, log_complement
-
-        raw = self._raw_predict(X)
-        both = log_both(raw)
-        return np.stack([raw[:, 0], both - log_complement(both)], axis=1)
+        return super().decision_function(X)
 
     def predict_proba(self, X):
         """Chances of a click, of a conversion after a click, and of a click with a conversion.
@@ -311,10 +222,7 @@ class ESMMClassifier(LinearTable, DeepEstimator, LinearParameters, Factorization
         log_probabilities : ndarray of shape (n_samples, 3)
             Accurate where a probability rounds to 0. For y of one column as of other classifiers.
         """
-        log_proba = super().predict_log_proba(X)
-        if not self._chained:
-            return log_proba
-        return np.concatenate([log_proba, log_proba.sum(axis=1, keepdims=True)], axis=1)
+        return super().predict_log_proba(X)
 
     def predict(self, X):
         """Whether a click, and a click with a conversion, is more likely than not.
@@ -329,8 +237,7 @@ class ESMMClassifier(LinearTable, DeepEstimator, LinearParameters, Factorization
         labels : ndarray of shape (n_samples, 2)
             0 and 1, in the order of the columns of y. For y of one column as of other classifiers.
         """
-        check_is_fitted(self)
-        return (self.decision_function(X) > 0).astype(int) if self._chained else super().predict(X)
+        return super().predict(X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -338,45 +245,3 @@ class ESMMClassifier(LinearTable, DeepEstimator, LinearParameters, Factorization
         tags.classifier_tags.multi_label = False
         tags.target_tags.multi_output = False
         return tags
-
-
-def _checked_chain(y):
-    """Click, conversion and the weight of the row in each task.
-
-    Raises
-    ------
-    ValueError
-        If there are other columns, other values than 0 and 1, or a conversion without a click.
-    """
-    if y.shape[1] not in (2, 4):
-        raise ValueError(
-            f"y has {y.shape[1]} columns; expected two, clicks and conversions (or one column of labels)."
-        )
-    y = y.astype(np.float64)
-    bad = ((y[:, :2] != 0) & (y[:, :2] != 1)).any(axis=1)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise ValueError(f"y holds {y[row, :2].tolist()} at row {row}; clicks and conversions are 0 or 1.")
-    lone = y[:, 1] > y[:, 0]
-    if lone.any():
-        raise ValueError(
-            f"y has a conversion without a click at row {int(np.argmax(lone))} ({np.count_nonzero(lone)} "
-            f"such rows). Columns are click and conversion, in this order; a conversion needs a click."
-        )
-    return y if y.shape[1] == 4 else np.concatenate([y, np.ones_like(y)], axis=1)
-
-
-def _with_task_weights(y, sample_weight):
-    """y with the weights of the tasks behind, relative to the row's, and the row's: their mean."""
-    y, weight = np.asarray(y), np.asarray(sample_weight, dtype=np.float64)
-    if weight.shape != (len(y), 2) or y.shape != weight.shape:
-        raise ValueError(
-            f"sample_weight has shape {weight.shape} and y {y.shape}; a weight for each task needs "
-            f"(n_samples, 2) for both."
-        )
-    if not np.isfinite(weight).all() or (weight < 0).any():
-        row = int(np.argmax((~np.isfinite(weight) | (weight < 0)).any(axis=1)))
-        raise ValueError(f"sample_weight is {weight[row].tolist()} at row {row}; weights are 0 or more.")
-    mean = weight.mean(axis=1)
-    relative = np.divide(weight, mean[:, None], out=np.ones_like(weight), where=mean[:, None] > 0)
-    return np.concatenate([y, relative], axis=1), mean

@@ -5,7 +5,6 @@ from __future__ import annotations
 from numbers import Integral
 from typing import ClassVar
 
-from sklearn.preprocessing import normalize
 from sklearn.utils._param_validation import Interval
 
 from skfm.estimators.base.classifier import FactorizationClassifier
@@ -59,14 +58,14 @@ class _FFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
         "boolean",
     )
 
-    def _scaled_rows(self, X):
-        return normalize(X) if self.normalize_rows else X
-
-    def _make_model(self, n_outputs, n_fields, link):
+    def _make_model(self, shape):
         from skfm.models.ffm import FFM
 
         return FFM(
-            n_outputs=n_outputs, fit_intercept=self.fit_intercept, n_fields=n_fields, n_factors=self.n_factors
+            n_outputs=shape.n_outputs,
+            fit_intercept=self.fit_intercept,
+            n_fields=shape.n_fields,
+            n_factors=self.n_factors,
         )
 
     @property

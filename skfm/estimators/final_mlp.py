@@ -65,23 +65,23 @@ class _FinalMLP(DeepEstimator):
         None,
     )
 
-    def _make_model(self, n_outputs, n_fields, link):
+    def _make_model(self, shape):
         from skfm.models.final_mlp import FinalMLP
 
         first = self._network()
         sizes = self.second_layer_sizes
         second = first if sizes is None else replace(first, sizes=layer_sizes(sizes, "second_layer_sizes"))
         for network, name in ((first, "hidden_layer_sizes"), (second, "second_layer_sizes")):
-            width = network.sizes[-1] if network.sizes else n_fields * self.n_factors
+            width = network.sizes[-1] if network.sizes else shape.n_fields * self.n_factors
             if width % self.n_heads:
                 raise ValueError(
                     f"The last layer of {name} has {width} units, which is no multiple of n_heads="
                     f"{self.n_heads}. Change one of them."
                 )
         return FinalMLP(
-            n_outputs=n_outputs,
+            n_outputs=shape.n_outputs,
             fit_intercept=self.fit_intercept,
-            n_fields=n_fields,
+            n_fields=shape.n_fields,
             n_factors=self.n_factors,
             first=first,
             second=second,

@@ -39,11 +39,11 @@ class _FM(
         Interval(Integral, 2, None, closed="left"),
     )
 
-    def _make_model(self, n_outputs, n_fields, link):
+    def _make_model(self, shape):
         from skfm.models.fm import FM
 
         return FM(
-            n_outputs=n_outputs,
+            n_outputs=shape.n_outputs,
             fit_intercept=self.fit_intercept,
             n_factors=self.n_factors,
             fit_linear=self.fit_linear,
@@ -66,16 +66,17 @@ class _FM(
             The vectors of the outputs side by side.
         """
         check_is_fitted(self)
-        return self._map(type(self._model).cross_features, X)
+        return self._map(type(self._learned.model).cross_features, X)
 
     @property
     def _n_features_out(self):
-        return self._n_outputs * (self._model.degree - 1) * self._model.n_factors
+        model = self._learned.model
+        return model.n_outputs * (model.degree - 1) * model.n_factors
 
     @fitted
     def higher_factors_(self):
         """Factors of the orders 3 to ``degree``, each in the shape of ``factors_``."""
-        return [self._factors(name, order) for name, order in self._model.higher.items()]
+        return [self._factors(name, order) for name, order in self._learned.model.higher.items()]
 
 
 @estimator

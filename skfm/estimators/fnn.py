@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from skfm.estimators import fm, nfm
 from skfm.estimators.base.classifier import FactorizationClassifier
@@ -10,7 +10,9 @@ from skfm.estimators.base.declare import estimator, parameter
 from skfm.estimators.base.deep import DeepEstimator
 from skfm.estimators.base.parameters import LinearParameters
 from skfm.estimators.base.regressor import FactorizationRegressor
-from skfm.estimators.base.start import tables_of
+from skfm.estimators.base.tables import fitted
+from skfm.fitting.learn import tables_to_start_from
+from skfm.train.problem import Start
 
 _MODEL = """\
 The raw prediction of a row x is ::
@@ -39,7 +41,6 @@ _REFERENCES = """\
 class _FNN(DeepEstimator, LinearParameters):
     """What both share."""
 
-    machine_: Any
     # For one output, and for several.
     _machines: ClassVar[tuple]
     _texts: ClassVar[dict] = {"model": _MODEL, "notes": _NOTES, "references": _REFERENCES}
@@ -54,31 +55,39 @@ class _FNN(DeepEstimator, LinearParameters):
         "boolean",
     )
 
-    def _make_model(self, n_outputs, n_fields, link):
+    def _make_model(self, shape):
         from skfm.models.fnn import FNN
 
         return FNN(
-            n_outputs=n_outputs,
+            n_outputs=shape.n_outputs,
             fit_intercept=self.fit_intercept,
-            n_fields=n_fields,
+            n_fields=shape.n_fields,
             n_factors=self.n_factors,
             network=self._network(),
         )
 
-    def _start(self, model, part, held, incremental):
-        self.machine_ = None
-        if self.init_from is not None:
-            return tables_of(self.init_from, model)
-        if not self.pretrain or incremental:
-            return None
-        kind = type(self)._machines[self._n_outputs > 1]
+    def _start(self, model, data, setting):
+        if self.init_from is not None or not self.pretrain or setting.incremental:
+            return super()._start(model, data, setting)
+        pretrained = self._machine(model.n_outputs)._solve(data, setting)
+        return Start(tables_to_start_from(pretrained, model, "machine_")), pretrained
+
+    def _machine(self, n_outputs: int):
+        """The machine to fit first, with the parameters that it has in common with the network."""
+        kind = type(self)._machines[n_outputs > 1]
         ours = self.get_params(deep=False)
         plain = ours | {"hidden_layer_sizes": (), "dropout": 0.0, "batch_norm": False}
-        machine = kind(**{name: plain[name] for name in kind().get_params() if name in ours})
-        # What fit has learned of X and y so far.
-        vars(machine).update({name: value for name, value in vars(self).items() if name not in ours})
-        self.machine_ = machine._fit_parts(part, held, None, None)
-        return tables_of(machine, model)
+        return kind(**{name: plain[name] for name in kind().get_params() if name in ours})
+
+    @fitted
+    def machine_(self):
+        """The factorization machine that training started from, if one was fitted."""
+        pretrained = self._learned.pretrained
+        if pretrained is None:
+            return None
+        machine = self._machine(pretrained.targets.n_outputs)
+        machine._learned = pretrained
+        return machine
 
 
 @estimator

@@ -52,17 +52,22 @@ class _FwFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
 
     _texts: ClassVar[dict] = {"model": _MODEL, "notes": _NOTES, "references": _REFERENCES}
 
-    def _make_model(self, n_outputs, n_fields, link):
+    def _make_model(self, shape):
         from skfm.models.fwfm import FwFM
 
         return FwFM(
-            n_outputs=n_outputs, fit_intercept=self.fit_intercept, n_fields=n_fields, n_factors=self.n_factors
+            n_outputs=shape.n_outputs,
+            fit_intercept=self.fit_intercept,
+            n_fields=shape.n_fields,
+            n_factors=self.n_factors,
         )
 
     @fitted
     def pair_weights_(self):
         """Weight of each pair of fields, shape (n_fields, n_fields), or (n_outputs, n_fields, n_fields)."""
-        weights = np.asarray(self._model.pair_weights(self._parameters.dense), dtype=np.float64)
+        weights = np.asarray(
+            self._learned.model.pair_weights(self._learned.parameters.dense), dtype=np.float64
+        )
         return weights[0] if weights.shape[0] == 1 else weights
 
 

@@ -14,10 +14,10 @@ class _Linear(LinearTable, LinearParameters):
 
     _kind = "convex"
 
-    def _make_model(self, n_outputs, n_fields, link):
+    def _make_model(self, shape):
         from skfm.models.linear import Linear
 
-        return Linear(n_outputs=n_outputs, fit_intercept=self.fit_intercept)
+        return Linear(n_outputs=shape.n_outputs, fit_intercept=self.fit_intercept)
 
 
 @estimator

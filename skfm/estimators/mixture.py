@@ -46,17 +46,17 @@ class _MixtureFM(MixtureTables, FactorParameters, LinearParameters):
         StrOptions({"score", "probability"}),
     )
 
-    def _make_model(self, n_outputs, n_fields, link):
+    def _make_model(self, shape):
         from skfm.models.mixture import MixtureFM
 
         return MixtureFM(
-            n_outputs=n_outputs,
+            n_outputs=shape.n_outputs,
             fit_intercept=self.fit_intercept,
             n_components=self.n_components,
             n_factors=self.n_factors,
             gate=self.gate,
             expert=self.expert,
-            link=link if self.mixing == "probability" else None,
+            link=shape.loss.link if self.mixing == "probability" else None,
         )
 
     def gate_proba(self, X):
@@ -73,7 +73,7 @@ class _MixtureFM(MixtureTables, FactorParameters, LinearParameters):
             Rows sum to 1.
         """
         check_is_fitted(self)
-        return softmax(self._map(type(self._model).log_gate, X).astype(np.float64), axis=1)
+        return softmax(self._map(type(self._learned.model).log_gate, X).astype(np.float64), axis=1)
 
 
 @estimator

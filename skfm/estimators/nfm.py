@@ -43,11 +43,11 @@ class _NFM(LinearTable, DeepEstimator, LinearParameters):
 
     _texts: ClassVar[dict] = {"model": _MODEL, "notes": _NOTES, "references": _REFERENCES}
 
-    def _make_model(self, n_outputs, n_fields, link):
+    def _make_model(self, shape):
         from skfm.models.nfm import NFM
 
         return NFM(
-            n_outputs=n_outputs,
+            n_outputs=shape.n_outputs,
             fit_intercept=self.fit_intercept,
             n_factors=self.n_factors,
             network=self._network(),

@@ -53,13 +53,13 @@ class _PNN(DeepEstimator):
         "boolean",
     )
 
-    def _make_model(self, n_outputs, n_fields, link):
+    def _make_model(self, shape):
         from skfm.models.pnn import PNN
 
         return PNN(
-            n_outputs=n_outputs,
+            n_outputs=shape.n_outputs,
             fit_intercept=self.fit_intercept,
-            n_fields=n_fields,
+            n_fields=shape.n_fields,
             n_factors=self.n_factors,
             network=self._network(),
             product=self.product,

@@ -12,7 +12,7 @@ from skfm.estimators.base.declare import estimator, parameter
 from skfm.estimators.base.deep import DeepEstimator
 from skfm.estimators.base.parameters import AUTO, COUNT, POSITIVE, LinearParameters
 from skfm.estimators.base.regressor import FactorizationRegressor
-from skfm.estimators.base.tables import LinearTable
+from skfm.estimators.base.tables import LinearTable, fitted
 
 _MODEL = """\
 The raw prediction of a row x is ::
@@ -38,7 +38,6 @@ _REFERENCES = """\
 class _WideDeep(LinearTable, DeepEstimator, LinearParameters):
     """What both share."""
 
-    wide_solver_: Any
     _texts: ClassVar[dict] = {"model": _MODEL, "notes": _NOTES, "references": _REFERENCES}
 
     parts: str = parameter(
@@ -77,31 +76,37 @@ class _WideDeep(LinearTable, DeepEstimator, LinearParameters):
     )
     cross_slots: int = parameter(2**16, "int", "Number of columns that the values of a cross share.", COUNT)
 
-    def _has_linear_term(self):
-        return self.parts != "deep"
+    def _settings(self):
+        return (
+            super()
+            ._settings()
+            ._replace(
+                has_linear_term=self.parts != "deep",
+                linear_solver=self.wide_solver,
+                linear_learning_rate=self.wide_learning_rate,
+            )
+        )
 
-    def _make_model(self, n_outputs, n_fields, link):
+    def _make_model(self, shape):
         from skfm.models.wide_deep import WideDeep
 
-        if len(self.crosses) and self.encoder_ is None:
+        if len(self.crosses) and shape.encoder is None:
             raise ValueError(
                 f"crosses={self.crosses!r} names columns of a table, but X is a matrix of numbers. Give a "
                 f"DataFrame with encoder=FieldEncoder(), or crosses=()."
             )
-        if self._n_crosses() and self.parts == "deep":
+        n_crosses = _n_crosses(shape.encoder)
+        if n_crosses and self.parts == "deep":
             raise ValueError("Crosses are columns of the wide part, and parts='deep' has none.")
         return WideDeep(
-            n_outputs=n_outputs,
+            n_outputs=shape.n_outputs,
             fit_intercept=self.fit_intercept,
-            n_fields=n_fields,
+            n_fields=shape.n_fields,
             n_factors=self.n_factors,
             network=self._network(),
             parts=self.parts,
-            n_wide_fields=self._n_crosses(),
+            n_wide_fields=n_crosses,
         )
-
-    def _n_crosses(self) -> int:
-        return 0 if self.encoder_ is None else len(self.encoder_.crosses)
 
     def _encoder_settings(self, encoder, X):
         if not len(self.crosses):
@@ -112,34 +117,22 @@ class _WideDeep(LinearTable, DeepEstimator, LinearParameters):
     def factors_(self):
         """Embeddings of each column, shape (n_features, n_factors); 0 for crosses, which have none."""
         factors = self._factors("factors", 2)
-        if not self._n_crosses():
+        n_crosses = _n_crosses(self.encoder_)
+        if not n_crosses:
             return factors
-        seen = self.fields_ < self._model.n_fields - self._n_crosses()
+        seen = self.fields_ < self._learned.model.n_fields - n_crosses
         # The first values of crosses, which nothing has trained.
         return np.where(seen[:, None], factors, 0).astype(factors.dtype)
 
-    def _needs_steps(self):
-        return self._is_noisy() or self.wide_solver != "auto"
+    @fitted
+    def wide_solver_(self):
+        """The solver used for the linear weights."""
+        return self._learned.plan.linear_solver
 
-    def _linear_solver(self, solver, going_on):
-        from skfm.train import defaults
 
-        if not going_on:
-            self.wide_solver_ = solver if self.wide_solver == "auto" else self.wide_solver
-        own = self.wide_solver != "auto" or self.wide_learning_rate != "auto"
-        if not own or self.parts == "deep":
-            return None
-        if solver == "lbfgs":
-            if self.wide_solver == "auto":
-                return None
-            raise ValueError(
-                f"solver='lbfgs' takes all weights at once: with wide_solver={self.wide_solver!r} use "
-                f"another one, such as 'adam'."
-            )
-        rate = self.wide_learning_rate
-        if rate == "auto" and self.wide_solver == "auto":
-            rate = self.learning_rate
-        return self.wide_solver_, defaults.learning_rate(rate, self.wide_solver_, self._kind)
+def _n_crosses(encoder) -> int:
+    """Fields that an encoder makes of crosses, behind all others."""
+    return 0 if encoder is None else len(encoder.crosses)
 
 
 @estimator

@@ -61,13 +61,13 @@ class _XDeepFM(LinearTable, DeepEstimator, LinearParameters):
         StrOptions({"identity", "relu", "tanh"}),
     )
 
-    def _make_model(self, n_outputs, n_fields, link):
+    def _make_model(self, shape):
         from skfm.models.xdeepfm import XDeepFM
 
         return XDeepFM(
-            n_outputs=n_outputs,
+            n_outputs=shape.n_outputs,
             fit_intercept=self.fit_intercept,
-            n_fields=n_fields,
+            n_fields=shape.n_fields,
             n_factors=self.n_factors,
             network=self._network(),
             cin_layer_sizes=layer_sizes(self.cin_layer_sizes, "cin_layer_sizes"),

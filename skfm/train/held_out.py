@@ -9,41 +9,49 @@ from skfm.data.pack import choose_layout, pack_rows
 from skfm.data.spool import ahead
 from skfm.data.validate import scaled
 from skfm.train.predict import cut, loss_sum, map_pieces
+from skfm.train.problem import Problem
 from skfm.train.state import on_device, rows_of_block
 
 
-def validator(model, loss, validation, fields, dtype, dummy, scale, score_raw):
-    """Function of (table, dense, averages) that gives the monitored score and what to record."""
-    if validation is None:
+def validator(problem: Problem, dummy: int, scale):
+    """Function of (table, dense, averages) that gives the monitored score and what to record.
+
+    Parameters
+    ----------
+    dummy : row of the table that unused slots point to
+    scale : what columns are divided by, or None
+    """
+    model, loss, held_out = problem.model, problem.loss, problem.held_out
+    fields, dtype = problem.fields, problem.dtype
+    if held_out is None:
         return None
-    layout = choose_layout(validation.X, fields)
+    layout = choose_layout(held_out.X, fields)
     if scale is not None:
         layout = layout._replace(all_ones=False)
 
     def packed(first, X):
         """Positions of the rows, and the rows in pieces."""
-        options = {"dummy": dummy, "dtype": dtype, "fields": fields, "layout": layout}
-        blocks = pack_rows(scaled(X, scale), **options).blocks
+        blocks = pack_rows(scaled(X, scale), dummy=dummy, dtype=dtype, fields=fields, layout=layout).blocks
         pieces = [piece for block in blocks for piece in cut(rows_of_block(block))]
         return first + np.concatenate([block.rows for block in blocks]), pieces
 
     # Rows in memory are packed once, rows on disk each time.
     kept = None
-    if sparse.issparse(validation.X):
-        positions, pieces = packed(0, validation.X)
+    if sparse.issparse(held_out.X):
+        positions, pieces = packed(0, held_out.X)
         kept = [(positions, [(n_valid, on_device(piece)) for n_valid, piece in pieces])]
-    total = validation.weight.sum()
+    total = held_out.weight.sum()
 
     def validate(weights):
-        raw = np.empty((validation.X.shape[0], model.n_outputs), dtype)
-        for positions, pieces in kept or ahead(packed(*part) for part in validation.X.parts()):
+        raw = np.empty((held_out.X.shape[0], model.n_outputs), dtype)
+        for positions, pieces in kept or ahead(packed(*part) for part in held_out.X.parts()):
             # Not in the thread that packs: precision is set for this one.
             placed = pieces if kept else ((n_valid, on_device(piece)) for n_valid, piece in pieces)
             raw[positions] = map_pieces(type(model).raw_prediction, model, weights, placed)
-        value = loss_sum(loss, raw, validation.y, validation.weight) / total
+        value = loss_sum(loss, raw, held_out.y, held_out.weight) / total
         scores = {"validation_loss": value, "score": -value}
-        if score_raw is not None:
-            scores["score"] = scores["validation_score"] = score_raw(raw)
+        if problem.score is not None:
+            scores["score"] = scores["validation_score"] = problem.score(raw)
         return scores
 
     return validate

@@ -1,25 +1,22 @@
-"""Epochs of mini-batch training: order, rates, stopping, best weights, divergence, interruption."""
+"""The training loop: stopping, plateau, backing off, best weights, interruption. It knows no JAX.
+
+What runs an epoch is behind the protocol `Epochs`: a compiled program, a native kernel, several candidates at
+once or several processes share this loop.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from skfm.data.batches import Batches, n_batches
-from skfm.train.predict import loss_of_batches
-from skfm.train.state import Hyper, TrainState
-from skfm.train.step import Program, run_batches
+from skfm.train.problem import Progress, Schedule, silent
 
 _MAX_BACKOFFS = 10
 # A mean loss this far above that without any feature is divergence, finite or not.
@@ -32,139 +29,81 @@ class DivergenceError(ValueError):
     """Training diverged at every rate tried."""
 
 
-@dataclass(frozen=True)
-class LoopSettings:
-    """How long and how fast to train; see the estimators' parameters of the same names.
+class Epochs(Protocol):
+    """Training that goes epoch by epoch, and its present weights."""
+
+    def start(self) -> None:
+        """Make the weights before the first epoch, with a fresh state of the optimizer."""
+
+    def run(self, epoch: int, factor: float, interrupted: list) -> tuple[float, float] | None:
+        """Go through the rows once.
+
+        Parameters
+        ----------
+        epoch : number of the epoch, from 0, earlier calls included
+        factor : what the scheduled rates are multiplied by
+        interrupted : filled from outside when training is to end within a fraction of a second
+
+        Returns
+        -------
+        (mean loss before each step, first rate), or None where the epoch was cut short
+        """
+
+    def weights(self) -> Any:
+        """The present weights; the next epoch may change or free them."""
+
+    def copy(self, weights: Any) -> Any:
+        """Weights that the next epochs leave alone."""
+
+    def restore(self, weights: Any) -> None:
+        """Go on from weights that `copy` made; they stay as they are."""
+
+    def loss(self) -> float:
+        """Mean loss of rows under the present weights."""
+
+
+class Watch(NamedTuple):
+    """Who looks on.
 
     Attributes
     ----------
-    horizon : epochs that the cosine schedule is spread over
-    monitor : whether to stop when the monitored value stops improving
+    validate : scores of weights to record; the one under "score" is monitored, higher is better. None: the
+        training loss is monitored
+    report : called with the progress and `max_iter` after each epoch
+    base_loss : mean loss without any feature; a loss a thousand times larger is divergence
     """
 
-    learning_rate: float
-    schedule: str | Callable
-    max_iter: int
-    horizon: int
-    batch_size: int
-    tol: float
-    n_iter_no_change: int
-    monitor: bool
-    seed: int
+    validate: Callable[[Any], dict[str, float]] | None = None
+    report: Callable[[Progress, int], None] = silent
+    base_loss: float = np.inf
 
 
-@dataclass
-class Progress:
-    """What happened, epoch by epoch.
+class Stopping:
+    """The highest score, its weights, and for how many epochs it has stood.
 
-    Attributes
+    Parameters
     ----------
-    history : dict of lists
-    n_iter : epochs run
-    best_score : highest monitored score of held-out rows
-    interrupted : whether it was ended from outside
+    tol : least improvement that counts
+    patience : epochs without one before it is time to stop
     """
 
-    history: dict[str, list[float]] = field(default_factory=dict)
-    n_iter: int = 0
-    best_score: float = -np.inf
-    interrupted: bool = False
+    def __init__(self, tol: float, patience: int):
+        self.tol, self.patience = tol, patience
+        self.best: Any = None
+        self.best_score, self.waited = -np.inf, 0
 
-    def add(self, **values) -> None:
-        """Append one value to each list."""
-        for name, value in values.items():
-            self.history.setdefault(name, []).append(float(value))
+    def record(self, score: float, weights: Callable[[], Any] | None) -> None:
+        """Take note of a score; `weights` copies the weights that have it, None keeps none."""
+        self.waited = 0 if score > self.best_score + self.tol else self.waited + 1
+        if score > self.best_score:
+            self.best_score = score
+            if weights is not None:
+                self.best = weights()
 
-
-def _runs(counts: list[int], rng: np.random.Generator) -> Iterator[tuple[int, int, int]]:
-    """(block, first, stop) runs of batches; blocks are interleaved at random."""
-    if len(counts) == 1:
-        yield 0, 0, counts[0]
-        return
-    blocks = rng.permutation(np.repeat(np.arange(len(counts)), counts))
-    borders = np.flatnonzero(np.diff(blocks)) + 1
-    done = [0] * len(counts)
-    for run in np.split(blocks, borders):
-        block = int(run[0])
-        yield block, done[block], done[block] + run.size
-        done[block] += run.size
-
-
-def _epoch_rates(settings: LoopSettings, factor: float, first_step: int, n_batches: int) -> np.ndarray:
-    """Learning rate of each step of an epoch."""
-    steps = first_step + np.arange(n_batches)
-    if callable(settings.schedule):
-        return factor * np.asarray(jax.vmap(settings.schedule)(jnp.asarray(steps)), dtype=np.float64)
-    rates = np.full(n_batches, settings.learning_rate * factor)
-    if settings.schedule == "cosine":
-        rates *= 0.5 * (1 + np.cos(np.pi * np.minimum(steps / (settings.horizon * n_batches), 1)))
-    return rates
-
-
-class Source(Protocol):
-    """Where batches come from.
-
-    Attributes
-    ----------
-    n_rows, n_batches : of an epoch
-    """
-
-    n_rows: int
-    n_batches: int
-
-    def parts(self, rng: np.random.Generator) -> Generator[tuple[list[Batches], list[int]], None, None]:
-        """Parts of an epoch: batches of rows of each width on the device, and how many rows are real."""
-
-
-class InMemory:
-    """Batches that are all on the device: one part."""
-
-    def __init__(self, blocks: list[Batches], sizes: list[int], batch_size: int):
-        self.blocks, self.sizes = blocks, sizes
-        self.n_rows = sum(sizes)
-        self.n_batches = sum(n_batches(size, batch_size) for size in sizes)
-
-    def parts(self, rng):
-        yield self.blocks, self.sizes
-
-
-def rows_of_batch(source: Source, dtype) -> np.ndarray:
-    """Mean number of rows of a batch over an epoch."""
-    return np.asarray(source.n_rows / source.n_batches, dtype=dtype)
-
-
-def run_epoch(
-    program: Program,
-    state: TrainState,
-    source: Source,
-    hyper: Hyper,
-    settings: LoopSettings,
-    factor: float,
-    epoch: int,
-) -> tuple[TrainState, float]:
-    """One pass over the batches in the order of `epoch`; the state and the first rate used."""
-    rng = np.random.default_rng([settings.seed, 3, epoch])
-    rates = _epoch_rates(settings, factor, epoch * source.n_batches, source.n_batches)
-    dtype = state.table.dtype
-    batch_rows = rows_of_batch(source, dtype)
-    state = state._replace(loss_sum=np.zeros((), dtype))
-    done = 0
-    with contextlib.closing(source.parts(rng)) as parts:
-        for blocks, sizes in parts:
-            counts = [n_batches(size, settings.batch_size) for size in sizes]
-            orders = []
-            for batches, count in zip(blocks, counts, strict=True):
-                orders.append(np.zeros(batches.weight.shape[0], dtype=np.int32))
-                orders[-1][:count] = rng.permutation(count)
-            for block, first, stop in _runs(counts, rng):
-                padded = np.zeros(orders[block].size, dtype=dtype)
-                padded[first:stop] = rates[done : done + stop - first]
-                done += stop - first
-                order, span = orders[block], (np.int32(first), np.int32(stop))
-                state = run_batches(program, state, blocks[block], order, padded, *span, batch_rows, hyper)
-            # Else all parts would wait in memory for their turn.
-            state.loss_sum.block_until_ready()
-    return state, float(rates[0])
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to stop."""
+        return self.waited >= self.patience
 
 
 @contextmanager
@@ -194,7 +133,7 @@ def interrupt_later():
         signal.signal(signal.SIGINT, before)
 
 
-def validation_scores(validate, weights, interrupted: list[int]) -> dict[str, float]:
+def validation_scores(validate, weights, interrupted: list) -> dict[str, float]:
     """Scores of the weights, {} without validation; an interruption makes these weights the worst."""
     try:
         return {} if validate is None else validate(weights)
@@ -210,145 +149,110 @@ def warn_interrupted(n_iter: int) -> None:
     )
 
 
-@jax.jit
-def _copy(tree):
-    return jax.tree.map(jnp.copy, tree)
-
-
-def _weights(state: TrainState):
-    return state.table, state.dense, state.averages
-
-
 class _Diverged(Exception):
     """The loss of an epoch, or of the last weights, is not finite or has exploded."""
 
 
-def train(
-    program: Program,
-    start: Callable[[], TrainState],
-    source: Source,
-    hyper: Hyper,
-    settings: LoopSettings,
-    validate: Callable[[Any], dict[str, float]] | None,
-    report: Callable[[Progress, int], None],
-    first_epoch: int = 0,
-    base_loss: float = np.inf,
-) -> tuple[TrainState, Progress]:
+def descend(epochs: Epochs, schedule: Schedule, watch: Watch, first_epoch: int = 0) -> Progress:
     """Train until `max_iter` epochs are done or the monitored value stops improving.
+
+    The weights are then those that were best on the held-out rows, else the last ones.
 
     Parameters
     ----------
-    start : makes the state before the first step; called again when training diverged before any weights
-        were worth keeping
-    validate : scores of (table, dense, averages) to record; the value under "score" is monitored, higher is
-        better. None: the training loss is monitored.
-    report : called after each epoch
     first_epoch : epochs done by earlier calls
-    base_loss : mean loss without any feature; a loss a thousand times larger is divergence
 
     Raises
     ------
     DivergenceError
         When the loss is not finite, or has exploded, at every one of ten ever smaller rates.
     """
-    run = _Run(program, source, hyper, settings, validate, report, first_epoch, base_loss)
-    state = start()
+    descent = _Descent(epochs, schedule, watch, first_epoch)
+    epochs.start()
     with interrupt_later() as interrupted:
-        for backoff in range(_MAX_BACKOFFS + 1):
+        for backoffs in range(_MAX_BACKOFFS + 1):
             try:
-                state = run.descend(state, interrupted)
+                descent.run(interrupted)
                 break
             except _Diverged as cause:
-                if backoff == _MAX_BACKOFFS:
+                if backoffs == _MAX_BACKOFFS:
                     raise DivergenceError(
-                        f"Training diverged: {cause}, even at {run.factor:.1g} times the learning rate, "
+                        f"Training diverged: {cause}, even at {descent.factor:.1g} times the learning rate, "
                         f"which was halved {_MAX_BACKOFFS} times. Scale the columns of X, check y "
                         "for outliers, or give a smaller learning_rate."
                     ) from None
-            run.slow_down()
-            state = _restored(start(), run.best)
-    run.progress.best_score, run.progress.interrupted = run.best_score, bool(interrupted)
+            descent.back_off()
+    progress = descent.progress
+    progress.best_score, progress.interrupted = descent.stopping.best_score, bool(interrupted)
     if interrupted:
-        warn_interrupted(run.progress.n_iter)
-    return state, run.progress
+        warn_interrupted(progress.n_iter)
+    return progress
 
 
-class _Run:
+class _Descent:
     """One training, which may back off to smaller rates several times."""
 
-    def __init__(self, program, source, hyper, settings, validate, report, first_epoch, base_loss):
-        self.inputs = program, source, hyper
-        self.settings, self.validate, self.report = settings, validate, report
-        self.first_epoch = first_epoch
-        self.progress, self.factor = Progress(), 1.0
-        self.largest_loss = _EXPLODED * (1 + abs(base_loss))
-        self.best, self.best_score = None, -np.inf
-        self.waited, self.cuts = 0, 0
+    def __init__(self, epochs: Epochs, schedule: Schedule, watch: Watch, first_epoch: int):
+        self.epochs, self.schedule, self.watch, self.first_epoch = epochs, schedule, watch, first_epoch
+        self.largest_loss = _EXPLODED * (1 + abs(watch.base_loss))
+        self.factor = 1.0
+        self._begin()
 
-    def slow_down(self) -> None:
-        """Halve the rate; without weights worth keeping, everything starts anew."""
+    def _begin(self) -> None:
+        self.progress, self.cuts = Progress(), 0
+        self.stopping = Stopping(self.schedule.tol, self.schedule.n_iter_no_change)
+
+    def back_off(self) -> None:
+        """Halve the rate and go on from the best weights; without any, everything starts anew."""
         self.factor *= 0.5
-        if self.best is None:
-            self.progress, self.best_score, self.waited, self.cuts = Progress(), -np.inf, 0, 0
+        self.epochs.start()
+        if self.stopping.best is None:
+            self._begin()
+        else:
+            self.epochs.restore(self.stopping.best)
 
-    def descend(self, state: TrainState, interrupted: list[int]) -> TrainState:
-        """Run epochs to the end; the best weights where validation tells which these are."""
-        while self.progress.n_iter < self.settings.max_iter:
-            state, score = self._epoch(state, interrupted)
-            if self._improved(state, score):
-                self.waited = 0
-            else:
-                self.waited += 1
-            if interrupted:
-                break
-            if self.settings.monitor and self.waited >= self.settings.n_iter_no_change:
-                if self.settings.schedule != "plateau" or self.cuts >= _MAX_CUTS:
+    def run(self, interrupted: list) -> None:
+        """Run epochs to the end."""
+        stopping, schedule = self.stopping, self.schedule
+        while self.progress.n_iter < schedule.max_iter and self._epoch(interrupted):
+            if schedule.stops_early and stopping.is_due:
+                if schedule.shape != "plateau" or self.cuts >= _MAX_CUTS:
                     break
-                self.cuts, self.waited = self.cuts + 1, 0
+                self.cuts, stopping.waited = self.cuts + 1, 0
                 self.factor *= _PLATEAU_FACTOR
-                state = _restored(state, self.best)
-        if self.best is None:
+                self._restore_best()
+        if stopping.best is None and not interrupted:
             # The loss of an epoch is that before each of its steps: nobody has looked at the last ones.
-            program, source, _ = self.inputs
-            with contextlib.closing(source.parts(np.random.default_rng(0))) as parts:
-                blocks, sizes = next(parts)
-            total = loss_of_batches(program.loss, program.model, _weights(state), blocks)
-            self._check(total / sum(sizes), "the loss of the last weights")
-        return _restored(state, self.best)
+            self._check(self.epochs.loss(), "the loss of the last weights")
+        self._restore_best()
 
-    def _epoch(self, state, interrupted):
-        """One epoch, recorded; the state and the monitored score."""
+    def _restore_best(self) -> None:
+        if self.stopping.best is not None:
+            self.epochs.restore(self.stopping.best)
+
+    def _epoch(self, interrupted: list) -> bool:
+        """One epoch, recorded; whether to go on."""
         began = time.perf_counter()
         epoch = self.first_epoch + self.progress.n_iter
-        program, source, hyper = self.inputs
-        state, rate = run_epoch(program, state, source, hyper, self.settings, self.factor, epoch)
-        loss = float(state.loss_sum) / source.n_rows
+        done = self.epochs.run(epoch, self.factor, interrupted)
+        if done is None:
+            return False
+        loss, rate = done
         self._check(loss, f"the loss of epoch {epoch + 1}")
-        scores = validation_scores(self.validate, _weights(state), interrupted)
+        validate = self.watch.validate
+        scores = validation_scores(validate, self.epochs.weights(), interrupted)
         score = scores.pop("score", -loss)
         if not (np.isfinite(score) or interrupted):
             raise _Diverged(f"the validation score of epoch {epoch + 1} is {score}")
         self.progress.n_iter += 1
         self.progress.add(loss=loss, learning_rate=rate, **scores, time=time.perf_counter() - began)
-        self.report(self.progress, self.settings.max_iter)
-        return state, score
+        self.watch.report(self.progress, self.schedule.max_iter)
+        self.stopping.record(score, None if validate is None else self._copy)
+        return not interrupted
+
+    def _copy(self) -> Any:
+        return self.epochs.copy(self.epochs.weights())
 
     def _check(self, loss: float, what: str) -> None:
         if not (np.isfinite(loss) and loss <= self.largest_loss):
             raise _Diverged(f"{what} is {loss:.3g}")
-
-    def _improved(self, state, score: float) -> bool:
-        """Keep the best weights; whether the score is better by more than `tol`."""
-        better = score > self.best_score + self.settings.tol
-        if score > self.best_score:
-            self.best_score = score
-            if self.validate is not None:
-                self.best = _copy(_weights(state))
-        return better
-
-
-def _restored(state: TrainState, weights) -> TrainState:
-    if weights is None:
-        return state
-    table, dense, averages = _copy(weights)
-    return state._replace(table=table, dense=dense, averages=averages)

@@ -11,6 +11,7 @@ import numpy as np
 
 from skfm.data.batches import Batches
 from skfm.data.pack import Block, bucket
+from skfm.data.statistics import ColumnStatistics
 from skfm.models.base import Model
 
 Array = Any
@@ -63,37 +64,6 @@ class TrainState(NamedTuple):
 def on_device(tree: Any) -> Any:
     """Copies of the arrays on the device. `jnp.asarray` would compile a program for each shape."""
     return jax.device_put(tree, may_alias=False)
-
-
-class Parameters:
-    """Parameters of a fitted model in NumPy, with a copy on the device made at the first prediction.
-
-    The device copy is no part of the value: it is left out of pickles and copies.
-
-    Attributes
-    ----------
-    table : (D, W), all tables side by side; the last row is the dummy row, all zero
-    dense, averages : dicts of arrays
-    """
-
-    def __init__(self, table: np.ndarray, dense: Any, averages: Any):
-        self.table = table
-        self.dense = dense
-        self.averages = averages
-        self._on_device: tuple[Array, Any, Any] | None = None
-
-    def __getstate__(self):
-        return {"table": self.table, "dense": self.dense, "averages": self.averages}
-
-    def __setstate__(self, state):
-        self.table, self.dense, self.averages = state["table"], state["dense"], state["averages"]
-        self._on_device = None
-
-    def on_device(self) -> tuple[Array, Any, Any]:
-        """``(table, dense, averages)`` as JAX arrays."""
-        if self._on_device is None:
-            self._on_device = on_device((self.table, self.dense, self.averages))
-        return self._on_device
 
 
 def to_numpy(tree: Any) -> Any:
@@ -170,31 +140,33 @@ def start_state(solver, table, dense, averages, rate, batch_rows) -> TrainState:
     return TrainState(table, table_state, dense, dense_state, averages, np.zeros((), np.int32), zero)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Session:
     """What later calls of `partial_fit` go on from. NumPy only.
 
     Attributes
     ----------
     state : optimizer state and parameters, in units of the scaled columns
-    touched : (d,) sample weight that touched each column so far
-    weight_sum : sample weight seen so far
+    statistics : of the columns of all rows so far
     scale : (d,) scale of each column, or None
     n_epochs : epochs done
     """
 
     state: TrainState
-    touched: np.ndarray
-    weight_sum: float
+    statistics: ColumnStatistics
     scale: np.ndarray | None
     n_epochs: int
 
+    @property
+    def dtype(self) -> np.dtype:
+        """Precision of the parameters."""
+        return self.state.table.dtype
+
     def grown(self, n_columns: int, n_rows: int) -> Session:
         """The session with more columns, of which nothing is known."""
-        n_known = self.touched.size
+        n_known = self.statistics.touched.size
         if n_columns == n_known:
             return self
-        more = n_columns - n_known
         old = self.state
 
         def longer(known):
@@ -205,8 +177,8 @@ class Session:
             return out
 
         state = old._replace(table=longer(old.table), table_state=jax.tree.map(longer, old.table_state))
-        scale = None if self.scale is None else np.append(self.scale, np.ones(more))
-        return replace(self, state=state, touched=np.append(self.touched, np.zeros(more)), scale=scale)
+        scale = None if self.scale is None else np.append(self.scale, np.ones(n_columns - n_known))
+        return replace(self, state=state, statistics=self.statistics.grown(n_columns), scale=scale)
 
     def joined_by(self, table: np.ndarray, fresh: np.ndarray, solver, rate) -> TrainState:
         """The state with the rows `fresh` of a table, and the first state of the optimizer for these."""

@@ -22,8 +22,8 @@ def fitted():
 @pytest.fixture
 def on_disk(monkeypatch):
     """All streams go to disk, in several pieces and parts."""
-    monkeypatch.setattr("skfm.estimators.base.streams._IN_MEMORY", 0)
-    monkeypatch.setattr("skfm.estimators.base.streams._BUFFER_ROWS", 40)
+    monkeypatch.setattr("skfm.fitting.streams._IN_MEMORY", 0)
+    monkeypatch.setattr("skfm.fitting.streams._BUFFER_ROWS", 40)
     monkeypatch.setattr("skfm.data.spool._PIECE_ROWS", 8)
     # Rows of uneven length have two widths.
     monkeypatch.setattr("skfm.data.pack._FREE_SLOTS", 0)

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from skfm.train import full_batch, step
+from skfm.train import lbfgs, step
 from tests.conftest import REPOSITORY
 from tests.estimators.problems import make
 
@@ -49,16 +49,16 @@ def test_a_grid_of_rates_and_penalties_traces_at_most_twice(solver):
 def test_a_grid_of_penalties_in_full_batch_traces_at_most_twice():
     grid = {"l2_linear": [0.0, 1e-4, 1e-3, 1e-2], "l2_factors": [0.0, 1e-4, 1e-3, 1e-2, 1e-1]}
     model = make("FMRegressor", solver="lbfgs", n_factors=N_FACTORS["lbfgs"])
-    steps, before = step.n_traces, full_batch.n_traces
+    steps, before = step.n_traces, lbfgs.n_traces
     search = fit(GridSearchCV(model, grid, cv=5, error_score="raise"))
     assert len(search.cv_results_["params"]) == 20
-    assert 1 <= full_batch.n_traces - before <= 2
+    assert 1 <= lbfgs.n_traces - before <= 2
 
-    before = full_batch.n_traces
+    before = lbfgs.n_traces
     fit(clone(model))
     fit(search.best_estimator_)
     fit(clone(model).set_params(l2_linear=0.5, random_state=3, max_iter=2, l2_frequency_power=0.5))
-    assert full_batch.n_traces == before
+    assert lbfgs.n_traces == before
     assert step.n_traces == steps
 
 

@@ -85,7 +85,7 @@ def test_the_order_of_a_history_is_of_no_account_but_how_often_is(softmax):
 def test_attention_is_what_the_model_uses():
     """The raw prediction, by hand: pooled embeddings through the network."""
     model = din(activation="tanh", max_iter=20, attention_softmax=False).fit(TABLE, SEEN)
-    encoder, dense = model.encoder_, model._parameters.dense
+    encoder, dense = model.encoder_, model._learned.parameters.dense
     weights = model.attention(TABLE)
     names = encoder.get_feature_names_out().tolist()
     factors = model.factors_.astype(np.float64)

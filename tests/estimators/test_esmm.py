@@ -99,7 +99,7 @@ def test_conversions_are_learned_on_all_rows():
     expected = -(y * np.log(p) + (1 - y) * np.log1p(-p)).sum(axis=1).mean()
     raw = model._raw_predict(X)
     targets = np.concatenate([y, np.ones_like(y)], axis=1)
-    assert_allclose(model._loss.value(targets, raw).mean(), expected, rtol=1e-9)
+    assert_allclose(model._learned.loss.value(targets, raw).mean(), expected, rtol=1e-9)
 
 
 def test_mini_batches_partial_fit_stopping_and_warm_start():

@@ -211,7 +211,7 @@ def test_field_aware_factors_have_a_vector_for_each_field():
 
 @pytest.mark.parametrize("solver", ["adagrad", "lbfgs"])
 def test_a_table_that_does_not_fit_is_refused_with_the_numbers(solver, monkeypatch):
-    monkeypatch.setattr("skfm.train.fit.physical_memory", lambda: 10**6)
+    monkeypatch.setattr("skfm.train.start.physical_memory", lambda: 10**6)
     model = make("FFMClassifier", n_factors=10_000, solver=solver)
     with pytest.raises(ValueError, match=r"16 columns, 30001 numbers each.*GB.*Give fewer factors"):
         model.fit(ONE_HOT, EQUAL)
@@ -275,7 +275,7 @@ def test_fnn_starts_from_its_machine(kind, n_outputs):
     model = make(f"FNN{kind}", **slowly).fit(X, y)
     machine = model.machine_
     assert type(machine).__name__ == (f"FM{kind}" if n_outputs == 1 else f"NFM{kind}")
-    tables, started = model._named_tables(), machine._named_tables()
+    tables, started = model._learned.tables(), machine._learned.tables()
     assert_allclose(tables["factors"].ravel(), started["factors"].ravel(), atol=1e-9)
     assert_allclose(tables["linear"], started["linear"], atol=1e-9)
     if n_outputs == 1:
@@ -291,7 +291,7 @@ def test_fnn_starts_at_random_or_elsewhere_if_told_so():
     assert_allclose(given.factors_, machine.factors_, atol=1e-9)
     random = make("FNNClassifier", pretrain=False, **slowly).fit(X, LABELS)
     assert random.machine_ is None
-    assert np.abs(random._named_tables()["linear"]).max() < 1e-9
+    assert np.abs(random._learned.tables()["linear"]).max() < 1e-9
     assert make("FNNClassifier").partial_fit(X, LABELS).machine_ is None
 
 

@@ -66,7 +66,7 @@ def test_columns_that_a_chunk_does_not_touch_stay(solver):
     assert_array_equal(after.factors_[kept], before.factors_[kept])
     assert_array_equal(after.coef_[kept], before.coef_[kept])
     assert np.any(after.factors_[:n] != before.factors_[:n])
-    was, now = before._session.state.table_state, after._session.state.table_state
+    was, now = before._learned.session.state.table_state, after._learned.session.state.table_state
     assert was.keys() == now.keys()
     for leaf in was:
         assert_array_equal(now[leaf][kept], was[leaf][kept])
@@ -81,7 +81,7 @@ def test_new_values_start_at_random_factors(solver):
     new = [
         i for i, name in enumerate(model.encoder_.get_feature_names_out()) if name.startswith("colour=new")
     ]
-    scale = 0.1 * np.sqrt(model._target_scale[0])
+    scale = 0.1 * np.sqrt(model._learned.targets.scale[0])
     old = np.std(model.factors_[model.encoder_.get_feature_names_out() == "colour=red"])
     assert 0.3 * scale < old < 3 * scale
     assert 0.5 * scale < np.std(model.factors_[new]) < 2 * scale

@@ -56,7 +56,7 @@ def test_without_a_match_the_narrow_prior_is_kept():
 def test_a_little_better_is_not_enough(monkeypatch):
     wide = make("FMClassifier").fit(X, MATCHED)
     # The wide prior is better, by less than this.
-    monkeypatch.setattr("skfm.train.fit._CLEARLY", 1.0)
+    monkeypatch.setattr("skfm.train.minibatch._CLEARLY", 1.0)
     narrow = make("FMClassifier").fit(X, MATCHED)
     assert min(narrow.history_["validation_loss"]) > min(wide.history_["validation_loss"])
     assert narrow.factors_.std() < wide.factors_.std()
@@ -76,7 +76,7 @@ def test_no_second_attempt_without_held_out_rows():
 
 
 def test_streams_are_trained_twice_too(monkeypatch):
-    monkeypatch.setattr("skfm.estimators.base.streams._IN_MEMORY", 0)
+    monkeypatch.setattr("skfm.fitting.streams._IN_MEMORY", 0)
     given = {"X_val": X[:HELD_OUT], "y_val": MATCHED[:HELD_OUT]}
     rest = X[HELD_OUT:], MATCHED[HELD_OUT:]
     model = make("FMClassifier").fit([rest], X_val=[(X[:HELD_OUT], MATCHED[:HELD_OUT])])

@@ -58,7 +58,7 @@ def test_columns_share_their_weights(name, settings):
     model = fitted(name, **settings)
     shared = np.flatnonzero(owners(model) != np.arange(owners(model).size))
     assert shared.size == 8
-    for table in model._named_tables().values():
+    for table in model._learned.tables().values():
         assert_array_equal(table[shared], table[owners(model)[shared]])
         assert np.any(table[shared])
 
@@ -75,10 +75,10 @@ def test_models_without_fields_learn_what_they_do_from_summed_columns(name, sett
 
 def test_an_item_after_itself_is_a_pair_of_equal_factors():
     model = fitted("FMRegressor")
-    tables = {name: np.asarray(table, np.float64) for name, table in model._named_tables().items()}
+    tables = {name: np.asarray(table, np.float64) for name, table in model._learned.tables().items()}
     X = model.encoder_.transform(AGAIN).toarray()
-    raw = reference.fm(X, tables, model._parameters.dense)
-    expected = model._target_mean + model._target_scale * raw
+    raw = reference.fm(X, tables, model._learned.parameters.dense)
+    expected = model._learned.targets.in_units(raw)
     assert_allclose(model.predict(AGAIN), np.ravel(expected), rtol=1e-5)
 
 
@@ -122,8 +122,10 @@ def test_growing_gives_the_bits_of_columns_known_from_the_start(name):
     new = np.flatnonzero(np.isin(names, ["item=new", "last=new"]))
     assert owners(growing)[new[1]] == owners(growing)[new[0]] == new[0]
     assert_array_equal(predictions(growing, VISITS), predictions(known, VISITS))
-    assert_array_equal(growing._named_tables()["factors"][new[0]], growing._named_tables()["factors"][new[1]])
-    assert np.any(growing._named_tables()["factors"][new[0]])
+    assert_array_equal(
+        growing._learned.tables()["factors"][new[0]], growing._learned.tables()["factors"][new[1]]
+    )
+    assert np.any(growing._learned.tables()["factors"][new[0]])
 
 
 def test_a_start_from_another_model_takes_shared_weights():
@@ -145,6 +147,6 @@ def test_streams_share_too(monkeypatch):
     params = {"encoder": SHARING, "dtype": np.float64, "early_stopping": False, "solver": "adagrad"}
     whole = make("FMRegressor", **params).fit(VISITS, RAW)
     assert_array_equal(make("FMRegressor", **params).fit(chunks).factors_, whole.factors_)
-    monkeypatch.setattr("skfm.estimators.base.streams._IN_MEMORY", 0)
+    monkeypatch.setattr("skfm.fitting.streams._IN_MEMORY", 0)
     from_disk = make("FMRegressor", **params).fit(chunks)
     assert_allclose(from_disk.predict(VISITS), whole.predict(VISITS), atol=1e-6)

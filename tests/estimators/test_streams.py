@@ -134,7 +134,7 @@ def test_an_epoch_has_every_row_once_with_its_weight(name, kind, more, on_disk):
     ("name", "kind"), [("FMRegressor", "csr"), ("DeepFMClassifier", "pandas"), ("LinearClassifier", "array")]
 )
 def test_one_batch_gives_the_model_of_the_rows(name, kind, on_disk, monkeypatch):
-    monkeypatch.setattr("skfm.estimators.base.streams._BUFFER_ROWS", N)
+    monkeypatch.setattr("skfm.fitting.streams._BUFFER_ROWS", N)
     monkeypatch.setattr("skfm.data.pack._FREE_SLOTS", 1 << 15)
     settings = {"solver": "adam", "batch_size": N, "early_stopping": False}
     rows, y = KINDS[kind], target(name)

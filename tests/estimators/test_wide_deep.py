@@ -51,7 +51,7 @@ def test_crosses_are_not_seen_by_the_network():
     assert of_cross.sum() == 65
     assert not model.factors_[of_cross].any()
     assert model.factors_[~of_cross].any()
-    assert model._parameters.dense["weights"]["layer_0"].shape == (4, 4)
+    assert model._learned.parameters.dense["weights"]["layer_0"].shape == (4, 4)
     model.partial_fit(TABLE, SAME * 1.0)
     assert not model.factors_[of_cross].any()
 

@@ -18,7 +18,9 @@ from skfm.models.fm import FM
 from skfm.models.linear import Linear
 from skfm.models.mixture import MixtureFM
 from skfm.optim.penalty import charges
-from skfm.train.loop import InMemory, LoopSettings, run_epoch
+from skfm.train import problem as posed
+from skfm.train.epochs import BatchEpochs, InMemory
+from skfm.train.problem import Prior, Schedule
 from skfm.train.state import Hyper, device_rows, start_state
 from skfm.train.step import Program
 from tests import reference
@@ -125,19 +127,24 @@ class Problem:
         dense, averages = jax.tree.map(jnp.array, (self.dense, self.averages))
         return start_state(solver, table, dense, averages, rate, float(self.n))
 
+    def epochs(self, solver, dropout=0.0, **settings):
+        """Epochs of mini-batches, not started."""
+        schedule = make_schedule(**settings)
+        return BatchEpochs(
+            self.program(solver),
+            lambda: self.start(solver, schedule.learning_rate),
+            InMemory(self.batches(schedule.batch_size), self.sizes, schedule.batch_size),
+            self.hyper(dropout),
+            schedule,
+            seed=0,
+        )
+
     def run_epoch(self, solver, dropout=0.0, **settings):
         """State after the first epoch."""
-        settings = loop_settings(**settings)
-        state, _ = run_epoch(
-            program=self.program(solver),
-            source=InMemory(self.batches(settings.batch_size), self.sizes, settings.batch_size),
-            hyper=self.hyper(dropout),
-            settings=settings,
-            factor=1.0,
-            epoch=0,
-            state=self.start(solver, settings.learning_rate),
-        )
-        return state
+        epochs = self.epochs(solver, dropout, **settings)
+        epochs.start()
+        epochs.run(0, 1.0, [])
+        return epochs.state
 
     def program(self, solver):
         return Program(self.model, self.loss, solver)
@@ -186,16 +193,33 @@ MODELS = {
 }
 
 
-def loop_settings(**changes):
+def make_schedule(**changes):
     values = {
         "learning_rate": 0.1,
-        "schedule": "constant",
+        "shape": "constant",
         "max_iter": 3,
         "batch_size": 4,
         "tol": 1e-4,
         "n_iter_no_change": 2,
-        "monitor": False,
-        "seed": 0,
+        "stops_early": False,
     }
     values |= changes
-    return LoopSettings(**{"horizon": values["max_iter"]} | values)
+    return Schedule(**{"horizon": values["max_iter"]} | values)
+
+
+def pose(model, loss, samples, fields=None, *, l2=0.1, power=0.0, dtype=np.float64, more=None, **schedule):
+    """The problem of learning from samples; `more` are other attributes of it."""
+    prior = Prior(0.0, l2, l2, 0.0, power, init_scale=0.1)
+    problem = posed.Problem(
+        model=model,
+        loss=loss,
+        train=samples,
+        held_out=None,
+        fields=fields,
+        priors=(prior,),
+        dropout=0.0,
+        schedule=make_schedule(**schedule),
+        dtype=np.dtype(dtype),
+        seed=0,
+    )
+    return problem._replace(**more or {})

@@ -19,7 +19,8 @@ from skfm.models.mixture import MixtureFM
 from skfm.runtime import precision
 from skfm.train import predict
 from skfm.train.predict import cut, loss_of_batches, loss_sum, map_matrix
-from skfm.train.state import Parameters, Rows, random_key
+from skfm.train.problem import Parameters
+from skfm.train.state import Rows, random_key
 from tests import reference
 from tests.cases import FIELDS, random_dense, random_tables, sparse_rows, stored
 from tests.train.problems import MODELS, Problem

@@ -1,43 +1,92 @@
-"""What all estimators share: fit, partial_fit, resolution of "auto" and raw predictions."""
+"""What all estimators share: fit, partial_fit and raw predictions.
+
+A fit reads from top to bottom: rows are checked, an encoder and targets learn from them, a plan is made, the
+model is configured, and `skfm.fitting.learn` gives back a value, which is assigned last. Nothing below sees
+an estimator.
+"""
 
 from __future__ import annotations
 
-import copy
 import tempfile
 import warnings
 from abc import ABCMeta, abstractmethod
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import check_scoring
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from skfm.data import fields as field_blocks
-from skfm.data.validate import check_sample_weight
-from skfm.estimators.base.inputs import encoded_rows, kept_rows, learn_encoder, read_X, read_X_y
+from skfm.data.encode import FieldEncoder
+from skfm.data.fields import Fields
 from skfm.estimators.base.parameters import TrainingParameters
-from skfm.estimators.base.prepare import prepare
 from skfm.estimators.base.progress import reporter
-from skfm.estimators.base.start import check_tables, tables_of
-from skfm.estimators.base.streams import held_out_rows, is_stream, map_stream, stream_parts
+from skfm.estimators.base.scoring import score_of_raw
 from skfm.estimators.base.tables import fitted
+from skfm.fitting import learn as fitting
+from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, is_table
+from skfm.fitting.learn import Data, Given, Learned, Task
+from skfm.fitting.plan import Settings, make_plan
+from skfm.fitting.streams import is_stream, map_stream
+from skfm.fitting.targets import Targets
+from skfm.names import BATCH_ACTIVATIONS
+from skfm.train.problem import Start
+
+_NOTHING = Given()
+
+
+class Shape(NamedTuple):
+    """What a model is made for.
+
+    Attributes
+    ----------
+    n_outputs : raw predictions a sample
+    loss : the loss of the targets
+    fields : field of each column, and its row of the tables
+    encoder : what encodes a table, or None
+    """
+
+    n_outputs: int
+    loss: Any
+    fields: Fields
+    encoder: FieldEncoder | None
+
+    @property
+    def n_fields(self) -> int:
+        """Number of fields."""
+        return self.fields.n
+
+
+class Setting(NamedTuple):
+    """What is known before a model is made; see `skfm.fitting.learn.Task`.
+
+    Attributes
+    ----------
+    columns : the columns of X
+    encoding : how X becomes rows in the columns that are learned from
+    before : the fit that this one goes on from or starts from, or None
+    incremental : whether this is a call of partial_fit
+    """
+
+    columns: InputColumns
+    encoding: Encoding
+    before: Learned | None = None
+    incremental: bool = False
+
+    @property
+    def continues(self) -> Learned | None:
+        """The fit that a call of partial_fit goes on from."""
+        return self.before if self.incremental else None
 
 
 class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMeta):
-    """Base class of all estimators; subclasses say which model, with which loss and targets."""
+    """Base class of all estimators; subclasses say which model, and which targets."""
 
-    fields_: np.ndarray
-    n_iter_: int
-    history_: dict[str, list[float]]
-    _session: Any
-    # Kind of problem, for `solver="auto"`: "convex", "factors" or "deep".
+    _learned: Learned
+    # Kind of problem, for what "auto" means: "convex", "factors" or "deep".
     _kind = "factors"
     # Whether the model needs to know which columns form a field.
     _needs_fields = False
@@ -45,44 +94,52 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
     # -- what a subclass says ----------------------------------------------------------------------
 
     @abstractmethod
-    def _make_model(self, n_outputs: int, n_fields: int, link: str):
+    def _make_model(self, shape: Shape):
         """The `skfm.models` configuration of this estimator's parameters."""
 
     @abstractmethod
-    def _make_loss(self):
-        """The loss for the targets seen in fit."""
+    def _make_targets(self) -> Targets:
+        """Targets that have learned nothing yet."""
 
-    @abstractmethod
-    def _check_targets(self, y, *, first: bool, classes=None) -> np.ndarray:
-        """Targets, checked; the first call learns the classes and the number of outputs."""
-
-    @abstractmethod
-    def _encode_targets(self, y) -> np.ndarray:
-        """Targets in the loss's terms."""
-
-    def _reweight(self, y, sample_weight) -> np.ndarray:
-        """Sample weights times class weights."""
-        return sample_weight
-
-    def _has_linear_term(self) -> bool:
-        """Whether the raw prediction has a linear term."""
-        return hasattr(self, "l2_linear")
-
-    def _l1_linear(self) -> float:
-        """Strength of the L1 penalty, of models that have one."""
-        return float(getattr(self, "l1_linear", 0.0))
-
-    def _encoder_settings(self, encoder, X) -> dict[str, Any]:
+    def _encoder_settings(self, encoder: FieldEncoder, X) -> dict[str, Any]:
         """Parameters of the encoder of a table, or of its first chunk, that the estimator sets."""
         return {}
 
-    def _scaled_rows(self, X):
-        """Rows as the model takes them, from canonical CSR of the estimator's columns."""
-        return X
+    def _settings(self) -> Settings:
+        """What the parameters ask of training."""
+        of_model = {
+            name: getattr(self, name, 0.0)
+            for name in ("l1_linear", "l2_linear", "l2_factors", "l2_dense", "init_scale", "dropout")
+        }
+        return Settings(
+            kind=self._kind,
+            is_classifier=is_classifier(self),
+            has_linear_term=hasattr(self, "l2_linear"),
+            is_stochastic=of_model["dropout"] > 0
+            or bool(getattr(self, "batch_norm", False))
+            or getattr(self, "activation", None) in BATCH_ACTIVATIONS,
+            n_components=getattr(self, "n_components", 0),
+            solver=self.solver,
+            learning_rate=self.learning_rate,
+            schedule=self.learning_rate_schedule,
+            max_iter=self.max_iter,
+            batch_size=self.batch_size,
+            l2_frequency_power=self.l2_frequency_power,
+            early_stopping=self.early_stopping,
+            validation_fraction=self.validation_fraction,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
+            dtype=self.dtype,
+            **of_model,
+        )
 
-    def _linear_solver(self, solver, going_on: bool) -> tuple[Any, float] | None:
-        """Solver of the linear weights and its learning rate, where they have their own."""
-        return None
+    def _start(self, model, data: Data, setting: Setting) -> tuple[Start | None, Learned | None]:
+        """What a first fit starts from, and the fit on the way that it comes from."""
+        if self.init_from is None:
+            return None, None
+        check_is_fitted(self.init_from)
+        source = getattr(self.init_from, "_learned", None)
+        return Start(fitting.tables_to_start_from(source, model, repr(self.init_from))), None
 
     # -- fit ---------------------------------------------------------------------------------------
 
@@ -110,13 +167,9 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         self : object
             Fitted estimator. If fitting fails, an estimator fitted before is left as it was.
         """
-        before = dict(self.__dict__)
-        try:
-            return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
+        held_out = _NOTHING if self.early_stopping is False else Given(X_val, y_val, sample_weight_val)
+        self._learned = self._learn(Given(X, y, sample_weight), held_out)
+        return self
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
@@ -138,242 +191,141 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         self : object
             Fitted estimator.
         """
-        return self._partial_fit(X, y, sample_weight)
-
-    def _partial_fit(self, X, y, sample_weight, classes=None):
-        before = dict(self.__dict__)
-        try:
-            return self._fit(X, y, sample_weight, (None, None, None), incremental=True, classes=classes)
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
-
-    def _fit(self, X, y, sample_weight, held_out, *, incremental=False, classes=None):
-        # A fit keeps no optimizer state, so partial_fit after it goes on from the parameters alone.
-        fitted = hasattr(self, "_parameters")
-        going_on = incremental and fitted
-        warm = None
-        if fitted and (incremental or self.warm_start) and not (going_on and self._session is not None):
-            warm = self._warm_tables()
-        first = not (going_on or warm)
-        n_known = None if first else self.fields_.size
-        learning = {"first": first, "grow": incremental or self.warm_start}
-        if is_stream(X):
-            if incremental or y is not None or sample_weight is not None:
-                raise ValueError(
-                    "X is a stream of chunks, which hold targets and weights themselves: give neither y nor "
-                    "sample_weight, and call fit. partial_fit takes the rows of one chunk."
-                )
-            with tempfile.TemporaryDirectory(prefix="skfm", dir=getattr(X, "folder", None)) as folder:
-                parts = stream_parts(self, X, held_out, Path(folder), **learning)
-                return self._fit_parts(*parts, warm, n_known)
-        X, y = read_X_y(self, X, y, reset=first)
-        weight = check_sample_weight(sample_weight, y.shape[0])
-        self.encoder_ = learn_encoder(self, X, weight, **learning)
-        X = encoded_rows(self, X)
-        X, y, weight = kept_rows(X, y, weight)
-        y = self._check_targets(y, first=not going_on, classes=classes)
-        X, y, weight = kept_rows(X, y, self._reweight(y, weight))
-        parts = self._validation_split(X, y, weight, held_out_rows(self, held_out), incremental)
-        return self._fit_parts(*parts, warm, n_known, incremental=incremental, going_on=going_on)
-
-    def _fit_parts(self, part, held, warm, n_known, *, incremental=False, going_on=False):
-        """Fit rows in the estimator's columns, with targets and weights; `held` is to stop on, or None."""
-        from skfm.train.fit import fit_model
-
-        session = self._session if going_on else None
-        samples, validation, settings = prepare(
-            self,
-            part,
-            held,
-            incremental=incremental,
-            going_on=going_on,
-            first=warm is None or self._n_outputs != np.size(self._target_mean),
-        )
-        if not going_on or self.encoder_ is not None:
-            self._find_fields(samples.X)
-        loss = self._make_loss()
-        model = self._make_model(self._n_outputs, int(self.fields_.max(initial=0)) + 1, loss.link)
-        if warm is None and not going_on:
-            start = self._start(model, part, held, incremental)
-            warm = None if start is None else (start, None, None)
-        if warm is not None:
-            check_tables(model, warm[0], n_known or samples.X.shape[1])
-        scores = held is not None and self.scoring != "loss"
-        result = fit_model(
-            model,
-            loss,
-            samples,
-            validation,
-            self._column_fields(model),
-            settings,
-            base_score=loss.base_score(loss.statistics(samples.y, samples.weight)),
-            warm=warm,
-            score_raw=self._scorer(held, loss) if scores else None,
-            report=reporter(self.verbose, type(self).__name__),
-            session=session,
-            keep_session=incremental,
-        )
-        self._model, self._loss, self._parameters = model, loss, result.parameters
-        self._session = result.session
-        self._record(result, settings, going_on)
+        self._learned = self._learn(Given(X, y, sample_weight), incremental=True)
         return self
 
-    def _record(self, result, settings, going_on):
-        progress = result.progress
-        if going_on:
-            self.n_iter_ += progress.n_iter
-            for name, values in progress.history.items():
-                self.history_[name] = self.history_.get(name, []) + values
+    def _learn(self, given: Given, held_out: Given = _NOTHING, *, incremental=False, classes=None) -> Learned:
+        """What is learned from rows, or from a stream."""
+        before = self._learned if self.__sklearn_is_fitted__() and (incremental or self.warm_start) else None
+        streams = is_stream(given.X)
+        if streams and (incremental or given.y is not None or given.weight is not None):
+            raise ValueError(
+                "X is a stream of chunks, which hold targets and weights themselves: give neither y nor "
+                "sample_weight, and call fit. partial_fit takes the rows of one chunk."
+            )
+        reader = self._reader(before)
+        targets = self._make_targets()
+        source = fitting.read(given, reader, targets)
+        first = source if isinstance(source, Rows) else source.first()
+        encoder = None if before is None else before.encoder
+        if before is None and is_table(self.encoder, first.X):
+            encoder = FieldEncoder() if isinstance(self.encoder, str) else clone(self.encoder)
+            encoder.set_params(**self._encoder_settings(encoder, first.X))
+        encoder = fitting.teach(encoder, source, anew=before is None, grows=incremental or self.warm_start)
+        encoding = Encoding(encoder, bool(getattr(self, "normalize_rows", False)))
+        setting = Setting(reader.columns, encoding, before, incremental)
+        intake = fitting.Intake(reader, encoding, targets)
+        if isinstance(source, Rows):
+            rows = intake.encoded(source)
+            known = setting.continues
+            targets = targets.learn(rows.y, classes) if known is None else targets.resume(known.targets)
+            intake = intake._replace(targets=targets)
+            data = fitting.gather(rows, held_out, intake, incremental=incremental)
+            return self._solve(data, setting)
+        with tempfile.TemporaryDirectory(prefix="skfm", dir=getattr(given.X, "folder", None)) as folder:
+            share = fitting.stream_share(self._settings(), held_out)
+            intake = intake._replace(folder=Path(folder))
+            data = fitting.gather_stream(source, held_out, intake, share, self.random_state)
+            return self._solve(data, setting)
+
+    def _solve(self, data: Data, setting: Setting) -> Learned:
+        """What is learned from data in the columns that the model has."""
+        before, known = setting.before, setting.continues
+        plan = make_plan(self._settings(), data.facts, fitting.continued(known))
+        data = fitting.hold_out(data, plan, self.random_state)
+        seed = fitting.new_seed(self.random_state) if known is None else known.seed
+        # Weights that are taken over are in units of the targets that they were learned on.
+        same_outputs = before is not None and np.size(before.targets.location) == data.targets.n_outputs
+        units = before.targets if before is not None and (same_outputs or known is not None) else None
+        posed = fitting.in_standard_units(data, plan, units)
+        if known is not None and setting.encoding.encoder is None:
+            fields = known.fields
         else:
-            self.n_iter_, self.history_ = max(progress.n_iter, 1), progress.history
-            self._took_other = result.took_other
-        self.solver_ = settings.solver
-        if result.message is not None:
+            fields, n_blocks = fitting.find_fields(
+                self.fields, posed.samples.X, setting.encoding.encoder, setting.columns.n
+            )
+            if n_blocks and self._needs_fields and self.verbose:
+                print(
+                    f"{type(self).__name__}: the columns of X form no fields ({n_blocks} blocks); they are "
+                    f"pooled into one field. Pass fields= to say which columns belong together."
+                )
+        targets = posed.targets
+        loss = targets.loss
+        model = self._make_model(Shape(targets.n_outputs, loss, fields, setting.encoding.encoder))
+        start, pretrained, n_columns = None, None, fields.numbers.size
+        if before is None:
+            start, pretrained = self._start(model, data, setting)
+        elif known is None or known.session is None:
+            parameters = before.parameters
+            start = Start(before.tables(), parameters.dense, parameters.averages)
+            n_columns = before.fields.numbers.size
+        if start is not None:
+            fitting.check_tables(model, start.tables, n_columns)
+        score = None
+        if data.held_out is not None:
+            score = score_of_raw(self.scoring, targets, data.held_out, get_tags(self))
+        report = reporter(self.verbose, type(self).__name__)
+        task = Task(
+            plan=plan,
+            columns=setting.columns,
+            encoding=setting.encoding,
+            fields=fields,
+            needs_fields=self._needs_fields,
+            model=model,
+            loss=loss,
+            seed=seed,
+            start=start,
+            score=score,
+            report=report,
+            pretrained=pretrained,
+        )
+        learned = fitting.learn(task, posed, known, incremental=setting.incremental)
+        if learned.message is not None:
             warnings.warn(
-                f"{type(self).__name__}: L-BFGS stopped after {progress.n_iter} iterations "
-                f"({result.message}). "
-                f"Increase max_iter (={self.max_iter}) or scale the columns of X.",
+                f"{type(self).__name__}: L-BFGS stopped after {learned.n_iter} iterations "
+                f"({learned.message}). Increase max_iter (={self.max_iter}) or scale the columns of X.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
-
-    # -- steps of fit ------------------------------------------------------------------------------
-
-    def _validation_split(self, X, y, weight, given, incremental) -> tuple[Any, Any]:
-        """``((X, y, weight), the same held out or None)``."""
-        if given is not None or incremental or not self._stops_early(X):
-            return (X, y, weight), given
-        from skfm.train import defaults
-
-        rows = np.arange(X.shape[0])
-        train, held = train_test_split(
-            rows,
-            test_size=defaults.validation_fraction(self.validation_fraction, X.shape[0]),
-            random_state=check_random_state(self.random_state),
-            stratify=self._stratification(y),
-        )
-        return (X[train], y[train], weight[train]), (X[held], y[held], weight[held])
-
-    def _stratification(self, y):
-        return None
-
-    def _resolved_solver(self, X, incremental=False):
-        from skfm.train import defaults
-
-        return defaults.solver_name(
-            self.solver,
-            X.shape[0],
-            X.nnz,
-            kind=self._kind,
-            l1_linear=self._l1_linear(),
-            needs_steps=incremental or self._needs_steps() or not sparse.issparse(X),
-        )
-
-    def _is_noisy(self) -> bool:
-        """Whether the model trains on something other than one fixed objective."""
-        return getattr(self, "dropout", 0) > 0 or bool(getattr(self, "batch_norm", False))
-
-    def _needs_steps(self) -> bool:
-        """Whether mini-batches alone can train the model."""
-        return self._is_noisy()
-
-    def _stops_early(self, X) -> bool:
-        from skfm.train import defaults
-
-        return defaults.early_stopping(self.early_stopping, self._resolved_solver(X), X.shape[0])
-
-    def _set_target_scale(self, y, weight):
-        """Location and scale of the targets (regressors that standardise them override this)."""
-        self._target_mean: float | np.ndarray = 0.0
-        self._target_scale: float | np.ndarray = 1.0
-
-    def _find_fields(self, X):
-        """Set `fields_`, the field of each column."""
-        if self.encoder_ is not None:
-            self.fields_ = self.encoder_.fields_
-            if not isinstance(self.fields, str):
-                given = np.zeros(self.n_features_in_) if self.fields is None else self.fields
-                labels = field_blocks.field_numbers(given, self.n_features_in_)
-                crosses = labels.max() + 1 + np.arange(len(self.encoder_.crosses))
-                self.fields_ = np.append(labels, crosses)[self.encoder_.field_columns_[self.fields_]]
-            return
-        self.fields_, n_blocks = field_blocks.resolve_fields(self.fields, X)
-        if n_blocks and self._needs_fields and self.verbose:
-            print(
-                f"{type(self).__name__}: the columns of X form no fields ({n_blocks} blocks); they are "
-                f"pooled into one field. Pass fields= to say which columns belong together."
-            )
-
-    def _table_rows(self) -> np.ndarray | None:
-        """Row of the tables that each column uses, where columns share them."""
-        return None if self.encoder_ is None else self.encoder_.table_rows_
-
-    def _column_fields(self, model) -> field_blocks.Fields | None:
-        rows = self._table_rows()
-        if self._needs_fields:
-            return field_blocks.Fields(self.fields_, model.n_fields, rows)
-        return None if rows is None else field_blocks.Fields(np.zeros_like(self.fields_), 1, rows)
-
-    def _scorer(self, held, loss):
-        """Score of raw predictions on the held-out rows, by the scorer that `scoring` names."""
-        scorer = check_scoring(self, scoring=self.scoring)
-        X, y, weight = held
-        view = copy.copy(self)
-        view._loss = loss
-        uniform = bool(np.all(weight == weight[0]))
-
-        def score(raw):
-            view._raw_given = self._target_mean + self._target_scale * raw.astype(np.float64)
-            if uniform:
-                return float(scorer(view, X, y))
-            return float(scorer(view, X, y, sample_weight=weight))
-
-        return score
-
-    # -- start from other parameters ---------------------------------------------------------------
-
-    def _start(self, model, part, held, incremental) -> dict[str, np.ndarray] | None:
-        """Tables that a first fit starts from, by name, or None."""
-        return None if self.init_from is None else tables_of(self.init_from, model)
-
-    def _named_tables(self) -> dict[str, np.ndarray]:
-        rows = self._table_rows()
-        own = slice(self.fields_.size) if rows is None else rows
-        return self._model.split(self._parameters.table[own])
-
-    def _warm_tables(self):
-        return self._named_tables(), self._parameters.dense, self._parameters.averages
+        return learned
 
     # -- predictions -------------------------------------------------------------------------------
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_learned" in self.__dict__
+
+    def _reader(self, learned: Learned | None) -> Reader:
+        """What checks rows: against what was learned, or to learn their columns."""
+        name, tags = type(self).__name__, get_tags(self)
+        if learned is None:
+            return Reader(name, tags, encodes=self.encoder)
+        return Reader(name, tags, learned.columns, learned.encoder is not None)
+
+    def _encoded(self, X):
+        """Canonical CSR of rows to predict, in the columns that the model has."""
+        return self._learned.encoding(self._reader(self._learned).read_X(X))
+
     def _map(self, output, X) -> np.ndarray:
-        """An output of the model, which is a function of its class, for each row of X."""
+        """Apply an output of the model, a function of its class, to each row of X."""
+        check_is_fitted(self)
         if is_stream(X):
             return map_stream(partial(self._map, output), X)
-        return self._map_encoded(output, read_X(self, X))
-
-    def _map_encoded(self, output, X) -> np.ndarray:
-        """The same for canonical CSR."""
-        from skfm.train.predict import map_matrix
-
-        return map_matrix(output, self._model, self._parameters, X, self._column_fields(self._model))
+        return self._learned.map(output, self._encoded(X))
 
     def _raw_predict(self, X) -> np.ndarray:
         """Raw predictions (n_samples, n_outputs) in float64, in the units of y."""
-        if getattr(self, "_raw_given", None) is not None:
-            return self._raw_given
         check_is_fitted(self)
-        raw = self._map(type(self._model).raw_prediction, X).astype(np.float64)
-        return self._target_mean + self._target_scale * raw
+        if is_stream(X):
+            return map_stream(self._raw_predict, X)
+        return self._learned.raw_predict(self._encoded(X))
 
     # -- fitted attributes -------------------------------------------------------------------------
 
     def _table(self, name: str) -> np.ndarray:
-        if "_parameters" not in self.__dict__:
+        """A table by name, (n_columns, *shape)."""
+        if not self.__sklearn_is_fitted__():
             raise AttributeError(f"{type(self).__name__} has no fitted attributes before fit.")
-        tables = self._named_tables()
+        tables = self._learned.tables()
         if name not in tables:
             raise AttributeError(f"This {type(self).__name__} has no table {name!r}.")
         return tables[name]
@@ -381,8 +333,47 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
     @fitted
     def intercept_(self):
         """Intercept of each output, shape (n_outputs,); a float where y was one column of numbers."""
-        value = self._parameters.dense["offsets"].get("intercept", np.zeros(self._n_outputs))
-        return self._per_output(self._target_mean + self._target_scale * np.asarray(value, dtype=np.float64))
+        targets = self._learned.targets
+        value = self._learned.parameters.dense["offsets"].get("intercept", np.zeros(targets.n_outputs))
+        return targets.per_output(targets.in_units(np.asarray(value)))
+
+    @fitted
+    def n_features_in_(self) -> int:
+        """Number of columns seen in fit."""
+        return self._learned.columns.n
+
+    @fitted
+    def feature_names_in_(self) -> np.ndarray:
+        """Names of the columns, where they had names that are all text."""
+        names = self._learned.columns.names
+        if names is None:
+            raise AttributeError(f"The columns that {type(self).__name__} was fitted on have no names.")
+        return names
+
+    @fitted
+    def fields_(self) -> np.ndarray:
+        """Number of the field of each column."""
+        return self._learned.fields.numbers
+
+    @fitted
+    def encoder_(self) -> FieldEncoder | None:
+        """What encoded the table."""
+        return self._learned.encoder
+
+    @fitted
+    def n_iter_(self) -> int:
+        """Epochs run, or iterations of L-BFGS."""
+        return self._learned.n_iter
+
+    @fitted
+    def history_(self) -> dict[str, list[float]]:
+        """One number an epoch in each list."""
+        return self._learned.history
+
+    @fitted
+    def solver_(self):
+        """The solver used."""
+        return self._learned.plan.solver
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -12,7 +12,7 @@ def fitted(attribute):
 
     @wraps(attribute)
     def get(self):
-        if "_parameters" not in self.__dict__:
+        if "_learned" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__} has no {attribute.__name__} before fit.")
         return attribute(self)
 
@@ -26,7 +26,8 @@ class LinearTable:
     def coef_(self):
         """Weight of each column, shape (n_outputs, n_features) for classifiers and as y for regressors."""
         table = self._table("linear").T.astype(np.float64)
-        return self._per_output(table * np.reshape(self._target_scale, (-1, 1)))
+        targets = self._learned.targets
+        return targets.per_output(table * np.reshape(targets.scale, (-1, 1)))
 
 
 class FactorTable:
@@ -41,9 +42,10 @@ class FactorTable:
         table = self._table(name)
         if table.ndim == 2:
             return table
-        if np.ndim(self._target_scale):
+        scale = self._learned.targets.scale
+        if np.ndim(scale):
             # Products of `order` factors are in units of y.
-            scale = np.power(self._target_scale, 1 / order)
+            scale = np.power(scale, 1 / order)
             table = table * scale.reshape(-1, *[1] * (table.ndim - 2)).astype(table.dtype)
         return table[:, 0] if table.shape[1] == 1 else np.moveaxis(table, 1, 0)
 
@@ -53,19 +55,20 @@ class MixtureTables:
 
     def _per_component(self, values):
         """Values (n_components, n_outputs, ...) without the axis of the outputs where y had none."""
-        return np.stack([self._per_output(value) for value in values])
+        return np.stack([self._learned.targets.per_output(value) for value in values])
 
     @fitted
     def intercept_(self):
         """Intercept of each expert: ``intercept_[m]`` is what an estimator that is expert m alone has."""
-        shape = (self._model.n_components, self._n_outputs)
-        value = self._parameters.dense["offsets"].get("intercept", np.zeros(shape)).astype(np.float64)
-        return self._per_component(self._target_mean + self._target_scale * value)
+        model, targets = self._learned.model, self._learned.targets
+        shape = (model.n_components, targets.n_outputs)
+        value = self._learned.parameters.dense["offsets"].get("intercept", np.zeros(shape))
+        return self._per_component(targets.in_units(value))
 
     @fitted
     def gate_intercept_(self):
         """Intercept of each gate, shape (n_components,)."""
-        return self._parameters.dense["offsets"]["gate_intercept"].astype(np.float64)
+        return self._learned.parameters.dense["offsets"]["gate_intercept"].astype(np.float64)
 
     @property
     def gate_coef_(self):
@@ -81,7 +84,7 @@ class MixtureTables:
     def expert_coef_(self):
         """Linear weights of the experts, shape (n_components, n_outputs, n_features); see `intercept_`."""
         table = self._table("expert_linear").transpose(1, 2, 0).astype(np.float64)
-        return self._per_component(table * np.reshape(self._target_scale, (-1, 1)))
+        return self._per_component(table * np.reshape(self._learned.targets.scale, (-1, 1)))
 
     @property
     def expert_factors_(self):

@@ -12,25 +12,11 @@ from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
 from skfm.models.fnn import FNN
 from skfm.models.linear import Linear
-from skfm.train.fit import FitSettings, Samples, fit_model
+from skfm.train.method import method_of
+from skfm.train.problem import Samples
 from tests import reference
 from tests.cases import sparse_rows
-from tests.train.problems import loop_settings
-
-
-def settings_for(solver="adagrad", *, l2=0.1, power=0.0, dtype=np.float64, **loop):
-    return FitSettings(
-        solver=solver,
-        loop=loop_settings(**loop),
-        l1_linear=0.0,
-        l2_linear=l2,
-        l2_factors=l2,
-        l2_dense=0.0,
-        l2_frequency_power=power,
-        dropout=0.0,
-        init_scale=0.1,
-        dtype=np.dtype(dtype),
-    )
+from tests.train.problems import pose
 
 
 def samples_of(seed=0, n=40, **kind):
@@ -39,10 +25,8 @@ def samples_of(seed=0, n=40, **kind):
     return Samples(sparse.csr_array(X), rng.integers(2, size=(n, 1)).astype(float), 0.2 + rng.random(n))
 
 
-def fit(model, samples, settings, fields=None, **options):
-    loss = Logistic()
-    base_score = loss.base_score(loss.statistics(samples.y, samples.weight))
-    return fit_model(model, loss, samples, None, fields, settings, base_score=base_score, **options)
+def fit(model, samples, solver="adagrad", fields=None, session=None, **settings):
+    return method_of(solver).fit(pose(model, Logistic(), samples, fields, **settings), session)
 
 
 @pytest.mark.parametrize("solver", ["adagrad", "adam", "ftrl", "sgd"])
@@ -52,9 +36,9 @@ def test_batches_and_full_batch_have_one_minimum(solver, power):
     samples = samples_of()
     samples.X.data *= 1 + samples.X.indices  # columns of different units
     rate = {"adagrad": 1.0, "adam": 0.3, "ftrl": 3.0, "sgd": 1.0}[solver]
-    loop = {"batch_size": 40, "max_iter": 1200, "schedule": "cosine", "learning_rate": rate}
-    ours = fit(Linear(), samples, settings_for(solver, power=power, **loop)).parameters
-    best = fit(Linear(), samples, settings_for("lbfgs", power=power, max_iter=500, tol=1e-10)).parameters
+    loop = {"batch_size": 40, "max_iter": 1200, "shape": "cosine", "learning_rate": rate}
+    ours = fit(Linear(), samples, solver, power=power, **loop).parameters
+    best = fit(Linear(), samples, "lbfgs", power=power, max_iter=500, tol=1e-8).parameters
 
     def objective(parameters):
         tables = {"linear": parameters.table[:12].astype(float)}
@@ -74,9 +58,9 @@ def test_batches_and_full_batch_have_one_minimum(solver, power):
 def test_adagrad_starts_dense_weights_of_some_models_at_the_rows_of_a_mean_batch(model, start):
     """40 rows in three batches; the gradients of some weights of each matrix are small."""
     samples, numbers = samples_of(), np.arange(12) % 3
-    settings = settings_for(batch_size=16, max_iter=1)
+    settings = {"batch_size": 16, "max_iter": 1, "more": {"keeps_session": True}}
     model = model(n_fields=3, n_factors=2, network=MLP(sizes=(4, 4)))
-    session = fit(model, samples, settings, Fields(numbers, 3), keep_session=True).session
+    session = fit(model, samples, fields=Fields(numbers, 3), **settings).session
     weights, offsets = (session.state.dense_state[role] for role in ("weights", "offsets"))
     for leaf in weights.values():
         assert np.all(leaf["squares"] >= start * (1 - 1e-12))
@@ -87,12 +71,11 @@ def test_adagrad_starts_dense_weights_of_some_models_at_the_rows_of_a_mean_batch
 @pytest.mark.parametrize("solver", ["adagrad", "adam"])
 def test_sessions_go_on_as_if_never_left(solver):
     samples = samples_of()
-    whole = fit(FM(n_factors=2), samples, settings_for(solver, max_iter=3))
+    whole = fit(FM(n_factors=2), samples, solver, max_iter=3)
     session = None
     for _ in range(3):
-        result = fit(
-            FM(n_factors=2), samples, settings_for(solver, max_iter=1), session=session, keep_session=True
-        )
+        more = {"keeps_session": True}
+        result = fit(FM(n_factors=2), samples, solver, session=session, max_iter=1, more=more)
         session = result.session
     assert session.n_epochs == 3
     assert whole.session is None
@@ -111,9 +94,9 @@ def test_a_session_takes_a_smaller_batch_after_a_larger_one():
         return Samples(sparse.csr_array(X), rng.integers(2, size=(n, 1)).astype(float), np.ones(n))
 
     large, small = samples(300, 8), samples(3, 2)
-    settings = settings_for(batch_size=256, max_iter=1)
-    first = fit(Linear(), large, settings, keep_session=True)
-    second = fit(Linear(), small, settings, session=first.session, keep_session=True)
+    settings = {"batch_size": 256, "max_iter": 1, "more": {"keeps_session": True}}
+    first = fit(Linear(), large, **settings)
+    second = fit(Linear(), small, session=first.session, **settings)
     moved = np.flatnonzero(np.any(first.parameters.table != second.parameters.table, axis=1))
     np.testing.assert_array_equal(moved, np.unique(small.X.indices))
 
@@ -125,9 +108,8 @@ def test_rows_of_uneven_length_train_on_every_column(several_widths):
     for row, x in enumerate(X):
         x[rng.choice(150, size=60 if row % 40 == 0 else 1, replace=False)] = 1
     samples = Samples(sparse.csr_array(X), rng.integers(2, size=(200, 1)).astype(float), np.ones(200))
-    settings = settings_for("adagrad", batch_size=32, max_iter=400, learning_rate=0.5)
-    ours = fit(Linear(), samples, settings).parameters.table[:150, 0]
-    best = fit(Linear(), samples, settings_for("lbfgs", max_iter=500, tol=1e-10)).parameters.table[:150, 0]
+    ours = fit(Linear(), samples, batch_size=32, max_iter=400, learning_rate=0.5).parameters.table[:150, 0]
+    best = fit(Linear(), samples, "lbfgs", max_iter=500, tol=1e-8).parameters.table[:150, 0]
     assert np.all(ours[X.any(axis=0)] != 0)
     assert np.abs(ours - best).max() < 0.1 * np.abs(best).max()
 
@@ -137,8 +119,8 @@ def test_columns_of_any_unit_train_alike():
     unit = 10.0 ** np.arange(-6, 6)
     other = samples._replace(X=sparse.csr_array(samples.X.toarray() * unit))
     loop = {"batch_size": 8, "max_iter": 3, "l2": 0.0}
-    here = fit(FM(n_factors=2), samples, settings_for(**loop)).parameters.table[:12]
-    there = fit(FM(n_factors=2), other, settings_for(**loop)).parameters.table[:12]
+    here = fit(FM(n_factors=2), samples, **loop).parameters.table[:12]
+    there = fit(FM(n_factors=2), other, **loop).parameters.table[:12]
     np.testing.assert_allclose(there * unit[:, None], here, rtol=1e-8)
 
 
@@ -150,7 +132,7 @@ def test_columns_of_extreme_units_train_in_float32(unit, solver):
     other = samples._replace(X=sparse.csr_array(samples.X.toarray() * unit))
     loop = {"batch_size": 8, "max_iter": 3, "l2": 0.0}
     here, there = (
-        fit(Linear(), rows, settings_for(solver, dtype=np.float32, **loop)).parameters.table[:12]
+        fit(Linear(), rows, solver, dtype=np.float32, **loop).parameters.table[:12]
         for rows in (samples, other)
     )
     np.testing.assert_allclose(there * unit, here, rtol=1e-4, atol=1e-6)
@@ -160,17 +142,9 @@ def test_columns_of_extreme_units_train_in_float32(unit, solver):
 def test_validation_is_the_loss_of_the_rows_held_out(solver):
     samples, held = samples_of(0), samples_of(1)
     held = held._replace(X=held.X[:25], y=held.y[:25], weight=held.weight[:25])
-    loss, model = Logistic(), FM(n_factors=2)
-    settings = settings_for(solver, max_iter=4, monitor=True, n_iter_no_change=10)
-    result = fit_model(
-        model,
-        loss,
-        samples,
-        held,
-        None,
-        settings,
-        base_score=loss.base_score(loss.statistics(samples.y, samples.weight)),
-    )
+    model = FM(n_factors=2)
+    more = {"held_out": held}
+    result = fit(model, samples, solver, max_iter=4, stops_early=True, n_iter_no_change=10, more=more)
     history = result.progress.history["validation_loss"]
     parameters = result.parameters
     raw = reference.fm(held.X.toarray(), model.split(parameters.table[:12]), parameters.dense)
@@ -181,17 +155,8 @@ def test_validation_is_the_loss_of_the_rows_held_out(solver):
 def test_scores_see_raw_predictions_in_the_order_of_the_rows():
     samples, held = samples_of(0), samples_of(1)
     seen = []
-    loss, model = SquaredError(), Linear()
-    result = fit_model(
-        model,
-        loss,
-        samples,
-        held,
-        None,
-        settings_for(max_iter=1),
-        base_score=loss.base_score(loss.statistics(samples.y, samples.weight)),
-        score_raw=lambda raw: seen.append(raw) or 0.5,
-    )
+    more = {"held_out": held, "loss": SquaredError(), "score": lambda raw: seen.append(raw) or 0.5}
+    result = fit(Linear(), samples, max_iter=1, more=more)
     assert result.progress.history["validation_score"] == [0.5]
     tables = {"linear": result.parameters.table[:12]}
     expected = reference.linear(held.X.toarray(), tables, result.parameters.dense)

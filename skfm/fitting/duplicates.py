@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 
-def merge_rows(X: sparse.csr_array, y: np.ndarray, weight: np.ndarray):
+def merge_duplicates(X: sparse.csr_array, y: np.ndarray, weight: np.ndarray):
     """Merge rows that are equal in X and y; the result does not depend on the order of the rows.
 
     Training on the whole data set at once thus gives the same bits for a weight of 2 and for the row

@@ -13,25 +13,28 @@ from skfm.losses import Logistic, Softmax, SquaredError
 from skfm.models.fm import FM
 from skfm.models.linear import Linear
 from skfm.optim.solvers import Solver
-from skfm.train import full_batch
-from skfm.train.fit import FitSettings, Samples, fit_model
-from skfm.train.full_batch import minimize, value_and_gradient
+from skfm.train import lbfgs
+from skfm.train.lbfgs import LBFGS, Objective, minimize
+from skfm.train.problem import Samples
 from skfm.train.state import dense_rows
 from tests import reference
 from tests.cases import sparse_rows
-from tests.train.problems import MODELS, Problem, loop_settings
+from tests.train.problems import MODELS, Problem, pose
 
 
-def evaluated(problem, blocks=None):
-    return value_and_gradient(
+def objective_of(problem, blocks=None):
+    return Objective(
         problem.program(None),
-        problem.start(Stateless()).table,
-        problem.dense,
         problem.averages,
         blocks or problem.blocks(),
         jnp.asarray(problem.full_charges()),
         problem.hyper(),
     )
+
+
+def evaluated(problem, blocks=None):
+    table = problem.start(Stateless()).table
+    return objective_of(problem, blocks).value_and_gradient(table, problem.dense)
 
 
 class Stateless(Solver):
@@ -86,20 +89,9 @@ def test_several_widths_are_one_objective(several_widths, in_float64):
 def test_minimize_calls_back_and_stops_where_the_gradient_does(in_float64):
     problem = Problem(*MODELS["fm"])
     seen = []
-    arguments = (
-        problem.program(None),
-        np.asarray(problem.start(Stateless()).table),
-        problem.dense,
-        problem.averages,
-        problem.blocks(),
-        jnp.asarray(problem.full_charges()),
-        problem.hyper(),
-    )
+    arguments = objective_of(problem), np.asarray(problem.start(Stateless()).table), problem.dense
     table, dense, message = minimize(
-        *arguments,
-        max_iter=500,
-        tol=1e-7,
-        on_iteration=lambda table, dense, data_term: seen.append(data_term),
+        *arguments, 500, 1e-7, lambda table, dense, data_term: seen.append(data_term)
     )
     assert message is None
     assert len(seen) > 3
@@ -112,9 +104,9 @@ def test_minimize_calls_back_and_stops_where_the_gradient_does(in_float64):
     def stop(table, dense, data_term):
         raise StopIteration
 
-    *_, message = minimize(*arguments, max_iter=500, tol=1e-7, on_iteration=stop)
+    *_, message = minimize(*arguments, 500, 1e-7, stop)
     assert message is None
-    *_, message = minimize(*arguments, max_iter=2, tol=1e-7, on_iteration=lambda *_: None)
+    *_, message = minimize(*arguments, 2, 1e-7, lambda *_: None)
     assert "ITERATIONS" in message
 
 
@@ -122,21 +114,8 @@ def test_minimize_calls_back_and_stops_where_the_gradient_does(in_float64):
 
 
 def fitted(model, loss, X, y, weight, l2, power=0.0):
-    settings = FitSettings(
-        solver="lbfgs",
-        loop=loop_settings(max_iter=2000, tol=1e-10),
-        l1_linear=0.0,
-        l2_linear=l2,
-        l2_factors=0.0,
-        l2_dense=0.0,
-        l2_frequency_power=power,
-        dropout=0.0,
-        init_scale=0.1,
-        dtype=np.dtype(np.float64),
-    )
     samples = Samples(sparse.csr_array(X), y, weight)
-    base_score = loss.base_score(loss.statistics(y, weight))
-    result = fit_model(model, loss, samples, None, None, settings, base_score=base_score)
+    result = LBFGS().fit(pose(model, loss, samples, l2=l2, power=power, max_iter=2000, tol=1e-8))
     assert result.message is None
     table = result.parameters.table
     return table[: X.shape[1]], result.parameters.dense["offsets"]["intercept"]
@@ -196,8 +175,8 @@ def test_columns_that_no_row_touches_get_nothing_and_programs_are_shared():
     before = None
     for l2 in (0.1, 0.2):
         table, _ = fitted(Linear(), Logistic(), wide, y, weight, l2)
-        before = full_batch.n_traces if before is None else before
+        before = lbfgs.n_traces if before is None else before
         assert np.all(table[:5] == 0)
         assert np.all(table[17:] == 0)
         assert np.all(table[5:17, 0] != 0)
-    assert full_batch.n_traces == before
+    assert lbfgs.n_traces == before

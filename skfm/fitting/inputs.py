@@ -1,0 +1,225 @@
+"""X and y as scikit-learn checks them, then canonical CSR, with errors that name the place."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.preprocessing import normalize
+from sklearn.utils import check_X_y
+from sklearn.utils.validation import validate_data
+
+from skfm.data.encode import FieldEncoder
+from skfm.data.frames import is_frame, is_of_numbers
+from skfm.data.validate import canonical_csr, check_finite, first_row
+
+_CHECKS: dict[str, Any] = {
+    "accept_sparse": "csr",
+    "dtype": [np.float64, np.float32],
+    "ensure_all_finite": False,
+}
+
+
+class Rows(NamedTuple):
+    """Checked rows as they were given.
+
+    Attributes
+    ----------
+    X : a table to encode, or canonical CSR
+    y : targets
+    weight : (n,) sample weights
+    task_weights : (n, n_tasks) relative to `weight`, or None
+    """
+
+    X: Any
+    y: np.ndarray
+    weight: np.ndarray
+    task_weights: np.ndarray | None = None
+
+    def take(self, rows) -> Rows:
+        """Some of the rows, by a mask."""
+        X, y, weight, task_weights = self
+        return Rows(X[rows], y[rows], weight[rows], None if task_weights is None else task_weights[rows])
+
+
+def with_weight(rows):
+    """The rows of a named tuple that have a weight: a row of weight 0 is no row, for the batches too."""
+    keep = rows.weight > 0
+    return rows if keep.all() else rows.take(keep)
+
+
+def joined(parts: list[Rows]) -> Rows:
+    """Rows one after another, without X."""
+    of_tasks = [part.task_weights for part in parts if part.task_weights is not None]
+    return Rows(
+        X=None,
+        y=np.concatenate([part.y for part in parts]),
+        weight=np.concatenate([part.weight for part in parts]),
+        task_weights=np.concatenate(of_tasks) if of_tasks else None,
+    )
+
+
+class InputColumns(NamedTuple):
+    """The columns that X has, as scikit-learn records them.
+
+    Attributes
+    ----------
+    n : how many
+    names : those of a frame, where all are text; else None
+    """
+
+    n: int
+    names: np.ndarray | None = None
+
+
+class _Checked(BaseEstimator):
+    """What scikit-learn's checks read and write in place of an estimator.
+
+    So a fit that fails leaves the estimator as it was, and nothing here needs to see one.
+    """
+
+    def __init__(self, tags=None):
+        self.tags = tags
+
+    def __sklearn_tags__(self):
+        return self.tags
+
+
+@lru_cache(maxsize=64)
+def _checked_class(name: str) -> type:
+    # The messages of scikit-learn's checks name the class.
+    return type(name, (_Checked,), {})
+
+
+class Reader:
+    """Checks X and y, and that later rows have the columns of the first.
+
+    Parameters
+    ----------
+    name, tags : those of the estimator that asks
+    columns : those known already, or None to learn them
+    encodes : whether X is a table to encode, or, where columns are to be learned, the parameter `encoder`
+    """
+
+    def __init__(self, name: str, tags, columns: InputColumns | None = None, encodes: Any = None):
+        self._checked = _checked_class(name)(tags)
+        self._encodes = encodes
+        self._knows = columns is not None
+        if columns is not None:
+            self._checked.n_features_in_ = columns.n
+            if columns.names is not None:
+                self._checked.feature_names_in_ = columns.names
+
+    @property
+    def columns(self) -> InputColumns:
+        """The columns of the rows read."""
+        return InputColumns(self._checked.n_features_in_, getattr(self._checked, "feature_names_in_", None))
+
+    def read(self, X, y):
+        """A table as it is, or canonical CSR; and checked targets."""
+        first = not self._knows
+        if first:
+            self._encodes = is_table(self._encodes, X)
+        with _naming_text_columns(X), _naming_row_of_y(y):
+            if self._encodes:
+                check_table(X)
+                validate_data(self._checked, X, y, skip_check_array=True, reset=first)
+                y = check_X_y(np.zeros((len(X), 1)), y, multi_output=True)[1]
+            else:
+                X, y = validate_data(self._checked, X, y, multi_output=True, reset=first, **_CHECKS)
+        self._knows = True
+        return (X if self._encodes else self._matrix(X)), y
+
+    def read_X(self, X):
+        """The same of rows without targets."""
+        if self._encodes:
+            check_table(X)
+            validate_data(self._checked, X, skip_check_array=True, reset=False)
+            return X
+        with _naming_text_columns(X):
+            X = validate_data(self._checked, X, reset=False, **_CHECKS)
+        return self._matrix(X)
+
+    def _matrix(self, X) -> sparse.csr_array:
+        check_finite(X, getattr(self._checked, "feature_names_in_", None))
+        return canonical_csr(X)
+
+
+def is_table(encoder, X) -> bool:
+    """Whether X has to be encoded, by the parameter `encoder`."""
+    if encoder is None or sparse.issparse(X):
+        return False
+    return isinstance(encoder, FieldEncoder) or (is_frame(X) and not is_of_numbers(X))
+
+
+def check_table(X) -> None:
+    """Raise ValueError if X is nothing that fit's encoder takes."""
+    if sparse.issparse(X) or not (is_frame(X) or hasattr(X, "shape")):
+        raise ValueError(
+            f"X must be a DataFrame, or an array with encoder=FieldEncoder(), where fit encodes; "
+            f"got {type(X).__name__}."
+        )
+
+
+class Encoding(NamedTuple):
+    """How checked X becomes rows in the columns that are learned from.
+
+    Attributes
+    ----------
+    encoder : what encodes a table, or None for a matrix
+    normalizes_rows : whether rows are scaled to length 1
+    """
+
+    encoder: FieldEncoder | None
+    normalizes_rows: bool = False
+
+    def __call__(self, X) -> sparse.csr_array:
+        """Canonical CSR, of a table or of canonical CSR."""
+        if self.encoder is not None:
+            X = canonical_csr(self.encoder.transform(X))
+        return normalize(X) if self.normalizes_rows else X
+
+    @property
+    def table_rows(self) -> np.ndarray | None:
+        """Row of the tables that each column uses, where columns share them."""
+        return None if self.encoder is None else self.encoder.table_rows_
+
+
+@contextmanager
+def _naming_text_columns(X):
+    """Say which column of a frame holds text, and what to do about it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if "convert" not in str(error) or not hasattr(X, "columns"):
+            raise
+        for column in getattr(X, "column_names", X.columns):
+            try:
+                np.asarray(X[column], dtype=np.float64)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"Column {column!r} of X holds text, not numbers ({error}). Fit on such a table with "
+                    f"encoder='auto', or encode it first with skfm.FieldEncoder or "
+                    f"sklearn.preprocessing.OneHotEncoder."
+                ) from error
+        raise
+
+
+@contextmanager
+def _naming_row_of_y(y):
+    """Say which row of y is NaN or infinite."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith("Input y contains"):
+            raise
+        try:
+            bad = ~np.isfinite(np.asarray(y, dtype=np.float64))
+        except (TypeError, ValueError):
+            raise error from None
+        where = f" at row {first_row(bad)}" if bad.any() else ""
+        raise ValueError(f"{str(error).rstrip('.')}{where}. Drop that row.") from error

@@ -1,0 +1,474 @@
+"""From checked rows to what was learned: encode, plan, hold out, pose the problem, solve it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+
+from skfm.data.encode import FieldEncoder
+from skfm.data.fields import Fields, field_numbers, resolve_fields
+from skfm.data.statistics import mean_evidence
+from skfm.fitting.duplicates import merge_duplicates
+from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
+from skfm.fitting.plan import Continued, Facts, Plan, Settings, validation_fraction
+from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
+from skfm.fitting.targets import Targets
+from skfm.train.method import method_of
+from skfm.train.problem import Parameters, Problem, Progress, Samples, Start, silent
+
+
+class Given(NamedTuple):
+    """Rows, or a stream in place of X, as they were given."""
+
+    X: Any = None
+    y: Any = None
+    weight: Any = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are none."""
+        return self.X is None and self.y is None
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a fit has learned: all that prediction, inspection and a later fit need.
+
+    Attributes
+    ----------
+    columns : the columns of X
+    encoding : how X becomes rows in the columns that are learned from
+    targets : which y there was
+    fields : field of each column, and the row of the tables that it uses
+    needs_fields : whether the model tells fields apart
+    plan : what was chosen
+    seed : of all that was random
+    model, loss : configurations
+    parameters : weights for rows in the units of X
+    history : one number an epoch in each list
+    n_iter : epochs run
+    prior : number of the prior of the plan that the weights were learned under
+    session : what `partial_fit` goes on from, or None after a fit
+    message : why the method stopped before its end, or None
+    pretrained : what the weights started from, where that was fitted on the way
+    """
+
+    columns: InputColumns
+    encoding: Encoding
+    targets: Targets
+    fields: Fields
+    needs_fields: bool
+    plan: Plan
+    seed: int
+    model: Any
+    loss: Any
+    parameters: Parameters
+    history: dict[str, list[float]]
+    n_iter: int
+    prior: int = 0
+    session: Any = None
+    message: str | None = None
+    pretrained: Learned | None = None
+
+    def tables(self) -> dict[str, np.ndarray]:
+        """Rows of each table for the columns, (n_columns, *shape) by name."""
+        rows = self.fields.rows
+        chosen = slice(self.fields.numbers.size) if rows is None else rows
+        return self.model.split(self.parameters.table[chosen])
+
+    @property
+    def encoder(self) -> FieldEncoder | None:
+        """What encodes a table, or None."""
+        return self.encoding.encoder
+
+    def map(self, output: Callable, X: sparse.csr_array) -> np.ndarray:
+        """An output of the model, a function of its class, for each row of encoded X."""
+        from skfm.train.predict import map_matrix
+
+        return map_matrix(
+            output, self.model, self.parameters, X, packed_fields(self.fields, self.needs_fields)
+        )
+
+    def raw_predict(self, X: sparse.csr_array) -> np.ndarray:
+        """Raw predictions (n_samples, n_outputs) in float64, in the units of y."""
+        return self.targets.in_units(self.map(type(self.model).raw_prediction, X))
+
+
+def packed_fields(fields: Fields, needs_fields: bool) -> Fields | None:
+    """What packing has to know: fields if the model tells them apart, shared rows, or nothing."""
+    if needs_fields:
+        return fields
+    return None if fields.rows is None else Fields(np.zeros_like(fields.numbers), 1, fields.rows)
+
+
+# -- rows --------------------------------------------------------------------------------------------
+
+
+def read_rows(given: Given, reader: Reader, targets: Targets) -> Rows:
+    """Checked rows."""
+    X, y = reader.read(given.X, given.y)
+    return Rows(X, y, *targets.weights(given.weight, y))
+
+
+def read(given: Given, reader: Reader, targets: Targets) -> Rows | CheckedStream:
+    """Checked rows, or a stream that checks its chunks when they are read."""
+    if is_stream(given.X):
+        return CheckedStream(given.X, reader, targets)
+    return read_rows(given, reader, targets)
+
+
+def teach(encoder: FieldEncoder | None, source: Rows | CheckedStream, *, anew: bool, grows: bool):
+    """The encoder after it has learned from the rows: `anew`, or new values if it `grows`."""
+    if encoder is None or not (anew or grows):
+        return encoder
+    # A copy: the estimator that was fitted with it keeps what it has.
+    encoder, how = copy.copy(encoder), {"first": anew, "go_on": grows}
+    if isinstance(source, CheckedStream):
+        return source.teach(encoder, **how)
+    return encoder.learn_chunks([(source.X, source.weight)], **how)
+
+
+class Data(NamedTuple):
+    """Rows in the columns that are learned from, with targets in the loss's terms.
+
+    Attributes
+    ----------
+    samples : all rows, or those to train on where others were held out while they were read
+    held_out : rows to stop on that were given, or held out while a stream was read; else None
+    facts : what is known of the rows before any are held out
+    targets : those that the samples were encoded by
+    """
+
+    samples: Samples
+    held_out: Samples | None
+    facts: Facts
+    targets: Targets
+
+
+class Intake(NamedTuple):
+    """What turns given rows into samples.
+
+    Attributes
+    ----------
+    reader : checks X and y
+    encoding : makes rows of X
+    targets : encode y
+    folder : where rows of a stream may stay, or None to put them in memory
+    """
+
+    reader: Reader
+    encoding: Encoding
+    targets: Targets
+    folder: Path | None = None
+
+    def encoded(self, rows: Rows) -> Rows:
+        """Rows with a weight, in the columns that are learned from."""
+        return with_weight(rows._replace(X=self.encoding(rows.X)))
+
+    def samples(self, rows: Rows) -> Samples:
+        """Encoded rows with targets in the loss's terms."""
+        samples = Samples(rows.X, *self.targets.encode(rows.y, rows.weight, rows.task_weights))
+        # Class weights may be 0.
+        return with_weight(samples) if sparse.issparse(rows.X) else samples
+
+
+def gather_held_out(given: Given, intake: Intake) -> Samples | None:
+    """Rows to stop on that were given to fit, or None; those of a long stream stay on disk."""
+    if given.is_empty:
+        return None
+    if not is_stream(given.X):
+        if given.X is None or given.y is None:
+            raise ValueError("X_val and y_val go together: give both or neither.")
+        return intake.samples(intake.encoded(read_rows(given, intake.reader, intake.targets)))
+    if given.y is not None or given.weight is not None:
+        raise ValueError(
+            "X_val is a stream, which holds targets and weights: give neither y_val nor weights."
+        )
+    stream = CheckedStream(given.X, intake.reader, intake.targets)
+    with contextlib.ExitStack() as stack:
+        folder = intake.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="skfm")))
+        (folder / "given").mkdir()
+        spooled = spool_rows(stream, intake.encoding, folder / "given")
+        is_whole = intake.folder is None or spooled.is_small
+        X = spooled.in_memory() if is_whole else spooled.spools[0]
+    return intake.samples(spooled.rows._replace(X=X))
+
+
+def gather(rows: Rows, given: Given, intake: Intake, *, incremental: bool) -> Data:
+    """Data of encoded rows in memory, and of held-out rows that were given."""
+    samples = intake.samples(rows)
+    held_out = gather_held_out(given, intake)
+    facts = Facts(
+        n_rows=samples.X.shape[0],
+        n_entries=samples.X.nnz,
+        weight=float(samples.weight.sum()),
+        evidence=mean_evidence(samples.X, samples.weight, intake.encoding.table_rows),
+        has_given=held_out is not None,
+        incremental=incremental,
+    )
+    return Data(samples, held_out, facts, intake.targets)
+
+
+def gather_stream(stream: CheckedStream, given: Given, intake: Intake, share: float, random_state) -> Data:
+    """Data of a stream; few rows are put in memory.
+
+    Parameters
+    ----------
+    intake : its targets have not learned yet
+    share : of the rows to hold out, should there be many
+    """
+    assert intake.folder is not None
+    spooled = spool_rows(stream, intake.encoding, intake.folder, share, random_state)
+    intake = intake._replace(targets=intake.targets.learn(spooled.rows.y))
+    if spooled.is_small:
+        rows = with_weight(spooled.rows._replace(X=spooled.in_memory()))
+        return gather(rows, given, intake, incremental=False)
+    everything = intake.samples(spooled.rows)
+    members = ~spooled.is_held_out, spooled.is_held_out
+    train, kept = (
+        Samples(spool, everything.y[own], everything.weight[own])
+        for spool, own in zip(spooled.spools, members, strict=True)
+    )
+    held_out = gather_held_out(given, intake)
+    n_rows, n_train = everything.y.shape[0], train.y.shape[0]
+    facts = Facts(
+        n_rows=n_rows,
+        n_entries=sum(spool.nnz for spool in spooled.spools),
+        weight=float(everything.weight.sum()),
+        evidence=mean_evidence(train.X, train.weight, intake.encoding.table_rows) * n_rows / n_train,
+        in_memory=False,
+        n_held_out=n_rows - n_train,
+        has_given=held_out is not None,
+    )
+    if held_out is None and share:
+        held_out = kept
+    return Data(train, held_out, facts, intake.targets)
+
+
+def stream_share(settings: Settings, given: Given) -> float:
+    """Share of a stream's rows to hold out while they are read."""
+    if not given.is_empty or settings.early_stopping is False:
+        return 0.0
+    return validation_fraction(settings.validation_fraction)
+
+
+# -- from data to a problem, and from its result to what was learned ----------------------------------
+
+
+def hold_out(data: Data, plan: Plan, random_state) -> Data:
+    """Data with the rows that the plan holds out."""
+    if data.facts.n_held_out is not None:
+        return data
+    samples, facts = data.samples, data.facts._replace(n_held_out=plan.n_held_out)
+    if not plan.n_held_out:
+        return data._replace(facts=facts)
+    train, held_out = train_test_split(
+        np.arange(samples.X.shape[0]),
+        test_size=plan.n_held_out,
+        random_state=check_random_state(random_state),
+        stratify=data.targets.strata(samples.y),
+    )
+    return data._replace(samples=samples.take(train), held_out=samples.take(held_out), facts=facts)
+
+
+def in_standard_units(data: Data, plan: Plan, known: Targets | None) -> Data:
+    """Data as the loss takes them: equal rows merged where that is sound, targets standardised.
+
+    Parameters
+    ----------
+    known : targets whose location and scale are kept, or None to learn them from the rows to train on
+    """
+    samples, held_out, targets = data.samples, data.held_out, data.targets
+    if plan.merges_duplicates:
+        samples = Samples(*merge_duplicates(*samples))
+    if known is None:
+        targets = targets.standardized(samples.y, samples.weight)
+    else:
+        targets = replace(targets, location=known.location, scale=known.scale)
+    samples = samples._replace(y=targets.standardize(samples.y))
+    if held_out is not None:
+        held_out = held_out._replace(y=targets.standardize(held_out.y))
+    return data._replace(samples=samples, held_out=held_out, targets=targets)
+
+
+def find_fields(given, X, encoder: FieldEncoder | None, n_features: int) -> tuple[Fields, int]:
+    """Field of each column that is learned from, and its row of the tables.
+
+    Parameters
+    ----------
+    given : the parameter `fields`
+    n_features : columns of X before it was encoded
+
+    Returns
+    -------
+    fields : Fields
+    n_blocks : int
+        The number of blocks that were found but are too many to be fields; else 0.
+    """
+    n_blocks, rows = 0, None
+    if encoder is None:
+        numbers, n_blocks = resolve_fields(given, X)
+    else:
+        numbers, rows = encoder.fields_, encoder.table_rows_
+        if not isinstance(given, str):
+            labels = field_numbers(np.zeros(n_features) if given is None else given, n_features)
+            crosses = labels.max() + 1 + np.arange(len(encoder.crosses))
+            numbers = np.append(labels, crosses)[encoder.field_columns_[numbers]]
+    return Fields(numbers, int(numbers.max(initial=0)) + 1, rows), n_blocks
+
+
+class Task(NamedTuple):
+    """All but the rows that a fit is made of.
+
+    Attributes
+    ----------
+    plan : what was chosen
+    columns, encoding, fields : as in `Learned`
+    needs_fields : whether the model tells fields apart
+    model, loss : configurations
+    seed : of all that is random
+    start : tables to start from, or None
+    score, report : see `skfm.train.problem.Problem`
+    pretrained : what the tables are of, where that was fitted on the way
+    """
+
+    plan: Plan
+    columns: InputColumns
+    encoding: Encoding
+    fields: Fields
+    needs_fields: bool
+    model: Any
+    loss: Any
+    seed: int
+    start: Start | None = None
+    score: Callable[[np.ndarray], float] | None = None
+    report: Callable[[Progress, int], None] = silent
+    pretrained: Learned | None = None
+
+
+def learn(task: Task, data: Data, before: Learned | None, *, incremental: bool) -> Learned:
+    """Pose the problem, solve it, and keep what was learned.
+
+    Parameters
+    ----------
+    data : in standard units
+    before : what a call of partial_fit goes on from, or None
+    """
+    plan = task.plan
+    problem = Problem(
+        model=task.model,
+        loss=task.loss,
+        train=data.samples,
+        held_out=data.held_out,
+        fields=packed_fields(task.fields, task.needs_fields),
+        priors=plan.priors,
+        dropout=plan.dropout,
+        schedule=plan.schedule,
+        dtype=plan.dtype,
+        seed=task.seed,
+        start=task.start,
+        score=task.score,
+        report=task.report,
+        keeps_session=incremental,
+    )
+    splits = plan.schedule.linear_learning_rate is not None
+    method = method_of(plan.solver, plan.linear_solver if splits else None)
+    result = method.fit(problem, None if before is None else before.session)
+    progress = result.progress
+    history, n_iter, prior = progress.history, max(progress.n_iter, 1), result.prior
+    if before is not None:
+        names = [*before.history, *(name for name in history if name not in before.history)]
+        history = {name: before.history.get(name, []) + history.get(name, []) for name in names}
+        n_iter, prior = before.n_iter + progress.n_iter, before.prior
+    return Learned(
+        columns=task.columns,
+        encoding=task.encoding,
+        targets=data.targets,
+        fields=task.fields,
+        needs_fields=task.needs_fields,
+        plan=plan,
+        seed=task.seed,
+        model=task.model,
+        loss=task.loss,
+        parameters=result.parameters,
+        history=history,
+        n_iter=n_iter,
+        prior=prior,
+        session=result.session,
+        message=result.message,
+        pretrained=task.pretrained,
+    )
+
+
+def continued(before: Learned | None) -> Continued | None:
+    """What the plan of a call of partial_fit takes over from the fit before."""
+    if before is None:
+        return None
+    return Continued(before.plan, before.session is not None, before.prior)
+
+
+def new_seed(random_state) -> int:
+    """Seed of a fit; a generator is moved on."""
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+# -- start from other weights ------------------------------------------------------------------------
+
+
+def tables_to_start_from(source: Learned | None, model, shown: str) -> dict[str, np.ndarray]:
+    """Tables of another fit that the model can start from, by name.
+
+    Parameters
+    ----------
+    source : the other fit; None has none
+    shown : how the message names it
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    known = {} if source is None else source.tables()
+    wanted = model.tables()
+    tables = {}
+    for name, table in wanted.items():
+        # Experts of a mixture may all start from the tables of one machine.
+        given = known.get(name, known.get(name.removeprefix("expert_")))
+        if given is not None:
+            tables[name] = _reshaped(given, table.shape)
+    if not tables:
+        raise ValueError(
+            f"init_from={shown} has none of the tables {sorted(wanted)} that this model "
+            f"starts from. Give a fitted skfm estimator that has."
+        )
+    return tables
+
+
+def _reshaped(table: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The table with rows of `shape` where the numbers allow it: same numbers, or repeated for each piece."""
+    if table[:1].size == np.prod(shape, dtype=int) * table[:1].shape[0]:
+        return table.reshape(-1, *shape)
+    if table.shape[1:] == shape[1:]:
+        return np.broadcast_to(table[:, None], (table.shape[0], *shape))
+    return table
+
+
+def check_tables(model, tables: dict[str, np.ndarray], n_columns: int) -> None:
+    """Raise ValueError if a table to start from has not the shape that the model needs."""
+    for name, table in model.tables().items():
+        expected = (n_columns, *table.shape)
+        if name in tables and tables[name].shape != expected:
+            raise ValueError(
+                f"The table {name!r} to start from has shape {tables[name].shape}, expected {expected}: "
+                f"n_factors, the columns and the number of outputs must be the same."
+            )

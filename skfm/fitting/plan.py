@@ -1,0 +1,349 @@
+"""What "auto" means: every choice of a fit, made once, of parameters and facts, before rows are held out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skfm.names import (
+    FULL_BATCH_SOLVER,
+    MINIBATCH_SOLVER,
+    SOLVERS,
+    SPARSE_LINEAR_SOLVER,
+)
+from skfm.train.method import Demands, abilities_of, check_demands
+from skfm.train.problem import Prior, Schedule
+
+# L-BFGS works on the whole data set in float64: exact, deterministic, and fast while it is small
+# (benchmarks/cases/small.py).
+_FULL_BATCH_ROWS = 2_000
+_FULL_BATCH_ENTRIES = 3_000_000
+# With fewer rows none are held out, and the prior alone guards against overfitting
+# (benchmarks/cases/defaults.py, as all constants below).
+_EARLY_STOPPING_ROWS = 2_000
+_ENOUGH_HELD_OUT = 2_000
+# The penalty of factors, in units of a standard normal prior, falls from this where few rows touch a column
+# to 1 where many do. A label says less than a number.
+_NARROWEST_PRIOR, _NARROWEST_PRIOR_OF_LABELS = 20.0, 60.0
+_ENOUGH_EVIDENCE = 1_500.0
+# Without a linear term all that a model learns goes through products of penalised weights: under the
+# narrowest prior none of them leaves 0, the sooner the fewer rows there are.
+_NARROWEST_PRIOR_OF_PRODUCTS, _NARROWEST_PRIOR_OF_FEW_PRODUCTS = 12.0, 6.0
+# Where the prior is at least twice as narrow as this one, a second attempt is made with this one, from
+# larger factors.
+_WIDE_PRIOR = 3.0
+_WIDE_START = 0.1
+
+AUTO = "auto"
+
+
+class Settings(NamedTuple):
+    """What an estimator asks of training: its parameters, and what its kind implies.
+
+    Attributes
+    ----------
+    kind : "convex", "factors" or "deep"
+    is_classifier : whether targets are labels
+    has_linear_term : whether the raw prediction has one
+    is_stochastic : whether the model's loss differs from batch to batch (dropout, batch normalisation)
+    n_components : pieces of a mixture, 0 for other models
+    linear_solver, linear_learning_rate : of the linear weights alone; None where they cannot have their own
+
+    The others are parameters of the estimators with the same names; those that a model lacks are 0.
+    """
+
+    kind: str
+    is_classifier: bool
+    has_linear_term: bool
+    is_stochastic: bool
+    n_components: int
+    solver: Any
+    learning_rate: Any
+    schedule: str | Callable
+    max_iter: int
+    batch_size: Any
+    l1_linear: float
+    l2_linear: Any
+    l2_factors: Any
+    l2_dense: Any
+    l2_frequency_power: float
+    init_scale: float
+    dropout: float
+    early_stopping: Any
+    validation_fraction: Any
+    n_iter_no_change: int
+    tol: float
+    dtype: Any
+    linear_solver: Any = None
+    linear_learning_rate: Any = None
+
+
+class Facts(NamedTuple):
+    """What is known of the rows before any are held out.
+
+    Attributes
+    ----------
+    n_rows, n_entries : rows and nonzeros, of all chunks of a stream
+    weight : sum of the sample weights
+    evidence : mean sample weight of the rows that touch a column
+    in_memory : whether X is a matrix rather than rows on disk
+    n_held_out : rows of a stream that were held out while it was read; None where that is still to be chosen
+    has_given : whether rows to stop on were given
+    incremental : whether this is a call of partial_fit
+    """
+
+    n_rows: int
+    n_entries: int
+    weight: float
+    evidence: float
+    in_memory: bool = True
+    n_held_out: int | None = None
+    has_given: bool = False
+    incremental: bool = False
+
+
+class Plan(NamedTuple):
+    """Every choice of a fit; nothing is "auto".
+
+    Attributes
+    ----------
+    solver : name, optax transformation or method
+    linear_solver : that of the linear weights, of models where it can be another one; else None
+    schedule : how fast and how long
+    priors : the prior, and that of a second attempt if there is one
+    dropout : share of units that a step leaves out
+    n_held_out : rows to hold out, or held out already
+    dtype : precision of the weights
+    merges_duplicates : whether all rows make one batch, so that equal rows may be one
+    """
+
+    solver: Any
+    linear_solver: Any
+    schedule: Schedule
+    priors: tuple[Prior, ...]
+    dropout: float
+    n_held_out: int
+    dtype: np.dtype
+    merges_duplicates: bool
+
+
+class Continued(NamedTuple):
+    """A fit that a call of partial_fit goes on from.
+
+    Attributes
+    ----------
+    plan : its plan
+    has_session : whether the state of the optimizer goes on too, and with it solver and precision
+    prior : number of the prior that its weights were learned under
+    """
+
+    plan: Plan
+    has_session: bool
+    prior: int
+
+
+def make_plan(settings: Settings, facts: Facts, continued: Continued | None = None) -> Plan:
+    """Resolve every "auto".
+
+    Raises
+    ------
+    ValueError
+        If the solver cannot do what is asked for.
+    """
+    session = continued.plan if continued is not None and continued.has_session else None
+    if session is not None:
+        solver, linear_solver = session.solver, session.linear_solver
+    else:
+        solver = choose_solver(settings, facts)
+        linear_solver = solver if settings.linear_solver == AUTO else settings.linear_solver
+    splits = settings.has_linear_term and settings.linear_solver not in (None, AUTO)
+    abilities = abilities_of(solver)
+    check_demands(
+        solver,
+        Demands(
+            n_streamed=0 if facts.in_memory else facts.n_rows,
+            goes_on=facts.incremental,
+            l1=settings.l1_linear > 0,
+            stochastic=settings.is_stochastic,
+            linear_solver=linear_solver if splits else None,
+        ),
+    )
+    n_held_out = facts.n_held_out
+    if n_held_out is None:
+        n_held_out = _n_to_hold_out(settings, facts, full_batch=abilities.full_batch)
+    n_train = facts.n_rows - n_held_out
+    has_held_out = n_held_out > 0 or facts.has_given
+    size = batch_size(settings.batch_size, n_train)
+    one_batch = abilities.full_batch or n_train <= size
+    linear_rate = None
+    if abilities.element_wise and (splits or _is_given_linear_rate(settings)):
+        linear_rate = learning_rate(settings.linear_learning_rate, linear_solver, settings.kind)
+    schedule = Schedule(
+        learning_rate=learning_rate(settings.learning_rate, solver, settings.kind),
+        shape=settings.schedule,
+        max_iter=1 if facts.incremental else settings.max_iter,
+        horizon=settings.max_iter,
+        batch_size=size,
+        tol=settings.tol,
+        n_iter_no_change=settings.n_iter_no_change,
+        stops_early=has_held_out or settings.early_stopping == AUTO,
+        linear_learning_rate=linear_rate,
+    )
+    dtype: Any = settings.dtype
+    if session is not None:
+        dtype = session.dtype
+    elif isinstance(dtype, str) and dtype == AUTO:
+        dtype = np.float64 if one_batch else np.float32
+    priors = _choose_priors(settings, facts, n_train)
+    if continued is not None and continued.prior:
+        priors = priors[-1:]
+    elif not has_held_out or abilities.full_batch:
+        priors = priors[:1]
+    return Plan(
+        solver,
+        linear_solver,
+        schedule,
+        priors,
+        settings.dropout,
+        n_held_out,
+        np.dtype(dtype),
+        one_batch and facts.in_memory,
+    )
+
+
+def _is_given_linear_rate(settings: Settings) -> bool:
+    return settings.has_linear_term and settings.linear_learning_rate not in (None, AUTO)
+
+
+def choose_solver(settings: Settings, facts: Facts):
+    """The solver that "auto" stands for."""
+    if not (isinstance(settings.solver, str) and settings.solver == AUTO):
+        return settings.solver
+    is_convex = settings.kind == "convex"
+    if settings.l1_linear > 0:
+        return SPARSE_LINEAR_SOLVER if is_convex else MINIBATCH_SOLVER
+    is_small = facts.n_rows <= _FULL_BATCH_ROWS or (is_convex and facts.n_entries <= _FULL_BATCH_ENTRIES)
+    needs_steps = facts.incremental or settings.is_stochastic or not facts.in_memory
+    needs_steps = needs_steps or settings.linear_solver not in (None, AUTO)
+    return FULL_BATCH_SOLVER if is_small and not needs_steps else MINIBATCH_SOLVER
+
+
+def batch_size(value, n_rows: int) -> int:
+    """Rows of a batch: about 100 steps an epoch, between 256 and 4096 rows."""
+    if value != AUTO:
+        return int(value)
+    size = 256
+    while size < 4096 and size * 100 < n_rows:
+        size *= 2
+    return size
+
+
+def learning_rate(value, solver, kind: str) -> float:
+    """The rate that "auto" stands for; an optax transformation has its own, which this scales."""
+    if value != AUTO:
+        return float(value)
+    if not isinstance(solver, str):
+        return 1.0
+    facts = SOLVERS[solver]
+    return facts.network_learning_rate if kind == "deep" else facts.learning_rate
+
+
+def early_stopping(value, n_rows: int, *, full_batch: bool) -> bool:
+    """Whether to hold rows out: of more than 2,000, and not where all rows make one batch anyway."""
+    if value != AUTO:
+        return bool(value)
+    return not full_batch and n_rows > _EARLY_STOPPING_ROWS
+
+
+def validation_fraction(value, n_rows: int | None = None) -> float:
+    """Share of the rows to hold out; None where their number is not known yet.
+
+    What is held out is lost to training, and some thousand rows tell one epoch from another. Of many rows
+    more are held out, as their error falls.
+    """
+    if value != AUTO:
+        return float(value)
+    if n_rows is None:
+        return 0.1
+    return min(0.1, max(_ENOUGH_HELD_OUT, 5 * n_rows**0.5) / n_rows)
+
+
+def _n_to_hold_out(settings: Settings, facts: Facts, *, full_batch: bool) -> int:
+    """Rows to hold out of a matrix."""
+    if facts.has_given or facts.incremental:
+        return 0
+    if not early_stopping(settings.early_stopping, facts.n_rows, full_batch=full_batch):
+        return 0
+    n_rows = facts.n_rows
+    n_held_out = math.ceil(validation_fraction(settings.validation_fraction, n_rows) * n_rows)
+    if n_held_out >= n_rows:
+        raise ValueError(
+            f"validation_fraction={settings.validation_fraction!r} holds out {n_held_out} of {n_rows} rows, "
+            f"which leaves none to train on. Give early_stopping=False, a smaller fraction, or more rows."
+        )
+    return n_held_out
+
+
+def _choose_priors(settings: Settings, facts: Facts, n_train: int) -> tuple[Prior, ...]:
+    """The prior and, where it is narrow, that of a second attempt."""
+    share = n_train / facts.n_rows
+    # Rows are held out at random, so the others have their share of everything.
+    weight = n_train * (facts.weight / facts.n_rows) if n_train < facts.n_rows else facts.weight
+    strengths = penalty_strengths(settings, facts.weight, facts.evidence * share)
+    penalties = {}
+    for name, strength in strengths.items():
+        given = getattr(settings, name)
+        penalties[name] = strength / weight if isinstance(given, str) else float(given)
+    prior = Prior(
+        l1_linear=settings.l1_linear,
+        l2_frequency_power=float(settings.l2_frequency_power),
+        init_scale=settings.init_scale,
+        **penalties,
+    )
+    wide = _wide_prior(settings, prior, weight)
+    return (prior,) if wide is None else (prior, wide)
+
+
+def penalty_strengths(settings: Settings, weight: float, evidence: float) -> dict[str, float]:
+    """The penalties that "auto" stands for, in units of a standard normal prior.
+
+    Linear weights have that prior, 1 / (sum of the sample weights), which is LogisticRegression's C=1.
+    Factors and dense weights, many more, have a narrower one where few rows touch a column; the pieces of a
+    mixture share these rows. With so few rows that none are held out, the prior alone guards against
+    overfitting: it is as narrow as it gets, and narrow for a mixture's linear weights too. A model without a
+    linear term never has the narrowest.
+
+    Parameters
+    ----------
+    weight : sum of the sample weights, of rows held out too
+    evidence : mean sample weight of the rows that touch a column
+    """
+    few = weight <= _EARLY_STOPPING_ROWS
+    enough = _ENOUGH_EVIDENCE * max(settings.n_components, 1)
+    if settings.has_linear_term:
+        is_labels = settings.is_classifier and not few
+        strongest = _NARROWEST_PRIOR_OF_LABELS if is_labels else _NARROWEST_PRIOR
+    else:
+        strongest = _NARROWEST_PRIOR_OF_FEW_PRODUCTS if few else _NARROWEST_PRIOR_OF_PRODUCTS
+    narrowest = few or evidence * strongest <= enough
+    strength = strongest if narrowest else max(enough / evidence, 1.0)
+    linear = strength / 2 if few and settings.n_components else 1.0
+    return {"l2_linear": linear, "l2_factors": strength, "l2_dense": strength}
+
+
+def _wide_prior(settings: Settings, prior: Prior, weight: float) -> Prior | None:
+    """The prior of a second attempt, or None where there is none.
+
+    The narrow prior is right where interactions are few or small. Where they are all there is, factors under
+    it never leave 0, while the linear weights overfit; which of the two it is, held-out rows tell.
+    """
+    is_narrow = prior.l2_factors >= 2 * _WIDE_PRIOR / weight
+    if settings.l2_factors != AUTO or prior.init_scale == 0 or not is_narrow:
+        return None
+    l2_factors = _WIDE_PRIOR / weight
+    l2_dense = l2_factors if settings.l2_dense == AUTO else prior.l2_dense
+    init_scale = max(prior.init_scale, _WIDE_START)
+    return prior._replace(l2_factors=l2_factors, l2_dense=l2_dense, init_scale=init_scale)

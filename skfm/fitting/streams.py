@@ -1,0 +1,207 @@
+"""Rows that come in chunks: checked, encoded and written to disk, from where training reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_random_state
+
+from skfm.data.encode import FieldEncoder
+from skfm.data.frames import is_frame
+from skfm.data.spool import RowSpool, ahead
+from skfm.fitting.inputs import Encoding, Reader, Rows, joined, with_weight
+from skfm.fitting.targets import Targets
+
+# With fewer nonzeros than this, chunks are put together and fitted in memory.
+_IN_MEMORY = 1 << 23
+_BUFFER_ROWS = 1 << 18
+
+
+def is_stream(X) -> bool:
+    """Whether X is an iterable of chunks ``(X, y)`` or ``(X, y, sample_weight)`` rather than rows."""
+    if hasattr(X, "shape") or hasattr(X, "__array__") or isinstance(X, str | bytes | dict) or is_frame(X):
+        return False
+    if isinstance(X, list | tuple):
+        return bool(X) and isinstance(X[0], tuple) and len(getattr(X[0][0], "shape", ())) == 2
+    return hasattr(X, "__iter__")
+
+
+def chunks_of(stream, *, once: bool = False):
+    """Numbers and chunks, as tuples, of those that have rows; `once` if they are read a single time.
+
+    Raises
+    ------
+    ValueError
+        If the stream cannot be read again, a chunk is not one, or there is no row.
+    """
+    chunks = iter(stream)
+    if chunks is stream and not once:
+        raise ValueError(
+            f"A {type(stream).__name__} can be read only once, and training reads its rows several times: "
+            f"give a list of chunks, or an object whose __iter__ starts anew each time."
+        )
+    empty = True
+    for number, chunk in enumerate(chunks):
+        chunk = chunk if isinstance(chunk, tuple) else (chunk,)
+        if len(getattr(chunk[0], "shape", ())) != 2:
+            kind = type(chunk[0]).__name__
+            raise _of_chunk(number, ValueError(f"X must be a DataFrame, a matrix or an array, got {kind}."))
+        if chunk[0].shape[0]:
+            empty = False
+            yield number, chunk
+    if empty:
+        raise ValueError("The stream has no rows.")
+
+
+def _of_chunk(number: int, error: Exception) -> ValueError:
+    """The error of a chunk, with its number."""
+    return ValueError(f"Chunk {number} of the stream: {error}")
+
+
+@contextlib.contextmanager
+def _naming_chunk(number: int):
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise _of_chunk(number, error) from error
+
+
+def map_stream(function, stream) -> np.ndarray:
+    """Results of a function of each chunk's X, one after another."""
+    found = []
+    for number, chunk in ahead(chunks_of(stream, once=True)):
+        with _naming_chunk(number):
+            found.append(function(chunk[0]))
+    return np.concatenate(found)
+
+
+class CheckedStream:
+    """Checked rows of a stream's chunks; those in which no row has a weight are left out.
+
+    Parameters
+    ----------
+    stream : re-iterable of chunks
+    reader : checks X and y
+    targets : check the weights
+    """
+
+    def __init__(self, stream, reader: Reader, targets: Targets):
+        self.stream, self.reader, self.targets = stream, reader, targets
+
+    def __iter__(self) -> Generator[tuple[int, Rows], None, None]:
+        kind = None
+        for number, chunk in chunks_of(self.stream):
+            with _naming_chunk(number):
+                rows = self._checked(chunk)
+                if rows is None:
+                    continue
+                shape, what = rows.y.shape, "text" if rows.y.dtype.kind in "OUS" else "numbers"
+                kind = kind or (shape[1:], what)
+                if (shape[1:], what) != kind:
+                    raise ValueError(
+                        f"y holds {what} of shape {shape}, unlike the chunks before ({kind[1]})."
+                    )
+            yield number, rows
+
+    def _checked(self, chunk) -> Rows | None:
+        if len(chunk) not in (2, 3):
+            raise ValueError(f"expected (X, y) or (X, y, sample_weight), got {len(chunk)} items.")
+        X, y, weight = (*chunk, None)[:3]
+        if weight is not None and not np.any(weight):
+            return None
+        X, y = self.reader.read(X, y)
+        return Rows(X, y, *self.targets.weights(weight, y))
+
+    def first(self) -> Rows:
+        """The rows of the first chunk."""
+        with contextlib.closing(iter(self)) as chunks:
+            for _, rows in chunks:
+                return rows
+        raise ValueError("The stream has no rows with a weight.")
+
+    def teach(self, encoder: FieldEncoder, **how) -> FieldEncoder:
+        """Let an encoder learn from all chunks."""
+        number = 0
+
+        def tables():
+            nonlocal number
+            for at, rows in ahead(self):
+                number = at
+                yield rows.X, rows.weight
+
+        with contextlib.closing(tables()) as chunks:
+            try:
+                return encoder.learn_chunks(chunks, **how)
+            except (ValueError, TypeError) as error:
+                raise error if str(error).startswith("Chunk") else _of_chunk(number, error) from error
+
+
+class Spooled(NamedTuple):
+    """Rows of a stream on disk, in the columns that are learned from.
+
+    Attributes
+    ----------
+    spools : the rows to train on, and those held out
+    rows : all rows in the order of the stream, without X
+    is_held_out : (n,) which of them are held out
+    """
+
+    spools: tuple[RowSpool, RowSpool]
+    rows: Rows
+    is_held_out: np.ndarray
+
+    @property
+    def is_small(self) -> bool:
+        """Whether rows are few enough to be fitted in memory."""
+        return sum(spool.nnz for spool in self.spools) <= _IN_MEMORY
+
+    def in_memory(self) -> sparse.csr_array:
+        """X of all rows in the order of the stream."""
+        pieces = [spool.in_memory() for spool in self.spools if spool.shape[0]]
+        if len(pieces) == 1:
+            return pieces[0]
+        held_out = self.is_held_out
+        order = np.argsort(np.concatenate([np.flatnonzero(~held_out), np.flatnonzero(held_out)]))
+        return sparse.csr_array(sparse.vstack(pieces, format="csr"))[order]
+
+
+def spool_rows(
+    stream: CheckedStream, encoding: Encoding, folder: Path, held_out_share=0.0, random_state=None
+) -> Spooled:
+    """Encode a stream's rows and write them to a folder."""
+    buffer_rows = int(getattr(stream.stream, "buffer_rows", _BUFFER_ROWS))
+    # A generator that is shared is not moved on: rows that turn out to be few are split as rows in memory.
+    state = copy.deepcopy(random_state)
+    rng = np.random.RandomState() if state is None else check_random_state(state)
+    spools: Any = ()
+    found: list[Rows] = []
+    held_out: list[np.ndarray] = []
+
+    def rows_with_weight():
+        for number, rows in stream:
+            with _naming_chunk(number):
+                rows = rows._replace(X=encoding(rows.X))
+            yield with_weight(rows)
+
+    for rows in ahead(rows_with_weight()):
+        X = rows.X
+        if not spools:
+            spools = tuple(RowSpool(folder / name, X.shape[1], buffer_rows) for name in ("rows", "held_out"))
+        chosen = rng.random_sample(X.shape[0]) < held_out_share
+        if held_out_share and not found and X.shape[0] > 1:
+            # Some row on each side, whatever the share.
+            chosen[:2] = True, False
+        for spool, members in zip(spools, (~chosen, chosen), strict=True):
+            if members.any():
+                spool.append(X if members.all() else X[members])
+        found.append(rows._replace(X=None))
+        held_out.append(chosen)
+    for spool in spools:
+        spool.flush()
+    return Spooled(spools, joined(found), np.concatenate(held_out))

@@ -1,0 +1,446 @@
+"""Targets: labels, numbers, or clicks and conversions; from y to the loss, and from raw predictions back.
+
+Targets are frozen values. One that was made of parameters alone has learned nothing yet: `learn` returns one
+that knows its classes and outputs, `standardized` one that knows location and scale of the training rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.utils import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.validation import column_or_1d
+
+from skfm.data.validate import check_sample_weight, first_row
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Base class.
+
+    Attributes
+    ----------
+    n_outputs : raw predictions a sample
+    location, scale : a raw prediction times `scale` plus `location` is in the units of y
+    """
+
+    _learned: ClassVar[tuple[str, ...]] = ("n_outputs", "location", "scale")
+    n_outputs: int = 1
+    location: Any = 0.0
+    scale: Any = 1.0
+
+    @property
+    def loss(self):
+        """The loss that these targets have."""
+        raise NotImplementedError
+
+    def weights(self, sample_weight, y) -> tuple[np.ndarray, np.ndarray | None]:
+        """Weights of the rows, checked, and those of the tasks of each row, relative to them."""
+        return check_sample_weight(sample_weight, y.shape[0]), None
+
+    def learn(self, y, classes=None) -> Targets:
+        """Targets that know which y there is; `classes` are all labels that later calls may bring."""
+        raise NotImplementedError
+
+    def resume(self, known: Targets) -> Targets:
+        """Targets of these parameters that know what those of an earlier fit have learned."""
+        learned = {name: getattr(known, name) for name in self._learned}
+        return replace(self, **learned)
+
+    def encode(self, y, weight, task_weights=None) -> tuple[np.ndarray, np.ndarray]:
+        """y in the loss's terms, and the weights of the rows, class weights included.
+
+        Raises
+        ------
+        ValueError
+            If y is not what was learned.
+        """
+        raise NotImplementedError
+
+    def decode(self, terms) -> np.ndarray:
+        """y as it was given, from the loss's terms."""
+        raise NotImplementedError
+
+    def strata(self, terms) -> np.ndarray | None:
+        """What held-out rows are to have in the same shares, or None."""
+        return None
+
+    def standardized(self, terms, weight) -> Targets:
+        """Targets that know location and scale, for losses that are taken in standard units."""
+        return replace(self, location=0.0, scale=1.0)
+
+    def standardize(self, terms) -> np.ndarray:
+        """The loss's terms in standard units."""
+        return terms
+
+    def in_units(self, raw: np.ndarray) -> np.ndarray:
+        """Raw predictions in the units of y, in float64."""
+        return self.location + self.scale * raw.astype(np.float64)
+
+    def per_output(self, values):
+        """Values (n_outputs, ...) of the outputs in the shape of y."""
+        return values
+
+    def predict(self, raw) -> np.ndarray:
+        """Predictions, from raw ones in the units of y; so are those below."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Labels(Targets):
+    """One column of labels (binary or softmax), or 0 and 1 for each of several labels.
+
+    Attributes
+    ----------
+    owner : the estimator's name, for messages
+    class_weight : as given
+    classes : sorted labels
+    multilabel : whether y is a matrix of 0 and 1
+    """
+
+    _learned: ClassVar = (*Targets._learned, "classes", "multilabel")
+    owner: str = ""
+    class_weight: Any = None
+    classes: Any = None
+    multilabel: bool = False
+
+    @property
+    def is_softmax(self) -> bool:
+        """Whether outputs are classes that exclude each other."""
+        return not self.multilabel and self.n_outputs > 1
+
+    @property
+    def loss(self):
+        from skfm.losses import Logistic, Softmax
+
+        return Softmax(n_classes=self.n_outputs) if self.is_softmax else Logistic()
+
+    def _checked(self, y) -> tuple[np.ndarray, bool]:
+        """Labels as an array, and whether they are several."""
+        if hasattr(y, "toarray"):
+            y = y.toarray()
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y", raise_unknown=True)
+        if kind == "multiclass-multioutput":
+            raise ValueError(
+                f"{self.owner} takes one column of labels, or 0 and 1 for each of several labels; "
+                f"wrap it in sklearn.multioutput.MultiOutputClassifier for several columns of classes."
+            )
+        multilabel = kind == "multilabel-indicator"
+        return (y if multilabel else column_or_1d(y, warn=True)), multilabel
+
+    def learn(self, y, classes=None):
+        y, multilabel = self._checked(y)
+        if multilabel:
+            found, n_outputs = np.arange(y.shape[1]), y.shape[1]
+        else:
+            found = label_set(y) if classes is None else label_set(np.asarray(classes))
+            if found.size < 2:
+                raise ValueError(
+                    f"Only one class, {found[0]!r}, in y: a classifier needs rows of at least two classes."
+                )
+            n_outputs = found.size if found.size > 2 else 1
+        return replace(self, n_outputs=n_outputs, classes=found, multilabel=multilabel)
+
+    def encode(self, y, weight, task_weights=None):
+        y, multilabel = self._checked(y)
+        if multilabel != self.multilabel or (multilabel and y.shape[1] != self.classes.size):
+            expected = f"{self.classes.size} labels" if self.multilabel else "one column of classes"
+            raise ValueError(f"y has shape {y.shape}, but the estimator was fitted on {expected}.")
+        if multilabel:
+            return np.asarray(y, dtype=np.float64), self._weighed(y, weight)
+        unseen = ~np.isin(y, self.classes)
+        if unseen.any():
+            row = int(np.argmax(unseen))
+            raise ValueError(
+                f"y contains the label {y[row]!r} at row {row}, which is none of the classes "
+                f"{self.classes.tolist()}. Pass all labels as classes= in the first call of partial_fit."
+            )
+        codes = np.searchsorted(self.classes, y).astype(np.float64)
+        return (codes if self.is_softmax else codes[:, None]), self._weighed(y, weight)
+
+    def _weighed(self, y, sample_weight) -> np.ndarray:
+        """Sample weights times class weights."""
+        if self.class_weight is None:
+            return sample_weight
+        if isinstance(self.class_weight, str) and not self.multilabel:
+            # Balanced in terms of weight, so that a weight of 2 is the row twice.
+            codes = np.searchsorted(self.classes, y)
+            share = np.bincount(codes, weights=sample_weight)
+            present = np.count_nonzero(share)
+            return sample_weight * sample_weight.sum() / (present * share[codes])
+        if isinstance(self.class_weight, dict) and not self.multilabel:
+            unknown = [label for label in self.class_weight if label not in set(self.classes.tolist())]
+            if unknown:
+                raise ValueError(f"class_weight names {unknown}, which are none of {self.classes.tolist()}.")
+            if min(self.class_weight.values(), default=1) < 0:
+                raise ValueError(f"class_weight must not be negative, got {self.class_weight}.")
+        weight = sample_weight * compute_sample_weight(self.class_weight, y)
+        if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
+            raise ValueError(
+                f"class_weight must be finite, not negative, and above 0 for some row: {self.class_weight}."
+            )
+        return weight
+
+    def decode(self, terms):
+        return terms.astype(int) if self.multilabel else self.classes[terms.reshape(-1).astype(int)]
+
+    def strata(self, terms):
+        return None if self.multilabel else _large_strata(terms.reshape(-1))
+
+    def decision_function(self, raw) -> np.ndarray:
+        """Log odds, or scores before the softmax; a vector for two classes."""
+        return raw[:, 0] if raw.shape[1] == 1 and not self.multilabel else raw
+
+    def predict_proba(self, raw) -> np.ndarray:
+        """Probabilities of the classes, or of each label."""
+        probability = self.loss.inverse_link(raw)
+        if self.is_softmax or self.multilabel:
+            return probability
+        return np.concatenate([1 - probability, probability], axis=1)
+
+    def predict_log_proba(self, raw) -> np.ndarray:
+        """Logarithms of the probabilities, accurate where these round to 0."""
+        if self.is_softmax:
+            shifted = raw - raw.max(axis=1, keepdims=True)
+            return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        if self.multilabel:
+            return -np.logaddexp(0, -raw)
+        return np.concatenate([-np.logaddexp(0, raw), -np.logaddexp(0, -raw)], axis=1)
+
+    def predict(self, raw):
+        if self.multilabel:
+            return (raw > 0).astype(int)
+        best = raw.argmax(axis=1) if self.is_softmax else (raw[:, 0] > 0).astype(int)
+        return self.classes[best]
+
+
+@dataclass(frozen=True)
+class Numbers(Targets):
+    """Numbers, one column or several.
+
+    Attributes
+    ----------
+    loss_name, loss_options : the loss, and its parameters as pairs
+    fit_intercept : whether the prediction of an empty row is learned
+    is_vector : whether y has one dimension
+    """
+
+    _learned: ClassVar = (*Targets._learned, "is_vector")
+    loss_name: str = "squared_error"
+    loss_options: tuple[tuple[str, float], ...] = ()
+    fit_intercept: bool = True
+    is_vector: bool = True
+
+    @property
+    def loss(self):
+        from skfm.losses import REGRESSION_LOSSES
+
+        return REGRESSION_LOSSES[self.loss_name](**dict(self.loss_options))
+
+    @staticmethod
+    def _checked(y) -> np.ndarray:
+        try:
+            y = np.asarray(y, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"y must hold numbers: {error}") from error
+        if not np.isfinite(y).all():
+            row = first_row(~np.isfinite(y))
+            raise ValueError(f"Input y contains NaN or infinity at row {row}. Drop that row.")
+        return y
+
+    def learn(self, y, classes=None):
+        y = self._checked(y)
+        return replace(self, n_outputs=1 if y.ndim == 1 else y.shape[1], is_vector=y.ndim == 1)
+
+    def encode(self, y, weight, task_weights=None):
+        y = self._checked(y)
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        if n_outputs != self.n_outputs:
+            raise ValueError(f"y has {n_outputs} columns, but the estimator was fitted on {self.n_outputs}.")
+        y = y.reshape(y.shape[0], n_outputs)
+        self.loss.check_target(y)
+        return y, weight
+
+    def decode(self, terms):
+        return terms[:, 0] if self.is_vector else terms
+
+    def standardized(self, terms, weight):
+        if not self.loss.standardizes_target:
+            return super().standardized(terms, weight)
+        # Without an intercept the prediction for an empty row is 0.
+        mean = np.average(terms, axis=0, weights=weight)
+        location = mean if self.fit_intercept else np.zeros_like(mean)
+        deviation = np.sqrt(np.average(np.square(terms - location), axis=0, weights=weight))
+        constant = deviation <= 1e-12 * np.maximum(np.abs(location), 1e-300)
+        return replace(self, location=location, scale=np.where(constant, 1.0, deviation))
+
+    def standardize(self, terms):
+        return (terms - self.location) / self.scale
+
+    def per_output(self, values):
+        return values[0] if self.is_vector else values
+
+    def predict(self, raw):
+        return self.decode(self.loss.inverse_link(raw))
+
+
+@dataclass(frozen=True)
+class ClickConversion(Targets):
+    """A column of clicks and one of conversions, which need a click (ESMM); one column of y is labels.
+
+    In the loss's terms there are four columns: click, conversion, and the weight of the loss of each.
+
+    Attributes
+    ----------
+    owner : the estimator's name, for messages
+    class_weight : None, "balanced", or a dict for each task
+    task_weights : weight of the loss of each task
+    """
+
+    n_outputs: int = 2
+    owner: str = ""
+    class_weight: Any = None
+    task_weights: Any = (1.0, 1.0)
+
+    @property
+    def loss(self):
+        from skfm.losses import ClickConversion as ClickConversionLoss
+
+        return ClickConversionLoss()
+
+    @property
+    def classes(self) -> list[np.ndarray]:
+        """0 and 1 for each task."""
+        return [np.array([0, 1]), np.array([0, 1])]
+
+    def weights(self, sample_weight, y):
+        if np.ndim(sample_weight) < 2:
+            return super().weights(sample_weight, y)
+        weight = np.asarray(sample_weight, dtype=np.float64)
+        if weight.shape != (len(y), 2) or y.shape != weight.shape:
+            raise ValueError(
+                f"sample_weight has shape {weight.shape} and y {y.shape}; a weight for each task needs "
+                f"(n_samples, 2) for both."
+            )
+        if not np.isfinite(weight).all() or (weight < 0).any():
+            row = first_row(~np.isfinite(weight) | (weight < 0))
+            raise ValueError(f"sample_weight is {weight[row].tolist()} at row {row}; weights are 0 or more.")
+        mean = weight.mean(axis=1)
+        relative = np.divide(weight, mean[:, None], out=np.ones_like(weight), where=mean[:, None] > 0)
+        return check_sample_weight(mean, len(y)), relative
+
+    @property
+    def _alone(self) -> Labels:
+        """Targets of one column."""
+        return Labels(owner=self.owner, class_weight=self.class_weight)
+
+    def learn(self, y, classes=None):
+        y = _dense(y)
+        return self._alone.learn(y, classes) if y.ndim == 1 or y.shape[1] == 1 else self
+
+    def resume(self, known):
+        return self._alone.resume(known) if isinstance(known, Labels) else super().resume(known)
+
+    def encode(self, y, weight, task_weights=None):
+        y = _dense(y)
+        if y.ndim == 1 or y.shape[1] == 1:
+            raise ValueError(f"y has shape {y.shape}, but the estimator was fitted on click and conversion.")
+        if y.shape[1] != 2:
+            raise ValueError(
+                f"y has {y.shape[1]} columns; expected two, clicks and conversions (or one column of labels)."
+            )
+        y = y.astype(np.float64)
+        bad = ((y != 0) & (y != 1)).any(axis=1)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise ValueError(f"y holds {y[row].tolist()} at row {row}; clicks and conversions are 0 or 1.")
+        lone = y[:, 1] > y[:, 0]
+        if lone.any():
+            raise ValueError(
+                f"y has a conversion without a click at row {int(np.argmax(lone))} ({np.count_nonzero(lone)} "
+                f"such rows). Columns are click and conversion, in this order; a conversion needs a click."
+            )
+        of_tasks = np.ones_like(y) if task_weights is None else task_weights.copy()
+        # Each task is balanced by itself.
+        for task, task_weight in enumerate(self._checked_task_weights()):
+            codes = y[:, task].astype(int)
+            of_classes = task_weight * self._class_weights(task, codes, weight * of_tasks[:, task])
+            of_tasks[:, task] *= of_classes[codes]
+        return np.concatenate([y, of_tasks], axis=1), weight
+
+    def _checked_task_weights(self) -> np.ndarray:
+        weights = np.asarray(self.task_weights, dtype=np.float64)
+        if (
+            weights.shape != (2,)
+            or not np.isfinite(weights).all()
+            or (weights < 0).any()
+            or not weights.any()
+        ):
+            raise ValueError(
+                f"task_weights must be two numbers of 0 or more, not both 0; got {self.task_weights!r}."
+            )
+        return weights
+
+    def _class_weights(self, task: int, codes, weight) -> np.ndarray:
+        """Weights of the labels 0 and 1 of a task."""
+        given = self.class_weight
+        if given is None:
+            return np.ones(2)
+        if isinstance(given, str):
+            # Balanced in terms of weight, so that a weight of 2 is the row twice.
+            share = np.bincount(codes, weight, minlength=2)
+            return np.divide(share.sum(), 2 * share, out=np.ones(2), where=share > 0)
+        if not isinstance(given, list | tuple) or len(given) != 2:
+            raise ValueError(
+                f"class_weight must be 'balanced', or a list of two dicts, one for clicks and one for "
+                f"conversions; got {given!r}."
+            )
+        weights = np.array([given[task].get(label, 1.0) for label in (0, 1)], dtype=np.float64)
+        if set(given[task]) - {0, 1} or not np.isfinite(weights).all() or (weights < 0).any():
+            raise ValueError(
+                f"class_weight[{task}] must give finite weights of 0 or more to 0 and 1; got {given[task]!r}."
+            )
+        return weights
+
+    def decode(self, terms):
+        return terms[:, :2].astype(int)
+
+    def strata(self, terms):
+        return _large_strata(terms[:, 0] + terms[:, 1])
+
+    def decision_function(self, raw) -> np.ndarray:
+        """Log odds of a click, and of a click with a conversion."""
+        from skfm.losses import log_both, log_complement
+
+        both = log_both(raw)
+        return np.stack([raw[:, 0], both - log_complement(both)], axis=1)
+
+    def predict_proba(self, raw) -> np.ndarray:
+        """Chances of a click, of a conversion after it, and of both."""
+        return self.loss.inverse_link(raw)
+
+    def predict_log_proba(self, raw) -> np.ndarray:
+        """Logarithms of the chances, accurate where these round to 0."""
+        log_chances = -np.logaddexp(0, -raw)
+        return np.concatenate([log_chances, log_chances.sum(axis=1, keepdims=True)], axis=1)
+
+    def predict(self, raw):
+        return (self.decision_function(raw) > 0).astype(int)
+
+
+def label_set(y, known=None) -> np.ndarray:
+    """Sorted different labels of y, and of other rows where these are `known`."""
+    return unique_labels(y) if known is None else unique_labels(known, y)
+
+
+def _dense(y) -> np.ndarray:
+    return np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+
+
+def _large_strata(kinds: np.ndarray) -> np.ndarray | None:
+    """The kinds of the rows, or None if one has a single row, which cannot be on both sides."""
+    return None if np.unique(kinds, return_counts=True)[1].min() < 2 else kinds

@@ -1,0 +1,186 @@
+"""Epochs of compiled runs of batches: order, rates, and where batches come from."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from skfm.data.batches import Batches, n_batches
+from skfm.train.predict import loss_of_batches
+from skfm.train.problem import Schedule
+from skfm.train.state import Hyper, TrainState
+from skfm.train.step import Program, run_batches
+
+# Batches that one call of the program runs take about so many seconds: Ctrl-C waits no longer.
+_LEAST_SECONDS, _MOST_SECONDS = 0.05, 0.2
+_FIRST_BATCHES = 16
+
+
+class Source(Protocol):
+    """Where batches come from.
+
+    Attributes
+    ----------
+    n_rows, n_batches : of an epoch
+    """
+
+    n_rows: int
+    n_batches: int
+
+    def parts(self, rng: np.random.Generator) -> Generator[tuple[list[Batches], list[int]], None, None]:
+        """Parts of an epoch: batches of rows of each width on the device, and how many rows are real."""
+
+
+class InMemory:
+    """Batches that are all on the device: one part."""
+
+    def __init__(self, blocks: list[Batches], sizes: list[int], batch_size: int):
+        self.blocks, self.sizes = blocks, sizes
+        self.n_rows = sum(sizes)
+        self.n_batches = sum(n_batches(size, batch_size) for size in sizes)
+
+    def parts(self, rng):
+        yield self.blocks, self.sizes
+
+
+def mean_batch_rows(source: Source, dtype) -> np.ndarray:
+    """Mean number of rows of a batch over an epoch."""
+    return np.asarray(source.n_rows / source.n_batches, dtype=dtype)
+
+
+def _runs(counts: list[int], rng: np.random.Generator) -> Iterator[tuple[int, int, int]]:
+    """(block, first, stop) runs of batches; blocks are interleaved at random."""
+    if len(counts) == 1:
+        yield 0, 0, counts[0]
+        return
+    blocks = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+    borders = np.flatnonzero(np.diff(blocks)) + 1
+    done = [0] * len(counts)
+    for run in np.split(blocks, borders):
+        block = int(run[0])
+        yield block, done[block], done[block] + run.size
+        done[block] += run.size
+
+
+def _epoch_rates(schedule: Schedule, factor: float, first_step: int, n_batches: int) -> np.ndarray:
+    """Learning rate of each step of an epoch."""
+    steps = first_step + np.arange(n_batches)
+    if callable(schedule.shape):
+        return factor * np.asarray(jax.vmap(schedule.shape)(jnp.asarray(steps)), dtype=np.float64)
+    rates = np.full(n_batches, schedule.learning_rate * factor)
+    if schedule.shape == "cosine":
+        rates *= 0.5 * (1 + np.cos(np.pi * np.minimum(steps / (schedule.horizon * n_batches), 1)))
+    return rates
+
+
+@jax.jit
+def _copy(tree):
+    return jax.tree.map(jnp.copy, tree)
+
+
+class BatchEpochs:
+    """Epochs of the compiled program; see `skfm.train.loop.Epochs`.
+
+    Parameters
+    ----------
+    program : what is compiled
+    first_state : makes the state before the first step
+    source : the batches
+    hyper : what the program is given
+    schedule, seed : rates and order of the batches
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        first_state: Callable[[], TrainState],
+        source: Source,
+        hyper: Hyper,
+        schedule: Schedule,
+        seed: int,
+    ):
+        self.program, self.first_state, self.source = program, first_state, source
+        self.hyper, self.schedule, self.seed = hyper, schedule, seed
+        self.state: Any = None
+        self._batches_at_once = _FIRST_BATCHES
+
+    def start(self) -> None:
+        # The last state is freed before there is another.
+        self.state = None
+        self.state = self.first_state()
+
+    def run(self, epoch: int, factor: float, interrupted: list) -> tuple[float, float] | None:
+        source = self.source
+        rng = np.random.default_rng([self.seed, 3, epoch])
+        rates = _epoch_rates(self.schedule, factor, epoch * source.n_batches, source.n_batches)
+        self.state = self.state._replace(loss_sum=np.zeros((), self.state.table.dtype))
+        done = 0
+        with contextlib.closing(source.parts(rng)) as parts:
+            for blocks, sizes in parts:
+                counts = [n_batches(size, self.schedule.batch_size) for size in sizes]
+                n_done = self._run_part(blocks, counts, rates[done:], rng, interrupted)
+                if n_done is None:
+                    return None
+                done += n_done
+                # Else all parts would wait in memory for their turn.
+                self.state.loss_sum.block_until_ready()
+        return float(self.state.loss_sum) / source.n_rows, float(rates[0])
+
+    def _run_part(self, blocks, counts, rates, rng, interrupted) -> int | None:
+        """Run all batches of a part and count them; None where it was cut short."""
+        dtype = self.state.table.dtype
+        batch_rows = mean_batch_rows(self.source, dtype)
+        orders = []
+        for batches, count in zip(blocks, counts, strict=True):
+            orders.append(np.zeros(batches.weight.shape[0], dtype=np.int32))
+            orders[-1][:count] = rng.permutation(count)
+        done, waiting, began = 0, 0, time.perf_counter()
+        for block, first, stop in _runs(counts, rng):
+            order = orders[block]
+            padded = np.zeros(order.size, dtype=dtype)
+            padded[first:stop] = rates[done : done + stop - first]
+            done += stop - first
+            while first < stop:
+                end = min(first + self._batches_at_once, stop)
+                span = np.int32(first), np.int32(end)
+                self.state = run_batches(
+                    self.program, self.state, blocks[block], order, padded, *span, batch_rows, self.hyper
+                )
+                waiting, first = waiting + end - first, end
+                if waiting >= self._batches_at_once:
+                    self.state.loss_sum.block_until_ready()
+                    if interrupted:
+                        return None
+                    self._adapt(time.perf_counter() - began)
+                    waiting, began = 0, time.perf_counter()
+        return done
+
+    def _adapt(self, seconds: float) -> None:
+        """Run more batches at once where they took little time, fewer where they took long."""
+        if seconds < _LEAST_SECONDS:
+            self._batches_at_once *= 2
+        elif seconds > _MOST_SECONDS:
+            self._batches_at_once = max(self._batches_at_once // 2, 1)
+
+    def weights(self) -> Any:
+        return self.state.table, self.state.dense, self.state.averages
+
+    def copy(self, weights: Any) -> Any:
+        return _copy(weights)
+
+    def restore(self, weights: Any) -> None:
+        # Copies: the state is donated to the next step.
+        table, dense, averages = _copy(weights)
+        self.state = self.state._replace(table=table, dense=dense, averages=averages)
+
+    def loss(self) -> float:
+        """That of all rows, or of the first part of those on disk."""
+        with contextlib.closing(self.source.parts(np.random.default_rng(0))) as parts:
+            blocks, sizes = next(parts)
+        return loss_of_batches(self.program.loss, self.program.model, self.weights(), blocks) / sum(sizes)

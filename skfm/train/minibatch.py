@@ -1,0 +1,182 @@
+"""Training by mini-batches: each step costs what its rows touch, whatever the number of columns."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import sparse
+
+from skfm.data.batches import compose, make_batches
+from skfm.data.pack import pack_rows, table_rows
+from skfm.data.spool import BatchSpool
+from skfm.data.statistics import column_statistics, merge_column_statistics
+from skfm.data.validate import scaled
+from skfm.models.base import Model
+from skfm.names import MINIBATCH
+from skfm.optim.penalty import charges
+from skfm.optim.solvers import NAMED, AdaGrad, Optax, Solver, Split
+from skfm.runtime import precision
+from skfm.train.epochs import BatchEpochs, InMemory, Source, mean_batch_rows
+from skfm.train.held_out import validator
+from skfm.train.loop import DivergenceError, Watch, descend
+from skfm.train.problem import Problem, Progress, Result
+from skfm.train.start import (
+    base_loss,
+    base_score,
+    check_memory,
+    column_scale,
+    finished,
+    hyper_parameters,
+    shared_rows,
+    start_dense,
+    start_table,
+)
+from skfm.train.state import Session, TrainState, on_device, padded, start_state, to_numpy
+from skfm.train.step import Program
+
+# The share by which the score of a second attempt must be better.
+_CLEARLY = 0.005
+
+
+def element_wise(solver) -> Solver:
+    """The element-wise solver of a name, or around an optax transformation."""
+    return NAMED[solver] if isinstance(solver, str) else Optax(solver)
+
+
+@dataclass(frozen=True)
+class MiniBatch:
+    """The method of all element-wise solvers.
+
+    Attributes
+    ----------
+    solver : a name of `skfm.optim.solvers.NAMED`, or an optax transformation
+    linear_solver : that of the linear weights, where these have their own
+    """
+
+    abilities: ClassVar = MINIBATCH
+    solver: Any
+    linear_solver: Any = None
+
+    def fit(self, problem: Problem, session: Session | None = None) -> Result:
+        """Train, or go on from the session of a result before."""
+        with precision(problem.dtype):
+            return _fit(problem, self._solver(problem.model), session)
+
+    def _solver(self, model: Model) -> Solver:
+        """The solver of a table and of dense weights."""
+        solver = element_wise(self.solver)
+        if isinstance(solver, AdaGrad):
+            solver = replace(solver, steady=model.hints.slow_first_steps)
+        if self.linear_solver is None:
+            return solver
+        # Linear weights are the first numbers of a row.
+        return Split(element_wise(self.linear_solver), solver, model.tables()["linear"].width)
+
+
+def _batches(problem: Problem, scale, charge: np.ndarray) -> Source:
+    """The rows in batches, with weights of mean 1."""
+    (X, y, weight), batch_size = problem.train, problem.schedule.batch_size
+    weight_factor = X.shape[0] / weight.sum()
+    if not sparse.issparse(X):
+        return BatchSpool(
+            X,
+            y,
+            weight,
+            weight_factor,
+            charge,
+            scale,
+            problem.fields,
+            batch_size=batch_size,
+            dtype=problem.dtype,
+            seed=problem.seed,
+            place_on_device=on_device,
+        )
+    packed = pack_rows(
+        scaled(X, scale), dummy=charge.shape[0] - 1, dtype=problem.dtype, fields=problem.fields
+    )
+    rng = np.random.default_rng([problem.seed, 2])
+    blocks = []
+    for block in packed.blocks:
+        order = compose(block.rows.size, batch_size, rng)
+        batches = make_batches(block, order, charge, y, weight * weight_factor, problem.dtype)
+        blocks.append(on_device(batches))
+    return InMemory(blocks, [block.rows.size for block in packed.blocks], batch_size)
+
+
+def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
+    model, dtype, schedule = problem.model, problem.dtype, problem.schedule
+    n_columns = problem.train.X.shape[1]
+    n_rows = table_rows(n_columns)
+    check_memory(n_rows, model.width, dtype)
+    rate = np.asarray(schedule.learning_rate, dtype)
+    statistics = column_statistics(problem.train.X, problem.train.weight, shared_rows(problem))
+    fresh = statistics.touched > 0
+    if session is None:
+        scale = column_scale(problem, statistics)
+        first_epoch = 0
+    else:
+        session = session.grown(n_columns, n_rows)
+        fresh &= session.statistics.touched == 0
+        statistics = merge_column_statistics(session.statistics, statistics)
+        scale, first_epoch = session.scale, session.n_epochs
+    new_columns = np.flatnonzero(fresh)
+    power = problem.priors[0].l2_frequency_power
+    charge = charges(statistics.frequency, power, scale)
+    source = _batches(problem, scale, padded(charge, n_rows, charge.dtype))
+    if not problem.keeps_session:
+        del statistics
+    del charge, fresh
+    score = base_score(problem)
+    watch = Watch(
+        validator(problem, n_rows - 1, scale),
+        problem.report,
+        base_loss(problem.loss, problem.train, score),
+    )
+    program = Program(model, problem.loss, solver)
+
+    def first_state(init_scale: float) -> TrainState:
+        table = start_table(problem, init_scale, new_columns, scale)
+        if session is not None:
+            return on_device(session.joined_by(table, new_columns, solver, rate))
+        # Wait, so that the rows in NumPy are freed before the optimizer's state is made.
+        table = on_device(table).block_until_ready()
+        dense, averages = on_device(start_dense(problem, score))
+        return start_state(solver, table, dense, averages, rate, mean_batch_rows(source, dtype))
+
+    def attempt(prior) -> tuple[BatchEpochs, Progress]:
+        hyper = hyper_parameters(problem, prior)
+        epochs = BatchEpochs(
+            program, partial(first_state, prior.init_scale), source, hyper, schedule, problem.seed
+        )
+        progress = descend(epochs, schedule, watch, first_epoch)
+        return epochs, progress
+
+    first, *others = problem.priors
+    epochs, progress = attempt(first)
+    weights, chosen, kept = epochs.weights(), 0, None
+    if problem.keeps_session:
+        n_epochs = progress.n_iter + first_epoch
+        kept = Session(to_numpy(epochs.state), statistics, scale, n_epochs)
+    del epochs
+    for number, prior in enumerate(others, 1):
+        if progress.interrupted:
+            break
+        weights = to_numpy(weights)
+        with contextlib.suppress(DivergenceError):
+            epochs, second = attempt(prior)
+            # Among few held-out rows a little better means nothing.
+            margin = _CLEARLY * abs(progress.best_score)
+            if second.best_score > progress.best_score + margin:
+                weights, progress, chosen = epochs.weights(), second, number
+    table, dense, averages = weights
+    parameters = finished(np.array(table), scale, dense, averages)
+    if progress.interrupted and not np.isfinite(parameters.table).all():
+        raise DivergenceError(
+            "Training was interrupted after it had diverged. Scale the columns of X, check y for outliers, "
+            "or give a smaller learning_rate."
+        )
+    return Result(parameters, progress, kept, prior=chosen)

@@ -1,0 +1,200 @@
+"""A training problem, and what a method makes of it. No JAX: methods decide what computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skfm.data.fields import Fields
+
+
+class Samples(NamedTuple):
+    """Rows with targets in the loss's terms and weights above 0.
+
+    Attributes
+    ----------
+    X : canonical csr_array (n, d), or `RowSpool`
+    y : (n, n_outputs), or (n,) class numbers for softmax
+    weight : (n,)
+    """
+
+    X: Any
+    y: np.ndarray
+    weight: np.ndarray
+
+    def take(self, rows) -> Samples:
+        """Some of the rows, by number or by a mask."""
+        return Samples(self.X[rows], self.y[rows], self.weight[rows])
+
+
+class Prior(NamedTuple):
+    """What is known of the weights before the rows are seen: strengths of penalties, and first values.
+
+    Attributes
+    ----------
+    l2_frequency_power : how much less a rare column is penalised, see `skfm.optim.penalty`
+    init_scale : standard deviation of the first factors
+    """
+
+    l1_linear: float
+    l2_linear: float
+    l2_factors: float
+    l2_dense: float
+    l2_frequency_power: float
+    init_scale: float
+
+
+class Schedule(NamedTuple):
+    """How fast and how long to train; see the estimators' parameters of the same names.
+
+    Attributes
+    ----------
+    learning_rate : first step size
+    linear_learning_rate : that of the linear weights, where they have a solver of their own; else None
+    shape : "constant", "plateau", "cosine" or a callable: `learning_rate_schedule`
+    horizon : epochs that the cosine schedule is spread over
+    stops_early : whether to stop when the monitored value stops improving
+    """
+
+    learning_rate: float
+    shape: str | Callable
+    max_iter: int
+    horizon: int
+    batch_size: int
+    tol: float
+    n_iter_no_change: int
+    stops_early: bool
+    linear_learning_rate: float | None = None
+
+
+class Start(NamedTuple):
+    """What the first weights are made of, where not at random.
+
+    Attributes
+    ----------
+    tables : tables to take over, (d, *shape) by name; rows of zeros were never trained
+    dense, averages : dense weights and running averages to take over, or None
+    """
+
+    tables: dict[str, np.ndarray]
+    dense: Any = None
+    averages: Any = None
+
+
+@dataclass
+class Progress:
+    """What happened, epoch by epoch.
+
+    Attributes
+    ----------
+    history : dict of lists
+    n_iter : epochs run
+    best_score : highest monitored score
+    interrupted : whether it was ended from outside
+    """
+
+    history: dict[str, list[float]] = field(default_factory=dict)
+    n_iter: int = 0
+    best_score: float = -np.inf
+    interrupted: bool = False
+
+    def add(self, **values) -> None:
+        """Append one value to each list."""
+        for name, value in values.items():
+            self.history.setdefault(name, []).append(float(value))
+
+
+def silent(progress: Progress, max_iter: int) -> None:
+    """A report to nobody."""
+
+
+class Problem(NamedTuple):
+    """What is to be learned, from which rows, and how long.
+
+    Attributes
+    ----------
+    model : `skfm.models.base.Model`
+    loss : `skfm.losses.Loss`
+    train : rows to learn from
+    held_out : rows to stop on, or None
+    fields : field of each column for models that need it, and its row of the tables where columns share
+        these; else None
+    priors : the prior, and a second one that is tried too: it counts if held-out rows score clearly better
+    dropout : share of units that a step leaves out
+    schedule : how fast and how long
+    start : tables to start from, or None
+    score : score of the raw predictions on the held-out rows, higher is better; None: minus the loss
+    report : called with the progress and `max_iter` after each epoch
+    dtype : precision of the weights
+    seed : of all that is random
+    keeps_session : whether a later call is to go on from the end
+    """
+
+    model: Any
+    loss: Any
+    train: Samples
+    held_out: Samples | None
+    fields: Fields | None
+    priors: tuple[Prior, ...]
+    dropout: float
+    schedule: Schedule
+    dtype: np.dtype
+    seed: int
+    start: Start | None = None
+    score: Callable[[np.ndarray], float] | None = None
+    report: Callable[[Progress, int], None] = silent
+    keeps_session: bool = False
+
+
+class Parameters:
+    """Parameters of a fitted model in NumPy, with a copy on the device made at the first prediction.
+
+    The device copy is no part of the value: it is left out of pickles and copies.
+
+    Attributes
+    ----------
+    table : (D, W), all tables side by side; the last row is the dummy row, all zero
+    dense, averages : dicts of arrays
+    """
+
+    def __init__(self, table: np.ndarray, dense: Any, averages: Any):
+        self.table = table
+        self.dense = dense
+        self.averages = averages
+        self._on_device: Any = None
+
+    def __getstate__(self):
+        return {"table": self.table, "dense": self.dense, "averages": self.averages}
+
+    def __setstate__(self, state):
+        self.__init__(**state)  # type: ignore[misc]
+
+    def on_device(self) -> tuple[Any, Any, Any]:
+        """``(table, dense, averages)`` as arrays of the device."""
+        if self._on_device is None:
+            from skfm.train.state import on_device
+
+            self._on_device = on_device((self.table, self.dense, self.averages))
+        return self._on_device
+
+
+class Result(NamedTuple):
+    """What a method makes of a problem.
+
+    Attributes
+    ----------
+    parameters : for rows in the units of X
+    progress : what happened
+    session : what `partial_fit` goes on from, if it was asked for; its `dtype` is that of the weights
+    message : why the method stopped before its end, or None
+    prior : number of the prior that the parameters were learned under
+    """
+
+    parameters: Parameters
+    progress: Progress
+    session: Any = None
+    message: str | None = None
+    prior: int = 0

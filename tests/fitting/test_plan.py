@@ -1,0 +1,108 @@
+"""The plan: every "auto" is resolved once, from facts about all rows."""
+
+import numpy as np
+import optax
+import pytest
+
+from skfm import ESMMClassifier, FMClassifier, FNNClassifier, LinearClassifier, WideDeepClassifier
+from skfm.fitting.plan import Continued, Facts, make_plan
+
+FM, LINEAR = FMClassifier()._settings(), LinearClassifier()._settings()
+
+
+def facts(n_rows, *, weight=None, n_entries=None, evidence=1e9, **others):
+    n_entries = 10 * n_rows if n_entries is None else n_entries
+    return Facts(n_rows, n_entries, float(n_rows if weight is None else weight), evidence, **others)
+
+
+@pytest.mark.parametrize("n_rows", [1, 1_999, 2_000, 2_001, 2_100, 2_222, 2_223, 30_000, 10**6])
+def test_rows_are_held_out_for_solvers_that_use_them_alone(n_rows):
+    """All choices look at the same number of rows: that before any are held out."""
+    plan = make_plan(FM, facts(n_rows))
+    assert (plan.solver == "lbfgs") == (n_rows <= 2_000)
+    assert (plan.n_held_out > 0) == (n_rows > 2_000)
+    assert plan.schedule.stops_early
+    assert plan.dtype == (np.float64 if n_rows <= 2_000 else np.float32)
+    linear = make_plan(LINEAR, facts(n_rows))
+    assert (linear.solver == "lbfgs") == (n_rows <= 300_000)
+    assert (linear.n_held_out > 0) == (n_rows > 300_000)
+
+
+@pytest.mark.parametrize("n_rows", [10, 2_001, 25_000, 27_000, 10**6])
+def test_held_out_rows_are_those_that_scikit_learn_would_take(n_rows):
+    from sklearn.model_selection import train_test_split
+
+    settings = FM._replace(early_stopping=True, validation_fraction=0.13)
+    plan = make_plan(settings, facts(n_rows))
+    train, held_out = train_test_split(np.arange(n_rows), test_size=0.13)
+    assert plan.n_held_out == held_out.size
+    assert plan.schedule.batch_size == make_plan(FM, facts(train.size, has_given=True)).schedule.batch_size
+    # Penalties are those of the rows that are trained on.
+    assert plan.priors[0].l2_linear * train.size == pytest.approx(1)
+
+
+def test_holding_out_all_rows_is_refused():
+    with pytest.raises(ValueError, match=r"1 of 1 rows.*early_stopping=False"):
+        make_plan(FM._replace(early_stopping=True, solver="adam"), facts(1))
+
+
+def test_given_rows_are_stopped_on_in_place_of_others():
+    plan = make_plan(FM, facts(5_000, has_given=True))
+    assert plan.n_held_out == 0
+    assert plan.priors[0].l2_linear == 1 / 5_000
+
+
+def test_calls_that_go_on_keep_solver_precision_and_prior():
+    first = make_plan(FM, facts(100, incremental=True))
+    assert (first.solver, first.schedule.max_iter, first.n_held_out) == ("adagrad", 1, 0)
+    other = FM._replace(solver="adam", dtype="float32")
+    for has_session, solver, dtype in ((True, "adagrad", first.dtype), (False, "adam", np.float32)):
+        later = make_plan(other, facts(100, incremental=True), Continued(first, has_session, 0))
+        assert (later.solver, later.dtype) == (solver, dtype)
+    narrow = facts(100, evidence=1.0, incremental=True)
+    priors = [make_plan(FM, narrow, Continued(first, True, prior)).priors for prior in (0, 1)]
+    assert [len(one) for one in priors] == [1, 1]
+    assert priors[0][0].l2_factors > priors[1][0].l2_factors
+
+
+@pytest.mark.parametrize(
+    ("settings", "known", "match"),
+    [
+        (FM, {"incremental": True}, "solver='lbfgs' does not|needs a solver that goes on"),
+        (FM._replace(l1_linear=1.0), {}, "cannot minimise an L1 penalty"),
+        (FM._replace(is_stochastic=True), {}, "cannot train dropout"),
+        (FM, {"in_memory": False, "n_held_out": 0}, "needs all rows in memory, and the stream has 100"),
+        (WideDeepClassifier(wide_solver="ftrl")._settings(), {}, "takes all weights at once.*'ftrl'"),
+    ],
+)
+def test_one_check_words_what_a_solver_refuses(settings, known, match):
+    with pytest.raises(ValueError, match=match):
+        make_plan(settings._replace(solver="lbfgs"), facts(100, **known))
+    make_plan(settings._replace(solver="adam"), facts(100, **known))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "solver", "rate"),
+    [
+        ({}, "lbfgs", None),
+        ({"solver": "adam"}, "adam", None),
+        ({"solver": "adam", "wide_solver": "ftrl"}, "ftrl", 0.1),
+        ({"solver": "adam", "wide_learning_rate": 0.3}, "adam", 0.3),
+        ({"wide_solver": "ftrl", "wide_learning_rate": 0.3}, "ftrl", 0.3),
+        ({"solver": "adam", "wide_learning_rate": 0.3, "parts": "deep"}, "adam", None),
+    ],
+)
+def test_solver_of_the_linear_weights(parameters, solver, rate):
+    plan = make_plan(WideDeepClassifier(**parameters)._settings(), facts(100))
+    assert (plan.linear_solver, plan.schedule.linear_learning_rate) == (solver, rate)
+
+
+def test_what_kinds_of_models_imply():
+    assert make_plan(FNNClassifier(dropout=0.1)._settings(), facts(100)).solver == "adagrad"
+    assert make_plan(LINEAR._replace(l1_linear=1.0), facts(100)).solver == "ftrl"
+    assert make_plan(FM._replace(l1_linear=1.0), facts(100)).solver == "adagrad"
+    assert ESMMClassifier(tower="mlp")._settings().has_linear_term is False
+    assert ESMMClassifier(tower="fm")._settings().has_linear_term is True
+    own = optax.sgd(0.1)
+    plan = make_plan(FM._replace(solver=own), facts(100))
+    assert (plan.solver, plan.schedule.learning_rate) == (own, 1.0)
