@@ -18,11 +18,12 @@ from skfm.models.fm import FM
 from skfm.models.fnn import FNN
 from skfm.models.fwfm import FwFM
 from skfm.models.linear import Linear
-from skfm.models.mixture import PARTS, MixtureFM
+from skfm.models.mixture import MixtureFM
 from skfm.models.nfm import NFM
 from skfm.models.pnn import PNN
 from skfm.models.wide_deep import WideDeep
 from skfm.models.xdeepfm import XDeepFM
+from skfm.names import MIXTURE_FORMS
 from tests import reference, reference_fields
 from tests.cases import FIELDS, random_dense, random_tables, sparse_rows
 
@@ -190,7 +191,7 @@ MODELS |= {
     f"mixture, {gate} gate, {expert} experts": MixtureFM(
         n_outputs=2, n_components=3, n_factors=2, gate=gate, expert=expert, link=link
     )
-    for (gate, expert), link in zip(product(PARTS, PARTS), 5 * [None, "logit"], strict=False)
+    for (gate, expert), link in zip(product(MIXTURE_FORMS, MIXTURE_FORMS), 5 * [None, "logit"], strict=False)
 }
 LINKS = {
     "score": (None, 2),

@@ -12,7 +12,8 @@ from skfm.models.base import DenseSlots, PooledSlots, Slots, Table, Training
 from skfm.models.dcn import DCN
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
-from skfm.models.mixture import PARTS, MixtureFM
+from skfm.models.mixture import MixtureFM
+from skfm.names import MIXTURE_FORMS
 from skfm.runtime import precision
 from tests import reference, reference_fields
 from tests.cases import (
@@ -178,7 +179,7 @@ def test_dropout_acts_in_training_alone(name):
 # ------------------------------------------------------------------------------------------ coincidences
 
 
-@pytest.mark.parametrize("expert", PARTS)
+@pytest.mark.parametrize("expert", MIXTURE_FORMS)
 @pytest.mark.parametrize("link", [None, "logit"])
 def test_mixture_of_one_component_is_its_expert(expert, link):
     model = MixtureFM(n_outputs=2, n_components=1, n_factors=2, gate="linear+fm", expert=expert, link=link)
