@@ -1,5 +1,7 @@
 """Every model against the oracle: raw predictions, gradients, coincidences."""
 
+import importlib
+import pkgutil
 from dataclasses import replace
 
 import jax
@@ -7,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from skfm import models
 from skfm.layers import pairwise
-from skfm.models.base import DenseSlots, PooledSlots, Slots, Table, Training
+from skfm.models.base import DenseSlots, Model, PooledSlots, Slots, Table, Training
 from skfm.models.dcn import DCN
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
@@ -27,13 +30,28 @@ from tests.cases import (
     sparse_rows,
     stored,
 )
-from tests.models.problems import GIVEN, HIDDEN, MODELS, TANH, expected_raw, problem
+from tests.models.problems import GIVEN, HIDDEN, MODELS, TANH, problem
+from tests.oracles import ORACLES, expected_raw
 
 
 @pytest.fixture(autouse=True)
 def in_float64():
     with precision(np.float64):
         yield
+
+
+def test_every_model_has_an_oracle_and_is_tested():
+    for module in pkgutil.iter_modules(models.__path__):
+        importlib.import_module(f"{models.__name__}.{module.name}")
+
+    def subclasses(model):
+        for subclass in model.__subclasses__():
+            yield from (subclass, *subclasses(subclass))
+
+    complete = {model for model in subclasses(Model) if model.forward is not Model.forward}
+    shipped = {model for model in complete if model.__module__.startswith(f"{models.__name__}.")}
+    assert set(ORACLES) == shipped
+    assert {type(model) for model in MODELS.values()} == shipped
 
 
 @pytest.mark.parametrize("name", MODELS)
