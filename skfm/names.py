@@ -80,3 +80,5 @@ TOWERS = (
     "deep_crossing",
     "final_mlp",
 )
+# Terms of a mixture's gates and experts, joined by "+".
+MIXTURE_FORMS = ("linear", "fm", "linear+fm")

@@ -1,4 +1,8 @@
-"""The oracle of models on fields; see `tests.reference`, whose conventions hold."""
+"""The oracle of models on fields; see `tests.reference`, whose conventions hold.
+
+Oracles take ``(model, X, tables, dense, averages, fields)``: settings are read from the model, averages are
+those of batch normalisation, and fields hold the field of each column.
+"""
 
 import numpy as np
 
@@ -13,7 +17,18 @@ def _intercept(dense):
     return dense["offsets"].get("intercept", 0.0)
 
 
-def nfm(X, tables, dense, n_hidden, activation, averages=None):
+def leaves_of(prefix, leaves):
+    """Leaves whose names begin so, without that."""
+    return {name.removeprefix(prefix): leaf for name, leaf in leaves.items() if name.startswith(prefix)}
+
+
+def network(model, inputs, dense, averages):
+    """Output of the model's perceptron by running averages."""
+    layers = len(model.network.sizes), model.network.activation
+    return mlp(inputs, dense, *layers, averages=averages)[0]
+
+
+def nfm(model, X, tables, dense, averages, fields):
     """A perceptron on the second-order vector, which is normalised as a layer is."""
     inputs = []
     for x in X:
@@ -23,16 +38,16 @@ def nfm(X, tables, dense, n_hidden, activation, averages=None):
             cross = (cross - averages["mean_cross"]) / deviation
             cross = cross * dense["offsets"]["gain_cross"] + dense["offsets"]["bias_cross"]
         inputs.append(cross)
-    deep, _ = mlp(inputs, dense, n_hidden, activation, averages=averages or None)
+    deep = network(model, inputs, dense, averages)
     first = [_intercept(dense) + linear_term(x, tables["linear"]) for x in X]
     return np.array(first) + deep
 
 
-def fwfm(X, tables, dense, fields, n_fields):
+def fwfm(model, X, tables, dense, averages, fields):
     """A weight for each pair of fields; those of pairs (0, 0), (0, 1), .. stand in a row, less 1."""
     number = {}
-    for f in range(n_fields):
-        for g in range(f, n_fields):
+    for f in range(model.n_fields):
+        for g in range(f, model.n_fields):
             number[f, g] = number[g, f] = len({pair for pair in number if pair[0] <= pair[1]})
     raw = []
     for x in X:
@@ -47,7 +62,7 @@ def fwfm(X, tables, dense, fields, n_fields):
     return np.array(raw)
 
 
-def ffm(X, tables, dense, fields):
+def ffm(model, X, tables, dense, averages, fields):
     """Each column meets another one with its vector for the other's field."""
     raw = []
     for x in X:
@@ -61,39 +76,38 @@ def ffm(X, tables, dense, fields):
     return np.array(raw)
 
 
-def fnn(X, tables, dense, fields, n_fields, n_hidden, activation, averages=None):
+def fnn(model, X, tables, dense, averages, fields):
     """A perceptron on the linear term and the embedding of each field, field by field."""
     inputs = []
     for x in X:
-        linear = pooled_fields(x, tables["linear"], fields, n_fields)
-        embedding = pooled_fields(x, tables["factors"], fields, n_fields)
+        linear = pooled_fields(x, tables["linear"], fields, model.n_fields)
+        embedding = pooled_fields(x, tables["factors"], fields, model.n_fields)
         pairs = zip(linear, embedding, strict=True)
         inputs.append(np.concatenate([part for pair in pairs for part in pair]))
-    return _intercept(dense) + mlp(inputs, dense, n_hidden, activation, averages=averages or None)[0]
+    return _intercept(dense) + network(model, inputs, dense, averages)
 
 
-def pnn(X, tables, dense, fields, n_fields, kinds, layer_norm, n_hidden, activation, averages=None):
+def pnn(model, X, tables, dense, averages, fields):
     """A perceptron on embeddings and products of pairs of fields."""
     inputs = []
-    for embedding in _embeddings(X, tables, fields, n_fields):
+    for embedding in _embeddings(X, tables, fields, model.n_fields):
         products = []
-        for kind in kinds:
+        for kind in model.kinds:
             pair = 0
-            for f in range(n_fields):
-                for g in range(f + 1, n_fields):
+            for f in range(model.n_fields):
+                for g in range(f + 1, model.n_fields):
                     kernel = np.eye(embedding.shape[1])
                     if kind == "outer":
                         kernel = dense["weights"]["kernel"][pair]
                     products.append(embedding[f] @ kernel @ embedding[g])
                     pair += 1
         products = np.array(products)
-        if layer_norm:
+        if model.layer_norm:
             variance = ((products - products.mean()) ** 2).mean()
             products = (products - products.mean()) / np.sqrt(variance + 1e-5)
             products = products * dense["offsets"]["gain_products"] + dense["offsets"]["bias_products"]
         inputs.append(np.concatenate([embedding.ravel(), products]))
-    deep, _ = mlp(inputs, dense, n_hidden, activation, averages=averages or None)
-    return _intercept(dense) + deep
+    return _intercept(dense) + network(model, inputs, dense, averages)
 
 
 def cross_layer(x0, x, layer, dense, version, gated):
@@ -112,21 +126,17 @@ def cross_layer(x0, x, layer, dense, version, gated):
     return x0 * total + x
 
 
-def dcn(X, tables, dense, fields, n_fields, model, averages=None):
+def dcn(model, X, tables, dense, averages, fields):
     """Cross layers beside a perceptron, or under it."""
-    start = [embedding.ravel() for embedding in _embeddings(X, tables, fields, n_fields)]
+    start = [embedding.ravel() for embedding in _embeddings(X, tables, fields, model.n_fields)]
     crossed = []
     for x0 in start:
         x = x0
         for layer in range(model.n_cross_layers):
             x = cross_layer(x0, x, layer, dense, model.version, model.n_experts > 1)
         crossed.append(x)
-    n_hidden = len(model.network.sizes)
     stacked = model.structure == "stacked"
-    deep, _ = mlp(
-        crossed if stacked else start, dense, n_hidden, model.network.activation, averages=averages or None
-    )
-    raw = _intercept(dense) + deep
+    raw = _intercept(dense) + network(model, crossed if stacked else start, dense, averages)
     return raw if stacked else raw + np.array(crossed) @ dense["weights"]["cross_output"]
 
 
@@ -144,14 +154,15 @@ def attention(X, tables, dense, fields, n_fields):
     return np.array(shares)
 
 
-def afm(X, tables, dense, fields, n_fields):
+def afm(model, X, tables, dense, averages, fields):
     """Products of the embeddings of pairs of fields, weighted by attention."""
     raw = []
-    shares = attention(X, tables, dense, fields, n_fields)
-    for x, embedding, share in zip(X, _embeddings(X, tables, fields, n_fields), shares, strict=True):
+    embeddings = _embeddings(X, tables, fields, model.n_fields)
+    shares = attention(X, tables, dense, fields, model.n_fields)
+    for x, embedding, share in zip(X, embeddings, shares, strict=True):
         pooled, pair = np.zeros(embedding.shape[1]), 0
-        for f in range(n_fields):
-            for g in range(f + 1, n_fields):
+        for f in range(model.n_fields):
+            for g in range(f + 1, model.n_fields):
                 pooled = pooled + share[pair] * embedding[f] * embedding[g]
                 pair += 1
         linear = _intercept(dense) + linear_term(x, tables["linear"])
@@ -159,16 +170,16 @@ def afm(X, tables, dense, fields, n_fields):
     return np.array(raw)
 
 
-def xdeepfm(X, tables, dense, fields, n_fields, model, averages=None):
+def xdeepfm(model, X, tables, dense, averages, fields):
     """A compressed interaction network beside a linear term and a perceptron."""
     raw, inputs = [], []
-    for x, embedding in zip(X, _embeddings(X, tables, fields, n_fields), strict=True):
+    for x, embedding in zip(X, _embeddings(X, tables, fields, model.n_fields), strict=True):
         rows, pooled = embedding, []
         for layer, size in enumerate(model.cin_layer_sizes):
             new = np.zeros((size, model.n_factors))
             for h in range(size):
                 for i in range(rows.shape[0]):
-                    for f in range(n_fields):
+                    for f in range(model.n_fields):
                         weight = dense["weights"][f"cin_{layer}"][h, i, f]
                         new[h] += weight * rows[i] * embedding[f]
             activation = ACTIVATIONS[model.cin_activation]
@@ -179,26 +190,25 @@ def xdeepfm(X, tables, dense, fields, n_fields, model, averages=None):
             score = score + np.array(pooled) @ dense["weights"]["cin_output"]
         raw.append(score)
         inputs.append(embedding.ravel())
-    layers = len(model.network.sizes), model.network.activation
-    return np.array(raw) + mlp(inputs, dense, *layers, averages=averages or None)[0]
+    return np.array(raw) + network(model, inputs, dense, averages)
 
 
-def final_mlp(X, tables, dense, fields, n_fields, model, averages=None):
+def final_mlp(model, X, tables, dense, averages, fields):
     """Two perceptrons on gated embeddings, whose last layers are joined head by head."""
-    x = np.array([embedding.ravel() for embedding in _embeddings(X, tables, fields, n_fields)])
+    x = np.array([embedding.ravel() for embedding in _embeddings(X, tables, fields, model.n_fields)])
     weights, offsets = dense["weights"], dense["offsets"]
     raw, ends = _intercept(dense), []
-    for name, network in (("first_", model.first), ("second_", model.second)):
+    for name, hidden in (("first_", model.first), ("second_", model.second)):
         inputs = x
         if model.gate is not None:
             scores = np.tile(offsets[f"{name}gate_bias"], (len(x), 1))
             if model.gate == "row":
                 scores = scores + x @ weights[f"{name}gate"]
             inputs = x * 2 / (1 + np.exp(-scores))
-        own = {role: _named(leaves, name) for role, leaves in dense.items()}
-        n_hidden, width = len(network.sizes), network.sizes[-1] if network.sizes else x.shape[1]
+        own = {role: leaves_of(name, leaves) for role, leaves in dense.items()}
+        n_hidden, width = len(hidden.sizes), hidden.sizes[-1] if hidden.sizes else x.shape[1]
         own["weights"][f"layer_{n_hidden}"] = np.eye(width)
-        end, _ = mlp(inputs, own, n_hidden, network.activation, averages=_named(averages, name) or None)
+        end, _ = mlp(inputs, own, n_hidden, hidden.activation, averages=leaves_of(name, averages))
         raw = raw + end @ weights[f"{name}output"]
         ends.append(end)
     joined = np.zeros((len(x), model.n_outputs))
@@ -210,59 +220,46 @@ def final_mlp(X, tables, dense, fields, n_fields, model, averages=None):
     return raw + joined
 
 
-def _named(leaves, prefix):
-    """Leaves of a network, without its name."""
-    return {
-        name.removeprefix(prefix): leaf for name, leaf in (leaves or {}).items() if name.startswith(prefix)
-    }
-
-
-def deep_crossing(X, tables, dense, fields, n_fields, model, averages=None):
+def deep_crossing(model, X, tables, dense, averages, fields):
     """Residual units: each adds the output of a perceptron with one hidden layer, and a bias."""
-    x = np.array([embedding.ravel() for embedding in _embeddings(X, tables, fields, n_fields)])
+    x = np.array([embedding.ravel() for embedding in _embeddings(X, tables, fields, model.n_fields)])
     activation = np.vectorize(ACTIVATIONS[model.network.activation], otypes=[float])
 
     for number in range(len(model.network.sizes)):
         prefix = f"unit_{number}_"
-        own = {role: _named(leaves, prefix) for role, leaves in dense.items()}
-        change, _ = mlp(x, own, 1, model.network.activation, averages=_named(averages, prefix) or None)
+        own = {role: leaves_of(prefix, leaves) for role, leaves in dense.items()}
+        change, _ = mlp(x, own, 1, model.network.activation, averages=leaves_of(prefix, averages))
         x = activation(x + change + own["offsets"]["bias"])
     return _intercept(dense) + x @ dense["weights"]["output"]
 
 
-def wide_deep(X, tables, dense, fields, n_fields, model, averages=None):
+def wide_deep(model, X, tables, dense, averages, fields):
     """A linear term, a perceptron on the embeddings of all fields but the last ones, or both."""
     raw = np.array([_intercept(dense) + np.zeros(model.n_outputs) for _ in X])
     if model.parts != "deep":
         raw = raw + [linear_term(x, tables["linear"]) for x in X]
     if model.parts != "wide":
-        n_seen = n_fields - model.n_wide_fields
-        seen = [embedding[:n_seen].ravel() for embedding in _embeddings(X, tables, fields, n_fields)]
-        layers = len(model.network.sizes), model.network.activation
-        raw = raw + mlp(seen, dense, *layers, averages=averages or None)[0]
+        n_seen = model.n_fields - model.n_wide_fields
+        seen = [embedding[:n_seen].ravel() for embedding in _embeddings(X, tables, fields, model.n_fields)]
+        raw = raw + network(model, seen, dense, averages)
     return raw
 
 
-def din(X, tables, dense, fields, n_fields, model, averages):
+def din(model, X, tables, dense, averages, fields):
     """A perceptron on embeddings, those of histories weighted entry by entry."""
     factors, inputs = tables["factors"], []
     for x in X:
-        embedding = pooled_fields(x, factors, fields, n_fields)
+        embedding = pooled_fields(x, factors, fields, model.n_fields)
         compared = embedding.copy()
         for number, (history, target) in enumerate(model.sequences):
             t, name = compared[target], f"attention_{number}_"
             entries = [(value, factors[column]) for column, value in slots(x) if fields[column] == history]
-            own = {
-                kind: {
-                    key.removeprefix(name): leaf for key, leaf in dense[kind].items() if key.startswith(name)
-                }
-                for kind in ("weights", "offsets")
-            }
-            running = {k.removeprefix(name): leaf for k, leaf in averages.items() if k.startswith(name)}
+            own = {role: leaves_of(name, leaves) for role, leaves in dense.items()}
+            running = leaves_of(name, averages)
             unit = [np.concatenate([h, t, h - t, h * t]) for _, h in entries]
             unit = np.reshape(unit, (len(entries), 4 * t.size))
             layers = len(model.unit.sizes), model.unit.activation
-            scores, _ = mlp(unit, own, *layers, averages=running or None)
+            scores, _ = mlp(unit, own, *layers, averages=running)
             weights = scores[:, 0] + own["offsets"]["bias"]
             if model.softmax:
                 total = sum(abs(value) * np.exp(w) for (value, _), w in zip(entries, weights, strict=True))
@@ -271,6 +268,5 @@ def din(X, tables, dense, fields, n_fields, model, averages):
                 (value * w * h for (value, h), w in zip(entries, weights, strict=True)), np.zeros(t.size)
             )
         inputs.append(embedding.ravel())
-    layers = len(model.network.sizes), model.network.activation
     running = {key: leaf for key, leaf in averages.items() if not key.startswith("attention")}
-    return _intercept(dense) + mlp(inputs, dense, *layers, averages=running or None)[0]
+    return _intercept(dense) + network(model, inputs, dense, running)

@@ -11,13 +11,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfm.data.frames import columns_of
 from skfm.estimators.base.classifier import FactorizationClassifier
-from skfm.estimators.base.declare import estimator, parameter
+from skfm.estimators.base.declare import estimator, one_of, parameter
 from skfm.estimators.base.deep import DeepEstimator, layer_sizes
 from skfm.estimators.base.parameters import COUNT, NOT_NEGATIVE
 from skfm.estimators.base.regressor import FactorizationRegressor
 from skfm.fitting.inputs import check_table
+from skfm.names import ACTIVATIONS, LEARNED_ACTIVATIONS
 
-_ACTIVATIONS = {"prelu", "dice", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh", "identity"}
+_ACTIVATIONS = *LEARNED_ACTIVATIONS, *ACTIVATIONS
 
 _MODEL = """\
 The raw prediction of a row x is ``b + MLP([E_1, .., E_F])``. The embedding of a history, a column of
@@ -101,12 +102,12 @@ class _DIN(DeepEstimator):
     )
     activation: str = parameter(
         "prelu",
-        '{"prelu", "dice", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh", "identity"}',
+        one_of(_ACTIVATIONS),
         """
         Activation of all hidden layers. ``"prelu"`` has a slope to learn for each unit below 0; ``"dice"``
         has its edge at the mean of the unit over the batch, and cannot be trained by L-BFGS.
         """,
-        StrOptions(_ACTIVATIONS),
+        StrOptions(set(_ACTIVATIONS)),
     )
 
     def _make_model(self, shape):

@@ -8,24 +8,13 @@ from typing import Any, ClassVar
 from sklearn.utils._param_validation import StrOptions
 
 from skfm.estimators.base.classifier import FactorizationClassifier
-from skfm.estimators.base.declare import estimator, parameter
+from skfm.estimators.base.declare import estimator, one_of, parameter
 from skfm.estimators.base.deep import DeepEstimator
 from skfm.estimators.base.parameters import LinearParameters
 from skfm.estimators.base.tables import LinearTable
 from skfm.fitting.targets import ClickConversion
+from skfm.names import TOWERS
 
-_TOWERS = (
-    "mlp",
-    "fm",
-    "deepfm",
-    "wide_deep",
-    "nfm",
-    "pnn",
-    "dcn",
-    "xdeepfm",
-    "deep_crossing",
-    "final_mlp",
-)
 _MODEL = """\
 Whoever converts (buys) has clicked before: y has a column of clicks and one of conversions. A model of
 conversions that learns from clicked rows alone has never seen the rows that it is asked about. Here two
@@ -108,11 +97,11 @@ class ESMMClassifier(LinearTable, DeepEstimator, LinearParameters, Factorization
 
     tower: str = parameter(
         "deepfm",
-        '{"mlp", "fm", "deepfm", "wide_deep", "nfm", "pnn", "dcn", "xdeepfm", "deep_crossing", "final_mlp"}',
+        one_of(TOWERS),
         """
         Kind of both towers. ``"mlp"`` is a network on embeddings; the others are the models of these names.
         """,
-        StrOptions(set(_TOWERS)),
+        StrOptions(set(TOWERS)),
     )
     task_weights: Any = parameter(
         (1.0, 1.0),

@@ -8,12 +8,11 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skfm.estimators.base.classifier import FactorizationClassifier
-from skfm.estimators.base.declare import estimator, parameter
+from skfm.estimators.base.declare import estimator, one_of, parameter
 from skfm.estimators.base.parameters import COUNT, FactorParameters, LinearParameters
 from skfm.estimators.base.regressor import FactorizationRegressor
 from skfm.estimators.base.tables import MixtureTables
-
-_FORMS = "linear", "fm", "linear+fm"
+from skfm.names import MIXTURE_FORMS
 
 
 class _MixtureFM(MixtureTables, FactorParameters, LinearParameters):
@@ -24,17 +23,17 @@ class _MixtureFM(MixtureTables, FactorParameters, LinearParameters):
     )
     gate: str = parameter(
         "linear",
-        '{"linear", "fm", "linear+fm"}',
+        one_of(MIXTURE_FORMS),
         """
         Form of the gates: a linear term, the second-order term of a factorization machine, or their sum.
         """,
-        StrOptions(set(_FORMS)),
+        StrOptions(set(MIXTURE_FORMS)),
     )
     expert: str = parameter(
         "linear+fm",
-        '{"linear", "fm", "linear+fm"}',
+        one_of(MIXTURE_FORMS),
         "Form of the experts, likewise.",
-        StrOptions(set(_FORMS)),
+        StrOptions(set(MIXTURE_FORMS)),
     )
     mixing: str = parameter(
         "probability",

@@ -10,6 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from skfm.names import BATCH_ACTIVATIONS
+
+# Functions of `skfm.names.ACTIVATIONS`.
 ACTIVATIONS = {
     "identity": lambda x: x,
     "relu": jax.nn.relu,
@@ -20,7 +23,7 @@ ACTIVATIONS = {
     "logistic": jax.nn.sigmoid,
     "tanh": jnp.tanh,
 }
-# Activations with a slope for each unit where it is off, and the first value of these slopes.
+# First value of the slopes of `skfm.names.LEARNED_ACTIVATIONS`.
 LEARNED = {"prelu": 0.25, "dice": 0.0}
 _BATCH_NORM_MOMENTUM = 0.9
 _BATCH_NORM_EPSILON = 1e-5
@@ -69,7 +72,7 @@ class MLP:
 
     def init_averages(self) -> dict[str, np.ndarray]:
         """Running mean 0 and variance 1 of what each hidden layer normalises."""
-        kinds = [""] * self.batch_norm + ["dice_"] * (self.activation == "dice")
+        kinds = [""] * self.batch_norm + ["dice_"] * (self.activation in BATCH_ACTIVATIONS)
         return {
             f"{self.name}{kind}{what}_{layer}": np.full(size, start)
             for kind in kinds
@@ -118,12 +121,12 @@ class MLP:
 def dropout(x, rate, key):
     """Zero each number with probability `rate` and scale up the others, so that the mean stays.
 
-    JAX's generators cost more than a layer's matrix products on a CPU. Here each number's place, shifted by
-    the key, goes through an integer hash of low bias (Wellons 2018), which is enough for a mask.
+    JAX's generators cost more than a layer's matrix products on a CPU. Here each number's position, shifted
+    by the key, goes through an integer hash of low bias (Wellons 2018), which is enough for a mask.
     """
     seed, shift = jax.random.bits(key, (2,), jnp.uint32)
-    place = jax.lax.broadcasted_iota(jnp.uint32, x.shape, 0) * jnp.uint32(x.shape[-1])
-    bits = place + jax.lax.broadcasted_iota(jnp.uint32, x.shape, x.ndim - 1) + shift
+    position = jax.lax.broadcasted_iota(jnp.uint32, x.shape, 0) * jnp.uint32(x.shape[-1])
+    bits = position + jax.lax.broadcasted_iota(jnp.uint32, x.shape, x.ndim - 1) + shift
     for factor in (0x21F0AAAD, 0xD35A2D97):
         bits = (bits ^ seed ^ (bits >> 16)) * jnp.uint32(factor)
         bits = bits ^ (bits >> 15)
@@ -138,7 +141,7 @@ def normalize(x, name: str, averages, weight, training):
     Parameters
     ----------
     x : (B, n)
-    name : of the running averages, with a place for what they are of
+    name : format of the names of the running averages, `mean` and `variance`
     """
     mean_name, variance_name = name.format("mean"), name.format("variance")
     if training is None:
@@ -150,7 +153,7 @@ def normalize(x, name: str, averages, weight, training):
         mean = share @ x
         variance = share @ jnp.square(x - mean)
         averages = dict(averages)
-        for known, value in ((mean_name, mean), (variance_name, variance)):
-            old = averages[known]
-            averages[known] = old + jnp.where(total > 0, 1 - _BATCH_NORM_MOMENTUM, 0) * (value - old)
+        for key, value in ((mean_name, mean), (variance_name, variance)):
+            old = averages[key]
+            averages[key] = old + jnp.where(total > 0, 1 - _BATCH_NORM_MOMENTUM, 0) * (value - old)
     return (x - mean) * jax.lax.rsqrt(variance + _BATCH_NORM_EPSILON), averages

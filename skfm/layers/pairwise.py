@@ -12,41 +12,41 @@ _MANY_ROWS = 256
 
 
 @jax.custom_vjp
-def sum_slots(rows, place, values):
-    """``sum_s values[b, s] rows[place[b, s]]``, with a gradient that makes no array of all slots.
+def sum_slots(rows, positions, values):
+    """``sum_s values[b, s] rows[positions[b, s]]``, with a gradient that makes no array of all slots.
 
     Parameters
     ----------
     rows : (R, W)
-    place : (B, S) int
+    positions : (B, S) int
     values : (B, S), or None when every value is 1; no gradient flows to them
 
     Returns
     -------
     (B, W)
     """
-    gathered = jax.lax.optimization_barrier(rows.at[place].get(mode="promise_in_bounds"))
+    gathered = jax.lax.optimization_barrier(rows.at[positions].get(mode="promise_in_bounds"))
     return (gathered if values is None else gathered * values[:, :, None]).sum(axis=1)
 
 
-def _sum_slots_forward(rows, place, values):
-    return sum_slots(rows, place, values), (rows, place, values)
+def _sum_slots_forward(rows, positions, values):
+    return sum_slots(rows, positions, values), (rows, positions, values)
 
 
-def _sum_slots_backward(given, slope):
-    rows, place, values = given
+def _sum_slots_backward(given, gradient):
+    rows, positions, values = given
     zeros = jnp.zeros_like(rows)
-    if place.shape[0] < _MANY_ROWS:
-        slopes = slope[:, None, :] if values is None else slope[:, None, :] * values[:, :, None]
-        slopes = jnp.broadcast_to(slopes, (*place.shape, rows.shape[1]))
-        return zeros.at[place].add(slopes, mode="promise_in_bounds"), None, None
-    places, factors = place.T, None if values is None else values.T
+    if positions.shape[0] < _MANY_ROWS:
+        to_rows = gradient[:, None, :] if values is None else gradient[:, None, :] * values[:, :, None]
+        to_rows = jnp.broadcast_to(to_rows, (*positions.shape, rows.shape[1]))
+        return zeros.at[positions].add(to_rows, mode="promise_in_bounds"), None, None
+    by_slot, values = positions.T, None if values is None else values.T
 
     def add(slot, total):
-        part = slope if factors is None else slope * factors[slot][:, None]
-        return total.at[places[slot]].add(part, mode="promise_in_bounds")
+        to_rows = gradient if values is None else gradient * values[slot][:, None]
+        return total.at[by_slot[slot]].add(to_rows, mode="promise_in_bounds")
 
-    return jax.lax.fori_loop(0, place.shape[1], add, zeros), None, None
+    return jax.lax.fori_loop(0, positions.shape[1], add, zeros), None, None
 
 
 sum_slots.defvjp(_sum_slots_forward, _sum_slots_backward)
@@ -103,8 +103,8 @@ def upper_pairs(combine, first, second):
     -------
     (B, F (F - 1) / 2, ...)
     """
-    parts = [combine(first[:, f : f + 1], second[:, f + 1 :]) for f in range(first.shape[1])]
-    return jnp.concatenate(parts, axis=1)
+    pairs = [combine(first[:, f : f + 1], second[:, f + 1 :]) for f in range(first.shape[1])]
+    return jnp.concatenate(pairs, axis=1)
 
 
 def circle_pairs(n_fields: int) -> tuple[np.ndarray, np.ndarray]:
@@ -132,15 +132,15 @@ def circle_products(embeddings):
     """
     n_fields = embeddings.shape[1]
     half = n_fields // 2
-    parts = [_whole_circles(embeddings) if n_fields > 2 else embeddings[:, :0]]
+    products = [_whole_circles(embeddings) if n_fields > 2 else embeddings[:, :0]]
     if n_fields % 2 == 0:
-        parts.append(embeddings[:, :half] * embeddings[:, half:])
-    return jnp.concatenate(parts, axis=1)
+        products.append(embeddings[:, :half] * embeddings[:, half:])
+    return jnp.concatenate(products, axis=1)
 
 
 @jax.custom_vjp
 def _whole_circles(embeddings):
-    """Products of each field with the one 1, 2, .. places after it, while no pair comes twice."""
+    """Products of each field with the one 1, 2, .. steps after it, while no pair comes twice."""
     n_fields = embeddings.shape[1]
     twice = jnp.concatenate([embeddings, embeddings], axis=1)
     steps = range(1, (n_fields + 1) // 2)
@@ -151,7 +151,7 @@ def _whole_circles_forward(embeddings):
     return _whole_circles(embeddings), embeddings
 
 
-def _whole_circles_backward(embeddings, slope):
+def _whole_circles_backward(embeddings, gradient):
     # JAX's own gradient, slice by slice, takes longer to compile and to run.
     n_fields = embeddings.shape[1]
     twice = jnp.concatenate([embeddings, embeddings], axis=1)
@@ -159,9 +159,9 @@ def _whole_circles_backward(embeddings, slope):
 
     def add(step, totals):
         first, second = totals
-        part = take(slope, (step - 1) * n_fields, n_fields, axis=1)
-        first += part * take(twice, step, n_fields, axis=1)
-        return first, put(second, take(second, step, n_fields, axis=1) + part * embeddings, step, axis=1)
+        of_step = take(gradient, (step - 1) * n_fields, n_fields, axis=1)
+        first += of_step * take(twice, step, n_fields, axis=1)
+        return first, put(second, take(second, step, n_fields, axis=1) + of_step * embeddings, step, axis=1)
 
     start = jnp.zeros_like(embeddings), jnp.zeros_like(twice)
     first, second = jax.lax.fori_loop(1, (n_fields + 1) // 2, add, start)

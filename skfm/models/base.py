@@ -49,7 +49,7 @@ class Batch(NamedTuple):
     ----------
     slot_fields : (B, S) field of each slot, -1 for unused ones, or None when slot s is field s (or all are
         one field)
-    weight : (B,) sample weights, 0 for unfilled places; None at prediction
+    weight : (B,) sample weights, 0 for rows that only fill the batch up; None at prediction
     """
 
     slot_fields: Array | None
@@ -176,12 +176,12 @@ class Slots:
 
     def __init__(self, model: Model, rows: Array, values: Array | None):
         self._model = model
-        self._unscaled, self.values = rows, values
+        self._gathered, self.values = rows, values
         self._rows = rows if values is None else rows * values[:, :, None]
 
-    def unscaled(self, name: str) -> Array:
+    def rows(self, name: str) -> Array:
         """Rows that the values do not multiply, (B, S, *shape)."""
-        return self._model.split(self._unscaled)[name]
+        return self._model.split(self._gathered)[name]
 
     def __getitem__(self, name: str) -> Array:
         return self._model.split(self._rows)[name]
@@ -218,23 +218,23 @@ class PooledSlots(Slots):
     ----------
     model : `Model`
     rows : (R, W) stored rows
-    place : (B, S) place in `rows` of each slot's row
+    positions : (B, S) position in `rows` of each slot's row
     values : (B, S), or None when every value is 1
     """
 
-    def __init__(self, model: Model, rows: Array, place: Array, values: Array | None):
+    def __init__(self, model: Model, rows: Array, positions: Array, values: Array | None):
         self._model, self._different = model, rows
-        self._place, self._values = place, values
+        self._positions, self._values = positions, values
 
     @cached_property
     def _rows(self) -> Array:
-        gathered = self._different.at[self._place].get(mode="promise_in_bounds")
+        gathered = self._different.at[self._positions].get(mode="promise_in_bounds")
         return gathered if self._values is None else gathered * self._values[:, :, None]
 
     @cached_property
     def sums(self) -> dict[str, Array]:
         """Sum over the slots, name -> (B, *shape): the linear term."""
-        return self._model.split(sum_slots(self._different, self._place, self._values))
+        return self._model.split(sum_slots(self._different, self._positions, self._values))
 
     @cached_property
     def _norms(self) -> dict[str, Array]:
@@ -248,7 +248,7 @@ class PooledSlots(Slots):
             lanes.astype(self._different.dtype),
             precision=jax.lax.Precision.HIGHEST,
         )
-        total = sum_slots(norms, self._place, None if self._values is None else jnp.square(self._values))
+        total = sum_slots(norms, self._positions, None if self._values is None else jnp.square(self._values))
         views, start = {}, 0
         for name in factors:
             shape = tables[name].shape[:-1]

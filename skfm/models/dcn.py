@@ -49,8 +49,8 @@ class DCN(NetworkModel):
                 weights[f"cross_{layer}"] = glorot_uniform(rng, width, width)
             else:
                 for name in ("cross_in", "cross_out"):
-                    parts = [glorot_uniform(rng, width, self.rank) for _ in range(self.n_experts)]
-                    weights[f"{name}_{layer}"] = np.stack(parts)
+                    maps = [glorot_uniform(rng, width, self.rank) for _ in range(self.n_experts)]
+                    weights[f"{name}_{layer}"] = np.stack(maps)
                 if self.n_experts > 1:
                     weights[f"cross_gate_{layer}"] = glorot_uniform(rng, width, self.n_experts)
         if self.structure == "parallel":

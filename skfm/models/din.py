@@ -69,45 +69,45 @@ class DIN(NetworkModel):
         -------
         list of ((B, S) scores, (B, S) members), averages
         """
-        known = slots["factors"]
-        fields = jnp.arange(known.shape[1])[None] if batch.slot_fields is None else batch.slot_fields
-        entries = slots.unscaled("factors")
+        embeddings = slots["factors"]
+        fields = jnp.arange(embeddings.shape[1])[None] if batch.slot_fields is None else batch.slot_fields
+        entries = slots.rows("factors")
         found = []
         for (history, target), unit in zip(self.sequences, self.units(), strict=True):
-            compared = jnp.where((fields == target)[..., None], known, 0).sum(axis=1, keepdims=True)
-            compared = jnp.broadcast_to(compared, known.shape)
+            compared = jnp.where((fields == target)[..., None], embeddings, 0).sum(axis=1, keepdims=True)
+            compared = jnp.broadcast_to(compared, embeddings.shape)
             both = [entries, compared, entries - compared, entries * compared]
             inputs = jnp.concatenate(both, axis=2).reshape(-1, 4 * self.n_factors)
-            own = jnp.broadcast_to(fields == history, known.shape[:2])
-            count = self._counts(slots, own)
+            is_entry = jnp.broadcast_to(fields == history, embeddings.shape[:2])
+            count = self._counts(slots, is_entry)
             weight = None if batch.weight is None else (batch.weight[:, None] * count).ravel()
             score, averages = unit(inputs, dense, averages, weight, training)
-            score = score.reshape(own.shape) + dense["offsets"][f"{unit.name}bias"]
-            found.append((score, own))
+            score = score.reshape(is_entry.shape) + dense["offsets"][f"{unit.name}bias"]
+            found.append((score, is_entry))
         return found, averages
 
     def activations(self, slots, dense, averages, batch):
         """(B, n_histories) sum of ``a(h, t)`` over the entries of each history."""
         found, _ = self.scores(slots, dense, averages, batch, None)
-        return jnp.stack([jnp.where(own, score, 0).sum(axis=1) for score, own in found], axis=1)
+        return jnp.stack([jnp.where(is_entry, score, 0).sum(axis=1) for score, is_entry in found], axis=1)
 
     @staticmethod
-    def _counts(slots, own):
+    def _counts(slots, is_entry):
         """How often each slot is an entry of the history."""
-        return jnp.where(own, 1.0 if slots.values is None else jnp.abs(slots.values), 0.0)
+        return jnp.where(is_entry, 1.0 if slots.values is None else jnp.abs(slots.values), 0.0)
 
     def forward(self, slots, dense, averages, batch, training):
         factors = slots["factors"]
         found, averages = self.scores(slots, dense, averages, batch, training)
-        for score, own in found:
+        for score, is_entry in found:
             if self.softmax:
-                score = jnp.where(own, score, -jnp.inf)
+                score = jnp.where(is_entry, score, -jnp.inf)
                 # A history may be empty.
                 highest = jax.lax.stop_gradient(score.max(axis=1, keepdims=True, initial=-80.0))
                 score = jnp.exp(score - highest)
-                total = (self._counts(slots, own) * score).sum(axis=1, keepdims=True)
+                total = (self._counts(slots, is_entry) * score).sum(axis=1, keepdims=True)
                 score = score / jnp.where(total > 0, total, 1)
-            factors = factors * jnp.where(own, score, 1)[..., None]
+            factors = factors * jnp.where(is_entry, score, 1)[..., None]
         embeddings = pool_fields(factors, batch.slot_fields, self.n_fields)
         deep, averages = self.network(self.side_by_side(embeddings), dense, averages, batch.weight, training)
         return self.intercept(dense) + deep, averages

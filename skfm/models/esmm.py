@@ -14,7 +14,7 @@ TOWERS = ("click", "conversion")
 _TOWER = Linear(n_outputs=2, fit_intercept=False)
 
 
-def _own(tower: str, leaves: dict) -> dict:
+def _leaves_of(tower: str, leaves: dict) -> dict:
     """The leaves of a tower, under the names that it gave them."""
     return {name.removeprefix(f"{tower}_"): leaf for name, leaf in leaves.items() if name.startswith(tower)}
 
@@ -59,12 +59,13 @@ class ESMM(Model):
 
     def forward(self, slots, dense, averages, batch, training):
         raw: list = []
-        known: dict = {}
+        updated: dict = {}
         for output, tower in enumerate(TOWERS):
-            own = {kind: _own(tower, leaves) for kind, leaves in dense.items()}
+            tower_dense = {kind: _leaves_of(tower, leaves) for kind, leaves in dense.items()}
             if training is not None:
                 training = training._replace(key=jax.random.fold_in(training.key, output))
-            found, changed = self.tower.forward(slots, own, _own(tower, averages), batch, training)
+            tower_averages = _leaves_of(tower, averages)
+            found, tower_averages = self.tower.forward(slots, tower_dense, tower_averages, batch, training)
             raw.append(found[:, output])
-            known |= _named(tower, changed)
-        return self.intercept(dense) + jnp.stack(raw, axis=1), known
+            updated |= _named(tower, tower_averages)
+        return self.intercept(dense) + jnp.stack(raw, axis=1), updated

@@ -32,19 +32,19 @@ class FFM(Model):
     def pairs(self, factors, slot_fields):
         """(B, n_outputs) second-order term; factors (B, S, n_outputs, F, k)."""
         if self.n_fields == 1:
-            fields, own = factors.sum(axis=1, keepdims=True), factors[:, :, :, 0]
+            fields, same_field = factors.sum(axis=1, keepdims=True), factors[:, :, :, 0]
         elif slot_fields is None:
-            # Every slot is a field: those with themselves are left out by their place.
+            # Every slot is a field: products of a field with itself are left out.
             same = jnp.eye(self.n_fields, dtype=bool)[:, None, :, None]
             products = jnp.where(same, 0, factors * factors.transpose(0, 3, 2, 1, 4))
             return 0.5 * products.sum(axis=(1, 3, 4))
         else:
             membership = jax.nn.one_hot(slot_fields, self.n_fields, dtype=factors.dtype)
             fields = jnp.einsum("bsf,bsogk->bfogk", membership, factors)
-            own = jnp.einsum("bsf,bsofk->bsok", membership, factors)
+            same_field = jnp.einsum("bsf,bsofk->bsok", membership, factors)
         # A slot with itself is no pair.
         total = (fields * fields.transpose(0, 3, 2, 1, 4)).sum(axis=(1, 3, 4))
-        return 0.5 * (total - jnp.square(own).sum(axis=(1, 3)))
+        return 0.5 * (total - jnp.square(same_field).sum(axis=(1, 3)))
 
     def forward(self, slots, dense, averages, batch, training):
         pairs = self.pairs(slots["factors"], batch.slot_fields)

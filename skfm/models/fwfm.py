@@ -39,9 +39,9 @@ class FwFM(Model):
     def pair_weights(self, dense):
         """(n_outputs, F, F) symmetric matrices r."""
         upper = np.triu_indices(self.n_fields)
-        place = np.zeros((self.n_fields, self.n_fields), dtype=np.int32)
-        place[upper] = place[upper[1], upper[0]] = np.arange(upper[0].size)
-        return 1 + dense["weights"]["pairs"][:, place]
+        pair = np.zeros((self.n_fields, self.n_fields), dtype=np.int32)
+        pair[upper] = pair[upper[1], upper[0]] = np.arange(upper[0].size)
+        return 1 + dense["weights"]["pairs"][:, pair]
 
     def forward(self, slots, dense, averages, batch, training):
         factors = slots["factors"]
@@ -53,12 +53,12 @@ class FwFM(Model):
         weighted = jnp.einsum("bfok,ofg->bgok", fields, r)
         # A slot with itself is no pair.
         squares = jnp.square(factors).sum(axis=-1)
-        own = jnp.diagonal(r, axis1=1, axis2=2)
+        same_field = jnp.diagonal(r, axis1=1, axis2=2)
         if self.n_fields == 1:
-            own = own[:, 0]
+            same_field = same_field[:, 0]
         elif batch.slot_fields is None:
-            own = own.T
+            same_field = same_field.T
         else:
-            own = own.T[batch.slot_fields]
-        pairs = 0.5 * ((fields * weighted).sum(axis=(1, 3)) - (own * squares).sum(axis=1))
+            same_field = same_field.T[batch.slot_fields]
+        pairs = 0.5 * ((fields * weighted).sum(axis=(1, 3)) - (same_field * squares).sum(axis=1))
         return self.intercept(dense) + slots.sums["linear"] + pairs, averages

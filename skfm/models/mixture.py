@@ -1,4 +1,4 @@
-"""Mixture of factorization machines: a softmax gate over M pieces (LS-PLM, Gai 2017, is the linear case)."""
+"""Mixture of M factorization machines under a softmax gate; LS-PLM (Gai 2017) is the linear case."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 
 from skfm.models.base import Model, Table
 
-PARTS = {"linear": ("linear",), "fm": ("fm",), "linear+fm": ("linear", "fm")}
-
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureFM(Model):
@@ -20,6 +18,11 @@ class MixtureFM(Model):
     Each gate g_m and expert h_m is linear, the second-order term of an FM, or their sum. `link` is None to
     mix raw scores, else the link of the loss: the inverse links are mixed and the result taken back to
     a raw prediction.
+
+    Attributes
+    ----------
+    gate, expert : a form of `skfm.names.MIXTURE_FORMS`
+    gate_scale : standard deviation of the first linear weights of the gates
     """
 
     n_components: int = 4
@@ -29,16 +32,20 @@ class MixtureFM(Model):
     gate_scale: float = 0.03
     link: str | None = None
 
+    def terms(self, role: str) -> list[str]:
+        """Terms of the gates or of the experts: "linear", "fm" or both."""
+        return getattr(self, role).split("+")
+
     def tables(self):
         sizes = {"gate": (self.n_components,), "expert": (self.n_components, self.n_outputs)}
-        parts = {"gate": PARTS[self.gate], "expert": PARTS[self.expert]}
         tables = {}
         for role, shape in sizes.items():
             # Gates that start alike would stay alike: theirs start at random, far enough apart to matter.
             first = self.gate_scale if role == "gate" else "zero"
-            if "linear" in parts[role]:
+            terms = self.terms(role)
+            if "linear" in terms:
                 tables[f"{role}_linear"] = Table(shape, "linear", first)
-            if "fm" in parts[role]:
+            if "fm" in terms:
                 tables[f"{role}_factors"] = Table((*shape, self.n_factors), "factors", "scale")
         return tables
 
@@ -51,9 +58,9 @@ class MixtureFM(Model):
 
     def scores(self, role, slots):
         """Gate scores (B, M) or expert scores (B, M, n_outputs), intercepts left out."""
-        parts = PARTS[getattr(self, role)]
-        linear = slots.sums[f"{role}_linear"] if "linear" in parts else 0.0
-        return linear + slots.interactions(f"{role}_factors") if "fm" in parts else linear
+        terms = self.terms(role)
+        linear = slots.sums[f"{role}_linear"] if "linear" in terms else 0.0
+        return linear + slots.interactions(f"{role}_factors") if "fm" in terms else linear
 
     def log_gate(self, slots, dense, averages, batch):
         """Log of the gate's probabilities, (B, M)."""

@@ -15,7 +15,7 @@ from skfm.data.pack import pack_rows
 from skfm.models.base import Batch, Model, Slots
 from skfm.optim.rows import read_rows
 from skfm.runtime import precision
-from skfm.train.state import Rows, rows_of_batch, rows_of_block
+from skfm.train.state import Rows, rows_in_batch, rows_of_block
 
 # Rows of a piece: the least that holds all rows of a matrix, for the latency of few rows. Larger ones than
 # 1024 are no faster beyond the noise, and more of the last one is filled up in vain.
@@ -59,7 +59,7 @@ def loss_sum(loss, raw: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
     # Weights that diverged give infinite losses.
     with np.errstate(over="ignore", invalid="ignore"):
         losses = loss.value(y, raw).astype(np.float64)
-    # Unfilled places of a batch may have any target.
+    # Rows that only fill a batch up may have any target.
     return float(np.where(weight > 0, losses, 0) @ weight)
 
 
@@ -68,7 +68,7 @@ def loss_of_batches(loss, model: Model, parameters, blocks: list[Batches]) -> fl
     output = type(model).raw_prediction
     total = 0.0
     for batches in blocks:
-        rows = (rows_of_batch(batches, number) for number in range(batches.weight.shape[0]))
+        rows = (rows_in_batch(batches, number) for number in range(batches.weight.shape[0]))
         raw = map_pieces(output, model, parameters, (piece for batch in rows for piece in cut(batch)))
         y, weight = (
             np.asarray(leaf).reshape(len(raw), *leaf.shape[2:]) for leaf in (batches.y, batches.weight)
@@ -104,8 +104,8 @@ def map_matrix(output, model: Model, parameters, X, fields) -> np.ndarray:
     with precision(dtype):
         on_device = parameters.on_device()
         for start in range(0, X.shape[0], _ROWS_AT_ONCE):
-            part = _rows_between(X, start, min(start + _ROWS_AT_ONCE, X.shape[0]))
-            for block in pack_rows(part, dummy=dummy, dtype=dtype, fields=fields).blocks:
+            some = _rows_between(X, start, min(start + _ROWS_AT_ONCE, X.shape[0]))
+            for block in pack_rows(some, dummy=dummy, dtype=dtype, fields=fields).blocks:
                 values = map_pieces(output, model, on_device, cut(rows_of_block(block)))
                 if out is None:
                     out = np.empty((X.shape[0], *values.shape[1:]), dtype=values.dtype)

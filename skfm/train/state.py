@@ -79,8 +79,8 @@ def rows_of_block(block: Block) -> Rows:
     )
 
 
-def rows_of_batch(batches: Batches, number: int) -> Rows:
-    """The rows of one batch without targets and weights, unfilled places included, in NumPy."""
+def rows_in_batch(batches: Batches, number: int) -> Rows:
+    """The rows of one batch without targets and weights, those that only fill it up included; NumPy."""
     batch = jax.tree.map(lambda leaf: np.asarray(leaf)[number], batches)
     return Rows(batch.touched[batch.place], batch.values, batch.slot_fields)
 

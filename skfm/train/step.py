@@ -48,13 +48,13 @@ def run_batches(
     batch_rows,
     hyper: Hyper,
 ) -> TrainState:
-    """One step for each of the places first..stop-1 of `order`.
+    """One step for each of the batches first..stop-1 of `order`.
 
     Parameters
     ----------
     batches : rows of one width
     order : (N,) int32 numbers of the batches
-    rates : (N,) learning rate of each place
+    rates : (N,) learning rate of each step
     first, stop : traced, so that one program runs any number of batches
     batch_rows : mean number of rows of a batch over the whole epoch. A solver that averages divides by it,
         not by the batch's own number: else the rows of a small batch would count for more than others
@@ -62,18 +62,18 @@ def run_batches(
     global n_traces
     n_traces += 1
 
-    def body(place, state):
-        batch = jax.tree.map(lambda leaf: leaf[order[place]], batches)
-        return _step(program, state, batch, rates[place], batch_rows, hyper)
+    def body(number, state):
+        batch = jax.tree.map(lambda leaf: leaf[order[number]], batches)
+        return _step(program, state, batch, rates[number], batch_rows, hyper)
 
     return jax.lax.fori_loop(first, stop, body, state)
 
 
-def make_slots(model: Model, rows, place, values) -> Slots:
-    """Slots with the given place in `rows`, in training."""
+def make_slots(model: Model, rows, positions, values) -> Slots:
+    """Slots in training, of the given positions in `rows`."""
     if model.hints.pools:
-        return PooledSlots(model, rows, place, values)
-    return Slots(model, read_rows(rows, place), values)
+        return PooledSlots(model, rows, positions, values)
+    return Slots(model, read_rows(rows, positions), values)
 
 
 def _step(program, state, batch, rate, batch_rows, hyper):
@@ -81,15 +81,17 @@ def _step(program, state, batch, rate, batch_rows, hyper):
     rows = read_rows(state.table, batch.touched)
     count = state.count + 1
     training = Training(jax.random.fold_in(hyper.key, count), hyper.dropout)
-    # The objective of a batch: a sum over its samples, or over the rows of a mean batch their mean.
-    part = 1 if solver.per_sample else 1 / batch_rows
+    # What a sample counts for: the objective is a sum over the batch, or a mean over a batch of mean size.
+    sample_share = 1 if solver.per_sample else 1 / batch_rows
     size = _piece_size(program.model, state.averages, *batch.place.shape)
     if size is None:
-        value, averages, gradient, dense_gradient = _gradients(program, rows, state, batch, training, part)
+        value, averages, gradient, dense_gradient = _gradients(
+            program, rows, state, batch, training, sample_share
+        )
     else:
         averages = state.averages
         value, gradient, dense_gradient = _gradients_by_pieces(
-            program, rows, state, batch, training, part, size
+            program, rows, state, batch, training, sample_share, size
         )
     table, table_state = update_rows(
         solver,
@@ -98,33 +100,35 @@ def _step(program, state, batch, rate, batch_rows, hyper):
         batch.touched,
         rows,
         gradient,
-        batch.charge * part,
+        batch.charge * sample_share,
         hyper.lanes,
         rate,
         count,
     )
-    l2_dense = hyper.l2_dense * batch.weight.sum() * part
+    l2_dense = hyper.l2_dense * batch.weight.sum() * sample_share
     dense, dense_state = update_dense(
         solver.dense, state.dense, dense_gradient, state.dense_state, rate, count, l2_dense
     )
-    return TrainState(table, table_state, dense, dense_state, averages, count, state.loss_sum + value / part)
+    return TrainState(
+        table, table_state, dense, dense_state, averages, count, state.loss_sum + value / sample_share
+    )
 
 
 def _loss(program, slots, dense, averages, batch, training):
     """Weighted sum of the losses of the rows, and averages."""
     inputs = Batch(batch.slot_fields, batch.weight)
     raw, averages = program.model.forward(slots, dense, averages, inputs, training)
-    # Unfilled places may have any target.
+    # Rows that only fill the batch up may have any target.
     return jnp.where(batch.weight > 0, program.loss.value(batch.y, raw), 0) @ batch.weight, averages
 
 
-def _gradients(program, rows, state, batch, training, part):
+def _gradients(program, rows, state, batch, training, sample_share):
     """Value, averages, and the gradients with respect to the touched rows and the dense weights."""
 
     def objective(rows, dense):
         slots = make_slots(program.model, rows, batch.place, batch.values)
         value, averages = _loss(program, slots, dense, state.averages, batch, training)
-        return value * part, averages
+        return value * sample_share, averages
 
     (value, averages), gradients = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)(
         rows, state.dense
@@ -146,7 +150,7 @@ def _piece_size(model, averages, n_rows: int, n_slots: int) -> int | None:
     return size if size < n_rows else None
 
 
-def _gradients_by_pieces(program, rows, state, batch, training, part, size):
+def _gradients_by_pieces(program, rows, state, batch, training, sample_share, size):
     """Value and gradients, of `size` rows at a time."""
     n_pieces = -(-batch.weight.shape[0] // size)
 
@@ -157,11 +161,11 @@ def _gradients_by_pieces(program, rows, state, batch, training, part, size):
 
     def add_piece(total, numbered):
         number, piece = numbered
-        own = training._replace(key=jax.random.fold_in(training.key, number))
+        piece_training = training._replace(key=jax.random.fold_in(training.key, number))
 
         def objective(gathered, dense):
             slots = Slots(program.model, gathered, piece.values)
-            return _loss(program, slots, dense, state.averages, piece, own)[0] * part
+            return _loss(program, slots, dense, state.averages, piece, piece_training)[0] * sample_share
 
         value, (gradient, dense_gradient) = jax.value_and_grad(objective, argnums=(0, 1))(
             read_rows(rows, piece.place), state.dense

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from skfm.layers.mlp import ACTIVATIONS, MLP, dropout
+from skfm import names
+from skfm.layers.mlp import ACTIVATIONS, LEARNED, MLP, dropout
 from skfm.models.base import Training
 from skfm.runtime import precision
 from tests import reference
@@ -36,9 +37,15 @@ def run(x, parameters, hidden, activation, batch_norm, *, training=None, rate=No
         return np.asarray(out), jax.tree.map(np.asarray, averages)
 
 
+def test_activations_are_those_that_are_named():
+    assert set(ACTIVATIONS) == set(names.ACTIVATIONS)
+    assert set(LEARNED) == set(names.LEARNED_ACTIVATIONS)
+    assert set(names.BATCH_ACTIVATIONS) <= set(LEARNED)
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activations(activation):
-    assert set(ACTIVATIONS) == set(reference.ACTIVATIONS)
+    assert set(reference.ACTIVATIONS) == set(names.ACTIVATIONS)
     z = np.concatenate([[0.0], np.random.default_rng(0).normal(scale=3, size=20)])
     with precision(np.float64):
         values = ACTIVATIONS[activation](jnp.asarray(z))

@@ -18,12 +18,12 @@ from skfm.models.fm import FM
 from skfm.models.fnn import FNN
 from skfm.models.fwfm import FwFM
 from skfm.models.linear import Linear
-from skfm.models.mixture import PARTS, MixtureFM
+from skfm.models.mixture import MixtureFM
 from skfm.models.nfm import NFM
 from skfm.models.pnn import PNN
 from skfm.models.wide_deep import WideDeep
 from skfm.models.xdeepfm import XDeepFM
-from tests import reference, reference_fields
+from skfm.names import MIXTURE_FORMS
 from tests.cases import FIELDS, random_dense, random_tables, sparse_rows
 
 GIVEN = Fields(FIELDS, 3)
@@ -190,7 +190,7 @@ MODELS |= {
     f"mixture, {gate} gate, {expert} experts": MixtureFM(
         n_outputs=2, n_components=3, n_factors=2, gate=gate, expert=expert, link=link
     )
-    for (gate, expert), link in zip(product(PARTS, PARTS), 5 * [None, "logit"], strict=False)
+    for (gate, expert), link in zip(product(MIXTURE_FORMS, MIXTURE_FORMS), 5 * [None, "logit"], strict=False)
 }
 LINKS = {
     "score": (None, 2),
@@ -208,56 +208,6 @@ MODELS |= {
 MODELS["mixture, no intercept"] = MixtureFM(
     n_outputs=2, fit_intercept=False, n_components=3, n_factors=2, link="logit"
 )
-
-
-def expected_raw(model, tables, dense, averages, X):
-    """The oracle of a model's raw predictions."""
-    if isinstance(model, Linear):
-        return reference.linear(X, tables, dense)
-    if isinstance(model, FM):
-        return reference.fm(X, tables, dense)
-    if isinstance(model, MixtureFM):
-        return reference.mixture(X, tables, dense, model.n_outputs, model.link)
-    fields = (FIELDS if model.n_fields > 1 else np.zeros_like(FIELDS)), model.n_fields
-    if isinstance(model, FwFM):
-        return reference_fields.fwfm(X, tables, dense, *fields)
-    if isinstance(model, FFM):
-        return reference_fields.ffm(X, tables, dense, fields[0])
-    if isinstance(model, DCN):
-        return reference_fields.dcn(X, tables, dense, *fields, model, averages)
-    if isinstance(model, DIN):
-        return reference_fields.din(X, tables, dense, *fields, model, averages)
-    if isinstance(model, ESMM):
-        towers = []
-        for output, name in enumerate(("click_", "conversion_")):
-            own = {kind: part_of(name, leaves) for kind, leaves in dense.items()}
-            raw = expected_raw(model.tower, tables, own, part_of(name, averages), X)
-            towers.append(raw[:, output])
-        return np.stack(towers, axis=1) + dense["offsets"].get("intercept", 0.0)
-    if isinstance(model, AFM):
-        return reference_fields.afm(X, tables, dense, *fields)
-    if isinstance(model, XDeepFM):
-        return reference_fields.xdeepfm(X, tables, dense, *fields, model, averages)
-    if isinstance(model, FinalMLP):
-        return reference_fields.final_mlp(X, tables, dense, *fields, model, averages)
-    if isinstance(model, WideDeep):
-        return reference_fields.wide_deep(X, tables, dense, *fields, model, averages)
-    if isinstance(model, DeepCrossing):
-        return reference_fields.deep_crossing(X, tables, dense, *fields, model, averages)
-    layers = len(model.network.sizes), model.network.activation
-    if isinstance(model, NFM):
-        return reference_fields.nfm(X, tables, dense, *layers, averages)
-    if isinstance(model, FNN):
-        return reference_fields.fnn(X, tables, dense, *fields, *layers, averages)
-    if isinstance(model, PNN):
-        products = model.kinds, model.layer_norm
-        return reference_fields.pnn(X, tables, dense, *fields, *products, *layers, averages)
-    return reference.deepfm(X, tables, dense, *fields, *layers, averages=averages)
-
-
-def part_of(prefix, leaves):
-    """Leaves whose names begin so, without that."""
-    return {name.removeprefix(prefix): leaf for name, leaf in leaves.items() if name.startswith(prefix)}
 
 
 def problem(model, seed=0):

@@ -1,5 +1,7 @@
 """Every model against the oracle: raw predictions, gradients, coincidences."""
 
+import importlib
+import pkgutil
 from dataclasses import replace
 
 import jax
@@ -7,12 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from skfm import models
 from skfm.layers import pairwise
-from skfm.models.base import DenseSlots, PooledSlots, Slots, Table, Training
+from skfm.models.base import DenseSlots, Model, PooledSlots, Slots, Table, Training
 from skfm.models.dcn import DCN
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
-from skfm.models.mixture import PARTS, MixtureFM
+from skfm.models.mixture import MixtureFM
+from skfm.names import MIXTURE_FORMS
 from skfm.runtime import precision
 from tests import reference, reference_fields
 from tests.cases import (
@@ -26,13 +30,28 @@ from tests.cases import (
     sparse_rows,
     stored,
 )
-from tests.models.problems import GIVEN, HIDDEN, MODELS, TANH, expected_raw, problem
+from tests.models.problems import GIVEN, HIDDEN, MODELS, TANH, problem
+from tests.oracles import ORACLES, expected_raw
 
 
 @pytest.fixture(autouse=True)
 def in_float64():
     with precision(np.float64):
         yield
+
+
+def test_every_model_has_an_oracle_and_is_tested():
+    for module in pkgutil.iter_modules(models.__path__):
+        importlib.import_module(f"{models.__name__}.{module.name}")
+
+    def subclasses(model):
+        for subclass in model.__subclasses__():
+            yield from (subclass, *subclasses(subclass))
+
+    complete = {model for model in subclasses(Model) if model.forward is not Model.forward}
+    shipped = {model for model in complete if model.__module__.startswith(f"{models.__name__}.")}
+    assert set(ORACLES) == shipped
+    assert {type(model) for model in MODELS.values()} == shipped
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -178,7 +197,7 @@ def test_dropout_acts_in_training_alone(name):
 # ------------------------------------------------------------------------------------------ coincidences
 
 
-@pytest.mark.parametrize("expert", PARTS)
+@pytest.mark.parametrize("expert", MIXTURE_FORMS)
 @pytest.mark.parametrize("link", [None, "logit"])
 def test_mixture_of_one_component_is_its_expert(expert, link):
     model = MixtureFM(n_outputs=2, n_components=1, n_factors=2, gate="linear+fm", expert=expert, link=link)

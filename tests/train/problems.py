@@ -15,7 +15,6 @@ from skfm.layers.mlp import MLP
 from skfm.losses import Logistic, Softmax, SquaredError
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
-from skfm.models.linear import Linear
 from skfm.models.mixture import MixtureFM
 from skfm.optim.penalty import charges
 from skfm.train import problem as posed
@@ -25,6 +24,7 @@ from skfm.train.state import Hyper, device_rows, start_state
 from skfm.train.step import Program
 from tests import reference
 from tests.cases import FIELDS, random_dense, random_tables, sparse_rows, stored
+from tests.oracles import expected_raw
 
 NAIVE_LOSS = {
     SquaredError: reference.squared_error,
@@ -152,14 +152,7 @@ class Problem:
     # -- as the oracle sees it
 
     def raw(self):
-        model, arguments = self.model, (self.X, self.tables, self.dense)
-        if isinstance(model, Linear):
-            return reference.linear(*arguments)
-        if isinstance(model, FM):
-            return reference.fm(*arguments)
-        if isinstance(model, MixtureFM):
-            return reference.mixture(*arguments, model.n_outputs, model.link)
-        return reference.deepfm(*arguments, FIELDS, 3, len(model.network.sizes), model.network.activation)
+        return expected_raw(self.model, self.tables, self.dense, self.averages, self.X)
 
     def data_term(self):
         return reference.data_term(NAIVE_LOSS[type(self.loss)], self.y, self.raw(), self.weight)

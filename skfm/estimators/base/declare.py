@@ -27,6 +27,11 @@ def parameter(default, kind: str, meaning: str, *accepted, kw_only: bool = True)
     return field(default=default, kw_only=kw_only, metadata={"doc": (kind, meaning), "accepted": [*accepted]})
 
 
+def one_of(names) -> str:
+    """Type of a parameter that takes one of these names, as docstrings show it."""
+    return "{" + ", ".join(f'"{name}"' for name in names) + "}"
+
+
 @dataclass_transform(kw_only_default=True, field_specifiers=(parameter,))
 class Parameters:
     """Base of the classes that list parameters."""

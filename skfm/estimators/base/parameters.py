@@ -10,13 +10,13 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
 from skfm.data.encode import FieldEncoder
-from skfm.estimators.base.declare import Parameters, parameter
+from skfm.estimators.base.declare import Parameters, one_of, parameter
+from skfm.names import ACTIVATIONS
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 COUNT = Interval(Integral, 1, None, closed="left")
 AUTO = StrOptions({"auto"})
-_ACTIVATIONS = ("identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh")
 
 
 class LinearParameters(Parameters):
@@ -91,9 +91,9 @@ class NetworkParameters(Parameters):
     )
     activation: str = parameter(
         "relu",
-        "{" + ", ".join(f'"{name}"' for name in _ACTIVATIONS) + "}",
+        one_of(ACTIVATIONS),
         "Activation of the hidden layers.",
-        StrOptions(set(_ACTIVATIONS)),
+        StrOptions(set(ACTIVATIONS)),
     )
     dropout: float = parameter(
         0.0,
