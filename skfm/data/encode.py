@@ -89,7 +89,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         which use those of the first column named; None if no columns share a table.
     n_features_in_ : int
         Number of input columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the input columns, where X had names that are all strings.
 
     Raises

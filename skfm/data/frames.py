@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import decimal
 import numbers
+from collections import defaultdict
+from itertools import count
 from typing import Any, NamedTuple
 
 import narwhals.stable.v1 as nw
@@ -363,3 +365,33 @@ def lists_of(column: Column, separator: str | None, max_length: int | None) -> t
         lengths[row] = len(value)
     rows = np.repeat(np.arange(len(values)), lengths)
     return Column(column.name, "category", entries, rows), lengths
+
+
+def numbered(name: str, values) -> tuple[np.ndarray | list, np.ndarray]:
+    """Different values of a column, and the number of each row's among them.
+
+    Raises
+    ------
+    ValueError
+        If a value is missing, or the column is not of one dimension.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "US" and not isinstance(values, np.ndarray):
+        array = np.asarray(values, dtype=object)  # a NaN among text would be the text "nan"
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have one value a row, got an array of shape {array.shape}.")
+    found: np.ndarray | list
+    if array.dtype.kind in "biufmM":
+        found, codes = np.unique(array, return_inverse=True)
+        missing = found != found
+    else:
+        number_of: defaultdict = defaultdict(count().__next__)
+        codes = np.fromiter(map(number_of.__getitem__, array.tolist()), np.int64, array.size)
+        found = list(number_of)
+        missing = np.array([is_missing(value) for value in found], dtype=bool)
+    if missing.any():
+        row = int(np.argmax(missing[codes]))
+        raise ValueError(
+            f"{name} is missing at row {row}. Drop such rows, or give them a value of their own."
+        )
+    return found, codes
