@@ -142,15 +142,15 @@ def _given(parameters, what: str, columns: list[Column]) -> dict:
     if given is None or isinstance(given, Integral):
         return {}
     names = [column.name for column in columns]
-    said = {}
+    by_position = {}
     for name in given:
-        said[_position(what, name, names)] = given[name] if isinstance(given, Mapping) else None
+        by_position[_position(what, name, names)] = given[name] if isinstance(given, Mapping) else None
         if isinstance(given, Mapping):
-            _check_said(what, name, given[name])
-    return said
+            _check_given(what, name, given[name])
+    return by_position
 
 
-def _check_said(what: str, name, value) -> None:
+def _check_given(what: str, name, value) -> None:
     """Check what a dict says of a column."""
     if what == "multi_hot":
         fits, expected = value is None or (isinstance(value, str) and value != ""), "a separator, or None"

@@ -116,8 +116,8 @@ def _kind(name, values) -> str:
         # All values of a column without a type are missing.
         kind = "category" if dtype in named or _is_null(values) else None
     if kind is None:
-        own = values.to_native().dtype if dtype == nw.Unknown else dtype
-        raise TypeError(f"Column {name!r} is of type {own}, which has no encoding. Convert or drop it.")
+        shown = values.to_native().dtype if dtype == nw.Unknown else dtype
+        raise TypeError(f"Column {name!r} is of type {shown}, which has no encoding. Convert or drop it.")
     return kind
 
 
@@ -243,19 +243,19 @@ def _arrow_dictionary(values) -> tuple[list, np.ndarray] | None:
 
 def _mixed(column, values) -> ValueError:
     """The error of values that are of several families, or cannot be compared."""
-    places: dict[str, int] = {}
+    first_of: dict[str, int] = {}
     for number, value in enumerate(values):
         if not is_missing(value):
-            places.setdefault(family_of(column.name, value), number)
-    said = [f"{family} (row {column.row(place)}: {values[place]!r})" for family, place in places.items()]
-    if len(said) == 1:
+            first_of.setdefault(family_of(column.name, value), number)
+    found = [f"{family} (row {column.row(first)}: {values[first]!r})" for family, first in first_of.items()]
+    if len(found) == 1:
         outer = "" if column.rows is None else "lists of "
         return ValueError(
-            f"Column {column.name!r} holds {outer}{said[0]}, where single values are expected. Flatten them, "
-            f"or name the column in multi_hot=."
+            f"Column {column.name!r} holds {outer}{found[0]}, where single values are expected. Flatten "
+            f"them, or name the column in multi_hot=."
         )
     return ValueError(
-        f"Column {column.name!r} mixes {' and '.join(said)}. Make its values of one kind first, with "
+        f"Column {column.name!r} mixes {' and '.join(found)}. Make its values of one kind first, with "
         f".astype(str) for instance."
     )
 

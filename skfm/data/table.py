@@ -71,7 +71,8 @@ class TableEncoder(Stateful):
     def learned(self, counts: list, *, go_on: bool) -> TableEncoder:
         """The encoder that knows counts: new slots have columns behind those of before."""
         encoders = [
-            encoder.learned(own, go_on=go_on) for encoder, own in zip(self.encoders, counts, strict=True)
+            encoder.learned(counted, go_on=go_on)
+            for encoder, counted in zip(self.encoders, counts, strict=True)
         ]
         learned = replace(self, encoders=tuple(encoders))
         names = [encoder.names() for encoder in learned.encoders]
@@ -125,8 +126,8 @@ class TableEncoder(Stateful):
         """Names of the columns of the matrix."""
         out = np.empty(self.n_columns, dtype=object)
         names = (names for encoder in self.encoders for names in encoder.names())
-        for columns, own in zip(self.slot_columns, names, strict=True):
-            out[columns] = own
+        for columns, slot_names in zip(self.slot_columns, names, strict=True):
+            out[columns] = slot_names
         return out
 
     def encode(self, columns: list[Column], n_rows: int, dtype: np.dtype) -> sparse.csr_array:

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from scipy import sparse
 
-from skfm.data.batches import compose, make_batches
+from skfm.data.batches import Batching, Samples, batch_in_memory
 from skfm.data.fields import Fields
 from skfm.data.pack import pack_rows, table_rows
 from skfm.data.spool import BatchSpool
@@ -60,21 +60,6 @@ _MOST_PADDED = 16
 _CLEARLY = 0.005
 # Rows whose losses are computed at once.
 _ROWS_AT_ONCE = 1 << 18
-
-
-class Samples(NamedTuple):
-    """Rows with targets in the loss's terms and weights above 0.
-
-    Attributes
-    ----------
-    X : canonical csr_array (n, d), or `RowSpool`
-    y : (n, n_outputs), or (n,) class numbers for softmax
-    weight : (n,)
-    """
-
-    X: Any
-    y: np.ndarray
-    weight: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -154,30 +139,12 @@ def _scale(model: Model, statistics: ColumnStatistics, fields) -> np.ndarray | N
 
 def _batches(samples: Samples, scale, fields, charge, settings: FitSettings) -> Source:
     """The rows in batches, with weights of mean 1."""
-    to_mean_one = samples.X.shape[0] / samples.weight.sum()
+    batch_size = settings.loop.batch_size
+    batching = Batching(charge, scale, fields, batch_size, settings.dtype, settings.loop.seed)
     if not sparse.issparse(samples.X):
-        return BatchSpool(
-            samples.X,
-            samples.y,
-            samples.weight,
-            to_mean_one,
-            charge,
-            scale,
-            fields,
-            batch_size=settings.loop.batch_size,
-            dtype=settings.dtype,
-            seed=settings.loop.seed,
-            place_on_device=on_device,
-        )
-    samples = samples._replace(X=scaled(samples.X, scale), weight=samples.weight * to_mean_one)
-    packed = pack_rows(samples.X, dummy=charge.shape[0] - 1, dtype=settings.dtype, fields=fields)
-    rng = np.random.default_rng([settings.loop.seed, 2])
-    blocks = []
-    for block in packed.blocks:
-        order = compose(block.rows.size, settings.loop.batch_size, rng)
-        batches = make_batches(block, order, charge, samples.y, samples.weight, settings.dtype)
-        blocks.append(on_device(batches))
-    return InMemory(blocks, [block.rows.size for block in packed.blocks], settings.loop.batch_size)
+        return BatchSpool(samples, batching, on_device)
+    blocks, sizes = batch_in_memory(samples, batching)
+    return InMemory([on_device(batches) for batches in blocks], sizes, batch_size)
 
 
 def _hyper(settings: FitSettings, model: Model) -> Hyper:

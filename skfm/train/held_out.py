@@ -36,7 +36,7 @@ def validator(model, loss, validation, fields, dtype, dummy, scale, score_raw):
 
     def validate(weights):
         raw = np.empty((validation.X.shape[0], model.n_outputs), dtype)
-        for positions, pieces in kept or ahead(packed(*part) for part in validation.X.parts()):
+        for positions, pieces in kept or ahead(packed(*piece) for piece in validation.X.pieces()):
             # Not in the thread that packs: precision is set for this one.
             placed = pieces if kept else ((held, on_device(piece)) for held, piece in pieces)
             raw[positions] = map_pieces(RawPrediction(model), weights, placed)

@@ -62,7 +62,7 @@ class Slope:
         batches = Batches(
             touched=jnp.full((N_BATCHES, 1), 15),
             charge=jnp.zeros((N_BATCHES, 1, 1)),
-            place=jnp.zeros((*shape, 1), int),
+            position=jnp.zeros((*shape, 1), int),
             values=None,
             slot_fields=None,
             y=jnp.full((*shape, 1), 1e6),
