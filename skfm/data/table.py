@@ -45,6 +45,7 @@ class TableEncoder(Stateful):
     slot_columns: tuple[np.ndarray, ...] = ()
 
     def __post_init__(self) -> None:
+        # Columns that share a table have the vocabulary of the first of them, which alone learns.
         encoders = list(self.encoders)
         for first, *others in self.shared:
             known = of_single_values(encoders[first])
