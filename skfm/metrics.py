@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from numbers import Integral
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
@@ -11,7 +12,7 @@ from sklearn import config_context
 from sklearn.metrics import average_precision_score, log_loss, make_scorer, roc_auc_score
 from sklearn.utils import check_consistent_length, check_scalar
 
-from skfm.data.groups import falling_by_group, ranked
+from skfm.data.frames import numbered
 
 
 def group_roc_auc_score(y_true, y_score, *, groups, sample_weight=None, average="weighted"):
@@ -73,7 +74,7 @@ def group_roc_auc_score(y_true, y_score, *, groups, sample_weight=None, average=
         raise ValueError(f'average must be "weighted" or "macro", got {average!r}.')
     positive = _positive(y_true)
     weight = np.ones(positive.size) if sample_weight is None else _nonnegative("sample_weight", sample_weight)
-    rows = ranked(_vector("y_score", y_score), groups)
+    rows = _ranked(_vector("y_score", y_score), groups)
     positive, weight = positive[rows.order], weight[rows.order]
     positives, negatives = np.where(positive, weight, 0.0), np.where(positive, 0.0, weight)
     # Positives are summed up across groups: in units of each group's own, those of small weights keep digits.
@@ -151,10 +152,10 @@ def group_ndcg_score(y_true, y_score, *, groups, k=10):
     if k is not None:
         check_scalar(k, "k", Integral, min_val=1)
     gain = _nonnegative("y_true", y_true)
-    rows = ranked(_vector("y_score", y_score), groups)
+    rows = _ranked(_vector("y_score", y_score), groups)
     discount = 1 / np.log2(rows.rank + 2)
     discount[rows.rank >= (gain.size if k is None else k)] = 0
-    best = gain[falling_by_group(gain, rows.codes)]
+    best = gain[_falling_by_group(gain, rows.codes)]
     gain = gain[rows.order]
 
     # Sums come first: within a run of ties every order of the rows is as likely.
@@ -218,7 +219,7 @@ def group_hit_rate_score(y_true, y_score, *, groups, k=10):
     check_consistent_length(y_true, y_score, groups)
     check_scalar(k, "k", Integral, min_val=1)
     positive = _positive(y_true)
-    rows = ranked(_vector("y_score", y_score), groups)
+    rows = _ranked(_vector("y_score", y_score), groups)
     size = np.diff(rows.runs, append=positive.size)
     positives = np.add.reduceat(positive[rows.order], rows.runs, dtype=np.int64)
     drawn = np.clip(k - rows.rank[rows.runs], 0, size)
@@ -397,3 +398,40 @@ def _check_some(used: np.ndarray, what: str) -> None:
             f"None of the {used.size} groups has {what}, so there is nothing to average. Groups should be "
             f"users or queries with several rows."
         )
+
+
+class _Ranked(NamedTuple):
+    """Rows by group and, within a group, by falling score; a run is rows of a group with one score."""
+
+    codes: np.ndarray  # group of each row, in the order of the input
+    order: np.ndarray  # position of each sorted row in the input
+    number: np.ndarray  # group of each sorted row: 0, 1, ...
+    rank: np.ndarray  # position of each sorted row in its group, from 0
+    groups: np.ndarray  # first row of each group
+    runs: np.ndarray  # first row of each run
+    group_runs: np.ndarray  # first run of each group
+
+
+def _ranked(score: np.ndarray, groups) -> _Ranked:
+    """Rows by group and falling score."""
+    codes = numbered("groups", groups)[1]
+    order = _falling_by_group(score, codes)
+    score, group = score[order], codes[order]
+    first = np.ones(score.size, dtype=bool)
+    first[1:] = group[1:] != group[:-1]
+    first_of_run = first.copy()
+    first_of_run[1:] |= score[1:] != score[:-1]
+    starts, runs = np.flatnonzero(first), np.flatnonzero(first_of_run)
+    number = np.cumsum(first) - 1
+    rank = np.arange(score.size) - starts[number]
+    return _Ranked(codes, order, number, rank, starts, runs, np.searchsorted(runs, starts))
+
+
+def _falling_by_group(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Order of rows by group and then by falling value; those of equal value in any order."""
+    order = np.argsort(-values)
+    # NumPy sorts 16 bits in linear time: four times as fast as np.lexsort.
+    for shift in range(0, int(codes.max()).bit_length(), 16):
+        digit = (codes >> shift).astype(np.uint16)
+        order = order[np.argsort(digit[order], kind="stable")]
+    return order

@@ -6,31 +6,79 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skfm.data.pack import Block, bucket
+from skfm.data.fields import Fields
+from skfm.data.pack import Block, bucket, pack_rows
+from skfm.data.validate import scaled
 
 # Numbers of touched rows are rounded up by an eighth at most, so that near batches share a program.
 _TOUCHED_BITS = 3
 
 
-class Batches(NamedTuple):
-    """N batches of B rows each; the last places of a batch, and the last batches, may be unfilled.
+class Samples(NamedTuple):
+    """Rows with targets in the loss's terms and weights above 0.
 
     Attributes
     ----------
-    touched : (N, R) int32, the different rows of the table that a batch touches; unused places hold the
-        dummy row's id
+    X : canonical csr_array (n, d), or `RowSpool`
+    y : (n, n_outputs), or (n,) class numbers for softmax
+    weight : (n,)
+    """
+
+    X: Any
+    y: np.ndarray
+    weight: np.ndarray
+
+    def take(self, rows) -> Samples:
+        """Some of the rows, by number or by a mask."""
+        return Samples(self.X[rows], self.y[rows], self.weight[rows])
+
+
+class Batching(NamedTuple):
+    """How rows become batches.
+
+    Attributes
+    ----------
+    charge : (D, 1 or 2) charge of the penalty for a sample that touches a row of the tables; 0 for the last
+        row, the dummy one
+    scale : (d,) what the columns are divided by, or None
+    fields : field of each column, for models that need to know it, and its row of the tables, or None
+    batch_size : most rows of a batch
+    dtype : of values, charges, targets and weights
+    seed : of the order of the rows
+    """
+
+    charge: np.ndarray
+    scale: np.ndarray | None
+    fields: Fields | None
+    batch_size: int
+    dtype: Any
+    seed: int
+
+    @property
+    def dummy(self) -> int:
+        """Id that unused slots point to."""
+        return self.charge.shape[0] - 1
+
+
+class Batches(NamedTuple):
+    """N batches of B rows each; the last rows of a batch, and the last batches, may be unfilled.
+
+    Attributes
+    ----------
+    touched : (N, R) int32, the different rows of the table that a batch touches, and then the dummy
+        row's id
     charge : (N, R, 1 or 2), what a batch's samples pay in all for L1 and L2 of each touched row, 0 for rows
         that no weight touches
-    place : (N, B, S) int32, place in `touched` of each slot's row
+    position : (N, B, S) int32, position in `touched` of each slot's row
     values : (N, B, S), or None when every value is 1
     slot_fields : (N, B, S) int32, or None when slot s is field s (or all are one field)
     y : (N, B, ...) targets
-    weight : (N, B) sample weights, 0 for unfilled places
+    weight : (N, B) sample weights, 0 for unfilled rows
     """
 
     touched: Any
     charge: Any
-    place: Any
+    position: Any
     values: Any
     slot_fields: Any
     y: Any
@@ -45,7 +93,7 @@ def n_batches(size: int, batch_size: int) -> int:
 def compose(size: int, batch_size: int, rng: np.random.Generator, least: int = 1) -> np.ndarray:
     """Positions of `size` shuffled rows in batches of (nearly) one size, shape (N, B).
 
-    Unfilled places hold `size`, one past the last row. N is bucketed, and B depends on the bucketed size, so
+    Unfilled rows hold `size`, one past the last row. N is bucketed, and B depends on the bucketed size, so
     that near sizes share a program. Rows that make one batch keep their order.
 
     Parameters
@@ -62,10 +110,10 @@ def compose(size: int, batch_size: int, rng: np.random.Generator, least: int = 1
 
 
 def number_rows(ids: np.ndarray, scratch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Different ids, and the place of each of `ids` among them.
+    """Different ids, and the position of each of `ids` among them.
 
-    By marking instead of sorting: each id's place in `ids` is written into the scratch vector at the id and
-    read back; the one that reads its own place stands for all equal ones.
+    By marking instead of sorting: each id's position in `ids` is written into the scratch vector at the id
+    and read back; the one that reads what it wrote stands for all equal ones.
 
     Parameters
     ----------
@@ -84,32 +132,59 @@ def number_rows(ids: np.ndarray, scratch: np.ndarray) -> tuple[np.ndarray, np.nd
     return different, scratch[ids]
 
 
-def make_batches(
-    block: Block, order: np.ndarray, charges: np.ndarray, y: np.ndarray, weight: np.ndarray, dtype
-) -> Batches:
+def batch_in_memory(samples: Samples, batching: Batching) -> tuple[list[Batches], list[int]]:
+    """Batches of the rows of each width, with weights of mean 1, and the number of these rows."""
+    to_mean_one = samples.X.shape[0] / samples.weight.sum()
+    samples = samples._replace(X=scaled(samples.X, batching.scale), weight=samples.weight * to_mean_one)
+    packed = pack_rows(samples.X, dummy=batching.dummy, dtype=batching.dtype, fields=batching.fields)
+    rng = np.random.default_rng([batching.seed, 2])
+    batches = [
+        make_batches(block, compose(block.rows.size, batching.batch_size, rng), samples, batching)
+        for block in packed.blocks
+    ]
+    return batches, [block.rows.size for block in packed.blocks]
+
+
+def make_batches(block: Block, order: np.ndarray, samples: Samples, batching: Batching) -> Batches:
     """The rows of a block in batches.
 
     Parameters
     ----------
     block : rows of one width; row `block.rows.size` of its arrays is an unfilled one
     order : (N, B) positions in the block, see `compose`
-    charges : (D, 1 or 2) charge of the penalty for a sample that touches a column, 0 for the dummy row
-    y, weight : targets and sample weights of all rows of the matrix
+    samples : those of which the block is a part
     """
     filled = order < block.rows.size
     rows = block.rows[np.where(filled, order, 0)]
-    weight = np.where(filled, weight[rows], 0)
-    place = block.ids[order]
-    scratch = np.empty(charges.shape[0], dtype=np.int32)
+    weight = np.where(filled, samples.weight[rows], 0)
+    position = block.ids[order]
+    scratch = np.empty(batching.charge.shape[0], dtype=np.int32)
     touched, shares = [], []
-    for ids, shared in zip(place, weight, strict=True):
+    for ids, batch_weight in zip(position, weight, strict=True):
         # Slot by slot, so that a slot's rows are neighbours in the cache.
         different, numbers = number_rows(ids.T.reshape(-1), scratch)
         ids[...] = numbers.reshape(ids.T.shape).T
         touched.append(different)
-        shares.append(np.bincount(numbers, np.tile(shared, ids.shape[1]), different.size))
+        shares.append(np.bincount(numbers, np.tile(batch_weight, ids.shape[1]), different.size))
+    all_touched, charge = _charged(touched, shares, batching)
+    return Batches(
+        touched=all_touched,
+        charge=charge,
+        position=position,
+        values=None if block.values is None else block.values[order],
+        slot_fields=None if block.slot_fields is None else block.slot_fields[order],
+        y=samples.y[rows].astype(batching.dtype),
+        weight=weight.astype(batching.dtype),
+    )
+
+
+def _charged(
+    touched: list[np.ndarray], shares: list[np.ndarray], batching: Batching
+) -> tuple[np.ndarray, np.ndarray]:
+    """Touched rows of all batches, and what their samples pay for them, from the weight that touches each."""
+    charges, dtype = batching.charge, batching.dtype
     most = bucket(max(different.size for different in touched), _TOUCHED_BITS)
-    all_touched = np.full((len(touched), most), charges.shape[0] - 1, dtype=np.int32)
+    all_touched = np.full((len(touched), most), batching.dummy, dtype=np.int32)
     charge = np.zeros((*all_touched.shape, charges.shape[1]), dtype=dtype)
     # A charge rounded to 0, here or where it is divided by a batch's rows, would leave its row alone.
     least, most_paid = np.finfo(dtype).tiny * 1e9, np.finfo(dtype).max
@@ -118,12 +193,4 @@ def make_batches(
         paid = np.where(paid > 0, np.clip(paid, least, most_paid), 0)
         all_touched[number, : different.size] = different
         charge[number, : different.size] = paid
-    return Batches(
-        touched=all_touched,
-        charge=charge,
-        place=place,
-        values=None if block.values is None else block.values[order],
-        slot_fields=None if block.slot_fields is None else block.slot_fields[order],
-        y=y[rows].astype(dtype),
-        weight=weight.astype(dtype),
-    )
+    return all_touched, charge

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from numbers import Integral
 
-from skfm.data.columns import Categories, Crossed, Hashed, MultiHot, Options, Vocabulary
+from skfm.data.columns import (
+    Categories,
+    ColumnEncoder,
+    Crossed,
+    Hashed,
+    MultiHot,
+    Options,
+    Vocabulary,
+    of_single_values,
+)
 from skfm.data.frames import Column
 from skfm.data.numeric import Dates, Integers, Numbers
 
 _KINDS = {"categorical": "category", "numeric": "number", "multi_hot": "list"}
 
 
-def make_encoders(parameters, columns: list[Column]) -> tuple[list, list[list[int]]]:
+def make_encoders(
+    parameters, columns: list[Column]
+) -> tuple[tuple[ColumnEncoder, ...], tuple[tuple[int, ...], ...]]:
     """An encoder for each column, and the positions of the columns that share each table.
 
     Parameters
@@ -21,57 +32,68 @@ def make_encoders(parameters, columns: list[Column]) -> tuple[list, list[list[in
     columns : those of the table and, behind them, the crosses of `crossed`
     """
     columns, crosses = (
-        [column for column in columns if (column.kind == "cross") == crossed] for crossed in (False, True)
+        [column for column in columns if (column.kind == "cross") == is_cross] for is_cross in (False, True)
     )
     given = {what: _given(parameters, what, columns) for what in (*_KINDS, "max_length", "hash", "bins")}
     shared = _shared(parameters.shared, columns)
-    tables = {place: table for table, places in shared.items() for place in places}
-    vocabularies: dict = {}
-    encoders: list = []
-    for place, column in enumerate(columns):
-        kinds = [what for what in _KINDS if place in given[what]]
-        if len(kinds) > 1:
-            raise ValueError(f"Column {column.name!r} is named in {' and in '.join(kinds)}: name it in one.")
-        kind = _KINDS[kinds[0]] if kinds else column.kind
-        table = tables.get(place)
-        if table is not None:
-            if "numeric" in kinds:
-                raise ValueError(f"Column {column.name!r} is named in numeric and in shared: name it in one.")
-            kind = "list" if kind == "list" else "category"
-        n_slots = given["hash"].get(place)
-        if n_slots is None and kind in ("category", "list") and isinstance(parameters.hash, Integral):
-            n_slots = parameters.hash
-        bins = given["bins"].get(place, parameters.bins if isinstance(parameters.bins, Integral) else 32)
-        options = Options(
-            parameters.min_frequency, parameters.max_categories, bins, parameters.numeric_encoding
-        )
-        if n_slots is not None:
-            entries: Hashed | Categories = Hashed(column, n_slots, parameters.signed_hash)
-        elif kind in ("category", "list"):
-            own = Vocabulary(options, table)
-            entries = Categories(column, own if table is None else vocabularies.setdefault(table, own))
-        else:
-            encoders.append({"integer": Integers, "number": Numbers, "date": Dates}[kind](column, options))
-            continue
-        _check_hashes(table, entries, column, [encoders[at] for at in shared.get(table, ()) if at < place])
-        if kind == "list":
-            most = given["max_length"].get(place)
-            if most is None and isinstance(parameters.max_length, Integral):
-                most = parameters.max_length
-            encoders.append(MultiHot(column, entries, given["multi_hot"].get(place), most))
-        elif place in given["max_length"]:
-            raise ValueError(f"max_length= names column {column.name!r}, which does not hold lists.")
-        else:
-            encoders.append(entries)
-    lists = {column.name for column, own in zip(columns, encoders, strict=True) if isinstance(own, MultiHot)}
+    tables = {position: table for table, positions in shared.items() for position in positions}
+    encoders: list[ColumnEncoder] = []
+    for position, column in enumerate(columns):
+        encoder = _make_encoder(parameters, given, tables.get(position), position, column)
+        others = [encoders[other] for other in shared.get(tables.get(position), ()) if other < position]
+        _check_hashes(tables.get(position), encoder, others)
+        encoders.append(encoder)
+    lists = {encoder.name for encoder in encoders if isinstance(encoder, MultiHot)}
     for cross in crosses:
         for column in cross.values:
             if column.name in lists:
                 raise ValueError(
                     f"crosses= names column {column.name!r}, which holds lists. Cross single values."
                 )
-        encoders.append(Crossed(cross, parameters.cross_slots, parameters.signed_hash))
-    return encoders, list(shared.values())
+        encoders.append(Crossed(cross.name, parameters.cross_slots, parameters.signed_hash))
+    return tuple(encoders), tuple(map(tuple, shared.values()))
+
+
+def _make_encoder(parameters, given: dict, table, position: int, column: Column) -> ColumnEncoder:
+    """The encoder of a column, from its kind and from what parameters say of it.
+
+    Parameters
+    ----------
+    given : by the name of a parameter, what it says of columns by their position
+    table : name of the table that the column shares, or None
+    """
+    name = column.name
+    kinds = [what for what in _KINDS if position in given[what]]
+    if len(kinds) > 1:
+        raise ValueError(f"Column {name!r} is named in {' and in '.join(kinds)}: name it in one.")
+    kind = _KINDS[kinds[0]] if kinds else column.kind
+    if table is not None:
+        if "numeric" in kinds:
+            raise ValueError(f"Column {name!r} is named in numeric and in shared: name it in one.")
+        kind = "list" if kind == "list" else "category"
+    n_slots = given["hash"].get(position)
+    if n_slots is None and kind in ("category", "list") and isinstance(parameters.hash, Integral):
+        n_slots = parameters.hash
+    bins = given["bins"].get(position, parameters.bins if isinstance(parameters.bins, Integral) else 32)
+    options = Options(parameters.min_frequency, parameters.max_categories, bins, parameters.numeric_encoding)
+    if n_slots is None and kind not in ("category", "list"):
+        number = Numbers(name, options)
+        return {"integer": Integers(name, options, number), "number": number, "date": Dates(name, number)}[
+            kind
+        ]
+    entries: Hashed | Categories = (
+        Categories(name, Vocabulary(options, table))
+        if n_slots is None
+        else Hashed(name, n_slots, parameters.signed_hash)
+    )
+    if kind != "list":
+        if position in given["max_length"]:
+            raise ValueError(f"max_length= names column {name!r}, which does not hold lists.")
+        return entries
+    most = given["max_length"].get(position)
+    if most is None and isinstance(parameters.max_length, Integral):
+        most = parameters.max_length
+    return MultiHot(name, entries, given["multi_hot"].get(position), most)
 
 
 def crossed(crosses, columns: list[Column]) -> list[Column]:
@@ -87,25 +109,25 @@ def crossed(crosses, columns: list[Column]) -> list[Column]:
     for pair in crosses or ():
         if isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2:
             raise ValueError(f"crosses= holds {pair!r}; expected pairs of columns, such as ('city', 'day').")
-        first, second = (columns[_place("crosses", name, names)] for name in pair)
+        first, second = (columns[_position("crosses", name, names)] for name in pair)
         if first is second:
             raise ValueError(f"crosses= crosses column {first.name!r} with itself.")
         pairs.append(Column(f"{first.name}*{second.name}", "cross", (first, second)))
     return columns + pairs
 
 
-def _check_hashes(table, entries, column: Column, others: list) -> None:
+def _check_hashes(table, encoder: ColumnEncoder, others: list[ColumnEncoder]) -> None:
     """Columns that share a table hash their values alike, or not at all."""
+    n_slots = getattr(of_single_values(encoder), "n_slots", None)
     for other in others:
-        known = getattr(getattr(other, "entries", other), "n_slots", None)
-        if known != getattr(entries, "n_slots", None):
+        if getattr(of_single_values(other), "n_slots", None) != n_slots:
             raise ValueError(
-                f"Columns {other.name!r} and {column.name!r} share the table {table!r}, but not the hash: "
+                f"Columns {other.name!r} and {encoder.name!r} share the table {table!r}, but not the hash: "
                 f"give both the same number in hash=, or neither."
             )
 
 
-def _place(what: str, name, names: list) -> int:
+def _position(what: str, name, names: list) -> int:
     """Position of the column that a parameter names."""
     if name in names:
         return names.index(name)
@@ -120,16 +142,15 @@ def _given(parameters, what: str, columns: list[Column]) -> dict:
     if given is None or isinstance(given, Integral):
         return {}
     names = [column.name for column in columns]
-    said = {}
+    by_position = {}
     for name in given:
-        place = _place(what, name, names)
-        said[place] = given[name] if isinstance(given, Mapping) else None
+        by_position[_position(what, name, names)] = given[name] if isinstance(given, Mapping) else None
         if isinstance(given, Mapping):
-            _check_said(what, name, given[name])
-    return said
+            _check_given(what, name, given[name])
+    return by_position
 
 
-def _check_said(what: str, name, value) -> None:
+def _check_given(what: str, name, value) -> None:
     """Check what a dict says of a column."""
     if what == "multi_hot":
         fits, expected = value is None or (isinstance(value, str) and value != ""), "a separator, or None"
@@ -150,9 +171,9 @@ def _shared(shared, columns: list[Column]) -> dict:
             raise ValueError(
                 f"shared= gives table {table!r} the value {members!r}; expected two columns or more."
             )
-        places = [_place("shared", name, names) for name in members]
-        for place in places:
-            if places.count(place) > 1 or any(place in others for others in tables.values()):
-                raise ValueError(f"shared= names column {names[place]!r} twice: a column has one table.")
-        tables[table] = places
+        positions = [_position("shared", name, names) for name in members]
+        for position in positions:
+            if positions.count(position) > 1 or any(position in others for others in tables.values()):
+                raise ValueError(f"shared= names column {names[position]!r} twice: a column has one table.")
+        tables[table] = positions
     return tables

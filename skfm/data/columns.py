@@ -1,26 +1,28 @@
 """One column of a table as one field or several: categories, hashes and lists; see also `numeric`.
 
-An encoder of a column gives local slot numbers of each of its fields: 0, 1, ... A slot once given keeps its
-number. `update` counts, `settle` then adds slots at the end.
+An encoder of a column is a value, which never changes. It gives local slots of each of its fields: 0, 1, ...
+It learns from counts: `count` gives those of some rows, `merge` those of two parts of the rows, and `learned`
+the encoder that knows them: slots keep their numbers, and those of new values come at the end.
 """
 
 from __future__ import annotations
 
-import copy
 import datetime
 import math
 import numbers
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from sklearn.utils import murmurhash3_32
 
 from skfm.data.frames import Column, lists_of, unique_values
+from skfm.data.state import Stateful
 
 OTHER, MISSING = 0, 1
 
 
-class Slots(NamedTuple):
+class FieldSlots(NamedTuple):
     """Slots of one field.
 
     Attributes
@@ -35,21 +37,22 @@ class Slots(NamedTuple):
     lengths: np.ndarray | None = None
 
 
-class Found(NamedTuple):
-    """Nonzeros of one field of an encoded matrix."""
+class FieldNonzeros(NamedTuple):
+    """Nonzeros of one field of an encoded matrix: their rows, local slots and values."""
 
     rows: np.ndarray
     slots: np.ndarray
     values: np.ndarray
 
 
-class Options(NamedTuple):
+@dataclass(frozen=True)
+class Options(Stateful):
     """How columns are encoded; see `FieldEncoder`."""
 
-    min_frequency: float
-    max_categories: int | None
-    bins: int
-    numeric_encoding: str
+    min_frequency: float = 3
+    max_categories: int | None = None
+    bins: int = 32
+    numeric_encoding: str = "both"
 
     def least(self, total: float) -> float:
         """Weight that a value needs for a slot of its own."""
@@ -57,12 +60,144 @@ class Options(NamedTuple):
         # A share of a sum is not exact: 0.07 * 100 > 7.
         return float(share if share is not None else self.min_frequency * total * (1 - 1e-9))
 
-    def chosen(self, weights: np.ndarray, total: float, room_taken: int) -> np.ndarray:
-        """Which values get a slot, in their order, from their weights."""
-        own = np.flatnonzero((weights >= self.least(total)) & (weights > 0))
-        if self.max_categories is not None and own.size > (room := max(self.max_categories - room_taken, 0)):
-            own = np.sort(own[np.argsort(-weights[own], kind="stable")[:room]])
-        return own
+    def chosen(self, weights: np.ndarray, total: float, n_slots: int) -> np.ndarray:
+        """Which values get a slot, in their order, from their weights; `n_slots` other values have one."""
+        frequent = np.flatnonzero((weights >= self.least(total)) & (weights > 0))
+        if self.max_categories is not None:
+            most = max(self.max_categories - n_slots, 0)
+            if frequent.size > most:
+                frequent = np.sort(frequent[np.argsort(-weights[frequent], kind="stable")[:most]])
+        return frequent
+
+
+class ColumnEncoder(Stateful):
+    """Base class of the encoders of a column.
+
+    Attributes
+    ----------
+    learns : whether rows change it
+    """
+
+    learns: ClassVar[bool] = True
+    name: Any
+
+    def count(self, column: Column, weight: np.ndarray) -> Any:
+        """What there is to learn from some rows, for `merge`; None for nothing."""
+        raise NotImplementedError
+
+    def learned(self, counts, *, go_on: bool) -> ColumnEncoder:
+        """The encoder that knows counts, which are used up; rare values are kept to `go_on` counting."""
+        raise NotImplementedError
+
+    def encode(self, column: Column) -> list[FieldSlots]:
+        """Slots of each field."""
+        raise NotImplementedError
+
+    def names(self) -> list[list[str]]:
+        """Names of the slots of each field."""
+        raise NotImplementedError
+
+    def decode(self, n_rows: int, fields: list[FieldNonzeros]) -> np.ndarray:
+        """Values that the nonzeros of each field stand for, (n_rows,) objects."""
+        raise NotImplementedError
+
+
+def merge(a, b):
+    """Counts of two parts of the rows as of one; those of `a` are used up."""
+    if a is None or b is None:
+        return b if a is None else a
+    return a.merge(b)
+
+
+# -- categories --------------------------------------------------------------------------------------
+
+
+class Family(NamedTuple):
+    """What the values of a column are, such as text, and the first of them.
+
+    Attributes
+    ----------
+    table : name of the table that the column shares, or None
+    """
+
+    name: str
+    column: Any
+    table: Any
+    row: int
+    value: Any
+
+    def check(self, known: str | None) -> None:
+        """Raise ValueError if values known before are of another family."""
+        if known is None or known == self.name:
+            return
+        where = f"row {self.row}: {self.value!r}"
+        raise ValueError(
+            f"Column {self.column!r} held {known} in fit and holds {self.name} now ({where}). Convert it to "
+            f"what it was in fit."
+            if self.table is None
+            else f"Column {self.column!r} holds {self.name} ({where}), but the table {self.table!r} that it "
+            f"shares holds {known}. Convert it, or leave it out of shared=."
+        )
+
+
+class ValueCounts(NamedTuple):
+    """Weights of values that have no slot, the weight of all rows, and the family of all values."""
+
+    weights: dict[Any, float]
+    total: float
+    family: Family | None
+
+    def merge(self, other: ValueCounts) -> ValueCounts:
+        """Counts of both; this dict is added to, as a copy for each part would take longer than counting."""
+        if self.family is not None and other.family is not None:
+            other.family.check(self.family.name)
+        for value, weight in other.weights.items():
+            self.weights[value] = self.weights.get(value, 0.0) + weight
+        return ValueCounts(self.weights, self.total + other.total, self.family or other.family)
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary(Stateful):
+    """Values with a slot of their own, and weights of the others.
+
+    Attributes
+    ----------
+    table : name of the table of the columns that share the vocabulary, or None
+    family : what the values are, such as text
+    values : of each slot
+    rare : weights of values without a slot that are counted on
+    total : weight of all rows so far
+    """
+
+    options: Options = Options()
+    table: Any = None
+    family: str | None = None
+    values: list[Any] = field(default_factory=lambda: [None, None])
+    rare: dict[Any, float] = field(default_factory=dict)
+    total: float = 0.0
+    slot_of: dict[Any, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        slots = {value: slot for slot, value in enumerate(self.values) if slot > MISSING}
+        object.__setattr__(self, "slot_of", slots)
+
+    def learned(self, counts: ValueCounts, *, go_on: bool) -> Vocabulary:
+        """With slots for the values that are frequent enough."""
+        counts = counts.merge(ValueCounts(self.rare, self.total, None))
+        least = self.options.least(counts.total)
+        values = _sorted([value for value, weight in counts.weights.items() if weight >= least])
+        weights = np.array([counts.weights[value] for value in values], dtype=float)
+        chosen = self.options.chosen(weights, counts.total, len(self.slot_of))
+        frequent = [values[number] for number in chosen.tolist()]
+        has_slot = set(frequent)
+        rare = {value: weight for value, weight in counts.weights.items() if value not in has_slot}
+        return replace(
+            self,
+            family=self.family or (counts.family and counts.family.name),
+            values=self.values + frequent,
+            rare=rare if go_on else {},
+            total=counts.total,
+        )
 
 
 def _sorted(values: list) -> list:
@@ -72,100 +207,52 @@ def _sorted(values: list) -> list:
         return sorted(values, key=str)
 
 
-class Vocabulary:
-    """Values with a slot of their own, and counts of the others.
-
-    Parameters
-    ----------
-    table : name of the table of the columns that share the vocabulary, or None
-    """
-
-    def __init__(self, options: Options, table: Any = None):
-        self.options, self.table = options, table
-        self.family: str | None = None
-        self.values: list[Any] = [None, None]
-        self.slot_of: dict[Any, int] = {}
-        self.weights: dict[Any, float] = {}
-        # The only thing that is changed in place, and never that of a settled vocabulary.
-        self.counting: dict[Any, float] | None = None
-        self.total = 0.0
-
-    def __deepcopy__(self, memo):
-        """A shallow copy, which columns that share the vocabulary still share."""
-        return copy.copy(self)
-
-    def count(self, found: list, weights: np.ndarray, total: float) -> None:
-        """Count values that have no slot."""
-        self.total += total
-        if self.counting is None:
-            self.counting = dict(self.weights)
-        counting, slot_of = self.counting, self.slot_of
-        for value, weight in zip(found, weights.tolist(), strict=True):
-            if value not in slot_of:
-                counting[value] = counting.get(value, 0.0) + weight
-        counting.pop(None, None)
-
-    def settle(self, *, go_on: bool) -> None:
-        """Give slots to the values that are frequent enough; the counts of others are kept to `go_on`."""
-        if self.counting is None:
-            return
-        counted, self.counting = self.counting, None
-        least = self.options.least(self.total)
-        values = _sorted([value for value, weight in counted.items() if weight >= least])
-        weights = np.array([counted[value] for value in values], dtype=float)
-        own = [
-            values[place] for place in self.options.chosen(weights, self.total, len(self.slot_of)).tolist()
-        ]
-        self.slot_of = self.slot_of | {value: len(self.values) + i for i, value in enumerate(own)}
-        self.values = self.values + own
-        self.weights = {v: w for v, w in counted.items() if v not in self.slot_of} if go_on else {}
-
-
-class Categories:
+@dataclass(frozen=True, eq=False)
+class Categories(ColumnEncoder):
     """Text, booleans or any other values: a slot for each, one for the rest, one for missing values."""
 
-    learns = True
+    name: Any
+    vocabulary: Vocabulary
 
-    def __init__(self, column: Column, vocabulary: Vocabulary):
-        self.name, self.vocabulary = column.name, vocabulary
-
-    def update(self, column: Column, weight: np.ndarray) -> None:
-        """Count values that have no slot."""
+    def count(self, column: Column, weight: np.ndarray) -> ValueCounts:
         found, number, family = self._unique(column)
-        self.vocabulary.family = self.vocabulary.family or family
-        self.vocabulary.count(found, np.bincount(number, weight, len(found)), float(weight.sum()))
+        slot_of = self.vocabulary.slot_of
+        weights: dict[Any, float] = {}
+        for value, total in zip(found, np.bincount(number, weight, len(found)).tolist(), strict=True):
+            if value is not None and value not in slot_of:
+                weights[value] = weights.get(value, 0.0) + total
+        first = None if family is None else self._family(column, found, number, family)
+        return ValueCounts(weights, float(weight.sum()), first)
 
-    def settle(self, *, go_on: bool) -> None:
-        """Give slots to the values that are frequent enough."""
-        self.vocabulary.settle(go_on=go_on)
+    def learned(self, counts: ValueCounts | None, *, go_on: bool) -> Categories:
+        # Columns that share a table but for the first have no counts of their own.
+        if counts is None:
+            return self
+        return replace(self, vocabulary=self.vocabulary.learned(counts, go_on=go_on))
 
-    def encode(self, column: Column) -> list[Slots]:
+    def encode(self, column: Column) -> list[FieldSlots]:
         found, number, _ = self._unique(column)
         slot_of = self.vocabulary.slot_of
         slots = [MISSING if value is None else slot_of.get(value, OTHER) for value in found]
-        return [Slots(np.array(slots, dtype=np.int32)[number] if slots else number)]
+        return [FieldSlots(np.array(slots, dtype=np.int32)[number] if slots else number)]
 
-    def _unique(self, column) -> tuple[list, np.ndarray, str | None]:
+    def _unique(self, column: Column) -> tuple[list, np.ndarray, str | None]:
         """Different values, the number of each row's and their family, which has to be the known one."""
         found, number, family = unique_values(column)
-        known, table = self.vocabulary.family, self.vocabulary.table
-        if family is not None and known is not None and family != known:
-            place = next(place for place, value in enumerate(found) if value is not None)
-            where = f"row {column.row(int(np.argmax(number == place)))}: {found[place]!r}"
-            raise ValueError(
-                f"Column {self.name!r} held {known} in fit and holds {family} now ({where}). Convert it to "
-                f"what it was in fit."
-                if table is None
-                else f"Column {self.name!r} holds {family} ({where}), but the table {table!r} that it shares "
-                f"holds {known}. Convert it, or leave it out of shared=."
-            )
+        if family is not None and family != self.vocabulary.family:
+            self._family(column, found, number, family).check(self.vocabulary.family)
         return found, number, family
 
-    def names(self) -> list[list[str]]:
-        own = [f"{self.name}={value}" for value in self.vocabulary.values[2:]]
-        return [[f"{self.name}:other", f"{self.name}:missing", *own]]
+    def _family(self, column: Column, found: list, number: np.ndarray, family: str) -> Family:
+        first = next(position for position, value in enumerate(found) if value is not None)
+        row = column.row(int(np.argmax(number == first)))
+        return Family(family, self.name, self.vocabulary.table, row, found[first])
 
-    def decode(self, n_rows: int, fields: list[Found]) -> np.ndarray:
+    def names(self) -> list[list[str]]:
+        values = [f"{self.name}={value}" for value in self.vocabulary.values[MISSING + 1 :]]
+        return [[f"{self.name}:other", f"{self.name}:missing", *values]]
+
+    def decode(self, n_rows: int, fields: list[FieldNonzeros]) -> np.ndarray:
         values = np.empty(len(self.vocabulary.values), dtype=object)
         values[:] = self.vocabulary.values
         out = np.full(n_rows, None, dtype=object)
@@ -173,26 +260,31 @@ class Categories:
         return out
 
 
-class Hashed:
+# -- hashes ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Hashed(ColumnEncoder):
     """Values by hash: a fixed number of slots that unseen values share too, and one for missing values."""
 
     learns = False
 
-    def __init__(self, column: Column, n_slots: int, signed: bool):
-        self.name, self.n_slots, self.signed = column.name, n_slots, signed
+    name: Any
+    n_slots: int
+    signed: bool
 
-    def update(self, column: Column, weight: np.ndarray) -> None:
+    def count(self, column: Column, weight: np.ndarray) -> None:
         """Nothing is learned, but values that cannot be encoded are refused."""
         unique_values(column)
 
-    def settle(self, *, go_on: bool) -> None:
-        """There is nothing to settle."""
+    def learned(self, counts, *, go_on: bool) -> Hashed:
+        return self
 
-    def encode(self, column: Column) -> list[Slots]:
+    def encode(self, column: Column) -> list[FieldSlots]:
         found, number, _ = unique_values(column)
         return self._slots([None if value is None else _key(value) for value in found], number)
 
-    def _slots(self, keys: list, number: np.ndarray) -> list[Slots]:
+    def _slots(self, keys: list, number: np.ndarray) -> list[FieldSlots]:
         """Slots of the keys of different values, by the number of each row's; None is missing."""
         hashes = np.array(
             [0 if key is None else murmurhash3_32(key, positive=True) for key in keys], np.int64
@@ -202,35 +294,38 @@ class Hashed:
         values = None
         if self.signed:
             values = np.where(missing | (hashes & 1 == 0), 1.0, -1.0)[number]
-        return [Slots(slots[number] if keys else number, values)]
+        return [FieldSlots(slots[number] if keys else number, values)]
 
     def names(self) -> list[list[str]]:
         return [[*(f"{self.name}#{slot}" for slot in range(self.n_slots)), f"{self.name}:missing"]]
 
-    def decode(self, n_rows: int, fields: list[Found]) -> np.ndarray:
+    def decode(self, n_rows: int, fields: list[FieldNonzeros]) -> np.ndarray:
         """Hashes cannot be turned back: None."""
         return np.full(n_rows, None, dtype=object)
 
 
+@dataclass(frozen=True, eq=False)
 class Crossed(Hashed):
     """Pairs of values of two columns, by hash; missing where one of both is."""
 
-    def update(self, column: Column, weight: np.ndarray) -> None:
+    def count(self, column: Column, weight: np.ndarray) -> None:
         """Nothing is learned; the two columns have encoders of their own, which refuse what they must."""
 
-    def encode(self, column: Column) -> list[Slots]:
-        (first, one, _), (second, other, _) = map(unique_values, column.values)
-        pairs, number = np.unique(one.astype(np.int64) * len(second) + other, return_inverse=True)
+    def encode(self, column: Column) -> list[FieldSlots]:
+        (first, first_number, _), (second, second_number, _) = map(unique_values, column.values)
+        pair_of_row = first_number.astype(np.int64) * len(second) + second_number
+        pairs, number = np.unique(pair_of_row, return_inverse=True)
         keys = [self._pair(first[pair // len(second)], second[pair % len(second)]) for pair in pairs.tolist()]
         return self._slots(keys, number)
 
     @staticmethod
-    def _pair(one, other) -> str | None:
-        if one is None or other is None:
+    def _pair(first, second) -> str | None:
+        if first is None or second is None:
             return None
+        keys = (key.hex() if isinstance(key, bytes) else key for key in (_key(first), _key(second)))
+        start, end = keys
         # The length tells ("a", "bc") from ("ab", "c").
-        first, second = (key.hex() if isinstance(key, bytes) else key for key in (_key(one), _key(other)))
-        return f"{len(first)}:{first}{second}"
+        return f"{len(start)}:{start}{end}"
 
 
 def _key(value) -> str | bytes:
@@ -245,26 +340,30 @@ def _key(value) -> str | bytes:
     return str(int(value)) if whole else repr(float(value))
 
 
-class MultiHot:
+# -- lists -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class MultiHot(ColumnEncoder):
     """Lists: a slot for each entry. The empty list has none, a missing list is one missing entry."""
 
-    def __init__(
-        self, column: Column, entries: Categories | Hashed, separator: str | None, max_length: int | None
-    ):
-        self.name, self.entries, self.separator = column.name, entries, separator
-        self.max_length = max_length
-        self.learns = entries.learns
+    name: Any
+    entries: Categories | Hashed
+    separator: str | None = None
+    max_length: int | None = None
 
-    def update(self, column: Column, weight: np.ndarray) -> None:
-        """Count entries that have no slot."""
+    @property
+    def learns(self) -> bool:  # type: ignore[override]
+        return self.entries.learns
+
+    def count(self, column: Column, weight: np.ndarray) -> ValueCounts | None:
         entries, lengths = lists_of(column, self.separator, self.max_length)
-        self.entries.update(entries, np.repeat(weight, lengths))
+        return self.entries.count(entries, np.repeat(weight, lengths))
 
-    def settle(self, *, go_on: bool) -> None:
-        """Give slots to the entries that are frequent enough."""
-        self.entries.settle(go_on=go_on)
+    def learned(self, counts, *, go_on: bool) -> MultiHot:
+        return replace(self, entries=self.entries.learned(counts, go_on=go_on))
 
-    def encode(self, column: Column) -> list[Slots]:
+    def encode(self, column: Column) -> list[FieldSlots]:
         entries, lengths = lists_of(column, self.separator, self.max_length)
         (slots,) = self.entries.encode(entries)
         return [slots._replace(lengths=lengths)]
@@ -276,7 +375,7 @@ class MultiHot:
     def names(self) -> list[list[str]]:
         return self.entries.names()
 
-    def decode(self, n_rows: int, fields: list[Found]) -> np.ndarray:
+    def decode(self, n_rows: int, fields: list[FieldNonzeros]) -> np.ndarray:
         """Each row's entries in the order of their slots; None for missing and unknown ones."""
         one_each = fields[0]._replace(rows=np.arange(fields[0].rows.size))
         entries = self.entries.decode(fields[0].rows.size, [one_each])
@@ -286,3 +385,15 @@ class MultiHot:
         for row, entry, repeat in zip(fields[0].rows.tolist(), entries, repeats, strict=True):
             out[row].extend([entry] * repeat)
         return out
+
+
+def of_single_values(encoder: ColumnEncoder) -> ColumnEncoder:
+    """The encoder of single values: that of the entries of lists, or the encoder itself."""
+    return encoder.entries if isinstance(encoder, MultiHot) else encoder
+
+
+def with_vocabulary(encoder: ColumnEncoder, vocabulary: Vocabulary) -> ColumnEncoder:
+    """The encoder with another vocabulary, if it has one."""
+    if isinstance(encoder, MultiHot) and isinstance(encoder.entries, Categories):
+        return replace(encoder, entries=replace(encoder.entries, vocabulary=vocabulary))
+    return replace(encoder, vocabulary=vocabulary) if isinstance(encoder, Categories) else encoder

@@ -6,16 +6,19 @@ import copy
 from numbers import Integral, Real
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skfm.data.choice import crossed, make_encoders
-from skfm.data.columns import Found, Slots
+from skfm.data.columns import MultiHot
 from skfm.data.frames import Column, columns_of, is_frame
+from skfm.data.state import plain, restored
+from skfm.data.table import TableEncoder, merge_counts
 from skfm.data.validate import check_sample_weight
 
+# Number of the form of `FieldEncoder.get_state`.
+_FORMAT = 1
 _POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 
 
@@ -24,15 +27,13 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
 
     What a column becomes depends on its type:
 
-    ==============================  =========================================================================
-    text, categories, booleans      a field with a slot for each frequent value
-    whole numbers                   the same, with quantile bins for the values that are not frequent, and a
-                                    field with one slot that holds the standardised value
-    other numbers, durations        a field with one slot that holds the standardised value, and a field
-                                    of quantile bins
-    dates                           fields of month, weekday and hour, and the time in days as a number
-    lists, arrays, sets             a field with a slot for each frequent entry
-    ==============================  =========================================================================
+    - text, categories, booleans: a field with a slot for each frequent value;
+    - whole numbers: the same, with quantile bins for the values that are not frequent, and a field with one
+      slot that holds the standardised value;
+    - other numbers, durations: a field with one slot that holds the standardised value, and a field of
+      quantile bins;
+    - dates: fields of month, weekday and hour, and the time in days as a number;
+    - lists, arrays, sets: a field with a slot for each frequent entry.
 
     Every field has a slot for missing values (None, NaN, ``pandas.NA``, NaT). Values of text and categories
     that are rare in training share the slot "other", which values that are new at prediction use too.
@@ -88,7 +89,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         which use those of the first column named; None if no columns share a table.
     n_features_in_ : int
         Number of input columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the input columns, where X had names that are all strings.
 
     Raises
@@ -153,10 +154,10 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     }
 
     fields_: np.ndarray
-    _encoders: list
-    _slots: list[np.ndarray]
-    _shared: list[list[int]]
+    field_columns_: np.ndarray
     table_rows_: np.ndarray | None
+    n_features_in_: int
+    _table: TableEncoder
 
     def __init__(
         self,
@@ -231,52 +232,88 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         self : FieldEncoder
             Fitted encoder.
         """
-        return self.learn_chunks([(X, sample_weight)], first=not hasattr(self, "_encoders"), go_on=True)
+        return self.learn_chunks([(X, sample_weight)], first=not hasattr(self, "_table"), go_on=True)
 
     def learn_chunks(self, chunks, *, first: bool, go_on: bool):
         """Learn from pairs of X and sample weights; `first` anew, and counting rare values to `go_on`."""
-        before = dict(self.__dict__)
-        try:
-            encoders, shared = (None, ()) if first else copy.deepcopy((self._encoders, self._shared))
-            for X, weight in chunks:
-                columns, n_rows = self._columns(X, reset=encoders is None)
-                weight = check_sample_weight(weight, n_rows)
-                if encoders is None:
-                    encoders, shared = make_encoders(self, columns)
-                for encoder, column in zip(encoders, columns, strict=True):
-                    encoder.update(column, weight)
-                if not any(encoder.learns for encoder in encoders):
-                    break
-            for encoder in encoders or ():
-                encoder.settle(go_on=go_on)
-            self._give_columns(encoders, shared, first)
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
+        # The columns are those of a copy until all is learned.
+        checked = copy.copy(self)
+        table, counts = None if first else self._table, None
+        for X, weight in chunks:
+            columns, n_rows = checked._columns(X, reset=table is None)
+            weight = check_sample_weight(weight, n_rows)
+            if table is None:
+                table = TableEncoder(*make_encoders(self, columns))
+            counts = merge_counts(counts, table.count(columns, weight))
+            if not table.learns:
+                break
+        if table is None:
+            raise ValueError("There are no rows to learn from.")
+        table = table if counts is None else table.learned(counts, go_on=go_on)
+        self._know(table, checked.n_features_in_, getattr(checked, "feature_names_in_", None))
         return self
 
-    def _give_columns(self, encoders, shared, first):
-        """Give output columns to the slots that have none."""
-        names = [names for encoder in encoders for names in encoder.names()]
-        n_columns = 0 if first else self.fields_.size
-        slots = [np.empty(0, np.int32) for _ in names] if first else list(self._slots)
-        added = []
-        for field, known in enumerate(names):
-            n_fresh = len(known) - slots[field].size
-            slots[field] = np.append(slots[field], np.arange(n_columns, n_columns + n_fresh, dtype=np.int32))
-            added.append(np.full(n_fresh, field, np.int32))
-            n_columns += n_fresh
-        self._encoders, self._shared, self._slots = encoders, shared, slots
-        self.fields_ = np.concatenate(added if first else [self.fields_, *added])
-        self.field_columns_ = np.repeat(np.arange(len(encoders)), [len(one.names()) for one in encoders])
-        rows = np.arange(n_columns, dtype=np.int32)
-        for places in shared:
-            # Columns that share a table have one field each, with the same slots.
-            owner, *others = (slots[np.searchsorted(self.field_columns_, place)] for place in places)
-            for own in others:
-                rows[own] = owner
-        self.table_rows_ = rows if shared else None
+    def _know(self, table: TableEncoder, n_features_in: int, names: np.ndarray | None) -> None:
+        """Take what was learned."""
+        self._table = table
+        self.fields_, self.field_columns_, self.table_rows_ = table.fields, table.field_columns, table.rows
+        self.n_features_in_ = n_features_in
+        if names is not None:
+            self.feature_names_in_ = names
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    def get_state(self) -> dict:
+        """What was learned and the parameters, as plain values.
+
+        Returns
+        -------
+        state : dict
+            None, booleans, numbers, text, lists, dicts with keys of text, and NumPy arrays. A value of
+            another type is a dict of its kind and a plain value.
+        """
+        check_is_fitted(self)
+        return {
+            "format": _FORMAT,
+            "parameters": {
+                name: plain(value)
+                for name, value in (
+                    self.get_params(deep=False) | {"dtype": np.dtype(self.dtype).name}
+                ).items()
+            },
+            "n_features_in": self.n_features_in_,
+            "feature_names_in": plain(getattr(self, "feature_names_in_", None)),
+            "table": self._table.get_state(),
+        }
+
+    @classmethod
+    def from_state(cls, state):
+        """The encoder of a state.
+
+        Parameters
+        ----------
+        state : dict
+            What `get_state` returned.
+
+        Returns
+        -------
+        encoder : FieldEncoder
+            Fitted encoder, which encodes, decodes and learns as the one did whose state it is.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another format.
+        """
+        if state.get("format") != _FORMAT:
+            raise ValueError(
+                f"The encoder's state is of format {state.get('format')!r}, and this version of skfm reads "
+                f"format {_FORMAT}. Fit the encoder again."
+            )
+        encoder = cls(**{name: restored(value) for name, value in state["parameters"].items()})
+        table = TableEncoder.from_state(state["table"])
+        encoder._know(table, state["n_features_in"], restored(state["feature_names_in"]))
+        return encoder
 
     def transform(self, X):
         """Encode rows.
@@ -293,12 +330,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         columns, n_rows = self._columns(X, reset=False)
-        fields = [
-            slots
-            for encoder, column in zip(self._encoders, columns, strict=True)
-            for slots in encoder.encode(column)
-        ]
-        encoded = _assemble(fields, self._slots, n_rows, self.fields_.size, np.dtype(self.dtype))
+        encoded = self._table.encode(columns, n_rows, np.dtype(self.dtype))
         return encoded if self.sparse_output else encoded.toarray()
 
     def inverse_transform(self, X):
@@ -317,24 +349,10 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
             infinite (whole numbers: None) where outliers are beyond that. Frequent whole numbers are exact.
         """
         check_is_fitted(self)
-        X = sparse.coo_array(check_array(X, accept_sparse=True, dtype="numeric"))
+        X = check_array(X, accept_sparse=True, dtype="numeric")
         if X.shape[1] != self.fields_.size:
             raise ValueError(f"X has {X.shape[1]} columns, but the encoder makes {self.fields_.size}.")
-        local = np.empty(self.fields_.size, dtype=np.int32)
-        for slots in self._slots:
-            local[slots] = np.arange(slots.size)
-        row, column = X.coords
-        parts = []
-        for field in range(len(self._slots)):
-            own = self.fields_[column] == field
-            parts.append(Found(row[own], local[column[own]], X.data[own]))
-        table = np.empty((X.shape[0], self.n_features_in_), dtype=object)
-        done = 0
-        for number, encoder in enumerate(self._encoders[: self.n_features_in_]):
-            n_fields = len(encoder.names())
-            table[:, number] = encoder.decode(X.shape[0], parts[done : done + n_fields])
-            done += n_fields
-        return table
+        return self._table.decode(X, self.n_features_in_)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the output columns.
@@ -351,11 +369,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
             ``age:(20, 30]`` for a bin, ``day#7`` for a hash, ``city*day#7`` for one of a pair.
         """
         check_is_fitted(self)
-        out = np.empty(self.fields_.size, dtype=object)
-        names = (names for encoder in self._encoders for names in encoder.names())
-        for slots, known in zip(self._slots, names, strict=True):
-            out[slots] = known
-        return out
+        return self._table.names()
 
     def entries(self, X, column):
         """Entries of a column of lists, one after another.
@@ -377,11 +391,12 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         columns, _ = self._columns(X, reset=False)
-        place = [one.name for one in columns].index(column)
-        encoder = self._encoders[place]
-        (slots,) = encoder.encode(columns[place])
-        own = self._slots[np.searchsorted(self.field_columns_, place)][slots.slots]
-        return own, slots.lengths, encoder.lengths(columns[place])
+        position = [one.name for one in columns].index(column)
+        encoder = self._table.encoders[position]
+        assert isinstance(encoder, MultiHot)
+        (slots,) = encoder.encode(columns[position])
+        (output_columns,) = self._table.output_columns(position)
+        return output_columns[slots.slots], slots.lengths, encoder.lengths(columns[position])
 
     # -- columns -----------------------------------------------------------------------------------
 
@@ -403,28 +418,3 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _assemble(fields: list[Slots], columns: list[np.ndarray], n_rows: int, n_columns: int, dtype):
-    """Slots of all fields as one CSR array, without zeros."""
-    lengths = [np.ones(n_rows, np.int64) if field.lengths is None else field.lengths for field in fields]
-    indptr = np.zeros(n_rows + 1, dtype=np.int64)
-    np.cumsum(sum(lengths), out=indptr[1:])
-    if indptr[-1] < 2**31:
-        indptr = indptr.astype(np.int32)
-    indices = np.empty(indptr[-1], dtype=indptr.dtype)
-    data = np.ones(indptr[-1], dtype=dtype)
-    first = indptr[:-1].copy()
-    for field, length, column in zip(fields, lengths, columns, strict=True):
-        place = first
-        if field.lengths is not None:
-            within = np.arange(field.slots.size) - np.repeat(np.cumsum(length) - length, length)
-            place = np.repeat(first, length) + within
-        indices[place] = column[field.slots]
-        if field.values is not None:
-            data[place] = field.values
-        first += length
-    encoded = sparse.csr_array((data, indices, indptr), shape=(n_rows, n_columns))
-    encoded.sum_duplicates()
-    encoded.eliminate_zeros()
-    return encoded

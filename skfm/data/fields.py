@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from skfm.data.validate import parts
+from skfm.data.validate import row_pieces
 
 # Intervals that are asked first, and rounds before all are.
 _FIRST_INTERVALS = 1 << 16
@@ -53,8 +53,8 @@ def find_fields(X: sparse.csr_array) -> np.ndarray:
     numbers = np.zeros(X.shape[1], dtype=np.int32)
     for rounds in range(_MAX_ROUNDS + 1):
         missed = False
-        for _, part in parts(X):
-            left, right = _intervals(part)
+        for _, piece in row_pieces(X):
+            left, right = _intervals(piece)
             asked = numbers[left] == numbers[right]
             if rounds == 0:
                 asked &= np.arange(left.size) < _FIRST_INTERVALS

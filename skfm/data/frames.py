@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import decimal
 import numbers
+from collections import defaultdict
+from itertools import count
 from typing import Any, NamedTuple
 
 import narwhals.stable.v1 as nw
@@ -114,8 +116,8 @@ def _kind(name, values) -> str:
         # All values of a column without a type are missing.
         kind = "category" if dtype in named or _is_null(values) else None
     if kind is None:
-        own = values.to_native().dtype if dtype == nw.Unknown else dtype
-        raise TypeError(f"Column {name!r} is of type {own}, which has no encoding. Convert or drop it.")
+        shown = values.to_native().dtype if dtype == nw.Unknown else dtype
+        raise TypeError(f"Column {name!r} is of type {shown}, which has no encoding. Convert or drop it.")
     return kind
 
 
@@ -241,19 +243,19 @@ def _arrow_dictionary(values) -> tuple[list, np.ndarray] | None:
 
 def _mixed(column, values) -> ValueError:
     """The error of values that are of several families, or cannot be compared."""
-    places: dict[str, int] = {}
+    first_of: dict[str, int] = {}
     for number, value in enumerate(values):
         if not is_missing(value):
-            places.setdefault(family_of(column.name, value), number)
-    said = [f"{family} (row {column.row(place)}: {values[place]!r})" for family, place in places.items()]
-    if len(said) == 1:
+            first_of.setdefault(family_of(column.name, value), number)
+    found = [f"{family} (row {column.row(first)}: {values[first]!r})" for family, first in first_of.items()]
+    if len(found) == 1:
         outer = "" if column.rows is None else "lists of "
         return ValueError(
-            f"Column {column.name!r} holds {outer}{said[0]}, where single values are expected. Flatten them, "
-            f"or name the column in multi_hot=."
+            f"Column {column.name!r} holds {outer}{found[0]}, where single values are expected. Flatten "
+            f"them, or name the column in multi_hot=."
         )
     return ValueError(
-        f"Column {column.name!r} mixes {' and '.join(said)}. Make its values of one kind first, with "
+        f"Column {column.name!r} mixes {' and '.join(found)}. Make its values of one kind first, with "
         f".astype(str) for instance."
     )
 
@@ -363,3 +365,33 @@ def lists_of(column: Column, separator: str | None, max_length: int | None) -> t
         lengths[row] = len(value)
     rows = np.repeat(np.arange(len(values)), lengths)
     return Column(column.name, "category", entries, rows), lengths
+
+
+def numbered(name: str, values) -> tuple[np.ndarray | list, np.ndarray]:
+    """Different values of a column, and the number of each row's among them.
+
+    Raises
+    ------
+    ValueError
+        If a value is missing, or the column is not of one dimension.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "US" and not isinstance(values, np.ndarray):
+        array = np.asarray(values, dtype=object)  # a NaN among text would be the text "nan"
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have one value a row, got an array of shape {array.shape}.")
+    found: np.ndarray | list
+    if array.dtype.kind in "biufmM":
+        found, codes = np.unique(array, return_inverse=True)
+        missing = found != found
+    else:
+        number_of: defaultdict = defaultdict(count().__next__)
+        codes = np.fromiter(map(number_of.__getitem__, array.tolist()), np.int64, array.size)
+        found = list(number_of)
+        missing = np.array([is_missing(value) for value in found], dtype=bool)
+    if missing.any():
+        row = int(np.argmax(missing[codes]))
+        raise ValueError(
+            f"{name} is missing at row {row}. Drop such rows, or give them a value of their own."
+        )
+    return found, codes

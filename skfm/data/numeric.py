@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from skfm.data.columns import MISSING, OTHER, Found, Options, Slots
+from skfm.data.columns import MISSING, OTHER, ColumnEncoder, FieldNonzeros, FieldSlots, Options, merge
 from skfm.data.frames import Column, dates_of, numbers_of
 
 _DAY = 86_400_000
 _HOUR = 3_600_000
 # Standardised numbers are bent towards this bound.
 _BOUND = 3.0
-# Numbers that stand for those of many chunks.
+# Most numbers that stand for those of several parts of the rows.
 _SUMMARY = 1 << 16
 
 
@@ -37,93 +39,158 @@ def _counted(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nd
     return found, np.bincount(number, weights, found.size)
 
 
-class Integers:
+class NumberCounts(NamedTuple):
+    """Different numbers, sorted, and the weight of each; quantiles of them where parts have too many."""
+
+    values: np.ndarray
+    weights: np.ndarray
+
+    def merge(self, other: NumberCounts) -> NumberCounts:
+        values, weights = _counted(
+            np.concatenate([self.values, other.values]), np.concatenate([self.weights, other.weights])
+        )
+        if values.size > _SUMMARY:
+            shares = (np.arange(_SUMMARY) + 0.5) / _SUMMARY
+            total = weights.sum()
+            values, weights = _counted(
+                quantiles(values, weights, shares), np.full(_SUMMARY, total / _SUMMARY)
+            )
+        return NumberCounts(values, weights)
+
+
+class IntegerCounts(NamedTuple):
+    """Whole numbers without a slot, sorted, and their weights; the weight of all rows; and all as numbers."""
+
+    values: np.ndarray
+    weights: np.ndarray
+    total: float
+    numbers: NumberCounts | None
+
+    def merge(self, other: IntegerCounts) -> IntegerCounts:
+        values, weights = _counted(
+            np.concatenate([self.values, other.values]), np.concatenate([self.weights, other.weights])
+        )
+        return IntegerCounts(values, weights, self.total + other.total, merge(self.numbers, other.numbers))
+
+
+class DateCounts(NamedTuple):
+    """Times in days, and whether any is not at midnight."""
+
+    days: NumberCounts | None
+    has_hours: bool
+
+    def merge(self, other: DateCounts) -> DateCounts:
+        return DateCounts(merge(self.days, other.days), self.has_hours or other.has_hours)
+
+
+@dataclass(frozen=True, eq=False)
+class Integers(ColumnEncoder):
     """Whole numbers: a slot for each frequent one, quantile bins for the others, one for missing values.
 
     And a field of the standardised value, since nothing tells names from quantities.
+
+    Attributes
+    ----------
+    number : encoder of the standardised value
+    frequent : values with a slot, sorted
+    frequent_slots : the slot of each
+    edges : upper ends of all bins but the last
+    n_bins : 0 where there are none
+    rare, rare_weights : values without a slot that are counted on, and their weights
+    total : weight of all rows so far
+    bins_are_final : whether the bins are final
     """
 
-    learns = True
+    name: Any
+    options: Options
+    number: Numbers
+    frequent: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    frequent_slots: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
+    edges: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
+    n_bins: int = 0
+    rare: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    rare_weights: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
+    total: float = 0.0
+    bins_are_final: bool = False
 
-    def __init__(self, column: Column, options: Options):
-        self.name, self.options = column.name, options
-        self.edges = np.empty(0)
-        self.settled = False
-        self.own = np.empty(0, np.int64)  # sorted
-        self.slot_of_own = np.empty(0, np.int32)
-        self.rare: tuple[np.ndarray, np.ndarray] = self.own, np.empty(0)
-        self.total = 0.0
-        self.n_bins = 0
-        self.value = Numbers(column, options)
-        self.has_value = options.numeric_encoding != "bins"
-        self.has_bins = options.numeric_encoding != "value" and options.bins > 0
+    @property
+    def _has_number(self) -> bool:
+        return self.options.numeric_encoding != "bins"
 
-    def update(self, column: Column, weight: np.ndarray) -> None:
-        """Count values that have no slot."""
+    def count(self, column: Column, weight: np.ndarray) -> IntegerCounts:
         values, missing = numbers_of(column)
-        self.value.collect(values, missing, weight)
-        self.total += float(weight.sum())
         # Later columns may be of floats.
         use = ~missing & (np.abs(values) < 2.0**63) if values.dtype.kind == "f" else ~missing
         whole = values[use].astype(np.int64)
-        found, counted = _counted(whole, np.where(whole == values[use], weight[use], 0))
-        new = ~np.isin(found, self.own) & (counted > 0)
-        self.rare = _counted(
-            np.concatenate([self.rare[0], found[new]]), np.concatenate([self.rare[1], counted[new]])
+        found, weights = _counted(whole, np.where(whole == values[use], weight[use], 0))
+        rare = ~np.isin(found, self.frequent) & (weights > 0)
+        numbers = self.number.count_numbers(values, missing, weight)
+        return IntegerCounts(found[rare], weights[rare], float(weight.sum()), numbers)
+
+    def learned(self, counts: IntegerCounts, *, go_on: bool) -> Integers:
+        """With slots for the values that are frequent enough; bins are made once."""
+        number = self.number.learned(counts.numbers, go_on=go_on)
+        found, weights, total, _ = IntegerCounts(self.rare, self.rare_weights, self.total, None).merge(counts)
+        chosen = self.options.chosen(weights, total, self.frequent.size)
+        rare = np.delete(np.arange(found.size), chosen)
+        edges, n_bins = self.edges, self.n_bins
+        if not self.bins_are_final and self.options.numeric_encoding != "value" and self.options.bins > 0:
+            least = self.options.least(total)
+            # Fewer than a slot's worth of rare values are pooled in the slot for others.
+            if weights[rare].sum() >= max(least, 1):
+                edges = bin_edges(found[rare], weights[rare], self.options.bins, least)
+                n_bins = edges.size + 1
+        first = MISSING + 1 + n_bins + self.frequent.size
+        frequent = np.concatenate([self.frequent, found[chosen]])
+        added = np.arange(first, first + chosen.size, dtype=np.int32)
+        slots = np.concatenate([self.frequent_slots, added])
+        order = np.argsort(frequent, kind="stable")
+        rare = rare if go_on else rare[:0]
+        return replace(
+            self,
+            number=number,
+            frequent=frequent[order],
+            frequent_slots=slots[order],
+            edges=edges,
+            n_bins=n_bins,
+            rare=found[rare],
+            rare_weights=weights[rare],
+            total=total,
+            bins_are_final=True,
         )
 
-    def settle(self, *, go_on: bool) -> None:
-        """Give slots to the values that are frequent enough; bins are made once."""
-        self.value.settle(go_on=go_on)
-        found, counted = self.rare
-        chosen = self.options.chosen(counted, self.total, self.own.size)
-        is_rare = np.ones(found.size, dtype=bool)
-        is_rare[chosen] = False
-        rare = np.flatnonzero(is_rare)
-        if not self.settled:
-            self.settled = True
-            least = self.options.least(self.total)
-            seen = rare[counted[rare] > 0]
-            # Fewer than a slot's worth of rare values are pooled in the slot for others.
-            if counted[seen].sum() >= max(least, 1) and self.has_bins:
-                self.edges = bin_edges(found[seen], counted[seen], self.options.bins, least)
-                self.n_bins = self.edges.size + 1
-        first = 2 + self.n_bins + self.own.size
-        own = np.concatenate([self.own, found[chosen]])
-        slots = np.concatenate([self.slot_of_own, np.arange(first, first + chosen.size, dtype=np.int32)])
-        order = np.argsort(own, kind="stable")
-        self.own, self.slot_of_own = own[order], slots[order]
-        self.rare = (found[rare], counted[rare]) if go_on else (found[:0], counted[:0])
-
-    def encode(self, column: Column) -> list[Slots]:
+    def encode(self, column: Column) -> list[FieldSlots]:
         values, missing = numbers_of(column)
-        value = Slots(np.zeros(values.shape, np.int32), self.value.standardised(values, missing))
+        number = FieldSlots(np.zeros(values.shape, np.int32), self.number.standardised(values, missing))
         values = np.where(missing, 0, values)
         slots = np.full(values.shape, OTHER, dtype=np.int32)
         if self.n_bins:
-            slots = (2 + np.searchsorted(self.edges, values)).astype(np.int32)
-        if self.own.size:
-            place = np.minimum(np.searchsorted(self.own, values), self.own.size - 1)
-            slots = np.where(self.own[place] == values, self.slot_of_own[place], slots)
+            slots = (MISSING + 1 + np.searchsorted(self.edges, values)).astype(np.int32)
+        if self.frequent.size:
+            nearest = np.minimum(np.searchsorted(self.frequent, values), self.frequent.size - 1)
+            slots = np.where(self.frequent[nearest] == values, self.frequent_slots[nearest], slots)
         slots[missing] = MISSING
-        return [value, Slots(slots)] if self.has_value else [Slots(slots)]
+        return [number, FieldSlots(slots)] if self._has_number else [FieldSlots(slots)]
 
     def names(self) -> list[list[str]]:
         bins = _interval_names(self.name, self.edges) if self.n_bins else []
-        own = np.empty(self.own.size, dtype=object)
-        own[self.slot_of_own - 2 - self.n_bins] = self.own.tolist()
-        slots = [f"{self.name}:other", f"{self.name}:missing", *bins, *(f"{self.name}={v}" for v in own)]
-        return [[str(self.name)], slots] if self.has_value else [slots]
+        values = self._values()[MISSING + 1 + self.n_bins :]
+        slots = [f"{self.name}:other", f"{self.name}:missing", *bins, *(f"{self.name}={v}" for v in values)]
+        return [[str(self.name)], slots] if self._has_number else [slots]
 
-    def decode(self, n_rows: int, fields: list[Found]) -> np.ndarray:
+    def _values(self) -> np.ndarray:
+        """Value of each slot, None but for those of frequent ones."""
+        values = np.full(MISSING + 1 + self.n_bins + self.frequent.size, None, dtype=object)
+        values[self.frequent_slots] = self.frequent.tolist()
+        return values
+
+    def decode(self, n_rows: int, fields: list[FieldNonzeros]) -> np.ndarray:
         """Frequent values exactly, others to the precision of the standardised value, if there is one."""
-        values = np.full(2 + self.n_bins + self.own.size, None, dtype=object)
-        values[self.slot_of_own] = self.own.tolist()
         out = np.full(n_rows, None, dtype=object)
-        if self.has_value:
-            about = self.value.restored(n_rows, fields[0])
+        if self._has_number:
+            about = self.number.restored(n_rows, fields[0])
             out[:] = [int(value) if math.isfinite(value) else None for value in np.round(about).tolist()]
-        known = values[fields[-1].slots]
+        known = self._values()[fields[-1].slots]
         exact = np.array([value is not None for value in known], dtype=bool) | (fields[-1].slots == MISSING)
         out[fields[-1].rows[exact]] = known[exact]
         return out
@@ -135,70 +202,71 @@ def _interval_names(name, edges) -> list[str]:
     return [f"{name}:({low}, {high}]" for low, high in itertools.pairwise(ends)]
 
 
-class Numbers:
-    """Numbers: a slot with the standardised value, quantile bins, or a field of each."""
+@dataclass(frozen=True, eq=False)
+class Numbers(ColumnEncoder):
+    """Numbers: a slot with the standardised value, quantile bins, or a field of each.
 
-    learns = True
+    Attributes
+    ----------
+    center, scale : median, and distance of the quartiles
+    edges : upper ends of all bins but the last
+    bin_values : mean of each bin
+    is_final : whether these are learned, which happens once
+    """
 
-    def __init__(self, column: Column, options: Options):
-        self.name, self.options = column.name, options
-        self.center, self.scale = 0.0, 1.0
-        self.edges, self.bin_values = np.empty(0), np.zeros(1)  # the upper end, and the mean, of each bin
-        self.seen = np.empty(0), np.empty(0)
-        self.settled = False
+    name: Any
+    options: Options
+    center: float = 0.0
+    scale: float = 1.0
+    edges: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
+    bin_values: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    is_final: bool = False
 
-    def update(self, column: Column, weight: np.ndarray) -> None:
-        """Collect values until `settle`."""
-        self.collect(*numbers_of(column), weight)
+    def count(self, column: Column, weight: np.ndarray) -> NumberCounts | None:
+        return self.count_numbers(*numbers_of(column), weight)
 
-    def collect(self, values: np.ndarray, missing: np.ndarray, weight: np.ndarray) -> None:
-        """Collect numbers: all different ones of the first call, a summary of them where later calls come."""
+    def count_numbers(
+        self, values: np.ndarray, missing: np.ndarray, weight: np.ndarray
+    ) -> NumberCounts | None:
+        """Counts of numbers; None where there is nothing more to learn."""
         use = ~missing & np.isfinite(values) & (weight > 0)
-        if self.settled or not use.any():
-            return
-        found, weights = _counted(values[use].astype(np.float64), weight[use])
-        if self.seen[0].size:
-            found, weights = _counted(
-                np.concatenate([self.seen[0], found]), np.concatenate([self.seen[1], weights])
-            )
-            if found.size > _SUMMARY:
-                shares = (np.arange(_SUMMARY) + 0.5) / _SUMMARY
-                total = weights.sum()
-                found, weights = _counted(
-                    quantiles(found, weights, shares), np.full(_SUMMARY, total / _SUMMARY)
-                )
-        self.seen = found, weights
+        if self.is_final or not use.any():
+            return None
+        return NumberCounts(*_counted(values[use].astype(np.float64), weight[use]))
 
-    def settle(self, *, go_on: bool) -> None:
-        """Location, scale and bins of the values so far; later calls change nothing."""
-        found, weights = self.seen
-        if self.settled or not found.size:
-            self.settled = True
-            return
-        self.settled = True
-        low, self.center, high = quantiles(found, weights, np.array([0.25, 0.5, 0.75])).tolist()
+    def learned(self, counts: NumberCounts | None, *, go_on: bool) -> Numbers:
+        """With location, scale and bins of the values; later calls change nothing."""
+        if self.is_final or counts is None:
+            return replace(self, is_final=True)
+        found, weights = counts
+        low, center, high = quantiles(found, weights, np.array([0.25, 0.5, 0.75])).tolist()
         # Halves before the difference, which could overflow.
         spread = (high / 2 - low / 2) or (found[-1] / 2 - found[0] / 2)
-        self.scale = float(2 * spread) if 0 < spread < 1e300 else 1.0
-        self.edges = bin_edges(found, weights, self.options.bins, self.options.least(weights.sum()))
-        bins = np.searchsorted(self.edges, found)
+        edges = bin_edges(found, weights, self.options.bins, self.options.least(weights.sum()))
+        bins = np.searchsorted(edges, found)
         # Shares first: a sum of values could overflow.
         shares = weights / np.bincount(bins, weights)[bins]
-        self.bin_values = np.asarray(np.bincount(bins, shares * found))
-        self.seen = found[:0], weights[:0]
+        return replace(
+            self,
+            center=center,
+            scale=float(2 * spread) if 0 < spread < 1e300 else 1.0,
+            edges=edges,
+            bin_values=np.asarray(np.bincount(bins, shares * found)),
+            is_final=True,
+        )
 
-    def encode(self, column: Column) -> list[Slots]:
+    def encode(self, column: Column) -> list[FieldSlots]:
         return self.slots(*numbers_of(column))
 
-    def slots(self, values: np.ndarray, missing: np.ndarray) -> list[Slots]:
-        """Slots of numbers, which may be infinite."""
+    def slots(self, values: np.ndarray, missing: np.ndarray) -> list[FieldSlots]:
+        """FieldSlots of numbers, which may be infinite."""
         how = self.options.numeric_encoding
         value = self.standardised(values, missing)
         if how == "value":
-            return [Slots(missing.astype(np.int32), np.where(missing, 1, value))]
-        fields = [] if how == "bins" else [Slots(np.zeros(values.shape, np.int32), value)]
+            return [FieldSlots(missing.astype(np.int32), np.where(missing, 1, value))]
+        fields = [] if how == "bins" else [FieldSlots(np.zeros(values.shape, np.int32), value)]
         bins = np.where(missing, 0, 1 + np.searchsorted(self.edges, np.where(missing, 0, values)))
-        return [*fields, Slots(bins.astype(np.int32))]
+        return [*fields, FieldSlots(bins.astype(np.int32))]
 
     def standardised(self, values: np.ndarray, missing: np.ndarray) -> np.ndarray:
         """The standardised values, 0 where they are missing."""
@@ -214,7 +282,7 @@ class Numbers:
             self.options.numeric_encoding
         ]
 
-    def decode(self, n_rows: int, fields: list[Found]) -> np.ndarray:
+    def decode(self, n_rows: int, fields: list[FieldNonzeros]) -> np.ndarray:
         how = self.options.numeric_encoding
         if how == "bins":
             out = np.full(n_rows, np.nan)
@@ -225,7 +293,7 @@ class Numbers:
         out[holder.rows[holder.slots == slot]] = np.nan
         return out.astype(object)
 
-    def restored(self, n_rows: int, found: Found) -> np.ndarray:
+    def restored(self, n_rows: int, found: FieldNonzeros) -> np.ndarray:
         """Numbers that standardised values in slot 0 stand for."""
         # A value at the center is a zero, which is not stored.
         bent = np.zeros(n_rows)
@@ -235,49 +303,54 @@ class Numbers:
             return self.center + self.scale * _BOUND * bent / np.sqrt(1 - bent**2)
 
 
-class Dates:
-    """Dates: fields of the month, the day of the week and the hour, and the time as a number of days."""
+# Values of each field of the calendar, and the first of them.
+_CALENDAR = {"month": (12, 1), "weekday": (7, 0), "hour": (24, 0)}
 
-    learns = True
-    _PARTS = {"month": 12, "weekday": 7, "hour": 24}
 
-    def __init__(self, column: Column, options: Options):
-        self.name = column.name
-        self.days = Numbers(column, options)
-        self.has_hours = False
-        self.parts: list[str] = []
+@dataclass(frozen=True, eq=False)
+class Dates(ColumnEncoder):
+    """Dates: fields of the month, the day of the week and the hour, and the time as a number of days.
 
-    def update(self, column: Column, weight: np.ndarray) -> None:
-        """Collect times until `settle`."""
+    Attributes
+    ----------
+    days : encoder of the number of days
+    calendar : fields of the calendar, which are chosen once: those of dates without a time have no hour
+    """
+
+    name: Any
+    days: Numbers
+    calendar: tuple[str, ...] = ()
+
+    def count(self, column: Column, weight: np.ndarray) -> DateCounts:
         milliseconds, missing = dates_of(column)
-        self.days.collect(milliseconds / _DAY, missing, weight)
-        self.has_hours = self.has_hours or bool((milliseconds[~missing & (weight > 0)] % _DAY).any())
+        days = self.days.count_numbers(milliseconds / _DAY, missing, weight)
+        return DateCounts(days, bool((milliseconds[~missing & (weight > 0)] % _DAY).any()))
 
-    def settle(self, *, go_on: bool) -> None:
-        """Dates without a time of day have no hour."""
-        self.days.settle(go_on=go_on)
-        self.parts = self.parts or (list(self._PARTS) if self.has_hours else ["month", "weekday"])
+    def learned(self, counts: DateCounts, *, go_on: bool) -> Dates:
+        calendar = self.calendar or (tuple(_CALENDAR) if counts.has_hours else ("month", "weekday"))
+        return replace(self, days=self.days.learned(counts.days, go_on=go_on), calendar=calendar)
 
-    def encode(self, column: Column) -> list[Slots]:
+    def encode(self, column: Column) -> list[FieldSlots]:
         milliseconds, missing = dates_of(column)
         days = milliseconds // _DAY
         months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
-        part = {"month": months, "weekday": (days + 3) % 7, "hour": milliseconds // _HOUR % 24}
-        calendar = [Slots(np.where(missing, 0, 1 + part[name]).astype(np.int32)) for name in self.parts]
+        number = {"month": months, "weekday": (days + 3) % 7, "hour": milliseconds // _HOUR % 24}
+        calendar = [
+            FieldSlots(np.where(missing, 0, 1 + number[unit]).astype(np.int32)) for unit in self.calendar
+        ]
         return [*calendar, *self.days.slots(milliseconds / _DAY, missing)]
 
     def names(self) -> list[list[str]]:
-        first = {"month": 1, "weekday": 0, "hour": 0}
-        calendar = [
-            [f"{self.name}:{part}:missing", *(f"{self.name}:{part}={first[part] + i}" for i in range(n))]
-            for part, n in self._PARTS.items()
-            if part in self.parts
-        ]
+        calendar = []
+        for unit in self.calendar:
+            size, first = _CALENDAR[unit]
+            values = (f"{self.name}:{unit}={first + number}" for number in range(size))
+            calendar.append([f"{self.name}:{unit}:missing", *values])
         return [*calendar, *self.days.names()]
 
-    def decode(self, n_rows: int, fields: list[Found]) -> np.ndarray:
+    def decode(self, n_rows: int, fields: list[FieldNonzeros]) -> np.ndarray:
         """Dates to a second or so: the time is stored as one number of single precision."""
-        days = self.days.decode(n_rows, fields[len(self.parts) :]).astype(np.float64)
+        days = self.days.decode(n_rows, fields[len(self.calendar) :]).astype(np.float64)
         seconds = np.where(np.isnan(days), 0, np.round(np.clip(days, -1e6, 1e6) * 86400)).astype(np.int64)
         dates = seconds.astype("datetime64[s]")
         dates[np.isnan(days)] = np.datetime64("NaT", "s")

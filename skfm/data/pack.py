@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from skfm.data.fields import Fields, one_slot_each
-from skfm.data.validate import parts
+from skfm.data.validate import row_pieces
 
 # Padding may cost four fifths of the nonzeros, and anything below this number of slots.
 _MAX_PADDING = 1.8
@@ -98,14 +98,14 @@ def choose_widths(count: np.ndarray) -> np.ndarray:
     widths = sorted({bucket(int(length), bits=2) for length in np.flatnonzero(count)})
     edges = np.concatenate([[-1], widths])
     cumulative = np.cumsum(count)
-    held = np.diff([cumulative[min(edge, longest)] if edge >= 0 else 0 for edge in edges]).tolist()
+    n_rows = np.diff([cumulative[min(edge, longest)] if edge >= 0 else 0 for edge in edges]).tolist()
     while len(widths) > 1:
-        costs = [held[i] * (widths[i + 1] - widths[i]) for i in range(len(widths) - 1)]
+        costs = [n_rows[i] * (widths[i + 1] - widths[i]) for i in range(len(widths) - 1)]
         cheapest = int(np.argmin(costs))
-        if sum(n * width for n, width in zip(held, widths, strict=True)) + costs[cheapest] > budget:
+        if sum(n * width for n, width in zip(n_rows, widths, strict=True)) + costs[cheapest] > budget:
             break
-        held[cheapest + 1] += held[cheapest]
-        del held[cheapest], widths[cheapest]
+        n_rows[cheapest + 1] += n_rows[cheapest]
+        del n_rows[cheapest], widths[cheapest]
     return np.asarray(widths)
 
 
@@ -113,12 +113,12 @@ def choose_layout(X, fields: Fields | None) -> Layout:
     """How to pack a matrix, or the rows on disk that pieces are then packed of."""
     count = np.zeros(1, dtype=np.int64)
     by_field, all_ones = True, True
-    for _, part in parts(X):
-        by_field = by_field and fields is not None and fields.n > 1 and one_slot_each(part, fields)
-        all_ones = all_ones and bool(np.all(part.data == 1))
-        found = np.bincount(np.diff(part.indptr), minlength=count.size)
-        found[: count.size] += count
-        count = found
+    for _, piece in row_pieces(X):
+        by_field = by_field and fields is not None and fields.n > 1 and one_slot_each(piece, fields)
+        all_ones = all_ones and bool(np.all(piece.data == 1))
+        longer = np.bincount(np.diff(piece.indptr), minlength=count.size)
+        longer[: count.size] += count
+        count = longer
     return Layout(choose_widths(count), by_field, all_ones)
 
 
@@ -146,10 +146,10 @@ def pack_rows(
     """
     n_rows = X.shape[0]
     widths, by_field, all_ones = layout or choose_layout(X, fields)
-    table_of = None if fields is None else fields.rows
+    packing = _Packing(dummy, np.dtype(dtype), all_ones, None if fields is None else fields.rows)
     if fields is not None and by_field:
         slots = fields.numbers[X.indices]
-        block = _pack_block(X, np.arange(n_rows), fields.n, dummy, dtype, all_ones, table_of, slots=slots)
+        block = _pack_block(X, np.arange(n_rows), fields.n, packing, slots=slots)
         return PackedRows((block,), n_rows)
     slot_fields = None if fields is None or fields.n <= 1 else fields.numbers
     lengths = np.diff(X.indptr)
@@ -160,16 +160,24 @@ def pack_rows(
         last = width
         if rows.size == 0:
             continue
-        part = X if rows.size == n_rows else X[rows]
-        blocks.append(
-            _pack_block(part, rows, int(width), dummy, dtype, all_ones, table_of, slot_fields=slot_fields)
-        )
+        of_width = X if rows.size == n_rows else X[rows]
+        blocks.append(_pack_block(of_width, rows, int(width), packing, slot_fields=slot_fields))
     return PackedRows(tuple(blocks), n_rows)
 
 
-def _pack_block(X, rows, width, dummy, dtype, all_ones, table_of, *, slots=None, slot_fields=None) -> Block:
+class _Packing(NamedTuple):
+    """What slots hold; see `pack_rows`."""
+
+    dummy: int
+    dtype: np.dtype
+    all_ones: bool
+    table_rows: np.ndarray | None
+
+
+def _pack_block(X, rows, width, packing: _Packing, *, slots=None, slot_fields=None) -> Block:
+    """Rows of one width; `slots` of the nonzeros, or None where they follow one another."""
     n_rows = X.shape[0]
-    # One row more than needed: unfilled places of a batch point to it.
+    # One row more than needed: unfilled rows of a batch point to it.
     shape = (bucket(n_rows + 1, least=32), width)
     if X.indices.size == n_rows * width and slot_fields is None:
         # Every slot is filled, and sorted columns come in the order of their slots only where fields do.
@@ -177,26 +185,27 @@ def _pack_block(X, rows, width, dummy, dtype, all_ones, table_of, *, slots=None,
         in_order = in_order and (slots is None or bool(np.all(slots.reshape(n_rows, width) == slots[:width])))
     else:
         in_order = False
-    place: slice | tuple[np.ndarray, np.ndarray]
+    filled: slice | tuple[np.ndarray, np.ndarray]
     source_shape: tuple[int, ...]
     if in_order:
-        place = slice(0, n_rows)
+        filled = slice(0, n_rows)
         source_shape = (n_rows, width)
     else:
         row_of = np.repeat(np.arange(n_rows), np.diff(X.indptr))
         if slots is None:
             slots = np.arange(X.indices.size) - np.repeat(X.indptr[:-1], np.diff(X.indptr))
-        place = (row_of, slots)
+        filled = (row_of, slots)
         source_shape = (X.indices.size,)
 
-    def filled(source, fill, kind):
-        out = np.full(shape, fill, dtype=kind)
-        out[place] = source.reshape(source_shape)
+    def fill(source, unused, dtype):
+        out = np.full(shape, unused, dtype=dtype)
+        out[filled] = source.reshape(source_shape)
         return out
 
+    ids = X.indices if packing.table_rows is None else packing.table_rows[X.indices]
     return Block(
         rows=rows,
-        ids=filled(X.indices if table_of is None else table_of[X.indices], dummy, np.int32),
-        values=None if all_ones else filled(X.data, 0, dtype),
-        slot_fields=None if slot_fields is None else filled(slot_fields[X.indices], -1, np.int32),
+        ids=fill(ids, packing.dummy, np.int32),
+        values=None if packing.all_ones else fill(X.data, 0, packing.dtype),
+        slot_fields=None if slot_fields is None else fill(slot_fields[X.indices], -1, np.int32),
     )

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy import sparse
 
-from skfm.data.batches import Batches, compose, make_batches, n_batches
-from skfm.data.fields import Fields
+from skfm.data.batches import Batches, Batching, Samples, compose, make_batches, n_batches
 from skfm.data.pack import choose_layout, pack_rows
 
 # Rows of a piece on disk: what is read at once, and the grain of shuffling between buffers.
@@ -83,7 +82,7 @@ class RowSpool:
         data = np.load(values) if values.exists() else np.ones(indices.size, np.float32)
         return sparse.csr_array((data, indices, indptr), shape=(indptr.size - 1, self.n_columns))
 
-    def parts(self) -> Iterator[tuple[int, sparse.csr_array]]:
+    def pieces(self) -> Iterator[tuple[int, sparse.csr_array]]:
         """Pieces and the number of their first row."""
         self.flush()
         for number, first in enumerate(self.firsts[:-1]):
@@ -91,7 +90,7 @@ class RowSpool:
 
     def in_memory(self) -> sparse.csr_array:
         """All rows in memory."""
-        return sparse.csr_array(sparse.vstack([part for _, part in self.parts()], format="csr"))
+        return sparse.csr_array(sparse.vstack([piece for _, piece in self.pieces()], format="csr"))
 
 
 class BatchSpool:
@@ -106,33 +105,20 @@ class BatchSpool:
     n_rows, n_batches : in all parts
     """
 
-    def __init__(
-        self,
-        rows: RowSpool,
-        y: np.ndarray,
-        weight: np.ndarray,
-        weight_factor: float,
-        charge: np.ndarray,
-        scale: np.ndarray | None,
-        fields: Fields | None,
-        *,
-        batch_size: int,
-        dtype,
-        seed: int,
-        place_on_device: Callable[[Any], Any],
-    ):
-        rows.flush()
-        self.rows, self.y, self.weight, self.charge, self.scale = rows, y, weight, charge, scale
-        self.fields, self.batch_size, self.dtype = fields, batch_size, dtype
-        self.weight_factor = weight_factor
-        self.seed, self.place_on_device = seed, place_on_device
-        layout = choose_layout(rows, fields)
-        self.layout = layout if scale is None else layout._replace(all_ones=False)
-        pieces = np.random.default_rng([seed, 4]).permutation(len(rows.firsts) - 1)
-        n_parts = max(rows.shape[0] // rows.buffer_rows, 1)
+    def __init__(self, samples: Samples, batching: Batching, place_on_device: Callable[[Any], Any]):
+        self.rows, self.samples, self.batching = samples.X, samples, batching
+        self.place_on_device = place_on_device
+        self.rows.flush()
+        # Weights of mean 1; a copy of all of them might not fit.
+        self.to_mean_one = self.rows.shape[0] / samples.weight.sum()
+        layout = choose_layout(self.rows, batching.fields)
+        self.layout = layout if batching.scale is None else layout._replace(all_ones=False)
+        pieces = np.random.default_rng([batching.seed, 4]).permutation(len(self.rows.firsts) - 1)
+        n_parts = max(self.rows.shape[0] // self.rows.buffer_rows, 1)
         self.groups = [group for group in np.array_split(pieces, n_parts) if group.size]
         self.sizes = [self._sizes(group) for group in self.groups]
-        self.n_rows = rows.shape[0]
+        batch_size = batching.batch_size
+        self.n_rows = self.rows.shape[0]
         self.n_batches = sum(n_batches(size, batch_size) for sizes in self.sizes for size in sizes.values())
         self.most_batches = {
             width: max(n_batches(sizes.get(width, 0), batch_size) for sizes in self.sizes)
@@ -171,19 +157,20 @@ class BatchSpool:
 
     def _deal(self, number: int) -> None:
         """Batches of a part to disk."""
-        group = self.groups[number]
+        group, batching = self.groups[number], self.batching
         X = sparse.vstack([self.rows.piece(piece) for piece in group], format="csr")
+        if batching.scale is not None:
+            X.data = X.data / batching.scale[X.indices]
         spans = [np.arange(self.rows.firsts[piece], self.rows.firsts[piece + 1]) for piece in group]
-        own = np.concatenate(spans)
-        if self.scale is not None:
-            X.data = X.data / self.scale[X.indices]
-        options = {"dummy": self.charge.shape[0] - 1, "dtype": self.dtype}
-        packed = pack_rows(X, **options, fields=self.fields, layout=self.layout)
-        rng = np.random.default_rng([self.seed, 5, number])
+        rows = np.concatenate(spans)
+        weight = self.samples.weight[rows] * self.to_mean_one
+        samples = Samples(X, self.samples.y[rows], weight)
+        options = {"dummy": batching.dummy, "dtype": batching.dtype, "fields": batching.fields}
+        packed = pack_rows(samples.X, **options, layout=self.layout)
+        rng = np.random.default_rng([batching.seed, 5, number])
         for width, block in zip(self.sizes[number], packed.blocks, strict=True):
-            order = compose(block.rows.size, self.batch_size, rng, self.most_batches[width])
-            weight = self.weight[own] * self.weight_factor
-            batches = make_batches(block, order, self.charge, self.y[own], weight, self.dtype)
+            order = compose(block.rows.size, batching.batch_size, rng, self.most_batches[width])
+            batches = make_batches(block, order, samples, batching)
             for name, leaf in batches._asdict().items():
                 if leaf is not None:
                     np.save(self._file(number, width, name), leaf)
@@ -198,7 +185,6 @@ class BatchSpool:
         most = self.most_touched[width] = max(self.most_touched.get(width, 0), n_touched)
         if n_touched < most:
             more = (0, 0), (0, most - n_touched)
-            dummy = self.charge.shape[0] - 1
-            touched = np.pad(batches.touched, more, constant_values=dummy)
+            touched = np.pad(batches.touched, more, constant_values=self.batching.dummy)
             batches = batches._replace(touched=touched, charge=np.pad(batches.charge, (*more, (0, 0))))
         return batches

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from skfm.data.validate import parts
+from skfm.data.validate import row_pieces
 
 
 class ColumnStatistics(NamedTuple):
@@ -84,7 +84,9 @@ def column_statistics(X, weight: np.ndarray, table_rows: np.ndarray | None = Non
     weight : (n,) sample weights
     table_rows : (n_columns,) column that stands for each column, see `skfm.data.fields.Fields`, or None
     """
-    counted = (_of_part(part, weight[first : first + part.shape[0]], table_rows) for first, part in parts(X))
+    counted = (
+        _of_piece(piece, weight[first : first + piece.shape[0]], table_rows) for first, piece in row_pieces(X)
+    )
     return reduce(merge_column_statistics, counted)
 
 
@@ -108,7 +110,7 @@ def _magnitudes(statistics: ColumnStatistics) -> tuple[np.ndarray, np.ndarray]:
     return statistics.largest, statistics.squares
 
 
-def _of_part(X: sparse.csr_array, weight: np.ndarray, table_rows: np.ndarray | None) -> ColumnStatistics:
+def _of_piece(X: sparse.csr_array, weight: np.ndarray, table_rows: np.ndarray | None) -> ColumnStatistics:
     n_columns, lengths = X.shape[1], np.diff(X.indptr)
     columns = X.indices if table_rows is None else table_rows[X.indices]
     weights = np.repeat(weight, lengths)
@@ -126,7 +128,7 @@ def _of_part(X: sparse.csr_array, weight: np.ndarray, table_rows: np.ndarray | N
 def mean_evidence(X, weight: np.ndarray, table_rows: np.ndarray | None = None) -> float:
     """That of `ColumnStatistics` alone, which takes a fraction of the time."""
     seen, entries = np.zeros(X.shape[1], dtype=bool), 0.0
-    for first, part in parts(X):
-        seen[part.indices if table_rows is None else table_rows[part.indices]] = True
-        entries += float(weight[first : first + part.shape[0]] @ np.diff(part.indptr))
+    for first, piece in row_pieces(X):
+        seen[piece.indices if table_rows is None else table_rows[piece.indices]] = True
+        entries += float(weight[first : first + piece.shape[0]] @ np.diff(piece.indptr))
     return entries / max(int(np.count_nonzero(seen)), 1)

@@ -94,9 +94,9 @@ def first_row(bad: np.ndarray) -> int:
     return int(np.argmax(bad.reshape(bad.shape[0], -1).any(axis=1)))
 
 
-def parts(X):
+def row_pieces(X):
     """Pieces ``(first row, csr_array)`` of a matrix: a CSR matrix is one, rows on disk are several."""
-    return iter([(0, X)]) if sparse.issparse(X) else X.parts()
+    return iter([(0, X)]) if sparse.issparse(X) else X.pieces()
 
 
 def scaled(X, scale: np.ndarray | None):

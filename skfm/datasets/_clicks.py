@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import Bunch, check_consistent_length, check_random_state, check_scalar
 
-from skfm.data.groups import numbered
+from skfm.data.frames import numbered
 
 # The random keys that are held at once, for rows whose users have taken most items.
 _MAX_KEYS = 1 << 22
@@ -147,7 +147,7 @@ class _Log(NamedTuple):
 
     user: np.ndarray
     item: np.ndarray
-    place: np.ndarray  # of each event among those of its user, from 0
+    position: np.ndarray  # of each event among those of its user, from 0
     n_events: np.ndarray  # of each user
     users: np.ndarray | list
     items: np.ndarray | list
@@ -163,8 +163,8 @@ def _sorted_log(user, item, time) -> _Log:
     order = np.lexsort(keys)
     user, item = user[order], item[order]
     n_events = np.bincount(user)
-    place = np.arange(user.size) - (np.cumsum(n_events) - n_events)[user]
-    return _Log(user, item, place, n_events, users, items)
+    position = np.arange(user.size) - (np.cumsum(n_events) - n_events)[user]
+    return _Log(user, item, position, n_events, users, items)
 
 
 def _sortable(time) -> np.ndarray:
@@ -185,10 +185,10 @@ def _sortable(time) -> np.ndarray:
 def _split(log: _Log, min_history: int) -> dict[str, np.ndarray]:
     """Events of each part."""
     enough = max(3, min_history + 2)
-    left = log.n_events[log.user] - log.place  # 1 for the last event of a user
+    left = log.n_events[log.user] - log.position  # 1 for the last event of a user
     held_out = np.where(log.n_events[log.user] >= enough, left, 3)
     parts = {
-        "train": (held_out > 2) & (log.place >= min_history),
+        "train": (held_out > 2) & (log.position >= min_history),
         "valid": held_out == 2,
         "test": held_out == 1,
     }
@@ -222,7 +222,7 @@ def _draw(log: _Log, events: np.ndarray, m: int, option: str, rng) -> np.ndarray
     is_new = np.zeros(log.user.size, dtype=np.int64)
     is_new[taken.first] = 1
     n_new = np.cumsum(is_new)
-    n_taken = (n_new - (n_new - is_new)[np.arange(n_new.size) - log.place])[events]
+    n_taken = (n_new - (n_new - is_new)[np.arange(n_new.size) - log.position])[events]
     worst = int(np.argmax(n_taken))
     if n_taken[worst] + m > n_items:
         left = n_items - n_taken[worst]
@@ -300,7 +300,7 @@ def _features_of_items(item_features, items) -> dict[str, list]:
 def _rows(pd, log: _Log, events, items, features, max_length) -> Bunch:
     """Rows of some events; items has one row an event, the item taken first."""
     n_rows = items.shape[1]
-    starts = events - np.minimum(log.place[events], max_length)
+    starts = events - np.minimum(log.position[events], max_length)
     bounds = list(zip(starts.tolist(), events.tolist(), strict=True))
     columns = {"user": pd.Series(log.users).take(np.repeat(log.user[events], n_rows)).array}
     for name, values in features.items():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skfm.data import text
+from skfm.datasets import _sparse_text
 from skfm.datasets._text import _shape, iter_sparse_text
 
 
@@ -167,8 +167,8 @@ class SparseTextStream:
         largest = -1
         for path in self.paths:
             shape = _shape(path, self.options["format"])
-            for block in text.read_blocks(path):
-                largest = max(largest, int(text.parse(*block, *shape).ids.max(initial=-1)))
+            for block in _sparse_text.read_blocks(path):
+                largest = max(largest, int(_sparse_text.parse(*block, *shape).ids.max(initial=-1)))
         return largest + 1 if self.options["zero_based"] else largest
 
     @property

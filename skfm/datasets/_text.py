@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import Bunch, check_array, check_consistent_length
 
-from skfm.data import text
+from skfm.datasets import _sparse_text
 
 
 def load_sparse_text(path, *, format="auto", n_features=None, zero_based=True, dtype=np.float64):
@@ -67,10 +67,10 @@ def load_sparse_text(path, *, format="auto", n_features=None, zero_based=True, d
     array([0, 0, 0, 1, 1])
     """
     shape = _shape(path, format)
-    pieces = [text.parse(*block, *shape) for block in text.read_blocks(path)]
+    pieces = [_sparse_text.parse(*block, *shape) for block in _sparse_text.read_blocks(path)]
     if not sum(piece.target.size for piece in pieces):
         raise ValueError(f"{path} holds no rows.")
-    joined = text.join(pieces)
+    joined = _sparse_text.join(pieces)
     reader = _Columns(path, n_features, zero_based, dtype)
     return reader.bunch(joined)
 
@@ -116,11 +116,11 @@ def iter_sparse_text(
     """
     reader = _Columns(path, n_features, zero_based, dtype)
     shape = _shape(path, format)
-    waiting: list[text.TextRows] = []
-    for block in text.read_blocks(path):
-        rows = text.join([*waiting, text.parse(*block, *shape)])
+    waiting: list[_sparse_text.TextRows] = []
+    for block in _sparse_text.read_blocks(path):
+        rows = _sparse_text.join([*waiting, _sparse_text.parse(*block, *shape)])
         while rows.target.size >= chunk_rows:
-            chunk, rows = text.split(rows, chunk_rows)
+            chunk, rows = _sparse_text.split(rows, chunk_rows)
             yield reader.bunch(chunk, whole=False)
         waiting = [rows]
     if waiting and waiting[0].target.size:
@@ -154,8 +154,8 @@ def dump_sparse_text(X, y, path, *, format="libsvm", fields=None, zero_based=Tru
     1 1:1:1.5
     0 0:0:2
     """
-    if format not in text.PARTS:
-        raise ValueError(f"format must be one of {sorted(text.PARTS)}, got {format!r}.")
+    if format not in _sparse_text.TOKEN_NUMBERS:
+        raise ValueError(f"format must be one of {sorted(_sparse_text.TOKEN_NUMBERS)}, got {format!r}.")
     X = sparse.csr_matrix(check_array(X, accept_sparse="csr"), copy=True)
     X.sum_duplicates()
     X.eliminate_zeros()
@@ -169,11 +169,11 @@ def dump_sparse_text(X, y, path, *, format="libsvm", fields=None, zero_based=Tru
         if fields is None or len(fields) != X.shape[1]:
             raise ValueError(f"libffm needs fields=, the field of each of the {X.shape[1]} columns.")
         prefix = [f"{int(field)}:" for field in fields]
-    with text.open_text(path, "wb") as file:
+    with _sparse_text.open_text(path, "wb") as file:
         for row, target in enumerate(y):
-            part = slice(X.indptr[row], X.indptr[row + 1])
+            nonzeros = slice(X.indptr[row], X.indptr[row + 1])
             tokens = [f"{target:.17g}"]
-            for column, value in zip(X.indices[part].tolist(), X.data[part], strict=True):
+            for column, value in zip(X.indices[nonzeros].tolist(), X.data[nonzeros], strict=True):
                 field = "" if prefix is None else prefix[column]
                 tokens.append(f"{field}{column + start}:{_shortest(value)}")
             file.write((" ".join(tokens) + "\n").encode())
@@ -188,10 +188,12 @@ def _shortest(value):
 def _shape(path, format):
     """Numbers of a token, and the name for messages."""
     if format == "auto":
-        format = text.detect_format(path)
-    if format not in text.PARTS:
-        raise ValueError(f"format must be 'auto' or one of {sorted(text.PARTS)}, got {format!r}.")
-    return text.PARTS[format], str(Path(path))
+        format = _sparse_text.detect_format(path)
+    if format not in _sparse_text.TOKEN_NUMBERS:
+        raise ValueError(
+            f"format must be 'auto' or one of {sorted(_sparse_text.TOKEN_NUMBERS)}, got {format!r}."
+        )
+    return _sparse_text.TOKEN_NUMBERS[format], str(Path(path))
 
 
 class _Columns:
@@ -214,19 +216,19 @@ class _Columns:
         fields = None
         if rows.fields is not None:
             fields = np.maximum(self._learn(rows, ids), 0)
-        X = text.as_matrix(rows._replace(ids=ids), self.n_features, self.dtype)
+        X = _sparse_text.as_matrix(rows._replace(ids=ids), self.n_features, self.dtype)
         return Bunch(data=X, target=target, fields=fields)
 
     def _check(self, rows, bad):
         """Raise an error that names the first index that is out of range."""
         if not bad.any():
             return
-        place = int(np.argmax(bad))
-        line = rows.lines[np.searchsorted(rows.starts, place, side="right") - 1]
+        position = int(np.argmax(bad))
+        line = rows.lines[np.searchsorted(rows.starts, position, side="right") - 1]
         last = self.start + self.n_features - 1
         raise ValueError(
-            f"{self.path}, line {line}: index {rows.ids[place]} is not between {self.start} and {last}. Give "
-            f"a larger n_features, or zero_based=True if indices start at 0."
+            f"{self.path}, line {line}: index {rows.ids[position]} is not between {self.start} and {last}. "
+            f"Give a larger n_features, or zero_based=True if indices start at 0."
         )
 
     def _learn(self, rows, ids):
@@ -239,11 +241,11 @@ class _Columns:
         self.fields[ids[fresh][::-1]] = given[fresh][::-1]
         other = self.fields[ids] != given
         if other.any():
-            place = int(np.argmax(other))
-            line = rows.lines[np.searchsorted(rows.starts, place, side="right") - 1]
+            position = int(np.argmax(other))
+            line = rows.lines[np.searchsorted(rows.starts, position, side="right") - 1]
             raise ValueError(
-                f"{self.path}, line {line}: index {rows.ids[place]} has field {rows.fields[place]}, but "
-                f"field {self.fields[ids[place]]} before. Each column needs one field: number the indices of "
-                f"all fields through."
+                f"{self.path}, line {line}: index {rows.ids[position]} has field {rows.fields[position]}, "
+                f"but field {self.fields[ids[position]]} before. Each column needs one field: number the "
+                f"indices of all fields through."
             )
         return self.fields

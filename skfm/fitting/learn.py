@@ -15,6 +15,7 @@ from scipy import sparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
+from skfm.data.batches import Samples
 from skfm.data.encode import FieldEncoder
 from skfm.data.fields import Fields, field_numbers, resolve_fields
 from skfm.data.statistics import mean_evidence
@@ -24,7 +25,7 @@ from skfm.fitting.plan import Continued, Facts, Plan, Settings, validation_fract
 from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
 from skfm.fitting.targets import Targets
 from skfm.train.method import method_of
-from skfm.train.problem import Parameters, Problem, Progress, Samples, Start, silent
+from skfm.train.problem import Parameters, Problem, Progress, Start, silent
 
 
 class Given(NamedTuple):

@@ -44,7 +44,7 @@ def validator(problem: Problem, dummy: int, scale):
 
     def validate(weights):
         raw = np.empty((held_out.X.shape[0], model.n_outputs), dtype)
-        for positions, pieces in kept or ahead(packed(*part) for part in held_out.X.parts()):
+        for positions, pieces in kept or ahead(packed(*piece) for piece in held_out.X.pieces()):
             # Not in the thread that packs: precision is set for this one.
             placed = pieces if kept else ((n_valid, on_device(piece)) for n_valid, piece in pieces)
             raw[positions] = map_pieces(type(model).raw_prediction, model, weights, placed)

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import optimize
 from threadpoolctl import threadpool_limits
 
+from skfm.data.batches import Samples
 from skfm.data.fields import Fields
 from skfm.data.pack import pack_rows, table_rows
 from skfm.data.statistics import column_statistics
@@ -23,7 +24,7 @@ from skfm.optim.penalty import charges
 from skfm.runtime import precision
 from skfm.train.held_out import validator
 from skfm.train.loop import Stopping, interrupt_later, validation_scores, warn_interrupted
-from skfm.train.problem import Problem, Progress, Result, Samples
+from skfm.train.problem import Problem, Progress, Result
 from skfm.train.start import (
     base_score,
     check_memory,

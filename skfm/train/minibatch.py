@@ -10,11 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import sparse
 
-from skfm.data.batches import compose, make_batches
-from skfm.data.pack import pack_rows, table_rows
+from skfm.data.batches import Batching, batch_in_memory
+from skfm.data.pack import table_rows
 from skfm.data.spool import BatchSpool
 from skfm.data.statistics import column_statistics, merge_column_statistics
-from skfm.data.validate import scaled
 from skfm.models.base import Model
 from skfm.names import MINIBATCH
 from skfm.optim.penalty import charges
@@ -77,34 +76,16 @@ class MiniBatch:
         return Split(element_wise(self.linear_solver), solver, model.tables()["linear"].width)
 
 
-def _batches(problem: Problem, scale, charge: np.ndarray) -> Source:
-    """The rows in batches, with weights of mean 1."""
-    (X, y, weight), batch_size = problem.train, problem.schedule.batch_size
-    weight_factor = X.shape[0] / weight.sum()
-    if not sparse.issparse(X):
-        return BatchSpool(
-            X,
-            y,
-            weight,
-            weight_factor,
-            charge,
-            scale,
-            problem.fields,
-            batch_size=batch_size,
-            dtype=problem.dtype,
-            seed=problem.seed,
-            place_on_device=on_device,
-        )
-    packed = pack_rows(
-        scaled(X, scale), dummy=charge.shape[0] - 1, dtype=problem.dtype, fields=problem.fields
-    )
-    rng = np.random.default_rng([problem.seed, 2])
-    blocks = []
-    for block in packed.blocks:
-        order = compose(block.rows.size, batch_size, rng)
-        batches = make_batches(block, order, charge, y, weight * weight_factor, problem.dtype)
-        blocks.append(on_device(batches))
-    return InMemory(blocks, [block.rows.size for block in packed.blocks], batch_size)
+def _source(problem: Problem, scale, charge: np.ndarray) -> Source:
+    """The rows in batches."""
+    batch_size = problem.schedule.batch_size
+    batching = Batching(charge, scale, problem.fields, batch_size, problem.dtype, problem.seed)
+    if not sparse.issparse(problem.train.X):
+        return BatchSpool(problem.train, batching, on_device)
+    blocks, sizes = batch_in_memory(problem.train, batching)
+    # One by one, so that each is freed before there is another copy.
+    blocks.reverse()
+    return InMemory([on_device(blocks.pop()) for _ in sizes], sizes, batch_size)
 
 
 def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
@@ -126,7 +107,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     new_columns = np.flatnonzero(fresh)
     power = problem.priors[0].l2_frequency_power
     charge = charges(statistics.frequency, power, scale)
-    source = _batches(problem, scale, padded(charge, n_rows, charge.dtype))
+    source = _source(problem, scale, padded(charge, n_rows, charge.dtype))
     if not problem.keeps_session:
         del statistics
     del charge, fresh

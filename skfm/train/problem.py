@@ -8,26 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skfm.data.batches import Samples
 from skfm.data.fields import Fields
-
-
-class Samples(NamedTuple):
-    """Rows with targets in the loss's terms and weights above 0.
-
-    Attributes
-    ----------
-    X : canonical csr_array (n, d), or `RowSpool`
-    y : (n, n_outputs), or (n,) class numbers for softmax
-    weight : (n,)
-    """
-
-    X: Any
-    y: np.ndarray
-    weight: np.ndarray
-
-    def take(self, rows) -> Samples:
-        """Some of the rows, by number or by a mask."""
-        return Samples(self.X[rows], self.y[rows], self.weight[rows])
 
 
 class Prior(NamedTuple):

@@ -7,11 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from skfm.data.batches import Samples
 from skfm.data.pack import table_rows
 from skfm.data.statistics import ColumnStatistics
 from skfm.models.base import Model
 from skfm.runtime import physical_memory
-from skfm.train.problem import Parameters, Prior, Problem, Samples
+from skfm.train.problem import Parameters, Prior, Problem
 from skfm.train.state import Hyper, first_rows, on_device, random_key, to_numpy
 
 # Rows whose losses are computed at once.

@@ -82,7 +82,7 @@ def rows_of_block(block: Block) -> Rows:
 def rows_in_batch(batches: Batches, number: int) -> Rows:
     """The rows of one batch without targets and weights, those that only fill it up included; NumPy."""
     batch = jax.tree.map(lambda leaf: np.asarray(leaf)[number], batches)
-    return Rows(batch.touched[batch.place], batch.values, batch.slot_fields)
+    return Rows(batch.touched[batch.position], batch.values, batch.slot_fields)
 
 
 def device_rows(block: Block, y, weight, dtype) -> Rows:

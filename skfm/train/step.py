@@ -83,7 +83,7 @@ def _step(program, state, batch, rate, batch_rows, hyper):
     training = Training(jax.random.fold_in(hyper.key, count), hyper.dropout)
     # What a sample counts for: the objective is a sum over the batch, or a mean over a batch of mean size.
     sample_share = 1 if solver.per_sample else 1 / batch_rows
-    size = _piece_size(program.model, state.averages, *batch.place.shape)
+    size = _piece_size(program.model, state.averages, *batch.position.shape)
     if size is None:
         value, averages, gradient, dense_gradient = _gradients(
             program, rows, state, batch, training, sample_share
@@ -126,7 +126,7 @@ def _gradients(program, rows, state, batch, training, sample_share):
     """Value, averages, and the gradients with respect to the touched rows and the dense weights."""
 
     def objective(rows, dense):
-        slots = make_slots(program.model, rows, batch.place, batch.values)
+        slots = make_slots(program.model, rows, batch.position, batch.values)
         value, averages = _loss(program, slots, dense, state.averages, batch, training)
         return value * sample_share, averages
 
@@ -168,11 +168,11 @@ def _gradients_by_pieces(program, rows, state, batch, training, sample_share, si
             return _loss(program, slots, dense, state.averages, piece, piece_training)[0] * sample_share
 
         value, (gradient, dense_gradient) = jax.value_and_grad(objective, argnums=(0, 1))(
-            read_rows(rows, piece.place), state.dense
+            read_rows(rows, piece.position), state.dense
         )
         return (
             total[0] + value,
-            total[1].at[piece.place].add(gradient, mode="promise_in_bounds"),
+            total[1].at[piece.position].add(gradient, mode="promise_in_bounds"),
             jax.tree.map(jnp.add, total[2], dense_gradient),
         ), None
 

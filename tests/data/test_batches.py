@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from skfm.data.batches import compose, make_batches, n_batches, number_rows
+from skfm.data.batches import (
+    Batching,
+    Samples,
+    batch_in_memory,
+    compose,
+    make_batches,
+    n_batches,
+    number_rows,
+)
 from skfm.data.fields import Fields
 from skfm.data.pack import pack_rows, table_rows
 from tests.cases import FIELDS, sparse_rows
@@ -56,9 +64,10 @@ def test_batches_are_the_rows_of_the_matrix(n_charges, fields, ones, several_wid
     found = []
     for block in pack_rows(sparse.csr_array(X), dummy=dummy, dtype=np.float64, fields=fields).blocks:
         order = compose(block.rows.size, 4, rng)
-        batches = make_batches(block, order, charges, y, weight, np.float64)
+        batching = Batching(charges, None, fields, 4, np.float64, 0)
+        batches = make_batches(block, order, Samples(X, y, weight), batching)
         for touched, charge, place, shared, targets in zip(
-            batches.touched, batches.charge, batches.place, batches.weight, batches.y, strict=True
+            batches.touched, batches.charge, batches.position, batches.weight, batches.y, strict=True
         ):
             ids = touched[place]
             used = np.zeros((shared.size, dummy + 1), bool)
@@ -80,8 +89,29 @@ def test_batches_are_the_rows_of_the_matrix(n_charges, fields, ones, several_wid
             values = np.sort(batches.values[batches.values != 0])
             np.testing.assert_array_equal(values, np.sort(X[block.rows][X[block.rows] != 0]))
         if fields is not None and batches.slot_fields is not None:
-            ids = np.take_along_axis(batches.touched[:, None, :], batches.place, axis=2)
+            ids = np.take_along_axis(batches.touched[:, None, :], batches.position, axis=2)
             real = ids != dummy
             np.testing.assert_array_equal(batches.slot_fields[real], FIELDS[ids[real]])
     assert set(np.flatnonzero(weight)) <= set(found) <= set(range(43))
     assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_batches_in_memory_have_every_row_once_with_weights_of_mean_one(scaled, several_widths):
+    rng = np.random.default_rng(0)
+    X, y, weight = sparse_rows(rng, n=43, several=True), np.arange(43.0), 0.1 + rng.random(43)
+    scale = 0.5 + rng.random(12) if scaled else None
+    samples = Samples(sparse.csr_array(X), y, weight)
+    batching = Batching(np.ones((table_rows(12), 1)), scale, None, 4, np.dtype(np.float64), seed=3)
+    found = np.zeros((43, 12))
+    weights = np.zeros(43)
+    blocks, sizes = batch_in_memory(samples, batching)
+    for batches, size in zip(blocks, sizes, strict=True):
+        assert np.count_nonzero(batches.weight) == size
+        for number, row in np.argwhere(batches.weight):
+            ids = batches.touched[number][batches.position[number, row]]
+            target = int(batches.y[number, row])
+            np.add.at(found[target], ids[ids < 12], batches.values[number, row][ids < 12])
+            weights[target] += batches.weight[number, row]
+    np.testing.assert_allclose(found, X / (1 if scale is None else scale), rtol=1e-12)
+    np.testing.assert_allclose(weights, weight / weight.mean(), rtol=1e-12)

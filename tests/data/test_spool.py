@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
+from skfm.data.batches import Batching, Samples
 from skfm.data.fields import Fields
 from skfm.data.pack import table_rows
 from skfm.data.spool import BatchSpool, RowSpool, ahead
@@ -39,7 +40,7 @@ def test_pieces_are_the_rows_in_their_order(tmp_path, ones, sizes):
     assert rows.shape == (N, D)
     assert_array_equal(rows.in_memory().toarray(), X)
     assert rows.nnz == np.count_nonzero(X)
-    firsts, pieces = zip(*rows.parts(), strict=True)
+    firsts, pieces = zip(*rows.pieces(), strict=True)
     lengths = [piece.shape[0] for piece in pieces]
     assert list(firsts) == np.cumsum([0, *lengths[:-1]]).tolist() == rows.firsts[:-1]
     assert min(lengths[:-1]) >= 10
@@ -61,33 +62,25 @@ def test_rows_of_zeros(tmp_path):
 
 # -- batches -----------------------------------------------------------------------------------------
 
-Y, WEIGHT = np.arange(N)[:, None] + 0.0, 0.5 + np.random.default_rng(1).random(N)
+Y = np.arange(N)[:, None] + 0.0
+# Of mean 1, without rounding.
+WEIGHT = 1 + np.random.default_rng(1).permutation(np.arange(N) - (N - 1) / 2) / 128
 CHARGE = np.zeros((table_rows(D), 1))
 CHARGE[:D, 0] = 0.5 + np.random.default_rng(2).random(D)
 FIELDS_OF_TWO = Fields(FIELDS, 3)
 
 
 def batch_spool(folder, X, fields=None, scale=None, buffer_rows=30, seed=0, batch_size=4):
-    return BatchSpool(
-        spooled(folder, X, buffer_rows=buffer_rows),
-        Y,
-        WEIGHT / 2,
-        weight_factor=2.0,
-        charge=CHARGE,
-        scale=scale,
-        fields=fields,
-        batch_size=batch_size,
-        dtype=np.float64,
-        seed=seed,
-        place_on_device=lambda batches: batches,
-    )
+    samples = Samples(spooled(folder, X, buffer_rows=buffer_rows), Y, 4 * WEIGHT)
+    batching = Batching(CHARGE, scale, fields, batch_size, np.dtype(np.float64), seed)
+    return BatchSpool(samples, batching, place_on_device=lambda batches: batches)
 
 
 def rows_of(batches):
     """Number, weight, ids, values and fields of each filled row, by its batch."""
     found = []
     for number, weight in enumerate(batches.weight):
-        ids = batches.touched[number][batches.place[number]]
+        ids = batches.touched[number][batches.position[number]]
         values = np.ones(ids.shape) if batches.values is None else batches.values[number]
         fields = np.zeros(ids.shape) if batches.slot_fields is None else batches.slot_fields[number]
         for row in np.flatnonzero(weight):
@@ -142,7 +135,7 @@ def test_batches_of_all_parts_have_one_shape(tmp_path, rows, several_widths):
             n_batches += sum(-(-size // 4) for size in sizes)
             for batches in blocks:
                 leaves = [leaf for leaf in batches if leaf is not None]
-                shapes.setdefault(batches.place.shape[2], set()).add(tuple(leaf.shape for leaf in leaves))
+                shapes.setdefault(batches.position.shape[2], set()).add(tuple(leaf.shape for leaf in leaves))
     assert n_batches == 2 * spool.n_batches
     assert len(shapes) > 1
     # The second epoch knows the most rows that a batch touches.

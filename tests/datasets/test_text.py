@@ -5,8 +5,7 @@ import pytest
 from scipy import sparse
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
-from skfm.data import text
-from skfm.datasets import dump_sparse_text, iter_sparse_text, load_sparse_text
+from skfm.datasets import _sparse_text, dump_sparse_text, iter_sparse_text, load_sparse_text
 
 
 @pytest.fixture
@@ -15,7 +14,7 @@ def write(tmp_path):
 
     def to_file(content, name="rows.txt"):
         path = tmp_path / name
-        with text.open_text(path, "wb") as file:
+        with _sparse_text.open_text(path, "wb") as file:
             file.write(content if isinstance(content, bytes) else content.encode())
         return path
 
@@ -65,7 +64,7 @@ def test_what_is_written_is_read_back_exactly(tmp_path, suffix, format, zero_bas
 @pytest.mark.parametrize("chunk_rows", [1, 7, 200, 1000])
 @pytest.mark.parametrize("block", [50, 1 << 20])
 def test_chunks_are_the_rows_in_their_order(tmp_path, monkeypatch, chunk_rows, block):
-    monkeypatch.setattr(text.read_blocks, "__defaults__", (block,))
+    monkeypatch.setattr(_sparse_text.read_blocks, "__defaults__", (block,))
     X, y = random_rows()
     path = tmp_path / "rows"
     dump_sparse_text(X, y, path, format="libffm", fields=np.arange(30) // 7)

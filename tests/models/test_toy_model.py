@@ -44,7 +44,9 @@ class _Quadratic(LinearTable, FactorTable, FactorParameters, LinearParameters):
     l2_dense: float | str = parameter("auto", '"auto" or float', "Penalty of d.", AUTO, NOT_NEGATIVE)
 
     def _make_model(self, shape):
-        return Quadratic(n_outputs=shape.n_outputs, fit_intercept=self.fit_intercept, n_factors=self.n_factors)
+        return Quadratic(
+            n_outputs=shape.n_outputs, fit_intercept=self.fit_intercept, n_factors=self.n_factors
+        )
 
 
 @estimator

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
 
-from skfm.data.batches import compose, make_batches
+from skfm.data.batches import Batching, Samples, compose, make_batches
 from skfm.data.fields import Fields
 from skfm.data.pack import pack_rows, table_rows
 from skfm.layers.mlp import MLP
@@ -98,9 +98,11 @@ class Problem:
         charge = charges(reference.frequency(self.X, self.weight), self.power, None)
         charge = np.concatenate([charge, np.zeros((self.n_rows - 12, charge.shape[1]))])
         rng = np.random.default_rng(0)
+        samples = Samples(self.X, self.y, self.weight)
+        batching = Batching(charge, None, self.fields, batch_size, np.float64, 0)
         orders = [compose(size, batch_size, rng) for size in self.sizes]
         return [
-            jax.tree.map(jnp.asarray, make_batches(block, order, charge, self.y, self.weight, np.float64))
+            jax.tree.map(jnp.asarray, make_batches(block, order, samples, batching))
             for block, order in zip(self.packed.blocks, orders, strict=True)
         ]
 

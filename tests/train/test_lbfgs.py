@@ -9,13 +9,13 @@ import pytest
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from skfm.data.batches import Samples
 from skfm.losses import Logistic, Softmax, SquaredError
 from skfm.models.fm import FM
 from skfm.models.linear import Linear
 from skfm.optim.solvers import Solver
 from skfm.train import lbfgs
 from skfm.train.lbfgs import LBFGS, Objective, minimize
-from skfm.train.problem import Samples
 from skfm.train.state import dense_rows
 from tests import reference
 from tests.cases import sparse_rows

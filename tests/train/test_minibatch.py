@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from skfm.data.batches import Samples
 from skfm.data.fields import Fields
 from skfm.layers.mlp import MLP
 from skfm.losses import Logistic, SquaredError
@@ -13,7 +14,6 @@ from skfm.models.fm import FM
 from skfm.models.fnn import FNN
 from skfm.models.linear import Linear
 from skfm.train.method import method_of
-from skfm.train.problem import Samples
 from tests import reference
 from tests.cases import sparse_rows
 from tests.train.problems import pose

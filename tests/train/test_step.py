@@ -194,7 +194,7 @@ def test_dropout_leaves_other_units_out_of_each_piece(in_float64):
     rows = read_rows(state.table, batch.touched)
 
     def value_of(places, rate):
-        chosen = {name: getattr(batch, name)[places] for name in ("place", "values", "y", "weight")}
+        chosen = {name: getattr(batch, name)[places] for name in ("position", "values", "y", "weight")}
         if batch.slot_fields is not None:
             chosen["slot_fields"] = batch.slot_fields[places]
         training = Training(jax.random.key(0), jnp.asarray(rate))
@@ -244,7 +244,7 @@ def large_problem(model, solver, n_rows=N_ROWS):
     batch = Batches(
         touched=jnp.arange(5),
         charge=jnp.ones((5, 1)),
-        place=jnp.zeros((BATCH, 3), jnp.int32),
+        position=jnp.zeros((BATCH, 3), jnp.int32),
         values=jnp.ones((BATCH, 3)),
         slot_fields=None,
         y=jnp.zeros((BATCH, 1)),

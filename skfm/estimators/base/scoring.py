@@ -10,8 +10,8 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.utils.metaestimators import available_if
 
+from skfm.data.batches import Samples
 from skfm.fitting.targets import Targets
-from skfm.train.problem import Samples
 
 
 def _has(name: str):

@@ -20,8 +20,8 @@ import numpy as np
 from scipy import sparse
 
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-# Parts of a token between colons, by format.
-PARTS = {"libsvm": 2, "libfm": 2, "libffm": 3}
+# Numbers of a token, with colons between them, by format.
+TOKEN_NUMBERS = {"libsvm": 2, "libfm": 2, "libffm": 3}
 _SHAPES = {2: "index:value", 3: "field:index:value"}
 _COLON, _NEWLINE = ord(":"), ord("\n")
 _MAX_ID = np.iinfo(np.int32).max
@@ -68,14 +68,14 @@ def read_blocks(path, size: int = _BLOCK) -> Iterator[tuple[bytes, int]]:
         yield rest + b"\n", line
 
 
-def parse(text: bytes, first_line: int, n_parts: int, name: str) -> TextRows:
+def parse(text: bytes, first_line: int, token_numbers: int, name: str) -> TextRows:
     """Rows of whole lines.
 
     Parameters
     ----------
     text : bytes that end with a newline
     first_line : number of the first line, for messages
-    n_parts : 2 or 3 numbers a token
+    token_numbers : 2 or 3 numbers a token
     name : the file's, for messages
 
     Raises
@@ -90,37 +90,37 @@ def parse(text: bytes, first_line: int, n_parts: int, name: str) -> TextRows:
     starts = np.flatnonzero(~is_blank & np.concatenate([[True], is_blank[:-1]]))
     if starts.size == 0:
         none, no_ids = np.empty(0), np.empty(0, np.int64)
-        fields = no_ids if n_parts == 3 else None
+        fields = no_ids if token_numbers == 3 else None
         return TextRows(none, np.zeros(1, np.int64), no_ids, none, fields, no_ids)
     colons = np.add.reduceat(is_colon, starts, dtype=np.int64)
     line_of = np.cumsum(letters == _NEWLINE)[starts]
     is_target = np.concatenate([[True], np.diff(line_of) > 0])
     separator = is_blank | is_colon
-    empty_part = np.any(is_colon & np.concatenate([[True], separator[:-1]]))
-    empty_part |= np.any(is_colon[:-1] & separator[1:])
+    lacks_number = np.any(is_colon & np.concatenate([[True], separator[:-1]]))
+    lacks_number |= np.any(is_colon[:-1] & separator[1:])
     numbers = _numbers(text)
-    expected = np.where(is_target, 0, n_parts - 1)
-    # No part is empty and each is a number, so as many numbers as parts means one each.
+    expected = np.where(is_target, 0, token_numbers - 1)
+    # A colon stands between numbers, so as many numbers as colons and tokens means each is one.
     if (
-        empty_part
+        lacks_number
         or numbers is None
         or numbers.size != starts.size + colons.sum()
         or np.any(colons != expected)
     ):
-        raise _explained(text, first_line, n_parts, name)
+        raise _explained(text, first_line, token_numbers, name)
     first = np.cumsum(colons + 1) - colons - 1
     rows = first[is_target]
-    rest = np.delete(numbers, rows).reshape(-1, n_parts)
+    rest = np.delete(numbers, rows).reshape(-1, token_numbers)
     per_row = np.diff(np.append(np.flatnonzero(is_target), starts.size)) - 1
     whole = rest[:, :-1]
     if not np.isfinite(numbers).all() or np.any((whole < 0) | (whole > _MAX_ID) | (whole != np.floor(whole))):
-        raise _explained(text, first_line, n_parts, name)
+        raise _explained(text, first_line, token_numbers, name)
     return TextRows(
         target=numbers[rows],
         starts=np.concatenate([[0], np.cumsum(per_row)]),
         ids=rest[:, -2].astype(np.int64),
         values=rest[:, -1],
-        fields=rest[:, 0].astype(np.int64) if n_parts == 3 else None,
+        fields=rest[:, 0].astype(np.int64) if token_numbers == 3 else None,
         lines=first_line + line_of[is_target],
     )
 
@@ -135,36 +135,38 @@ def _numbers(text: bytes) -> np.ndarray | None:
         return None
 
 
-def _explained(text: bytes, first_line: int, n_parts: int, name: str) -> ValueError:
+def _explained(text: bytes, first_line: int, token_numbers: int, name: str) -> ValueError:
     """The error about the first token that is wrong."""
     for line, row in enumerate(text.split(b"\n"), first_line):
-        for place, token in enumerate(row.split()):
+        for position, token in enumerate(row.split()):
             shown = token.decode("ascii", "backslashreplace")
             where = f"{name}, line {line}: {shown!r}"
-            parts = token.split(b":")
-            if place == 0 and len(parts) > 1:
+            numbers = token.split(b":")
+            if position == 0 and len(numbers) > 1:
                 return ValueError(
                     f"{where} stands where the target should; write the target first in each line."
                 )
-            if len(parts) != (n_parts if place else 1):
-                return ValueError(f"{where} is not {_SHAPES[n_parts]}. Name the file's format with format=.")
-            for number, part in enumerate(parts):
-                is_id = place > 0 and number < n_parts - 1
-                if not _is_number(part, is_id):
+            if len(numbers) != (token_numbers if position else 1):
+                return ValueError(
+                    f"{where} is not {_SHAPES[token_numbers]}. Name the file's format with format=."
+                )
+            for number, given in enumerate(numbers):
+                is_id = position > 0 and number < token_numbers - 1
+                if not _is_number(given, is_id):
                     wanted = f"an integer from 0 to {_MAX_ID}" if is_id else "a finite number"
-                    found = part.decode("ascii", "backslashreplace")
+                    found = given.decode("ascii", "backslashreplace")
                     return ValueError(f"{where}: {found!r} is not {wanted}.")
-    return ValueError(f"{name}, from line {first_line} on, cannot be read as {_SHAPES[n_parts]}.")
+    return ValueError(f"{name}, from line {first_line} on, cannot be read as {_SHAPES[token_numbers]}.")
 
 
-def _is_number(part: bytes, is_id: bool) -> bool:
+def _is_number(given: bytes, is_id: bool) -> bool:
     try:
-        value = float(part)
+        value = float(given)
     except ValueError:
         return False
     # Python alone reads 1_000.
     return (
-        b"_" not in part
+        b"_" not in given
         and bool(np.isfinite(value))
         and (not is_id or (value == int(value) and 0 <= value <= _MAX_ID))
     )
@@ -181,8 +183,8 @@ def detect_format(path) -> str:
 
 def as_matrix(rows: TextRows, n_features: int, dtype) -> sparse.csr_matrix:
     """CSR of the rows; values of an index that a row repeats are added up."""
-    parts = rows.values.astype(dtype), rows.ids, rows.starts
-    X = sparse.csr_matrix(parts, shape=(rows.target.size, n_features))
+    arrays = rows.values.astype(dtype), rows.ids, rows.starts
+    X = sparse.csr_matrix(arrays, shape=(rows.target.size, n_features))
     X.sum_duplicates()
     return X
 
