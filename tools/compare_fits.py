@@ -178,7 +178,7 @@ def click_conversion(rows):
     return np.column_stack([click, click & (rows.signal + rows.noise[:, 1] > 0.3)]).astype(int)
 
 
-# ----------------------------------------------------------------------------------------------------- fits
+# ------------------------------------------------------------------------------------------------------- fits
 
 # Penalties are given, unless a fit is about the automatic ones.
 L2 = {"l2_factors": 1e-3}
@@ -394,7 +394,7 @@ def stream_on_disk(**settings):
     return run
 
 
-# --------------------------------------------------------------------------------------------------- the table
+# -------------------------------------------------------------------------------------------------- the table
 
 
 class Within(NamedTuple):
@@ -781,7 +781,7 @@ FITS = (
 )
 
 
-# ------------------------------------------------------------------------------------------------------- run
+# -------------------------------------------------------------------------------------------------------- run
 
 
 def plain(value) -> np.ndarray:
@@ -812,7 +812,7 @@ def run(options) -> None:
         raise SystemExit(f"skfm is that of {skfm.__file__}: start in the root of a checkout.")
     warnings.simplefilter("error")
     warnings.simplefilter("ignore", ConvergenceWarning)
-    stored = {}
+    stored: dict[str, np.ndarray] = {}
     for one in chosen(options):
         began = time.perf_counter()
         try:
@@ -825,7 +825,7 @@ def run(options) -> None:
     np.savez_compressed(options.file, **stored)
 
 
-# --------------------------------------------------------------------------------------------------- between
+# ---------------------------------------------------------------------------------------------------- between
 
 
 def same_bits(first: np.ndarray, second: np.ndarray) -> bool:
