@@ -1,9 +1,9 @@
-"""Command line: ``python -m benchmarks list | run CASE | show CASE | compare BASE``."""
+"""Command line: ``python -m benchmarks list | run CASE | show CASE | pages | compare BASE``."""
 
 import argparse
 import sys
 
-from benchmarks import compare, datasets, rivals, runner
+from benchmarks import compare, datasets, pages, rivals, runner
 
 
 def parse_seeds(text):
@@ -18,6 +18,7 @@ def build_parser(cases):
     commands.add_parser("list", help="name the cases")
     show = commands.add_parser("show", help="print the tables of an earlier run")
     show.add_argument("case", choices=cases)
+    commands.add_parser("pages", help="write the figures into the pages of docs/benchmarks")
     comparison = commands.add_parser(
         "compare", help="is the working tree slower than BASE?", description=compare.__doc__
     )
@@ -59,6 +60,9 @@ def main(arguments=None):
         except compare.CompareError as error:
             print(error, file=sys.stderr)
             return 2
+    if options.command == "pages":
+        pages.write_all(cases)
+        return 0
     case = cases[options.case]
     if options.command == "show":
         path = runner.RESULTS / f"{options.case}.jsonl"
