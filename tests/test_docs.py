@@ -8,7 +8,7 @@ import pytest
 
 import skfm
 from benchmarks.cases import tables
-from skfm import datasets
+from skfm import datasets, metrics
 from skfm.train import defaults
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -59,11 +59,28 @@ def test_every_page_is_in_the_table_of_contents():
     assert sorted([*listed, "index"]) == sorted(str(page.relative_to(DOCS).with_suffix("")) for page in PAGES)
 
 
-@pytest.mark.parametrize("name", skfm.__all__)
-def test_every_public_name_is_in_the_reference_and_every_estimator_in_the_readme(name):
-    assert re.search(rf"^\.\. auto(class|function):: {name}$", (DOCS / "api.md").read_text(), re.MULTILINE)
-    if name.endswith(("Classifier", "Regressor")):
-        assert f"`{name}`" in (REPOSITORY / "README.md").read_text()
+@pytest.mark.parametrize(
+    ("page", "form"), [("README.md", r"`(\w+)`"), ("docs/index.md", r"\{class\}`~skfm\.(\w+)`")]
+)
+def test_tables_of_estimators_have_every_one_and_no_other(page, form):
+    rows = re.findall(r"^\|.*$", (REPOSITORY / page).read_text(), re.MULTILINE)
+    listed = [name for row in rows for name in re.findall(rf"(?<=\| ){form}(?= \|)", row)]
+    estimators = [name for name in skfm.__all__ if name.endswith(("Classifier", "Regressor"))]
+    assert sorted(listed) == sorted(estimators)
+
+
+def test_the_reference_has_every_public_name_and_no_other():
+    text = (DOCS / "api.md").read_text()
+    measures = [
+        name
+        for name, value in vars(metrics).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == metrics.__name__
+    ]
+    names = {"": skfm.__all__, "datasets.": datasets.__all__, "metrics.": measures}
+    public = sorted(prefix + name for prefix, those in names.items() for name in those)
+    (summary,) = re.findall(r"autosummary::\n\n((?: +\S+\n)+)", text)
+    described = re.findall(r"^\.\. auto(?:class|function):: (?:skfm\.)?(\S+)$", text, re.MULTILINE)
+    assert sorted(summary.split()) == sorted(described) == public
 
 
 def test_the_page_of_data_sets_shows_the_code_that_is_measured():
