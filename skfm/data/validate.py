@@ -99,64 +99,7 @@ def parts(X):
     return iter([(0, X)]) if sparse.issparse(X) else X.parts()
 
 
-def _touches(X, weight: np.ndarray, rows: np.ndarray | None):
-    """For each piece of X its columns, values and the sample weight of each nonzero.
-
-    Where columns share rows of the tables, the column of `rows` stands for each of them.
-    """
-    for first, part in parts(X):
-        own = weight[first : first + part.shape[0]]
-        columns = part.indices if rows is None else rows[part.indices]
-        yield columns, part.data, np.repeat(own, np.diff(part.indptr))
-
-
-def column_frequency(X, weight: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-    """Share of the sample weight whose rows touch each column, shape (n_columns,).
-
-    `rows`, here and below: the column that stands for each column, see `skfm.data.fields.Fields`.
-    """
-    touched = np.zeros(X.shape[1])
-    for columns, _, weights in _touches(X, weight, rows):
-        touched += np.bincount(columns, weights=weights, minlength=X.shape[1])
-    return touched / weight.sum()
-
-
-def mean_evidence(X, weight: np.ndarray, rows: np.ndarray | None = None) -> float:
-    """Mean sample weight of the rows that touch a column, over the columns that any row touches."""
-    seen, total = np.zeros(X.shape[1], dtype=bool), 0.0
-    for first, part in parts(X):
-        seen[part.indices if rows is None else rows[part.indices]] = True
-        total += float(weight[first : first + part.shape[0]] @ np.diff(part.indptr))
-    return total / max(int(np.count_nonzero(seen)), 1)
-
-
-def column_scale(X, weight: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray | None:
-    """Weighted root mean square of each column's nonzeros; None when every value is 1.
-
-    Models train on ``x / scale`` and hand back weights for x, so that columns of any unit learn at
-    one rate.
-    """
-    if all(np.all(part.data == 1) for _, part in parts(X)):
-        return None
-    # Values near the ends of the float range must not overflow when squared.
-    largest = np.zeros(X.shape[1])
-    for _, part in parts(X):
-        # (Older releases of SciPy give a matrix of one row.)
-        np.maximum(largest, abs(part).max(axis=0).toarray().ravel(), out=largest)
-    if rows is not None:
-        np.maximum.at(largest, rows, largest.copy())
-    largest[largest == 0] = 1
-    squares, share = np.zeros(X.shape[1]), np.zeros(X.shape[1])
-    for columns, values, weights in _touches(X, weight, rows):
-        squares += np.bincount(columns, weights * (values / largest[columns]) ** 2, minlength=X.shape[1])
-        share += np.bincount(columns, weights, minlength=X.shape[1])
-    scale = np.ones(X.shape[1])
-    seen = share > 0
-    scale[seen] = np.sqrt(squares[seen] / share[seen]) * largest[seen]
-    return scale if rows is None else scale[rows]
-
-
-def unscaled(X, scale: np.ndarray | None):
+def scaled(X, scale: np.ndarray | None):
     """CSR with columns divided by their scale."""
     if scale is None:
         return X

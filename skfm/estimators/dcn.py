@@ -89,16 +89,16 @@ class _DCN(DeepEstimator):
         from skfm.models.dcn import DCN
 
         return DCN(
-            n_outputs,
-            self.fit_intercept,
-            n_fields,
-            self.n_factors,
-            self._network(),
-            self.n_cross_layers,
-            self.version,
-            self.structure,
-            self.rank,
-            self.n_experts,
+            n_outputs=n_outputs,
+            fit_intercept=self.fit_intercept,
+            n_fields=n_fields,
+            n_factors=self.n_factors,
+            network=self._network(),
+            n_cross_layers=self.n_cross_layers,
+            version=self.version,
+            structure=self.structure,
+            rank=self.rank,
+            n_experts=self.n_experts,
         )
 
 

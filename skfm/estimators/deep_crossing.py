@@ -39,7 +39,13 @@ class _DeepCrossing(DeepEstimator):
     def _make_model(self, n_outputs, n_fields, link):
         from skfm.models.deep_crossing import DeepCrossing
 
-        return DeepCrossing(n_outputs, self.fit_intercept, n_fields, self.n_factors, self._network())
+        return DeepCrossing(
+            n_outputs=n_outputs,
+            fit_intercept=self.fit_intercept,
+            n_fields=n_fields,
+            n_factors=self.n_factors,
+            network=self._network(),
+        )
 
 
 @estimator

@@ -45,7 +45,13 @@ class _DeepFM(LinearTable, DeepEstimator, LinearParameters):
     def _make_model(self, n_outputs, n_fields, link):
         from skfm.models.deepfm import DeepFM
 
-        return DeepFM(n_outputs, self.fit_intercept, n_fields, self.n_factors, self._network())
+        return DeepFM(
+            n_outputs=n_outputs,
+            fit_intercept=self.fit_intercept,
+            n_fields=n_fields,
+            n_factors=self.n_factors,
+            network=self._network(),
+        )
 
 
 @estimator

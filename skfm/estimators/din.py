@@ -118,14 +118,14 @@ class _DIN(DeepEstimator):
 
         sizes = layer_sizes(self.attention_layer_sizes, "attention_layer_sizes")
         return DIN(
-            n_outputs,
-            self.fit_intercept,
-            n_fields,
-            self.n_factors,
-            self._network(),
-            tuple((self._field(history), self._field(target)) for history, target in self._pairs()),
-            MLP(sizes, self.activation),
-            bool(self.attention_softmax),
+            n_outputs=n_outputs,
+            fit_intercept=self.fit_intercept,
+            n_fields=n_fields,
+            n_factors=self.n_factors,
+            network=self._network(),
+            sequences=tuple((self._field(history), self._field(target)) for history, target in self._pairs()),
+            unit=MLP(sizes=sizes, activation=self.activation),
+            softmax=bool(self.attention_softmax),
         )
 
     # -- histories ---------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ class _DIN(DeepEstimator):
         if columns.size == 0:
             return [np.zeros(length) for length in lengths]
         pairs = sparse.csr_array(candidates[rows] + entries)
-        scores = self._map_encoded("Activations", pairs)[:, number].astype(np.float64)
+        scores = self._map_encoded(type(self._model).activations, pairs)[:, number].astype(np.float64)
         if self.attention_softmax:
             scores = np.exp(scores - np.maximum.reduceat(scores, _starts(kept))[_group(kept)])
             scores /= np.add.reduceat(scores, _starts(kept))[_group(kept)]

@@ -214,10 +214,16 @@ class ESMMClassifier(LinearTable, DeepEstimator, LinearParameters, Factorization
             return replace(self._tower(n_outputs, n_fields), fit_intercept=self.fit_intercept)
         from skfm.models.esmm import ESMM
 
-        return ESMM(2, self.fit_intercept, n_fields, self._tower(2, n_fields))
+        return ESMM(
+            n_outputs=2, fit_intercept=self.fit_intercept, n_fields=n_fields, tower=self._tower(2, n_fields)
+        )
 
     def _tower(self, n_outputs, n_fields):
         """The model of a tower, without intercept."""
+        return self._towers(n_outputs, n_fields)[self.tower]
+
+    def _towers(self, n_outputs, n_fields):
+        """The models that a tower may be, by name."""
         from skfm.layers.mlp import MLP
         from skfm.models.dcn import DCN
         from skfm.models.deep_crossing import DeepCrossing
@@ -229,20 +235,24 @@ class ESMMClassifier(LinearTable, DeepEstimator, LinearParameters, Factorization
         from skfm.models.xdeepfm import XDeepFM
 
         network = self._network()
-        given = n_outputs, False, n_fields, self.n_factors
-        made = {
-            "mlp": lambda: WideDeep(*given, network, "deep"),
-            "fm": lambda: DeepFM(*given, MLP(())),
-            "deepfm": lambda: DeepFM(*given, network),
-            "wide_deep": lambda: WideDeep(*given, network),
-            "nfm": lambda: NFM(n_outputs, False, 1, self.n_factors, network),
-            "pnn": lambda: PNN(*given, network),
-            "dcn": lambda: DCN(*given, network),
-            "xdeepfm": lambda: XDeepFM(*given, network),
-            "deep_crossing": lambda: DeepCrossing(*given, network),
-            "final_mlp": lambda: FinalMLP(*given, network, network),
+        given = {
+            "n_outputs": n_outputs,
+            "fit_intercept": False,
+            "n_fields": n_fields,
+            "n_factors": self.n_factors,
         }
-        return made[self.tower]()
+        return {
+            "mlp": WideDeep(**given, network=network, parts="deep"),
+            "fm": DeepFM(**given, network=MLP(sizes=())),
+            "deepfm": DeepFM(**given, network=network),
+            "wide_deep": WideDeep(**given, network=network),
+            "nfm": NFM(**given | {"n_fields": 1}, network=network),
+            "pnn": PNN(**given, network=network),
+            "dcn": DCN(**given, network=network),
+            "xdeepfm": XDeepFM(**given, network=network),
+            "deep_crossing": DeepCrossing(**given, network=network),
+            "final_mlp": FinalMLP(**given, first=network, second=network),
+        }
 
     def _make_loss(self):
         from skfm.losses import ClickConversion

@@ -65,7 +65,9 @@ class _FFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
     def _make_model(self, n_outputs, n_fields, link):
         from skfm.models.ffm import FFM
 
-        return FFM(n_outputs, self.fit_intercept, n_fields, self.n_factors)
+        return FFM(
+            n_outputs=n_outputs, fit_intercept=self.fit_intercept, n_fields=n_fields, n_factors=self.n_factors
+        )
 
     @property
     def factors_(self):

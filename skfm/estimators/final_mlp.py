@@ -79,7 +79,14 @@ class _FinalMLP(DeepEstimator):
                     f"{self.n_heads}. Change one of them."
                 )
         return FinalMLP(
-            n_outputs, self.fit_intercept, n_fields, self.n_factors, first, second, self.n_heads, self.gate
+            n_outputs=n_outputs,
+            fit_intercept=self.fit_intercept,
+            n_fields=n_fields,
+            n_factors=self.n_factors,
+            first=first,
+            second=second,
+            n_heads=self.n_heads,
+            gate=self.gate,
         )
 
 

@@ -42,7 +42,13 @@ class _FM(
     def _make_model(self, n_outputs, n_fields, link):
         from skfm.models.fm import FM
 
-        return FM(n_outputs, self.fit_intercept, 1, self.n_factors, self.fit_linear, self.degree)
+        return FM(
+            n_outputs=n_outputs,
+            fit_intercept=self.fit_intercept,
+            n_factors=self.n_factors,
+            fit_linear=self.fit_linear,
+            degree=self.degree,
+        )
 
     def transform(self, X):
         """Second-order vector: 1/2 [(sum_s e_s)^2 - sum_s e_s^2], whose sum is the second-order term.
@@ -60,7 +66,7 @@ class _FM(
             The vectors of the outputs side by side.
         """
         check_is_fitted(self)
-        return self._map("CrossFeatures", X)
+        return self._map(type(self._model).cross_features, X)
 
     @property
     def _n_features_out(self):

@@ -57,7 +57,13 @@ class _FNN(DeepEstimator, LinearParameters):
     def _make_model(self, n_outputs, n_fields, link):
         from skfm.models.fnn import FNN
 
-        return FNN(n_outputs, self.fit_intercept, n_fields, self.n_factors, self._network())
+        return FNN(
+            n_outputs=n_outputs,
+            fit_intercept=self.fit_intercept,
+            n_fields=n_fields,
+            n_factors=self.n_factors,
+            network=self._network(),
+        )
 
     def _start(self, model, part, held, incremental):
         self.machine_ = None

@@ -55,7 +55,9 @@ class _FwFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
     def _make_model(self, n_outputs, n_fields, link):
         from skfm.models.fwfm import FwFM
 
-        return FwFM(n_outputs, self.fit_intercept, n_fields, self.n_factors)
+        return FwFM(
+            n_outputs=n_outputs, fit_intercept=self.fit_intercept, n_fields=n_fields, n_factors=self.n_factors
+        )
 
     @fitted
     def pair_weights_(self):

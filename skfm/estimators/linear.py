@@ -17,7 +17,7 @@ class _Linear(LinearTable, LinearParameters):
     def _make_model(self, n_outputs, n_fields, link):
         from skfm.models.linear import Linear
 
-        return Linear(n_outputs, self.fit_intercept)
+        return Linear(n_outputs=n_outputs, fit_intercept=self.fit_intercept)
 
 
 @estimator

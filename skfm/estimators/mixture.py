@@ -50,13 +50,12 @@ class _MixtureFM(MixtureTables, FactorParameters, LinearParameters):
         from skfm.models.mixture import MixtureFM
 
         return MixtureFM(
-            n_outputs,
-            self.fit_intercept,
-            1,
-            self.n_components,
-            self.n_factors,
-            self.gate,
-            self.expert,
+            n_outputs=n_outputs,
+            fit_intercept=self.fit_intercept,
+            n_components=self.n_components,
+            n_factors=self.n_factors,
+            gate=self.gate,
+            expert=self.expert,
             link=link if self.mixing == "probability" else None,
         )
 
@@ -74,7 +73,7 @@ class _MixtureFM(MixtureTables, FactorParameters, LinearParameters):
             Rows sum to 1.
         """
         check_is_fitted(self)
-        return softmax(self._map("LogGate", X).astype(np.float64), axis=1)
+        return softmax(self._map(type(self._model).log_gate, X).astype(np.float64), axis=1)
 
 
 @estimator

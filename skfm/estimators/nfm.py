@@ -46,7 +46,12 @@ class _NFM(LinearTable, DeepEstimator, LinearParameters):
     def _make_model(self, n_outputs, n_fields, link):
         from skfm.models.nfm import NFM
 
-        return NFM(n_outputs, self.fit_intercept, 1, self.n_factors, self._network())
+        return NFM(
+            n_outputs=n_outputs,
+            fit_intercept=self.fit_intercept,
+            n_factors=self.n_factors,
+            network=self._network(),
+        )
 
 
 @estimator

@@ -57,13 +57,13 @@ class _PNN(DeepEstimator):
         from skfm.models.pnn import PNN
 
         return PNN(
-            n_outputs,
-            self.fit_intercept,
-            n_fields,
-            self.n_factors,
-            self._network(),
-            self.product,
-            bool(self.layer_norm),
+            n_outputs=n_outputs,
+            fit_intercept=self.fit_intercept,
+            n_fields=n_fields,
+            n_factors=self.n_factors,
+            network=self._network(),
+            product=self.product,
+            layer_norm=bool(self.layer_norm),
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -91,8 +90,15 @@ class _WideDeep(LinearTable, DeepEstimator, LinearParameters):
             )
         if self._n_crosses() and self.parts == "deep":
             raise ValueError("Crosses are columns of the wide part, and parts='deep' has none.")
-        model = WideDeep(n_outputs, self.fit_intercept, n_fields, self.n_factors, self._network())
-        return replace(model, parts=self.parts, n_wide_fields=self._n_crosses())
+        return WideDeep(
+            n_outputs=n_outputs,
+            fit_intercept=self.fit_intercept,
+            n_fields=n_fields,
+            n_factors=self.n_factors,
+            network=self._network(),
+            parts=self.parts,
+            n_wide_fields=self._n_crosses(),
+        )
 
     def _n_crosses(self) -> int:
         return 0 if self.encoder_ is None else len(self.encoder_.crosses)

@@ -65,13 +65,13 @@ class _XDeepFM(LinearTable, DeepEstimator, LinearParameters):
         from skfm.models.xdeepfm import XDeepFM
 
         return XDeepFM(
-            n_outputs,
-            self.fit_intercept,
-            n_fields,
-            self.n_factors,
-            self._network(),
-            layer_sizes(self.cin_layer_sizes, "cin_layer_sizes"),
-            self.cin_activation,
+            n_outputs=n_outputs,
+            fit_intercept=self.fit_intercept,
+            n_fields=n_fields,
+            n_factors=self.n_factors,
+            network=self._network(),
+            cin_layer_sizes=layer_sizes(self.cin_layer_sizes, "cin_layer_sizes"),
+            cin_activation=self.cin_activation,
         )
 
 

@@ -32,7 +32,7 @@ def glorot_uniform(rng: np.random.Generator, fan_in: int, fan_out: int) -> np.nd
     return rng.uniform(-limit, limit, (fan_in, fan_out))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MLP:
     """Hidden layers, and an affine map to outputs after them if there are any.
 

@@ -13,7 +13,7 @@ from skfm.models.base import Table
 from skfm.models.fieldwise import NetworkModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DCN(NetworkModel):
     """A cross network on ``x_0 = [E_1 .. E_F]`` beside a perceptron ("parallel"), or under it ("stacked").
 
@@ -22,13 +22,16 @@ class DCN(NetworkModel):
     experts the sum of theirs under a softmax gate.
     """
 
-    # The embeddings are multiplied by what its weights make of them, layer upon layer.
-    steady = True
     n_cross_layers: int = 2
     version: int = 2
     structure: str = "parallel"
     rank: int | None = None
     n_experts: int = 1
+
+    @property
+    def hints(self):
+        # The embeddings are multiplied by what its weights make of them, layer upon layer.
+        return super().hints._replace(slow_first_steps=True)
 
     def tables(self):
         return {"factors": Table((self.n_factors,), "factors", "scale")}

@@ -13,7 +13,7 @@ from skfm.models.fieldwise import FieldModel
 _UNITS = MLP()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DeepCrossing(FieldModel):
     """``raw(x) = b + c^T x_L`` with ``x_{l+1} = activation(x_l + W' activation(W x_l + c) + c')``.
 

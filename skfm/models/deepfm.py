@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from skfm.models.fieldwise import NetworkModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DeepFM(NetworkModel):
     """``raw(x) = b + sum_s x_s w_{i_s} + sum_k BI(x)_k + MLP([E_1 .. E_F])``.
 

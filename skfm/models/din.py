@@ -13,10 +13,10 @@ from skfm.layers.pairwise import pool_fields
 from skfm.models.base import Table
 from skfm.models.fieldwise import NetworkModel
 
-_UNIT = MLP((32,), "prelu")
+_UNIT = MLP(sizes=(32,), activation="prelu")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DIN(NetworkModel):
     """``raw(x) = b + MLP([E_1 .. E_F])``, the field of a history being ``E = sum_h x_h a(v_h, t) v_h``.
 
@@ -39,9 +39,9 @@ class DIN(NetworkModel):
         return {"factors": Table((self.n_factors,), "factors", "scale")}
 
     @property
-    def unscaled_fields(self):
+    def hints(self):
         # Entries are compared as they are, however often a row has them.
-        return tuple(field for pair in self.sequences for field in pair)
+        return super().hints._replace(own_units=tuple(field for pair in self.sequences for field in pair))
 
     def units(self) -> list[MLP]:
         """The activation unit of each pair."""
@@ -85,6 +85,11 @@ class DIN(NetworkModel):
             score = score.reshape(own.shape) + dense["offsets"][f"{unit.name}bias"]
             found.append((score, own))
         return found, averages
+
+    def activations(self, slots, dense, averages, batch):
+        """(B, n_histories) sum of ``a(h, t)`` over the entries of each history."""
+        found, _ = self.scores(slots, dense, averages, batch, None)
+        return jnp.stack([jnp.where(own, score, 0).sum(axis=1) for score, own in found], axis=1)
 
     @staticmethod
     def _counts(slots, own):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from skfm.models.base import Model
+from skfm.models.base import Hints, Model
 from skfm.models.linear import Linear
 
 TOWERS = ("click", "conversion")
-_TOWER = Linear(2, False)
+_TOWER = Linear(n_outputs=2, fit_intercept=False)
 
 
 def _own(tower: str, leaves: dict) -> dict:
@@ -24,7 +23,7 @@ def _named(tower: str, leaves: dict) -> dict:
     return {f"{tower}_{name}": leaf for name, leaf in leaves.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ESMM(Model):
     """Log odds of a click, and of a conversion after a click: ``raw_t(x) = b_t + tower_t(x)_t``.
 
@@ -36,8 +35,11 @@ class ESMM(Model):
     tower : a model of two outputs without intercept
     """
 
-    pools: ClassVar[bool] = False
     tower: Model = _TOWER
+
+    @property
+    def hints(self):
+        return Hints(pools=False)
 
     def tables(self):
         return self.tower.tables()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from skfm.layers.mlp import MLP
 from skfm.layers.pairwise import pool_fields
-from skfm.models.base import Model, Table
+from skfm.models.base import Hints, Model, Table
 
 _NETWORK = MLP()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FieldModel(Model):
     """A linear term, and something on the embeddings ``E_f = sum_{s in field f} x_s v_{i_s}``.
 
@@ -23,8 +22,11 @@ class FieldModel(Model):
     n_factors : numbers k of an embedding
     """
 
-    pools: ClassVar[bool] = False
     n_factors: int = 10
+
+    @property
+    def hints(self):
+        return Hints(pools=False)
 
     def tables(self):
         return {
@@ -50,7 +52,7 @@ class FieldModel(Model):
         return self.intercept(dense) + slots.sums["linear"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkModel(FieldModel):
     """A model of fields with hidden layers and a map to the outputs.
 

@@ -15,7 +15,7 @@ from skfm.models.fieldwise import FieldModel
 _FIRST, _SECOND = MLP(name="first_"), MLP(name="second_")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FinalMLP(FieldModel):
     """``raw(x) = b + sum_h (p_h^T u_h + q_h^T v_h + u_h^T W_h v_h)``, u and v being the ends of two networks.
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from skfm.layers.pairwise import pool_fields
-from skfm.models.base import Model, Table
+from skfm.models.base import Hints, Model, Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FwFM(Model):
     """``raw(x) = b + sum_s x_s w_{i_s} + sum_{s<t} r_{f_s f_t} <v_{i_s}, v_{i_t}> x_s x_t``.
 
@@ -20,8 +19,11 @@ class FwFM(Model):
     it this is a factorization machine.
     """
 
-    pools: ClassVar[bool] = False
     n_factors: int = 10
+
+    @property
+    def hints(self):
+        return Hints(pools=False)
 
     def tables(self):
         return {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from skfm.models.base import Model, Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Linear(Model):
     """``raw(x) = b + sum_s x_s w_{i_s}``."""
 

@@ -14,7 +14,7 @@ from skfm.models.fieldwise import NetworkModel
 _DROPOUT = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NFM(NetworkModel):
     """``raw(x) = b + sum_s x_s w_{i_s} + MLP(BI(x))`` with ``BI = 1/2 [(sum_s e_s)^2 - sum_s e_s^2]``.
 

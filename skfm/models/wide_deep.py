@@ -8,7 +8,7 @@ from skfm.models.base import Model
 from skfm.models.fieldwise import NetworkModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WideDeep(NetworkModel):
     """``raw(x) = b + sum_s x_s w_{i_s} + MLP([E_1 .. E_F])``, or one of the two parts.
 

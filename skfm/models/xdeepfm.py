@@ -12,7 +12,7 @@ from skfm.layers.pairwise import circle_pairs, circle_products
 from skfm.models.fieldwise import NetworkModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class XDeepFM(NetworkModel):
     """``raw(x) = b + sum_s x_s w_{i_s} + c^T [sum_k X^1, .., sum_k X^L] + MLP([E_1 .. E_F])``.
 
@@ -27,13 +27,14 @@ class XDeepFM(NetworkModel):
         """Whether the last layer is added up over its rows before it is made."""
         return self.cin_activation == "identity" and self.n_outputs < self.cin_layer_sizes[-1]
 
-    def numbers_of_row(self, n_slots):
+    @property
+    def hints(self):
         if not self.cin_layer_sizes:
-            return 0
+            return super().hints
         widths = [self.n_fields // 2 + 1, *self.cin_layer_sizes[1:]]
         if self.folds_last and len(widths) > 1:
             widths[-1] = self.n_outputs
-        return self.n_embedded * max(widths)
+        return super().hints._replace(numbers_per_row=self.n_embedded * max(widths))
 
     def init(self, rng, base_score):
         dense = super().init(rng, base_score)

@@ -16,7 +16,8 @@ from skfm.data.batches import compose, make_batches
 from skfm.data.fields import Fields
 from skfm.data.pack import pack_rows, table_rows
 from skfm.data.spool import BatchSpool
-from skfm.data.validate import column_frequency, column_scale, unscaled
+from skfm.data.statistics import ColumnStatistics, column_statistics
+from skfm.data.validate import scaled
 from skfm.losses import Loss
 from skfm.models.base import Model
 from skfm.optim.penalty import charges
@@ -125,7 +126,7 @@ def _solver(settings: FitSettings, model: Model) -> Solver:
     """The solver of a table and of dense weights."""
     solver = resolve_solver(settings.solver)
     if isinstance(solver, AdaGrad):
-        solver = replace(solver, steady=model.steady)
+        solver = replace(solver, steady=model.hints.slow_first_steps)
     if settings.linear_solver is None:
         return solver
     # Linear weights are the first numbers of a row.
@@ -137,11 +138,15 @@ def _rows(fields: Fields | None) -> np.ndarray | None:
     return None if fields is None else fields.rows
 
 
-def _scale(model: Model, samples: Samples, fields) -> np.ndarray | None:
+def _statistics(samples: Samples, fields) -> ColumnStatistics:
+    return column_statistics(samples.X, samples.weight, _rows(fields))
+
+
+def _scale(model: Model, statistics: ColumnStatistics, fields) -> np.ndarray | None:
     """What columns are divided by in training, or None."""
-    scale = column_scale(samples.X, samples.weight, _rows(fields))
-    if scale is not None and model.unscaled_fields:
-        own = np.isin(fields.numbers, model.unscaled_fields)
+    scale = statistics.scale(_rows(fields))
+    if scale is not None and model.hints.own_units:
+        own = np.isin(fields.numbers, model.hints.own_units)
         # And columns of other fields that use the same rows of the tables.
         scale[own if fields.rows is None else np.isin(fields.rows, fields.rows[own])] = 1
     return scale
@@ -164,7 +169,7 @@ def _batches(samples: Samples, scale, fields, charge, settings: FitSettings) -> 
             seed=settings.loop.seed,
             place_on_device=on_device,
         )
-    samples = samples._replace(X=unscaled(samples.X, scale), weight=samples.weight * to_mean_one)
+    samples = samples._replace(X=scaled(samples.X, scale), weight=samples.weight * to_mean_one)
     packed = pack_rows(samples.X, dummy=charge.shape[0] - 1, dtype=settings.dtype, fields=fields)
     rng = np.random.default_rng([settings.loop.seed, 2])
     blocks = []
@@ -276,10 +281,10 @@ def _check_memory(n_rows: int, width: int, dtype) -> None:
         )
 
 
-def _seen(samples, fields, session):
+def _seen(statistics, session):
     """Weight that touched each column and the weight sum, the session's included; columns new to it."""
-    total = samples.weight.sum()
-    touched = column_frequency(samples.X, samples.weight, _rows(fields)) * total
+    total = statistics.weight
+    touched = statistics.frequency * total
     if session is None:
         return touched, total, np.flatnonzero(touched)
     fresh = np.flatnonzero((touched > 0) & (session.touched == 0))
@@ -296,8 +301,10 @@ def _fit_batches(
     solver = _solver(settings, model)
     rate = np.asarray(settings.loop.learning_rate, dtype)
     session = session and session.grown(n_columns, dummy + 1)
-    touched, weight_sum, fresh = _seen(samples, fields, session)
-    scale = _scale(model, samples, fields) if session is None else session.scale
+    statistics = _statistics(samples, fields)
+    touched, weight_sum, fresh = _seen(statistics, session)
+    scale = _scale(model, statistics, fields) if session is None else session.scale
+    del statistics
     charge = charges(touched / weight_sum, settings.l2_frequency_power, scale)
     charge = padded(charge, dummy + 1, charge.dtype)
     source = _batches(samples, scale, fields, charge, settings)
@@ -364,14 +371,14 @@ def _base_loss(loss, samples, base_score) -> float:
 def _fit_full_batch(model, loss, samples, validation, fields, settings, base_score, warm, score_raw, report):
     dtype, X, shared = settings.dtype, samples.X, _rows(fields)
     _check_memory(table_rows(X.shape[1]), model.width, dtype)
-    scale = _scale(model, samples, fields)
-    frequency = column_frequency(X, samples.weight, shared)
+    statistics = _statistics(samples, fields)
+    scale, frequency = _scale(model, statistics, fields), statistics.frequency
     columns = np.flatnonzero((frequency if shared is None else frequency[shared]) > 0)
     n_rows = table_rows(columns.size)
 
     def narrowed(samples):
         """Only touched columns are optimised: they become the columns of a smaller table."""
-        return samples._replace(X=unscaled(samples.X, scale)[:, columns])
+        return samples._replace(X=scaled(samples.X, scale)[:, columns])
 
     part = None
     if fields is not None:

@@ -8,11 +8,8 @@ from skfm.data.validate import (
     canonical_csr,
     check_finite,
     check_sample_weight,
-    column_frequency,
-    column_scale,
     first_row,
 )
-from tests import reference
 from tests.cases import sparse_rows
 
 # ---------------------------------------------------------------------------------------------- finite
@@ -160,35 +157,3 @@ def test_right_weights(given, expected):
 def test_first_row():
     assert first_row(np.array([False, False, True, True])) == 2
     assert first_row(np.array([[False, False], [False, True], [True, False]])) == 1
-
-
-# --------------------------------------------------------------------------------------------- columns
-
-
-def test_column_frequency():
-    rng = np.random.default_rng(0)
-    X, weight = sparse_rows(rng, n=20), rng.random(20)
-    X[:, 3] = 0
-    frequency = column_frequency(sparse.csr_array(X), weight)
-    np.testing.assert_allclose(frequency, reference.frequency(X, weight), rtol=1e-12)
-    assert frequency[3] == 0
-
-
-@pytest.mark.parametrize("unit", [1.0, 1e200, 1e-200])
-def test_column_scale_is_the_root_mean_square_of_the_nonzeros(unit):
-    rng = np.random.default_rng(0)
-    X, weight = sparse_rows(rng, n=20), rng.random(20)
-    X[:, 3] = 0
-    weight[X[:, 4] != 0] = 0
-    expected = np.ones(12)
-    for j in set(range(12)) - {3, 4}:
-        rows = [i for i in range(20) if X[i, j] != 0]
-        squares = sum(weight[i] * X[i, j] ** 2 for i in rows)
-        expected[j] = unit * np.sqrt(squares / sum(weight[i] for i in rows))
-    scale = column_scale(sparse.csr_array(unit * X), weight)
-    np.testing.assert_allclose(scale, expected, rtol=1e-12)
-
-
-def test_columns_of_ones_have_no_scale():
-    X = sparse_rows(np.random.default_rng(0), ones=True)
-    assert column_scale(sparse.csr_array(X), np.ones(7)) is None

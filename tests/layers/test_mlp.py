@@ -14,7 +14,7 @@ WEIGHT = np.array([1.0, 2.0, 0.5, 0.0, 3.0])
 
 
 def random_mlp(rng, hidden, batch_norm):
-    network = MLP(hidden, batch_norm=batch_norm)
+    network = MLP(sizes=hidden, batch_norm=batch_norm)
     weights, offsets = network.init(rng, 4, 2)
     offsets = {name: leaf + 0.3 * rng.standard_normal(leaf.shape) for name, leaf in offsets.items()}
     averages = network.init_averages()
@@ -30,7 +30,7 @@ def run(x, parameters, hidden, activation, batch_norm, *, training=None, rate=No
         if rate is not None:
             training = Training(jax.random.key(0), jnp.asarray(rate))
         x, weights, offsets, averages = jax.tree.map(jnp.asarray, (x, *parameters))
-        network = MLP(hidden, activation, batch_norm, rate is not None)
+        network = MLP(sizes=hidden, activation=activation, batch_norm=batch_norm, dropout=rate is not None)
         dense = {"weights": weights, "offsets": offsets}
         out, averages = compiled(network, x, dense, averages, jnp.asarray(WEIGHT), training)
         return np.asarray(out), jax.tree.map(np.asarray, averages)
@@ -75,7 +75,7 @@ def test_batch_norm_in_training_takes_the_moments_of_the_weighted_rows():
 
 
 def test_first_weights_are_glorot_uniform():
-    weights, offsets = MLP((80, 40), batch_norm=True).init(np.random.default_rng(0), 50, 3)
+    weights, offsets = MLP(sizes=(80, 40), batch_norm=True).init(np.random.default_rng(0), 50, 3)
     sizes = [(50, 80), (80, 40), (40, 3)]
     for layer, (fan_in, fan_out) in enumerate(sizes):
         leaf = weights[f"layer_{layer}"]
@@ -85,8 +85,8 @@ def test_first_weights_are_glorot_uniform():
         assert abs(leaf.mean()) < 0.1 * limit
     assert set(offsets) == {"bias_0", "bias_1", "gain_0", "gain_1"}  # the output layer has none
     assert all(np.all(leaf == (name[:4] == "gain")) for name, leaf in offsets.items())
-    assert set(MLP((80, 40)).init(np.random.default_rng(0), 50, 3)[1]) == {"bias_0", "bias_1"}
-    weights, offsets = MLP((80, 40), name="a_").init(np.random.default_rng(0), 50)
+    assert set(MLP(sizes=(80, 40)).init(np.random.default_rng(0), 50, 3)[1]) == {"bias_0", "bias_1"}
+    weights, offsets = MLP(sizes=(80, 40), name="a_").init(np.random.default_rng(0), 50)
     assert set(weights) == {"a_layer_0", "a_layer_1"}
     assert set(offsets) == {"a_bias_0", "a_bias_1"}
 

@@ -28,85 +28,168 @@ from tests.cases import FIELDS, random_dense, random_tables, sparse_rows
 
 GIVEN = Fields(FIELDS, 3)
 HIDDEN = (5, 3)
-LAYERS, TANH, NORMED, NONE = MLP(HIDDEN), MLP(HIDDEN, "tanh"), MLP(HIDDEN, "tanh", True), MLP(())
-PRELU, DICE = MLP(HIDDEN, "prelu"), MLP(HIDDEN, "dice")
+LAYERS, NONE, TANH = MLP(sizes=HIDDEN), MLP(sizes=()), MLP(sizes=HIDDEN, activation="tanh")
+NORMED = MLP(sizes=HIDDEN, activation="tanh", batch_norm=True)
+PRELU, DICE = MLP(sizes=HIDDEN, activation="prelu"), MLP(sizes=HIDDEN, activation="dice")
 MODELS = {
     "linear": Linear(),
-    "linear, 3 outputs, no intercept": Linear(3, False),
+    "linear, 3 outputs, no intercept": Linear(n_outputs=3, fit_intercept=False),
     "fm": FM(n_factors=3),
-    "fm, 3 outputs": FM(3, n_factors=2),
-    "fm, no linear term, no intercept": FM(1, False, n_factors=2, fit_linear=False),
-    "fm, degree 3": FM(1, n_factors=2, degree=3),
-    "fm, degree 4, 2 outputs, no linear term": FM(2, False, n_factors=2, fit_linear=False, degree=4),
-    "deepfm": DeepFM(1, True, 3, 2, LAYERS),
-    "deepfm, 3 outputs, no intercept": DeepFM(3, False, 3, 2, LAYERS),
-    "deepfm, one field": DeepFM(1, True, 1, 2, LAYERS),
-    "deepfm, no hidden layer": DeepFM(2, True, 3, 2, NONE),
-    "deepfm, batch norm": DeepFM(2, True, 3, 2, NORMED),
-    "nfm": NFM(1, True, 1, 2, TANH),
-    "nfm, 3 outputs, no intercept": NFM(3, False, 1, 2, LAYERS),
-    "nfm, no hidden layer": NFM(2, True, 1, 3, NONE),
-    "nfm, batch norm": NFM(2, True, 1, 3, NORMED),
-    "fwfm": FwFM(1, True, 3, 2),
-    "fwfm, 3 outputs, no intercept": FwFM(3, False, 3, 2),
-    "fwfm, one field": FwFM(2, True, 1, 2),
-    "ffm": FFM(1, True, 3, 2),
-    "ffm, 3 outputs, no intercept": FFM(3, False, 3, 2),
-    "ffm, one field": FFM(2, True, 1, 2),
-    "fnn": FNN(1, True, 3, 2, TANH),
-    "fnn, 3 outputs, no intercept, batch norm": FNN(3, False, 3, 2, NORMED),
-    "fnn, one field": FNN(2, True, 1, 2, TANH),
-    "pnn": PNN(1, True, 3, 2, TANH),
-    "pnn, outer, 3 outputs, no intercept": PNN(3, False, 3, 2, TANH, "outer"),
-    "pnn, both, layer norm": PNN(2, True, 3, 2, TANH, "both", True),
-    "pnn, one field": PNN(2, True, 1, 2, TANH, "both"),
-    "pnn, batch norm": PNN(2, True, 3, 2, NORMED),
-    "dcn": DCN(1, True, 3, 2, TANH),
-    "dcn, 3 outputs, no intercept": DCN(3, False, 3, 2, TANH, 3),
-    "dcn, version 1": DCN(2, True, 3, 2, TANH, 2, 1),
-    "dcn, version 1, stacked": DCN(1, True, 3, 2, TANH, 2, 1, "stacked"),
-    "dcn, stacked, batch norm": DCN(2, True, 3, 2, NORMED, 2, 2, "stacked"),
-    "dcn, low rank": DCN(1, True, 3, 2, TANH, 2, 2, "parallel", 2),
-    "dcn, experts": DCN(2, True, 3, 2, TANH, 2, 2, "parallel", 2, 3),
-    "dcn, one field": DCN(1, True, 1, 3, TANH),
-    "afm": AFM(1, True, 3, 2, 4),
-    "afm, 3 outputs, no intercept": AFM(3, False, 3, 2, 4),
-    "afm, one field": AFM(2, True, 1, 2, 4),
-    "xdeepfm": XDeepFM(1, True, 3, 2, TANH, (4, 3)),
-    "xdeepfm, relu, 3 outputs, no intercept": XDeepFM(3, False, 3, 2, TANH, (3, 4), "relu"),
-    "xdeepfm, 3 outputs, three layers": XDeepFM(3, True, 3, 2, TANH, (4, 3, 5)),
-    "xdeepfm, as many outputs as rows": XDeepFM(3, True, 3, 2, TANH, (4, 3)),
-    "xdeepfm, batch norm": XDeepFM(2, True, 3, 2, NORMED, (3,)),
-    "xdeepfm, one field": XDeepFM(1, True, 1, 3, TANH, (2,)),
-    "xdeepfm, no interactions": XDeepFM(1, True, 3, 2, TANH, ()),
-    "final mlp": FinalMLP(1, True, 3, 2, TANH, MLP((4,), "tanh")),
+    "fm, 3 outputs": FM(n_outputs=3, n_factors=2),
+    "fm, no linear term, no intercept": FM(fit_intercept=False, n_factors=2, fit_linear=False),
+    "fm, degree 3": FM(n_factors=2, degree=3),
+    "fm, degree 4, 2 outputs, no linear term": FM(
+        n_outputs=2, fit_intercept=False, n_factors=2, fit_linear=False, degree=4
+    ),
+    "deepfm": DeepFM(n_fields=3, n_factors=2, network=LAYERS),
+    "deepfm, 3 outputs, no intercept": DeepFM(
+        n_outputs=3, fit_intercept=False, n_fields=3, n_factors=2, network=LAYERS
+    ),
+    "deepfm, one field": DeepFM(n_factors=2, network=LAYERS),
+    "deepfm, no hidden layer": DeepFM(n_outputs=2, n_fields=3, n_factors=2, network=NONE),
+    "deepfm, batch norm": DeepFM(n_outputs=2, n_fields=3, n_factors=2, network=NORMED),
+    "nfm": NFM(n_factors=2, network=TANH),
+    "nfm, 3 outputs, no intercept": NFM(n_outputs=3, fit_intercept=False, n_factors=2, network=LAYERS),
+    "nfm, no hidden layer": NFM(n_outputs=2, n_factors=3, network=NONE),
+    "nfm, batch norm": NFM(n_outputs=2, n_factors=3, network=NORMED),
+    "fwfm": FwFM(n_fields=3, n_factors=2),
+    "fwfm, 3 outputs, no intercept": FwFM(n_outputs=3, fit_intercept=False, n_fields=3, n_factors=2),
+    "fwfm, one field": FwFM(n_outputs=2, n_factors=2),
+    "ffm": FFM(n_fields=3, n_factors=2),
+    "ffm, 3 outputs, no intercept": FFM(n_outputs=3, fit_intercept=False, n_fields=3, n_factors=2),
+    "ffm, one field": FFM(n_outputs=2, n_factors=2),
+    "fnn": FNN(n_fields=3, n_factors=2, network=TANH),
+    "fnn, 3 outputs, no intercept, batch norm": FNN(
+        n_outputs=3, fit_intercept=False, n_fields=3, n_factors=2, network=NORMED
+    ),
+    "fnn, one field": FNN(n_outputs=2, n_factors=2, network=TANH),
+    "pnn": PNN(n_fields=3, n_factors=2, network=TANH),
+    "pnn, outer, 3 outputs, no intercept": PNN(
+        n_outputs=3, fit_intercept=False, n_fields=3, n_factors=2, network=TANH, product="outer"
+    ),
+    "pnn, both, layer norm": PNN(
+        n_outputs=2, n_fields=3, n_factors=2, network=TANH, product="both", layer_norm=True
+    ),
+    "pnn, one field": PNN(n_outputs=2, n_factors=2, network=TANH, product="both"),
+    "pnn, batch norm": PNN(n_outputs=2, n_fields=3, n_factors=2, network=NORMED),
+    "dcn": DCN(n_fields=3, n_factors=2, network=TANH),
+    "dcn, 3 outputs, no intercept": DCN(
+        n_outputs=3, fit_intercept=False, n_fields=3, n_factors=2, network=TANH, n_cross_layers=3
+    ),
+    "dcn, version 1": DCN(n_outputs=2, n_fields=3, n_factors=2, network=TANH, version=1),
+    "dcn, version 1, stacked": DCN(n_fields=3, n_factors=2, network=TANH, version=1, structure="stacked"),
+    "dcn, stacked, batch norm": DCN(
+        n_outputs=2, n_fields=3, n_factors=2, network=NORMED, structure="stacked"
+    ),
+    "dcn, low rank": DCN(n_fields=3, n_factors=2, network=TANH, rank=2),
+    "dcn, experts": DCN(n_outputs=2, n_fields=3, n_factors=2, network=TANH, rank=2, n_experts=3),
+    "dcn, one field": DCN(n_factors=3, network=TANH),
+    "afm": AFM(n_fields=3, n_factors=2, n_attention=4),
+    "afm, 3 outputs, no intercept": AFM(
+        n_outputs=3, fit_intercept=False, n_fields=3, n_factors=2, n_attention=4
+    ),
+    "afm, one field": AFM(n_outputs=2, n_factors=2, n_attention=4),
+    "xdeepfm": XDeepFM(n_fields=3, n_factors=2, network=TANH, cin_layer_sizes=(4, 3)),
+    "xdeepfm, relu, 3 outputs, no intercept": XDeepFM(
+        n_outputs=3,
+        fit_intercept=False,
+        n_fields=3,
+        n_factors=2,
+        network=TANH,
+        cin_layer_sizes=(3, 4),
+        cin_activation="relu",
+    ),
+    "xdeepfm, 3 outputs, three layers": XDeepFM(
+        n_outputs=3, n_fields=3, n_factors=2, network=TANH, cin_layer_sizes=(4, 3, 5)
+    ),
+    "xdeepfm, as many outputs as rows": XDeepFM(
+        n_outputs=3, n_fields=3, n_factors=2, network=TANH, cin_layer_sizes=(4, 3)
+    ),
+    "xdeepfm, batch norm": XDeepFM(
+        n_outputs=2, n_fields=3, n_factors=2, network=NORMED, cin_layer_sizes=(3,)
+    ),
+    "xdeepfm, one field": XDeepFM(n_factors=3, network=TANH, cin_layer_sizes=(2,)),
+    "xdeepfm, no interactions": XDeepFM(n_fields=3, n_factors=2, network=TANH, cin_layer_sizes=()),
+    "final mlp": FinalMLP(n_fields=3, n_factors=2, first=TANH, second=MLP(sizes=(4,), activation="tanh")),
     "final mlp, heads, rows, 3 outputs, no intercept": FinalMLP(
-        3, False, 3, 2, MLP((5, 4), "tanh"), MLP((6,), "tanh"), 2, "row"
+        n_outputs=3,
+        fit_intercept=False,
+        n_fields=3,
+        n_factors=2,
+        first=MLP(sizes=(5, 4), activation="tanh"),
+        second=MLP(sizes=(6,), activation="tanh"),
+        n_heads=2,
+        gate="row",
     ),
-    "final mlp, batch norm, no gate": FinalMLP(2, True, 3, 2, NORMED, NORMED, 1, None),
-    "final mlp, no hidden layers": FinalMLP(2, True, 3, 2, NONE, NONE),
-    "wide and deep": WideDeep(1, True, 3, 2, TANH),
-    "wide and deep, 3 outputs, no intercept, batch norm": WideDeep(3, False, 3, 2, NORMED),
-    "wide": WideDeep(2, True, 3, 2, TANH, "wide"),
-    "deep": WideDeep(2, True, 3, 2, TANH, "deep"),
-    "wide and deep, a field for the wide part": WideDeep(1, True, 3, 2, TANH, "both", 1),
-    "deep crossing": DeepCrossing(1, True, 3, 2, TANH),
-    "deep crossing, 3 outputs, no intercept": DeepCrossing(3, False, 3, 2, LAYERS),
-    "deep crossing, batch norm": DeepCrossing(2, True, 3, 2, NORMED),
-    "din, no history": DIN(1, True, 3, 2, PRELU),
-    "din": DIN(1, True, 3, 2, PRELU, ((0, 1),), MLP((4,), "prelu")),
+    "final mlp, batch norm, no gate": FinalMLP(
+        n_outputs=2, n_fields=3, n_factors=2, first=NORMED, second=NORMED, gate=None
+    ),
+    "final mlp, no hidden layers": FinalMLP(n_outputs=2, n_fields=3, n_factors=2, first=NONE, second=NONE),
+    "wide and deep": WideDeep(n_fields=3, n_factors=2, network=TANH),
+    "wide and deep, 3 outputs, no intercept, batch norm": WideDeep(
+        n_outputs=3, fit_intercept=False, n_fields=3, n_factors=2, network=NORMED
+    ),
+    "wide": WideDeep(n_outputs=2, n_fields=3, n_factors=2, network=TANH, parts="wide"),
+    "deep": WideDeep(n_outputs=2, n_fields=3, n_factors=2, network=TANH, parts="deep"),
+    "wide and deep, a field for the wide part": WideDeep(
+        n_fields=3, n_factors=2, network=TANH, n_wide_fields=1
+    ),
+    "deep crossing": DeepCrossing(n_fields=3, n_factors=2, network=TANH),
+    "deep crossing, 3 outputs, no intercept": DeepCrossing(
+        n_outputs=3, fit_intercept=False, n_fields=3, n_factors=2, network=LAYERS
+    ),
+    "deep crossing, batch norm": DeepCrossing(n_outputs=2, n_fields=3, n_factors=2, network=NORMED),
+    "din, no history": DIN(n_fields=3, n_factors=2, network=PRELU),
+    "din": DIN(
+        n_fields=3, n_factors=2, network=PRELU, sequences=((0, 1),), unit=MLP(sizes=(4,), activation="prelu")
+    ),
     "din, two histories, 3 outputs, no intercept": DIN(
-        3, False, 3, 2, TANH, ((1, 0), (2, 0)), MLP((4, 2), "tanh")
+        n_outputs=3,
+        fit_intercept=False,
+        n_fields=3,
+        n_factors=2,
+        network=TANH,
+        sequences=((1, 0), (2, 0)),
+        unit=MLP(sizes=(4, 2), activation="tanh"),
     ),
-    "din, softmax": DIN(2, True, 3, 2, TANH, ((1, 2),), MLP((4,), "tanh"), True),
-    "din, dice": DIN(1, True, 3, 2, DICE, ((0, 2),), MLP((4,), "dice")),
-    "din, dice, batch norm": DIN(1, True, 3, 2, MLP(HIDDEN, "dice", True), ((0, 2),), MLP((), "dice")),
-    "esmm": ESMM(2, True, 3, DeepFM(2, False, 3, 2, TANH)),
-    "esmm, no intercept, batch norm": ESMM(2, False, 3, WideDeep(2, False, 3, 2, NORMED, "deep")),
-    "deep crossing, no unit": DeepCrossing(2, True, 3, 2, NONE),
+    "din, softmax": DIN(
+        n_outputs=2,
+        n_fields=3,
+        n_factors=2,
+        network=TANH,
+        sequences=((1, 2),),
+        unit=MLP(sizes=(4,), activation="tanh"),
+        softmax=True,
+    ),
+    "din, dice": DIN(
+        n_fields=3, n_factors=2, network=DICE, sequences=((0, 2),), unit=MLP(sizes=(4,), activation="dice")
+    ),
+    "din, dice, batch norm": DIN(
+        n_fields=3,
+        n_factors=2,
+        network=MLP(sizes=HIDDEN, activation="dice", batch_norm=True),
+        sequences=((0, 2),),
+        unit=MLP(sizes=(), activation="dice"),
+    ),
+    "esmm": ESMM(
+        n_outputs=2,
+        n_fields=3,
+        tower=DeepFM(n_outputs=2, fit_intercept=False, n_fields=3, n_factors=2, network=TANH),
+    ),
+    "esmm, no intercept, batch norm": ESMM(
+        n_outputs=2,
+        fit_intercept=False,
+        n_fields=3,
+        tower=WideDeep(
+            n_outputs=2, fit_intercept=False, n_fields=3, n_factors=2, network=NORMED, parts="deep"
+        ),
+    ),
+    "deep crossing, no unit": DeepCrossing(n_outputs=2, n_fields=3, n_factors=2, network=NONE),
 }
 MODELS |= {
-    f"mixture, {gate} gate, {expert} experts": MixtureFM(2, True, 1, 3, 2, gate, expert, link=link)
+    f"mixture, {gate} gate, {expert} experts": MixtureFM(
+        n_outputs=2, n_components=3, n_factors=2, gate=gate, expert=expert, link=link
+    )
     for (gate, expert), link in zip(product(PARTS, PARTS), 5 * [None, "logit"], strict=False)
 }
 LINKS = {
@@ -117,10 +200,14 @@ LINKS = {
     "identity": ("identity", 1),
 }
 MODELS |= {
-    f"mixture, {name}": MixtureFM(n_outputs, True, 1, 3, 2, "linear+fm", "linear+fm", link=link)
+    f"mixture, {name}": MixtureFM(
+        n_outputs=n_outputs, n_components=3, n_factors=2, gate="linear+fm", link=link
+    )
     for name, (link, n_outputs) in LINKS.items()
 }
-MODELS["mixture, no intercept"] = MixtureFM(2, False, 1, 3, 2, link="logit")
+MODELS["mixture, no intercept"] = MixtureFM(
+    n_outputs=2, fit_intercept=False, n_components=3, n_factors=2, link="logit"
+)
 
 
 def expected_raw(model, tables, dense, averages, X):

@@ -90,7 +90,7 @@ DIFFERENTIATED = [
         (name, pooled)
         for name in DIFFERENTIATED
         for pooled in ("gathered", "pooled", "pooled slot by slot")
-        if pooled == "gathered" or MODELS[name].pools
+        if pooled == "gathered" or MODELS[name].hints.pools
     ],
 )
 def test_gradients(name, pooled, monkeypatch):
@@ -181,7 +181,7 @@ def test_dropout_acts_in_training_alone(name):
 @pytest.mark.parametrize("expert", PARTS)
 @pytest.mark.parametrize("link", [None, "logit"])
 def test_mixture_of_one_component_is_its_expert(expert, link):
-    model = MixtureFM(2, True, 1, 1, 2, "linear+fm", expert, link=link)
+    model = MixtureFM(n_outputs=2, n_components=1, n_factors=2, gate="linear+fm", expert=expert, link=link)
     X, tables, dense, averages = problem(model)
     raw = raw_predictions(model, tables, dense, averages, X, None)
     alone = {
@@ -189,7 +189,7 @@ def test_mixture_of_one_component_is_its_expert(expert, link):
         "factors": tables.get("expert_factors", np.zeros((12, 1, 2, 2)))[:, 0],
     }
     intercept = {"weights": {}, "offsets": {"intercept": dense["offsets"]["intercept"][0]}}
-    expected = raw_predictions(FM(2, n_factors=2), alone, intercept, {}, X, None)
+    expected = raw_predictions(FM(n_outputs=2, n_factors=2), alone, intercept, {}, X, None)
     np.testing.assert_allclose(raw, expected, rtol=1e-9, atol=1e-12)
 
 
@@ -210,7 +210,7 @@ def test_nfm_without_hidden_layers_is_fm_with_a_weight_for_each_factor():
     X, tables, dense, averages = problem(model)
     dense["weights"]["layer_0"][:] = 1
     expected = raw_predictions(
-        FM(2, n_factors=3),
+        FM(n_outputs=2, n_factors=3),
         {**tables, "factors": np.tile(tables["factors"][:, None], (1, 2, 1))},
         dense,
         {},
@@ -226,7 +226,7 @@ def test_fwfm_with_weights_of_one_is_fm(name):
     X, tables, dense, _ = problem(model)
     dense["weights"]["pairs"][:] = 0
     fields = GIVEN if model.n_fields > 1 else None
-    machine = FM(model.n_outputs, model.fit_intercept, n_factors=2)
+    machine = FM(n_outputs=model.n_outputs, fit_intercept=model.fit_intercept, n_factors=2)
     np.testing.assert_allclose(
         raw_predictions(model, tables, dense, {}, X, fields),
         raw_predictions(machine, tables, dense, {}, X, None),
@@ -241,8 +241,8 @@ def test_attention_is_shares_of_the_pairs():
     packed, dummy = pack(X, GIVEN)
     (block,) = packed.blocks
     slots = Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values)
-    products = model.products(slots, batch_of(block, np.ones(X.shape[0])))
-    attention = np.asarray(model.attention(products, dense))[: X.shape[0]]
+    batch = batch_of(block, np.ones(X.shape[0]))
+    attention = np.asarray(model.attention(slots, dense, {}, batch))[: X.shape[0]]
     attention = attention[:, [0, 2, 1]]  # the pairs are (0, 1), (1, 2) and (2, 0)
     np.testing.assert_allclose(attention, reference_fields.attention(X, tables, dense, FIELDS, 3), rtol=1e-9)
     np.testing.assert_allclose(attention.sum(axis=1), 1, rtol=1e-12)
@@ -267,7 +267,7 @@ def test_ffm_of_one_field_is_fm():
     model = MODELS["ffm, one field"]
     X, tables, dense, _ = problem(model)
     expected = raw_predictions(
-        FM(2, n_factors=2), {**tables, "factors": tables["factors"][:, :, 0]}, dense, {}, X, None
+        FM(n_outputs=2, n_factors=2), {**tables, "factors": tables["factors"][:, :, 0]}, dense, {}, X, None
     )
     np.testing.assert_allclose(raw_predictions(model, tables, dense, {}, X, None), expected, rtol=1e-9)
 
@@ -279,14 +279,16 @@ def test_pair_weights_are_symmetric_matrices():
 
 
 def test_stacked_dcn_without_cross_layers_is_the_perceptron():
-    model = DCN(2, True, 3, 2, TANH, 0, 2, "stacked")
+    model = DCN(n_outputs=2, n_fields=3, n_factors=2, network=TANH, n_cross_layers=0, structure="stacked")
     X, tables, dense, averages = problem(model)
     inputs = [reference.pooled_fields(x, tables["factors"], FIELDS, 3).ravel() for x in X]
     expected = dense["offsets"]["intercept"] + reference.mlp(inputs, dense, 2, "tanh")[0]
     np.testing.assert_allclose(raw_predictions(model, tables, dense, averages, X, GIVEN), expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("model", [FM(2, n_factors=0), MixtureFM(2, True, 1, 1, 0, link=None)])
+@pytest.mark.parametrize(
+    "model", [FM(n_outputs=2, n_factors=0), MixtureFM(n_outputs=2, n_components=1, n_factors=0, link=None)]
+)
 def test_without_factors_all_is_linear(model):
     X, tables, dense, averages = problem(model)
     linear = tables.get("linear", tables.get("expert_linear")).reshape(12, 2)
@@ -322,7 +324,7 @@ def test_log_gate_is_the_log_of_the_gate():
     packed, dummy = pack(X, None)
     (block,) = packed.blocks
     slots = Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values)
-    log_gate = model.log_gate(slots, dense)
+    log_gate = model.log_gate(slots, dense, {}, None)
     np.testing.assert_allclose(np.exp(log_gate[:7]), reference.gate(X, tables, dense), rtol=1e-12)
 
 
@@ -331,9 +333,12 @@ def test_cross_features_of_higher_orders_add_up_to_the_prediction():
     X, tables, dense, _ = problem(model)
     packed, dummy = pack(X, None)
     (block,) = packed.blocks
-    cross = model.cross_features(Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values))
-    assert cross.shape[1:] == (2, 6)
-    np.testing.assert_allclose(cross[:7].sum(axis=-1), reference.fm(X, tables, dense), rtol=1e-9, atol=1e-12)
+    slots = Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values)
+    cross = model.cross_features(slots, dense, {}, None)
+    assert cross.shape[1:] == (2 * 6,)
+    np.testing.assert_allclose(
+        cross[:7].reshape(7, 2, 6).sum(axis=-1), reference.fm(X, tables, dense), rtol=1e-9, atol=1e-12
+    )
 
 
 def test_higher_orders_of_dense_rows_are_those_of_sparse_ones():
@@ -352,15 +357,21 @@ def test_cross_features_add_up_to_the_second_order_term():
     X, tables, _, _ = problem(model)
     packed, dummy = pack(X, None)
     (block,) = packed.blocks
-    cross = model.cross_features(Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values))
-    expected = [reference.pair_products(x, tables["factors"]) for x in X]
+    slots = Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values)
+    cross = model.cross_features(slots, {}, {}, None)
+    expected = [reference.pair_products(x, tables["factors"]).ravel() for x in X]
     np.testing.assert_allclose(cross[:7], expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("ones", [False, True])
 def test_slots_of_every_kind_reduce_alike(ones):
     rng = np.random.default_rng(0)
-    model = MixtureFM(2, True, 1, 3, 2, "linear+fm", "linear+fm")
+    model = MixtureFM(
+        n_outputs=2,
+        n_components=3,
+        n_factors=2,
+        gate="linear+fm",
+    )
     table, X = rng.standard_normal((5, model.width)), np.ones((4, 5)) if ones else rng.standard_normal((4, 5))
     values = None if ones else X
     dense = DenseSlots(model, table, X)
@@ -381,7 +392,7 @@ def test_slots_of_every_kind_reduce_alike(ones):
 @pytest.mark.parametrize("scores", [40.0, 400.0])
 def test_mixture_of_saturated_experts_stays_finite(scores):
     """Probabilities mix without rounding to 0 or 1."""
-    model = MixtureFM(1, True, 1, 2, 0, "linear", "linear", link="logit")
+    model = MixtureFM(n_components=2, n_factors=0, expert="linear", link="logit")
     tables = {"gate_linear": np.zeros((1, 2)), "expert_linear": np.array([[[scores], [scores]]])}
     dense = {"weights": {}, "offsets": {"intercept": np.zeros((2, 1)), "gate_intercept": np.zeros(2)}}
     X = np.array([[1.0], [-1.0]])

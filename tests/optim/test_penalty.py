@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from skfm.data.validate import column_frequency
+from skfm.data.statistics import column_statistics
 from skfm.optim.penalty import charges
 from tests import reference
 from tests.cases import sparse_rows
@@ -19,7 +19,8 @@ def test_charges_of_all_samples_add_up_to_the_penalty(power, scaled):
     X[:, 3] = 0
     tables = {"linear": rng.standard_normal((12, 1))}
     scale = 0.5 + rng.random(12) if scaled else None
-    charge = charges(column_frequency(sparse.csr_array(X), weight), power, scale)
+    frequency = column_statistics(sparse.csr_array(X), weight).frequency
+    charge = charges(frequency, power, scale)
     assert charge.shape == (12, 2 if scaled else 1)
     # What is trained on x / scale is scale times the weight of x.
     trained = tables["linear"][:, 0] * (scale if scaled else 1)

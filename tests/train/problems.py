@@ -178,8 +178,11 @@ class Problem:
 
 MODELS = {
     "fm": (FM(n_factors=2), Logistic()),
-    "deepfm": (DeepFM(2, True, 3, 2, MLP((3,), "tanh")), SquaredError()),
-    "mixture": (MixtureFM(3, True, 1, 2, 1, "linear", "linear+fm", link="softmax"), Softmax(3)),
+    "deepfm": (
+        DeepFM(n_outputs=2, n_fields=3, n_factors=2, network=MLP(sizes=(3,), activation="tanh")),
+        SquaredError(),
+    ),
+    "mixture": (MixtureFM(n_outputs=3, n_components=2, n_factors=1, link="softmax"), Softmax(3)),
 }
 
 

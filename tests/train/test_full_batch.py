@@ -135,7 +135,8 @@ def fitted(model, loss, X, y, weight, l2, power=0.0):
         dtype=np.dtype(np.float64),
     )
     samples = Samples(sparse.csr_array(X), y, weight)
-    result = fit_model(model, loss, samples, None, None, settings, base_score=loss.base_score(y, weight))
+    base_score = loss.base_score(loss.statistics(y, weight))
+    result = fit_model(model, loss, samples, None, None, settings, base_score=base_score)
     assert result.message is None
     table = result.parameters.table
     return table[: X.shape[1]], result.parameters.dense["offsets"]["intercept"]
@@ -168,7 +169,7 @@ def test_minimum_of_softmax_is_that_of_logistic_regression():
     rng = np.random.default_rng(1)
     X, weight = data(rng)
     y = np.argmax(X @ rng.standard_normal((12, 3)) + 3 * rng.standard_normal((60, 3)), axis=1).astype(float)
-    table, intercept = fitted(Linear(3), Softmax(3), X, y, weight, 0.1)
+    table, intercept = fitted(Linear(n_outputs=3), Softmax(3), X, y, weight, 0.1)
     oracle = LogisticRegression(C=1 / (0.1 * weight.sum()), tol=1e-12, max_iter=100_000).fit(X, y, weight)
     np.testing.assert_allclose(table, oracle.coef_.T, atol=1e-6)
     np.testing.assert_allclose(
@@ -180,7 +181,7 @@ def test_minimum_of_squared_error_is_that_of_ridge():
     rng = np.random.default_rng(2)
     X, weight = data(rng)
     Y = X @ rng.standard_normal((12, 2)) + rng.standard_normal((60, 2))
-    table, intercept = fitted(Linear(2), SquaredError(), X, Y, weight, 0.1)
+    table, intercept = fitted(Linear(n_outputs=2), SquaredError(), X, Y, weight, 0.1)
     oracle = Ridge(alpha=0.1 * weight.sum(), solver="cholesky").fit(X, Y, weight)
     np.testing.assert_allclose(table, oracle.coef_.T, atol=1e-6)
     np.testing.assert_allclose(intercept, oracle.intercept_, atol=1e-6)

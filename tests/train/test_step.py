@@ -149,10 +149,10 @@ def test_rates_and_penalties_share_a_program(in_float64):
 # ------------------------------------------------------------------------------- large rows, in pieces
 
 LARGE = {
-    "ffm": FFM(2, True, 3, 2),
-    "afm": AFM(1, True, 3, 2, 3),
-    "pnn": PNN(1, True, 3, 2, MLP((4,)), "both"),
-    "xdeepfm": XDeepFM(1, True, 3, 2, MLP((4,)), (3, 2)),
+    "ffm": FFM(n_outputs=2, n_fields=3, n_factors=2),
+    "afm": AFM(n_fields=3, n_factors=2, n_attention=3),
+    "pnn": PNN(n_fields=3, n_factors=2, network=MLP(sizes=(4,)), product="both"),
+    "xdeepfm": XDeepFM(n_fields=3, n_factors=2, network=MLP(sizes=(4,)), cin_layer_sizes=(3, 2)),
 }
 
 
@@ -188,7 +188,7 @@ def test_an_epoch_by_pieces_is_that_of_whole_batches(solver, monkeypatch, in_flo
 
 
 def test_dropout_leaves_other_units_out_of_each_piece(in_float64):
-    problem = Problem(AFM(1, True, 3, 2, 3, use_dropout=True), Logistic(), n=22)
+    problem = Problem(AFM(n_fields=3, n_factors=2, n_attention=3, use_dropout=True), Logistic(), n=22)
     state = problem.start(SGD(), RATE)
     batch = jax.tree.map(lambda leaf: leaf[0], problem.batches(22)[0])
     rows = read_rows(state.table, batch.touched)
@@ -207,13 +207,25 @@ def test_dropout_leaves_other_units_out_of_each_piece(in_float64):
 
 
 def test_large_rows_go_in_pieces_on_a_cpu_unless_they_depend_on_each_other():
-    wide = FFM(1, True, 39, 4)
+    wide = FFM(
+        n_fields=39,
+    )
     assert step._piece_size(wide, {}, 4096, 39) == 64
     assert step._piece_size(wide, {}, 64, 39) is None
     assert step._piece_size(wide, {"mean": 0}, 4096, 39) is None
-    assert step._piece_size(FFM(1, True, 5, 4), {}, 4096, 5) is None
-    assert step._piece_size(DeepFM(1, True, 39, 8, MLP((5,))), {}, 4096, 39) is None
-    assert step._piece_size(FFM(3, True, 100, 16), {}, 4096, 100) == 16
+    assert (
+        step._piece_size(
+            FFM(
+                n_fields=5,
+            ),
+            {},
+            4096,
+            5,
+        )
+        is None
+    )
+    assert step._piece_size(DeepFM(n_fields=39, n_factors=8, network=MLP(sizes=(5,))), {}, 4096, 39) is None
+    assert step._piece_size(FFM(n_outputs=3, n_fields=100, n_factors=16), {}, 4096, 100) == 16
 
 
 # ------------------------------------------------------------------ no array of the table's size in a step
@@ -282,7 +294,7 @@ SOLVERS = NAMED | {"optax adagrad": Optax(optax.adagrad(0.1)), "optax adamw": Op
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_step_only_gathers_from_tables_and_scatters_into_them(solver):
-    models = [DeepFM(1, True, 3, 4, MLP((5,), batch_norm=True, dropout=True))]
+    models = [DeepFM(n_fields=3, n_factors=4, network=MLP(sizes=(5,), batch_norm=True, dropout=True))]
     if solver == "adagrad":
         models += [Linear(), MixtureFM(n_components=2, n_factors=2, link="logit")]
     for model in models:
@@ -293,7 +305,7 @@ def test_a_step_only_gathers_from_tables_and_scatters_into_them(solver):
 
 @pytest.mark.parametrize("solver", ["adagrad", "adam", "ftrl"])
 def test_a_compiled_run_of_batches_copies_no_table(solver):
-    model = DeepFM(1, True, 3, 4, MLP((5,)))
+    model = DeepFM(n_fields=3, n_factors=4, network=MLP(sizes=(5,)))
     state, batch, rate, batch_rows, hyper = large_problem(model, SOLVERS[solver])
     batches = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), batch)
     program = Program(model, Logistic(), SOLVERS[solver])

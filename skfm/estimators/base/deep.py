@@ -21,7 +21,12 @@ class DeepEstimator(FactorTable, FactorParameters, NetworkParameters):
         from skfm.layers.mlp import MLP
 
         sizes = layer_sizes(self.hidden_layer_sizes)
-        return MLP(sizes, self.activation, bool(self.batch_norm), self.dropout > 0)
+        return MLP(
+            sizes=sizes,
+            activation=self.activation,
+            batch_norm=bool(self.batch_norm),
+            dropout=self.dropout > 0,
+        )
 
 
 def layer_sizes(sizes, name: str = "hidden_layer_sizes") -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
 from skfm.data.merge import merge_rows
-from skfm.data.validate import mean_evidence
+from skfm.data.statistics import column_statistics
 
 
 def prepare(estimator, part, held, *, incremental: bool, going_on: bool, first: bool):
@@ -51,7 +51,7 @@ def prepare(estimator, part, held, *, incremental: bool, going_on: bool, first: 
     penalties = defaults.penalties(
         given,
         weight_sum,
-        mean_evidence(X, weight, estimator._table_rows()),
+        column_statistics(X, weight, estimator._table_rows()).mean_evidence,
         getattr(estimator, "n_components", 0),
         has_linear_term=estimator._has_linear_term(),
         is_classifier=is_classifier(estimator),

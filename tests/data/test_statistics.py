@@ -1,0 +1,129 @@
+"""Statistics of columns: what they are, and that parts of the rows merge to those of all."""
+
+from functools import reduce
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from skfm.data.spool import RowSpool
+from skfm.data.statistics import column_statistics, merge_column_statistics
+from tests import reference
+from tests.cases import sparse_rows
+
+# Columns 1, 2 and 5 share a row of the tables, and so do 7 and 8.
+TABLE_ROWS = np.array([0, 1, 1, 3, 4, 1, 6, 7, 7, 9, 10, 11], np.int32)
+
+
+def rows(*, ones=False, unit=1.0):
+    """Rows in several units, a column that no row touches, and weights."""
+    rng = np.random.default_rng(0)
+    X, weight = unit * sparse_rows(rng, n=20, ones=ones), 0.1 + rng.random(20)
+    X[:, 3] = 0
+    return X, weight
+
+
+def naive_scale(X, weight, unit=1.0, members=None):
+    """Weighted root mean square of the nonzeros of each column, or of the columns that share its row."""
+    scale = np.ones(X.shape[1])
+    for j in range(X.shape[1]):
+        together = [j] if members is None else np.flatnonzero(members == members[j])
+        found = [(weight[i], X[i, k] / unit) for i in range(X.shape[0]) for k in together if X[i, k] != 0]
+        if sum(s for s, _ in found):
+            scale[j] = unit * np.sqrt(sum(s * x**2 for s, x in found) / sum(s for s, _ in found))
+    return scale
+
+
+def test_frequency():
+    X, weight = rows()
+    frequency = column_statistics(sparse.csr_array(X), weight).frequency
+    np.testing.assert_allclose(frequency, reference.frequency(X, weight), rtol=1e-12)
+    assert frequency[3] == 0
+
+
+@pytest.mark.parametrize("table_rows", [None, TABLE_ROWS])
+def test_mean_evidence(table_rows):
+    X, weight = rows()
+    total = sum(weight[i] for i, j in np.argwhere(X))
+    touched = {j if table_rows is None else table_rows[j] for _, j in np.argwhere(X)}
+    statistics = column_statistics(sparse.csr_array(X), weight, table_rows)
+    assert statistics.mean_evidence == pytest.approx(total / len(touched), rel=1e-12)
+
+
+def test_mean_evidence_of_rows_without_entries():
+    assert column_statistics(sparse.csr_array((2, 3)), np.ones(2)).mean_evidence == 0
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e200, 1e-200])
+def test_scale_is_the_root_mean_square_of_the_nonzeros(unit):
+    X, weight = rows(unit=unit)
+    weight[X[:, 4] != 0] = 0
+    expected = naive_scale(X, weight, unit)
+    assert expected[3] == expected[4] == 1
+    scale = column_statistics(sparse.csr_array(X), weight).scale()
+    np.testing.assert_allclose(scale, expected, rtol=1e-12)
+
+
+def test_columns_of_ones_have_no_scale():
+    X, weight = rows(ones=True)
+    statistics = column_statistics(sparse.csr_array(X), weight)
+    assert statistics.all_ones
+    assert statistics.scale() is None
+
+
+def test_columns_that_share_a_row_of_the_tables_are_one():
+    X, weight = rows()
+    statistics = column_statistics(sparse.csr_array(X), weight, TABLE_ROWS)
+    touches = np.zeros(12)
+    for i, j in np.argwhere(X):
+        touches[TABLE_ROWS[j]] += weight[i]
+    np.testing.assert_allclose(statistics.frequency, touches / weight.sum(), rtol=1e-12)
+    scale = statistics.scale(TABLE_ROWS)
+    np.testing.assert_allclose(scale, naive_scale(X, weight, members=TABLE_ROWS), rtol=1e-12)
+
+
+def assert_same(found, expected):
+    np.testing.assert_allclose(found.weight, expected.weight, rtol=1e-12)
+    np.testing.assert_allclose(found.touched, expected.touched, rtol=1e-12)
+    np.testing.assert_allclose(found.mean_evidence, expected.mean_evidence, rtol=1e-12)
+    assert found.all_ones == expected.all_ones
+    if not expected.all_ones:
+        np.testing.assert_array_equal(found.largest, expected.largest)
+        np.testing.assert_allclose(found.squares, expected.squares, rtol=1e-12)
+        np.testing.assert_allclose(found.scale(), expected.scale(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("table_rows", [None, TABLE_ROWS])
+@pytest.mark.parametrize("unit", [1.0, 1e200, 1e-200, "each row has its own", "ones"])
+@pytest.mark.parametrize("cuts", [(7,), (1, 2, 19), (0, 5, 5, 20)])
+def test_parts_cut_anywhere_merge_to_the_whole(cuts, unit, table_rows):
+    X, weight = rows(ones=unit == "ones", unit=unit if isinstance(unit, float) else 1.0)
+    if unit == "each row has its own":
+        X *= np.geomspace(1e-150, 1e150, 20)[:, None]
+    expected = column_statistics(sparse.csr_array(X), weight, table_rows)
+    counted = [
+        column_statistics(sparse.csr_array(part), own, table_rows)
+        for part, own in zip(np.split(X, cuts), np.split(weight, cuts), strict=True)
+    ]
+    assert_same(reduce(merge_column_statistics, counted), expected)
+    # Any two of them may be merged first.
+    assert_same(reduce(lambda a, b: merge_column_statistics(b, a), counted[::-1]), expected)
+
+
+def test_a_part_of_ones_merges_with_one_of_other_values():
+    X, weight = rows(unit=3.0)
+    X[:9] = X[:9] != 0
+    matrix = sparse.csr_array(X)
+    first, rest = column_statistics(matrix[:9], weight[:9]), column_statistics(matrix[9:], weight[9:])
+    assert first.all_ones
+    assert not rest.all_ones
+    for merged in (merge_column_statistics(first, rest), merge_column_statistics(rest, first)):
+        assert_same(merged, column_statistics(matrix, weight))
+
+
+def test_statistics_of_rows_on_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("skfm.data.spool._PIECE_ROWS", 6)
+    X, weight = rows()
+    spool = RowSpool(tmp_path / "rows", 12, 100)
+    spool.append(sparse.csr_array(X))
+    assert_same(column_statistics(spool, weight), column_statistics(sparse.csr_array(X), weight))
