@@ -4,14 +4,22 @@ PYTHON_OLDEST ?= python3.11
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 PYTEST_ARGS ?= -n 2
+# Every model, solver and loss against its oracle, and every estimator in one fit: two minutes on two cores.
+COMPILED := tests/optim tests/train \
+	tests/estimators/test_family.py::test_pairs_of_fields_are_learned \
+	tests/estimators/test_targets.py::test_linear_classifier_is_logistic_regression \
+	tests/estimators/test_targets.py::test_linear_regressor_is_ridge
 
-.PHONY: demo test test-oldest lint rivals clean
+.PHONY: demo test test-compiled test-oldest lint docs rivals clean
 
 demo: .venv/.demo  ## compare skfm with scikit-learn on Adult; writes examples/output/
 	$(BIN)/python examples/adult.py
 
 test: lint  ## everything that must pass before a commit
 	$(BIN)/python -m pytest $(PYTEST_ARGS) --doctest-modules skfm tests
+
+test-compiled: .venv/.test  ## a part of the tests on programs compiled as users compile them, with optimisation
+	SKFM_TEST_THOROUGH=1 $(BIN)/python -m pytest $(PYTEST_ARGS) $(COMPILED)
 
 test-oldest: .venv-oldest/.test  ## the same tests on the lowest versions that pyproject.toml allows
 	$(OLDEST)/python -m pytest $(PYTEST_ARGS) --doctest-modules skfm tests
@@ -21,13 +29,16 @@ lint: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy skfm
 
+docs: .venv/.docs  ## the documentation as HTML in docs/_build; warnings are errors
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build
+
 # xLearn is built from source, which takes minutes and a C++ compiler, and its set-up asks for a user's name.
 rivals: benchmarks/rivals/requirements.txt  ## other libraries for the benchmarks, in .venv-rivals
 	$(PYTHON) -m venv .venv-rivals
 	USER=$${USER:-user} .venv-rivals/bin/python -m pip install --quiet -r benchmarks/rivals/requirements.txt
 
 clean:
-	rm -rf .venv .venv-oldest .venv-rivals .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist examples/output
+	rm -rf .venv .venv-oldest .venv-rivals .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist docs/_build examples/output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.created:
@@ -41,6 +52,10 @@ clean:
 .venv/.test: .venv/.created pyproject.toml
 	$(BIN)/python -m pip install --quiet -e '.[test,lint]'
 	touch $@ .venv/.demo
+
+.venv/.docs: .venv/.created pyproject.toml
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	touch $@
 
 # pip always takes the newest release, so uv chooses the versions here.
 .venv-oldest/.test: pyproject.toml

@@ -1,10 +1,9 @@
-"""Command line: ``python -m benchmarks list | run CASE | show CASE | compare BASE``."""
+"""Command line: ``python -m benchmarks list | run CASE | show CASE | pages | compare BASE``."""
 
 import argparse
-import json
 import sys
 
-from benchmarks import compare, datasets, rivals, runner
+from benchmarks import compare, datasets, pages, rivals, runner
 
 
 def parse_seeds(text):
@@ -19,11 +18,12 @@ def build_parser(cases):
     commands.add_parser("list", help="name the cases")
     show = commands.add_parser("show", help="print the tables of an earlier run")
     show.add_argument("case", choices=cases)
+    commands.add_parser("pages", help="write the figures into the pages of docs/benchmarks")
     comparison = commands.add_parser(
         "compare", help="is the working tree slower than BASE?", description=compare.__doc__
     )
     compare.add_arguments(comparison)
-    run = commands.add_parser("run", help="run a case, print its tables, write benchmarks/results/CASE.json")
+    run = commands.add_parser("run", help="run a case, print its tables, write benchmarks/results/CASE.jsonl")
     run_cases = run.add_subparsers(dest="case", required=True, metavar="CASE")
     for name, case in cases.items():
         options = run_cases.add_parser(name, help=summary(case), description=case.__doc__)
@@ -34,8 +34,8 @@ def build_parser(cases):
         options.add_argument(
             "--quick", action="store_true", help="a smoke run in a minute or so; its figures mean nothing"
         )
-        options.add_argument("--update", action="store_true", help="keep the other entries of CASE.json")
-        options.add_argument("--output", help="write the JSON here")
+        options.add_argument("--update", action="store_true", help="add the run to those of CASE.jsonl")
+        options.add_argument("--output", help="write here instead")
         case.add_arguments(options)
         options.set_defaults(parser=options)
     return parser
@@ -60,22 +60,25 @@ def main(arguments=None):
         except compare.CompareError as error:
             print(error, file=sys.stderr)
             return 2
+    if options.command == "pages":
+        pages.write_all(cases)
+        return 0
     case = cases[options.case]
     if options.command == "show":
-        path = runner.RESULTS / f"{options.case}.json"
+        path = runner.RESULTS / f"{options.case}.jsonl"
         if not path.exists():
             print(f"{path.name} is not there yet: python -m benchmarks run {options.case}", file=sys.stderr)
             return 2
-        print(case.render(json.loads(path.read_text())["results"]))
+        print(case.render(runner.merge_results(runner.read_runs(path))))
         return 0
     parser = vars(options).pop("parser")
     defaults = {name: parser.get_default(name) for name in vars(options)}
     try:
-        document = runner.run_case(case, options, runner.result_path(options, defaults))
+        results = runner.run_case(case, options, runner.result_path(options, defaults))
     except (datasets.DataNotFoundError, rivals.RivalsNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(case.render(document["results"]))
+    print(case.render(results))
     return 0
 
 

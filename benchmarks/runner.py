@@ -1,4 +1,4 @@
-"""Finding the cases, describing the machine, and keeping the results as JSON."""
+"""Finding the cases, describing the machine, and keeping the results as JSON, one line a run."""
 
 import argparse
 import importlib
@@ -85,7 +85,7 @@ def git_revision():
 
 
 def result_path(options, defaults):
-    """Where a run writes: CASE.json, or CASE.partial.json when an option narrows the case.
+    """Where a run writes: CASE.jsonl, or CASE.partial.jsonl when an option narrows the case.
 
     Parameters
     ----------
@@ -99,7 +99,27 @@ def result_path(options, defaults):
         getattr(options, name) != value for name, value in defaults.items() if name not in NOT_SETTINGS
     )
     whole = not options.quick and (options.update or not narrowed)
-    return RESULTS / (f"{options.case}.json" if whole else f"{options.case}.partial.json")
+    return RESULTS / (f"{options.case}.jsonl" if whole else f"{options.case}.partial.jsonl")
+
+
+def read_runs(path):
+    """Read the runs of a case, the earliest first.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Returns
+    -------
+    list of dict
+        Each has the case, the date, the revision, the versions, the machine, the settings and the results.
+    """
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def merge_results(runs):
+    """The entry of each key, of the latest run that measured it."""
+    return {key: entry for run in runs for key, entry in run["results"].items()}
 
 
 def run_case(case, options, path):
@@ -111,42 +131,32 @@ def run_case(case, options, path):
         One of ``load_cases()``.
     options : argparse.Namespace
     path : pathlib.Path
-        The JSON file; with ``options.update`` its entries are kept and only those measured now replaced.
+        The file, a line a run; with ``options.update`` the run is added to the earlier ones.
 
     Returns
     -------
     dict
-        The content of the JSON file.
+        The results of all runs in the file.
     """
-    stamp = {
+    run = {
+        "case": options.case,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "git_revision": git_revision(),
         "versions": package_versions(),
         "machine": describe_machine(),
         "settings": {name: value for name, value in vars(options).items() if name not in NOT_SETTINGS},
     }
-    document = {"case": options.case, "runs": [], "measured_in_run": {}, "results": {}}
-    if options.update and path.exists():
-        document = json.loads(path.read_text())
-    results = document["results"]
-    before = dict(results)
-    document["runs"].append(stamp)
+    earlier = read_runs(path) if options.update and path.exists() else []
+    before = merge_results(earlier)
+    results = dict(before)
 
     def save():
         if "jax" in sys.modules:
-            stamp["machine"]["jax_device"] = sys.modules["jax"].devices()[0].device_kind
-        for key, entry in results.items():
-            if entry is not before.get(key):
-                document["measured_in_run"][key] = len(document["runs"]) - 1
-        used = sorted(set(document["measured_in_run"].values()))
-        kept = dict(
-            document,
-            runs=[document["runs"][i] for i in used],
-            measured_in_run={key: used.index(i) for key, i in document["measured_in_run"].items()},
-        )
+            run["machine"]["jax_device"] = sys.modules["jax"].devices()[0].device_kind
+        run["results"] = {key: entry for key, entry in results.items() if entry is not before.get(key)}
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(kept, indent=1) + "\n")
-        return kept
+        path.write_text("".join(json.dumps(line) + "\n" for line in [*earlier, run]), encoding="utf-8")
 
     case.run(options, results, save)
-    return save()
+    save()
+    return results

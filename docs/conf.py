@@ -1,4 +1,4 @@
-"""Sphinx configuration: ``python -m sphinx -W -b html docs docs/_build``."""
+"""Sphinx configuration; ``make docs`` builds the pages."""
 
 import skfm
 

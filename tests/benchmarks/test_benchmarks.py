@@ -31,7 +31,7 @@ from skfm import FieldEncoder
 
 def make_options(tmp_path, **options):
     return types.SimpleNamespace(
-        case="toy", data=None, output=str(tmp_path / "toy.json"), update=False, quick=False, **options
+        case="toy", data=None, output=str(tmp_path / "toy.jsonl"), update=False, quick=False, **options
     )
 
 
@@ -65,44 +65,55 @@ def test_unknown_names_are_rejected(capsys):
 
 
 def test_results_name_machine_versions_and_settings_but_no_path(tmp_path):
-    options = make_options(tmp_path, seeds=[0])
-    runner.run_case(make_case(1.0), options, tmp_path / "toy.json")
-    text = (tmp_path / "toy.json").read_text()
-    document = json.loads(text)
-    assert document["results"] == {"a": {"value": 1.0}}
-    (stamp,) = document["runs"]
-    assert set(stamp) == {"date", "git_revision", "versions", "machine", "settings"}
-    assert set(stamp["machine"]) - {"jax_device"} == {"cpu_count", "cpu_model"}
-    assert stamp["settings"] == {"quick": False, "seeds": [0]}
-    assert str(tmp_path) not in text
-    assert str(runner.REPOSITORY) not in text
+    path = tmp_path / "toy.jsonl"
+    assert runner.run_case(make_case(1.0), make_options(tmp_path, seeds=[0]), path) == {"a": {"value": 1.0}}
+    (run,) = runner.read_runs(path)
+    assert set(run) == {"case", "date", "git_revision", "versions", "machine", "settings", "results"}
+    assert run["results"] == {"a": {"value": 1.0}}
+    assert set(run["machine"]) - {"jax_device"} == {"cpu_count", "cpu_model"}
+    assert run["settings"] == {"quick": False, "seeds": [0]}
+    assert str(tmp_path) not in path.read_text()
+    assert str(runner.REPOSITORY) not in path.read_text()
 
 
-def test_update_keeps_other_entries_and_their_run(tmp_path):
-    path = tmp_path / "toy.json"
+def test_a_run_is_a_line_and_update_adds_one(tmp_path):
+    path = tmp_path / "toy.jsonl"
+    old = {"case": "toy", "date": "old", "results": {"a": {"value": 1.0}, "b": {}}}
+    path.write_text(json.dumps(old) + "\n")
     options = make_options(tmp_path)
-    path.write_text(
-        json.dumps(
-            {"case": "toy", "runs": [{"date": "old"}], "measured_in_run": {"b": 0}, "results": {"b": {}}}
-        )
-    )
     options.update = True
-    document = runner.run_case(make_case(2.0), options, path)
-    assert set(document["results"]) == {"a", "b"}
-    assert document["runs"][document["measured_in_run"]["b"]] == {"date": "old"}
-    assert document["runs"][document["measured_in_run"]["a"]]["date"] != "old"
+    assert runner.run_case(make_case(2.0), options, path) == {"a": {"value": 2.0}, "b": {}}
+    assert len(path.read_text().splitlines()) == 2
+    kept, new = runner.read_runs(path)
+    assert kept == old
+    assert new["date"] != "old"
+    assert new["results"] == {"a": {"value": 2.0}}
+    options.update = False
+    runner.run_case(make_case(3.0), options, path)
+    assert [run["results"] for run in runner.read_runs(path)] == [{"a": {"value": 3.0}}]
+
+
+def test_an_interrupted_run_keeps_what_it_has(tmp_path):
+    def run(options, results, save):
+        results["a"] = {}
+        save()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_case(types.SimpleNamespace(run=run), make_options(tmp_path), tmp_path / "toy.jsonl")
+    assert runner.merge_results(runner.read_runs(tmp_path / "toy.jsonl")) == {"a": {}}
 
 
 def test_a_narrowed_run_does_not_overwrite_the_whole_one():
     plain = types.SimpleNamespace(case="toy", output=None, update=False, quick=False, datasets=["a"])
     usual = {"quick": False, "datasets": ["a"], "update": False}
-    assert runner.result_path(plain, usual).name == "toy.json"
+    assert runner.result_path(plain, usual).name == "toy.jsonl"
     plain.datasets = ["b"]
-    assert runner.result_path(plain, usual).name == "toy.partial.json"
+    assert runner.result_path(plain, usual).name == "toy.partial.jsonl"
     plain.update = True
-    assert runner.result_path(plain, usual).name == "toy.json"
+    assert runner.result_path(plain, usual).name == "toy.jsonl"
     plain.quick = True
-    assert runner.result_path(plain, usual).name == "toy.partial.json"
+    assert runner.result_path(plain, usual).name == "toy.partial.jsonl"
 
 
 # --- tables
@@ -203,13 +214,13 @@ def test_snippets_name_every_data_set(data_path):
 
 @pytest.mark.parametrize("case", ["tables", "raw_clicks"])
 def test_cases_of_raw_tables_run(case, data_path, tmp_path, capsys):
-    output = tmp_path / "results.json"
+    output = tmp_path / "results.jsonl"
     options = ["--quick", "--data", str(data_path), "--output", str(output)]
     if case == "raw_clicks":
         options += ["--models", "FM,LogisticRegression,HistGradientBoosting"]
     assert command_line.main(["run", case, *options]) == 0
     printed = capsys.readouterr().out
-    for name in json.loads(output.read_text())["results"]:
+    for name in runner.merge_results(runner.read_runs(output)):
         assert f"| {name.partition('/')[0]}" in printed
 
 
@@ -352,7 +363,7 @@ def test_time_to_quality_counts_only_who_reaches_the_loss():
 
 def test_absent_rivals_are_said_and_not_raised(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("SKFM_RIVALS", str(tmp_path / "python"))
-    assert command_line.main(["run", "throughput", "--quick", "--output", str(tmp_path / "out.json")]) == 2
+    assert command_line.main(["run", "throughput", "--quick", "--output", str(tmp_path / "out.jsonl")]) == 2
     assert "make rivals" in capsys.readouterr().err
 
 
