@@ -19,7 +19,8 @@ test-oldest: .venv-oldest/.test  ## the same tests on the lowest versions that p
 lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy skfm
+	$(BIN)/mypy skfm tools
+	$(BIN)/python -m tools.signatures --check
 
 # xLearn is built from source, which takes minutes and a C++ compiler, and its set-up asks for a user's name.
 rivals: benchmarks/rivals/requirements.txt  ## other libraries for the benchmarks, in .venv-rivals

@@ -246,7 +246,7 @@ def _name(member: ast.stmt) -> str | None:
 
 
 def _formatted(source: str) -> str:
-    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", "estimator.py", "-"]
+    command = [sys.executable, "-m", "ruff", "format", f"--line-length={LINE_LENGTH}", "-"]
     return subprocess.run(command, input=source, capture_output=True, encoding="utf-8", check=True).stdout
 
 

@@ -123,7 +123,7 @@ class _AFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
         return pairs[order], order
 
     @fitted
-    def field_pairs_(self):
+    def field_pairs_(self) -> np.ndarray:
         """Fields of each pair that there is attention to, shape (n_pairs, 2)."""
         return self._sorted_pairs()[0]
 

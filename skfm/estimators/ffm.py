@@ -93,7 +93,7 @@ class _FFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
         )
 
     @property
-    def factors_(self):
+    def factors_(self) -> np.ndarray:
         """Factors, (n_features, n_fields, n_factors), or (n_outputs, n_features, n_fields, n_factors)."""
         return self._factors("factors", 2)
 

@@ -129,7 +129,7 @@ class _FM(
         return self._n_outputs * (self._model.degree - 1) * self._model.n_factors
 
     @fitted
-    def higher_factors_(self):
+    def higher_factors_(self) -> list[np.ndarray]:
         """Factors of the orders 3 to ``degree``, each in the shape of ``factors_``."""
         return [self._factors(name, order) for name, order in self._model.higher.items()]
 

@@ -62,7 +62,7 @@ class _FNN(DeepEstimator, LinearParameters):
        Response Prediction", ECIR 2016. https://doi.org/10.1007/978-3-319-30671-1_4
     """
 
-    machine_: Any
+    machine_: BaseEstimator | None
     # For one output, and for several.
     _machines: ClassVar[tuple]
 

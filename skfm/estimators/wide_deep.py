@@ -59,7 +59,7 @@ class _WideDeep(LinearTable, DeepEstimator, LinearParameters):
        https://arxiv.org/abs/1606.07792
     """
 
-    wide_solver_: Any
+    wide_solver_: str | GradientTransformation
 
     parts: Literal["both", "wide", "deep"] = parameter(
         "both", "The parts that the model has: the linear term, the network, or both."
@@ -124,7 +124,7 @@ class _WideDeep(LinearTable, DeepEstimator, LinearParameters):
         return {"crosses": self.crosses, "cross_slots": self.cross_slots}
 
     @property
-    def factors_(self):
+    def factors_(self) -> np.ndarray:
         """Embeddings of each column, shape (n_features, n_factors); 0 for crosses, which have none."""
         factors = self._factors("factors", 2)
         if not self._n_crosses():

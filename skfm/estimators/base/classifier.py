@@ -15,6 +15,8 @@ from skfm.estimators.base.parameters import LabelParameters
 class FactorizationClassifier(ClassifierMixin, LabelParameters, FactorizationEstimator):
     """Base class of all classifiers: binary, multiclass (softmax) and multilabel."""
 
+    classes_: np.ndarray
+
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Do one epoch on the rows given, going on from earlier calls.

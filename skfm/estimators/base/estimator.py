@@ -20,9 +20,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skfm.data import fields as field_blocks
+from skfm.data.encode import FieldEncoder
 from skfm.data.validate import check_sample_weight
 from skfm.estimators.base.inputs import encoded_rows, kept_rows, learn_encoder, read_X, read_X_y
-from skfm.estimators.base.parameters import TrainingParameters
+from skfm.estimators.base.parameters import GradientTransformation, TrainingParameters
 from skfm.estimators.base.prepare import prepare
 from skfm.estimators.base.progress import reporter
 from skfm.estimators.base.start import check_tables, tables_of
@@ -33,9 +34,13 @@ from skfm.estimators.base.tables import fitted
 class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMeta):
     """Base class of all estimators; subclasses say which model, with which loss and targets."""
 
+    n_features_in_: int
+    feature_names_in_: np.ndarray
     fields_: np.ndarray
+    encoder_: FieldEncoder | None
     n_iter_: int
     history_: dict[str, list[float]]
+    solver_: str | GradientTransformation
     _session: Any
     # Kind of problem, for `solver="auto"`: "convex", "factors" or "deep".
     _kind = "factors"
@@ -380,7 +385,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         return tables[name]
 
     @fitted
-    def intercept_(self):
+    def intercept_(self) -> np.ndarray:
         """Intercept of each output, shape (n_outputs,); a float where y was one column of numbers."""
         value = self._parameters.dense["offsets"].get("intercept", np.zeros(self._n_outputs))
         return self._per_output(self._target_mean + self._target_scale * np.asarray(value, dtype=np.float64))
