@@ -9,8 +9,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 
 from skfm import ESMMClassifier
-from skfm.estimators.esmm import _TOWERS
 from skfm.metrics import make_task_scorer
+from skfm.names import TOWERS
 from skfm.train import step
 from tests.estimators.problems import LABELS, N, X
 
@@ -24,7 +24,7 @@ def esmm(**settings):
     return ESMMClassifier(**(SMALL | settings))
 
 
-@pytest.mark.parametrize("tower", _TOWERS)
+@pytest.mark.parametrize("tower", TOWERS)
 def test_towers(tower):
     model = esmm(tower=tower, max_iter=60, l2_factors=1e-2, l2_dense=1e-2).fit(X, BUYS)
     proba = model.predict_proba(X)
