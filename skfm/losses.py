@@ -7,13 +7,15 @@ Conventions, those of scikit-learn's own losses:
 - ``value(y, raw)`` is summed over the outputs, shape (n_samples,); JAX, or NumPy for NumPy arrays;
 - everything else is NumPy.
 
+What a loss needs to know of the targets for its base score is computed by parts of the rows and merged.
+
 A new loss is one class here and one line in `REGRESSION_LOSSES`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +28,36 @@ _MIN_SHARE = 1e-7
 
 def _namespace(raw):
     return np if isinstance(raw, np.ndarray) else jnp
+
+
+class Means(NamedTuple):
+    """Weighted means of targets, and the weight behind each."""
+
+    weight: np.ndarray
+    mean: np.ndarray
+
+
+class Distribution(NamedTuple):
+    """Targets (n_samples, n_outputs) with their weights (n_samples,), in any order."""
+
+    values: np.ndarray
+    weight: np.ndarray
+
+
+def merge_statistics(a, b):
+    """What a loss knows of the targets of two parts of the rows, as of one."""
+    if isinstance(a, Distribution):
+        return Distribution(np.concatenate([a.values, b.values]), np.concatenate([a.weight, b.weight]))
+    total = a.weight + b.weight
+    share = b.weight / np.where(total > 0, total, 1)
+    return Means(total, a.mean + share * (b.mean - a.mean))
+
+
+def _means(y: np.ndarray, weight: np.ndarray) -> Means:
+    if not weight.any():
+        return Means(np.zeros(y.shape[1:]), np.zeros(y.shape[1:]))
+    mean, total = np.average(y, axis=0, weights=weight, returned=True)
+    return Means(total, mean)
 
 
 @dataclass(frozen=True)
@@ -45,9 +77,13 @@ class Loss:
         """Prediction from the raw prediction."""
         return raw
 
-    def base_score(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    def statistics(self, y: np.ndarray, weight: np.ndarray) -> Means | Distribution:
+        """What the base score needs to know of the targets; see `merge_statistics`."""
+        return _means(y, weight)
+
+    def base_score(self, statistics) -> np.ndarray:
         """The raw prediction, one an output, that minimises the weighted loss without any feature."""
-        return np.average(y, axis=0, weights=weight)
+        return statistics.mean
 
     def check_target(self, y: np.ndarray) -> None:
         """Raise ValueError if the loss is not defined for some target."""
@@ -71,8 +107,12 @@ class Quantile(Loss):
         error = y - raw
         return _namespace(raw).maximum(self.quantile * error, (self.quantile - 1) * error).sum(-1)
 
-    def base_score(self, y, weight):
-        return np.array([_weighted_quantile(column, weight, self.quantile) for column in y.T])
+    def statistics(self, y, weight):
+        return Distribution(y, weight)
+
+    def base_score(self, statistics):
+        columns = statistics.values.T
+        return np.array([_weighted_quantile(column, statistics.weight, self.quantile) for column in columns])
 
 
 @dataclass(frozen=True)
@@ -82,8 +122,12 @@ class AbsoluteError(Loss):
     def value(self, y, raw):
         return abs(y - raw).sum(-1)
 
-    def base_score(self, y, weight):
-        return np.array([_weighted_quantile(column, weight, 0.5) for column in y.T])
+    def statistics(self, y, weight):
+        return Distribution(y, weight)
+
+    def base_score(self, statistics):
+        columns = statistics.values.T
+        return np.array([_weighted_quantile(column, statistics.weight, 0.5) for column in columns])
 
 
 @dataclass(frozen=True)
@@ -97,8 +141,12 @@ class Huber(Loss):
         small = _namespace(raw).minimum(size, self.delta)
         return (small * (size - 0.5 * small)).sum(-1)
 
-    def base_score(self, y, weight):
-        return np.array([_huber_center(column, weight, self.delta) for column in y.T])
+    def statistics(self, y, weight):
+        return Distribution(y, weight)
+
+    def base_score(self, statistics):
+        columns = statistics.values.T
+        return np.array([_huber_center(column, statistics.weight, self.delta) for column in columns])
 
 
 @dataclass(frozen=True)
@@ -114,8 +162,8 @@ class Poisson(Loss):
     def inverse_link(self, raw):
         return np.exp(raw)
 
-    def base_score(self, y, weight):
-        return np.log(np.average(y, axis=0, weights=weight))
+    def base_score(self, statistics):
+        return np.log(statistics.mean)
 
     def check_target(self, y):
         if (y < 0).any():
@@ -141,9 +189,8 @@ class Logistic(Loss):
     def inverse_link(self, raw):
         return special.expit(raw)
 
-    def base_score(self, y, weight):
-        share = np.average(y, axis=0, weights=weight)
-        return special.logit(np.clip(share, _MIN_SHARE, 1 - _MIN_SHARE))
+    def base_score(self, statistics):
+        return special.logit(np.clip(statistics.mean, _MIN_SHARE, 1 - _MIN_SHARE))
 
 
 @dataclass(frozen=True)
@@ -162,9 +209,14 @@ class Softmax(Loss):
     def inverse_link(self, raw):
         return special.softmax(raw, axis=1)
 
-    def base_score(self, y, weight):
-        share = np.bincount(y.astype(np.int64), weights=weight, minlength=self.n_classes) / weight.sum()
-        score = np.log(np.maximum(share, _MIN_SHARE))
+    def statistics(self, y, weight):
+        """Share of each class."""
+        total = weight.sum()
+        classes = np.bincount(y.astype(np.int64), weights=weight, minlength=self.n_classes)
+        return Means(total, classes / (total or 1))
+
+    def base_score(self, statistics):
+        score = np.log(np.maximum(statistics.mean, _MIN_SHARE))
         return score - score.mean()
 
 
@@ -190,10 +242,14 @@ class ClickConversion(Loss):
         click, conversion = special.expit(raw).T
         return np.stack([click, conversion, click * conversion], axis=1)
 
-    def base_score(self, y, weight):
+    def statistics(self, y, weight):
+        """Means of the click and the conversion with the weights of their losses, and with those of rows."""
+        tasks = ((0, weight * y[:, 2]), (1, weight * y[:, 3]), (0, weight), (1, weight))
+        return Means(*map(np.stack, zip(*(_means(y[:, task], own) for task, own in tasks), strict=True)))
+
+    def base_score(self, statistics):
         # A task may have no weight at all.
-        weights = [own if own.any() else weight for own in (weight * y[:, 2], weight * y[:, 3])]
-        click, both = (np.average(y[:, task], weights=weights[task]) for task in range(2))
+        click, both = np.where(statistics.weight[:2] > 0, statistics.mean[:2], statistics.mean[2:])
         shares = np.array([click, both / max(click, _MIN_SHARE)])
         return special.logit(np.clip(shares, _MIN_SHARE, 1 - _MIN_SHARE))
 

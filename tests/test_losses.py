@@ -1,5 +1,7 @@
 """Losses: values, gradients, extremes, base scores, links and targets."""
 
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,6 +33,10 @@ def targets(kind, rng, n=9, n_outputs=2):
         "binary": lambda size: rng.integers(2, size=size),
     }[kind]
     return draw((n, n_outputs)).astype(np.float64)
+
+
+def base_score(loss, y, weight):
+    return loss.base_score(loss.statistics(y, weight))
 
 
 def raw_for(kind, rng, n=9):
@@ -91,7 +97,7 @@ def test_base_score_minimises_the_loss_of_a_constant(name, weighted):
     rng = np.random.default_rng(1)
     y = targets(kind, rng, n=12)
     weight = rng.random(12) if weighted else np.ones(12)
-    score = loss.base_score(y, weight)
+    score = base_score(loss, y, weight)
 
     def mean_loss(constant):
         return reference.data_term(naive, y, np.tile(constant, (12, 1)), weight)
@@ -118,17 +124,46 @@ def test_base_score_of_a_weight_of_two_is_that_of_the_row_twice(name):
     rng = np.random.default_rng(2)
     y = targets(kind, rng, n=10)
     times = rng.integers(1, 4, size=10)
-    once = loss.base_score(y, times.astype(np.float64))
+    once = base_score(loss, y, times.astype(np.float64))
     order = rng.permutation(times.sum())
     np.testing.assert_allclose(
-        once, loss.base_score(np.repeat(y, times, axis=0)[order], np.ones(times.sum())), rtol=1e-9
+        once, base_score(loss, np.repeat(y, times, axis=0)[order], np.ones(times.sum())), rtol=1e-9
     )
+
+
+@pytest.mark.parametrize("cuts", [(0,), (4,), (1, 2, 11), (3, 3, 12)])
+@pytest.mark.parametrize("name", [*CASES, "click and conversion"])
+def test_parts_cut_anywhere_have_the_base_score_of_the_whole(name, cuts):
+    rng = np.random.default_rng(3)
+    if name == "click and conversion":
+        loss = losses.ClickConversion()
+        y = np.column_stack([targets("binary", rng, n=12), rng.random((12, 2))])
+        y[4:, 3] = 0  # all rows of some parts have no weight in a task
+    else:
+        loss, _, kind = CASES[name]
+        y = targets(kind, rng, n=12)
+    weight = rng.random(12)
+    counted = [loss.statistics(*part) for part in zip(np.split(y, cuts), np.split(weight, cuts), strict=True)]
+    expected = base_score(loss, y, weight)
+    assert np.ptp(expected) > 0
+    for merged in (
+        reduce(losses.merge_statistics, counted),
+        reduce(lambda a, b: losses.merge_statistics(b, a), counted[::-1]),
+    ):
+        np.testing.assert_allclose(loss.base_score(merged), expected, rtol=1e-9)
+
+
+def test_a_task_without_weight_has_the_base_score_of_all_rows():
+    y = np.array([[1.0, 1, 1, 0], [1, 0, 1, 0], [0, 0, 1, 0]])
+    loss = losses.ClickConversion()
+    known = loss.inverse_link(base_score(loss, y, np.array([1.0, 2, 3]))[None])[0]
+    np.testing.assert_allclose(known, [1 / 2, 1 / 3, 1 / 6])
 
 
 @pytest.mark.parametrize("loss", [losses.Logistic(), losses.Softmax(3)])
 def test_base_score_of_a_class_never_seen_is_finite(loss):
     y = np.zeros((4, 2)) if isinstance(loss, losses.Logistic) else np.zeros(4)
-    score = loss.base_score(y, np.ones(4))
+    score = base_score(loss, y, np.ones(4))
     assert np.all(np.isfinite(score))
     share = loss.inverse_link(score[None])[0]
     assert np.max(share[:1] if isinstance(loss, losses.Logistic) else share[1:]) < 1e-6
@@ -141,10 +176,10 @@ def test_base_score_of_a_class_never_seen_is_finite(loss):
 )
 def test_base_score_is_the_middle_of_the_minimisers(quantile, expected):
     y = np.array([[4.0], [1.0], [3.0], [2.0]])
-    assert losses.Quantile(quantile).base_score(y, np.ones(4)) == pytest.approx(expected)
+    assert base_score(losses.Quantile(quantile), y, np.ones(4)) == pytest.approx(expected)
     if quantile == 0.5:
-        assert losses.AbsoluteError().base_score(y, np.ones(4)) == pytest.approx(expected)
-        assert losses.Huber(0.1).base_score(y, np.ones(4)) == pytest.approx(expected)
+        assert base_score(losses.AbsoluteError(), y, np.ones(4)) == pytest.approx(expected)
+        assert base_score(losses.Huber(0.1), y, np.ones(4)) == pytest.approx(expected)
 
 
 def test_softmax_of_two_classes_is_the_log_loss():
@@ -154,8 +189,8 @@ def test_softmax_of_two_classes_is_the_log_loss():
     one = losses.Logistic().value(jnp.asarray(y[:, None]), jnp.asarray(raw[:, 1:] - raw[:, :1]))
     np.testing.assert_allclose(two, one, rtol=1e-12)
     weight = rng.random(6)
-    scores = losses.Softmax(2).base_score(y, weight)
-    np.testing.assert_allclose(scores[1] - scores[0], losses.Logistic().base_score(y[:, None], weight)[0])
+    scores = base_score(losses.Softmax(2), y, weight)
+    np.testing.assert_allclose(scores[1] - scores[0], base_score(losses.Logistic(), y[:, None], weight)[0])
 
 
 @pytest.mark.parametrize(
@@ -211,7 +246,7 @@ def test_clicks_and_conversions(dtype):
     wide = raw.astype(np.float64)
     numeric = reference.finite_differences(lambda: loss.value(y, wide).sum(), wide)
     np.testing.assert_allclose(gradient, numeric, atol=1e-7)
-    known = loss.inverse_link(loss.base_score(y, np.ones(40))[None])[0]
+    known = loss.inverse_link(base_score(loss, y, np.ones(40))[None])[0]
     np.testing.assert_allclose(known[0], np.average(y[:, 0], weights=y[:, 2]))
     np.testing.assert_allclose(known[2], np.average(y[:, 1], weights=y[:, 3]))
 

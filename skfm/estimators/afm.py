@@ -114,7 +114,7 @@ class _AFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
             raise ValueError(
                 f"This {type(self).__name__} has one field, and so no pairs. Give fields= one label a column."
             )
-        return self._map("Attention", X).astype(np.float64)[:, self._sorted_pairs()[1]]
+        return self._map(type(self._model).attention, X).astype(np.float64)[:, self._sorted_pairs()[1]]
 
     def _sorted_pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Fields of the pairs in the order (0, 1), (0, 2), .., and the model's number of each pair."""

@@ -247,7 +247,7 @@ class _DIN(DeepEstimator):
         if columns.size == 0:
             return [np.zeros(length) for length in lengths]
         pairs = sparse.csr_array(candidates[rows] + entries)
-        scores = self._map_encoded("Activations", pairs)[:, number].astype(np.float64)
+        scores = self._map_encoded(type(self._model).activations, pairs)[:, number].astype(np.float64)
         if self.attention_softmax:
             scores = np.exp(scores - np.maximum.reduceat(scores, _starts(kept))[_group(kept)])
             scores /= np.add.reduceat(scores, _starts(kept))[_group(kept)]

@@ -122,7 +122,7 @@ class _FM(
             The vectors of the outputs side by side.
         """
         check_is_fitted(self)
-        return self._map("CrossFeatures", X)
+        return self._map(type(self._model).cross_features, X)
 
     @property
     def _n_features_out(self):

@@ -156,7 +156,7 @@ class _MixtureFM(MixtureTables, FactorParameters, LinearParameters):
             Rows sum to 1.
         """
         check_is_fitted(self)
-        return softmax(self._map("LogGate", X).astype(np.float64), axis=1)
+        return softmax(self._map(type(self._model).log_gate, X).astype(np.float64), axis=1)
 
 
 class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):

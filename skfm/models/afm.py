@@ -33,8 +33,10 @@ class AFM(FieldModel):
         dense["offsets"]["attention_bias"] = np.zeros(self.n_attention)
         return dense
 
-    def numbers_of_row(self, n_slots):
-        return self.pairs[0].size * max(self.n_factors, self.n_attention)
+    @property
+    def hints(self):
+        numbers = self.pairs[0].size * max(self.n_factors, self.n_attention)
+        return super().hints._replace(numbers_per_row=numbers)
 
     @property
     def pairs(self):
@@ -45,8 +47,12 @@ class AFM(FieldModel):
         """(B, P, k) products of the embeddings of each pair."""
         return circle_products(self.embeddings(slots, batch))
 
-    def attention(self, products, dense):
-        """(B, P) weights of the pairs; rows sum to 1."""
+    def attention(self, slots, dense, averages, batch):
+        """(B, P) weights of the pairs of fields, in the order of `pairs`; rows sum to 1."""
+        return self.attention_weights(self.products(slots, batch), dense)
+
+    def attention_weights(self, products, dense):
+        """(B, P) weights of the products."""
         weights = dense["weights"]
         hidden = jax.nn.relu(products @ weights["attention"] + dense["offsets"]["attention_bias"])
         return jax.nn.softmax(hidden @ weights["attention_output"], axis=1)
@@ -56,7 +62,7 @@ class AFM(FieldModel):
         if self.n_fields < 2:
             return raw, averages
         products = self.products(slots, batch)
-        attention = self.attention(products, dense)
+        attention = self.attention_weights(products, dense)
         if self.use_dropout and training is not None:
             attention = dropout(attention, training.dropout, training.key)
         pooled = jnp.einsum("bp,bpk->bk", attention, products)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -63,6 +63,26 @@ class Training(NamedTuple):
     dropout: Array
 
 
+class Hints(NamedTuple):
+    """Facts that a model states about itself, for training to interpret.
+
+    Attributes
+    ----------
+    pools : `forward` takes nothing from its slots but sums and interactions
+    slow_first_steps : dense weights must not fit noise at once, and gain, by measurement, from first steps
+        that are small. Other models (DIN, DeepFM) then miss what is hard to find
+    numbers_per_row, numbers_per_slot : numbers that `forward` makes of a row, and of each of its slots; 0
+        where they are about as many as the slots hold
+    own_units : fields whose columns are trained in their own units, not at root mean square 1
+    """
+
+    pools: bool = True
+    slow_first_steps: bool = False
+    numbers_per_row: int = 0
+    numbers_per_slot: int = 0
+    own_units: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """A frozen, hashable configuration with the functions of one model.
@@ -72,13 +92,8 @@ class Model:
     n_outputs : raw predictions a sample
     n_fields : fields whose embeddings the model tells apart
     fit_intercept : whether the raw prediction has an intercept
-    pools : whether `forward` takes nothing from its slots but sums and interactions
-    steady : whether AdaGrad is slow to move dense weights, so that they do not fit noise at once. Some
-        models gain by measurement, while others (DIN, DeepFM) then miss what is hard to find
     """
 
-    pools: ClassVar[bool] = True
-    steady: ClassVar[bool] = False
     n_outputs: int = 1
     fit_intercept: bool = True
     n_fields: int = 1
@@ -115,14 +130,18 @@ class Model:
         """
         raise NotImplementedError
 
-    def numbers_of_row(self, n_slots: int) -> int:
-        """Numbers that `forward` makes of a row of so many slots; 0 where they are about as many as these."""
-        return 0
+    def raw_prediction(self, slots: Slots, dense: Dense, averages, batch: Batch) -> Array:
+        """Raw predictions (B, n_outputs) outside training.
+
+        A method with these arguments is an output of the model, (B, ...): what it can tell of the rows of a
+        batch. `skfm.train.predict` maps outputs over matrices.
+        """
+        return self.forward(slots, dense, averages, batch, None)[0]
 
     @property
-    def unscaled_fields(self) -> tuple[int, ...]:
-        """Fields whose columns are trained in their own units, not at root mean square 1."""
-        return ()
+    def hints(self) -> Hints:
+        """What training may make use of."""
+        return Hints()
 
     @property
     def width(self) -> int:

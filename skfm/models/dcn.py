@@ -22,13 +22,16 @@ class DCN(NetworkModel):
     experts the sum of theirs under a softmax gate.
     """
 
-    # The embeddings are multiplied by what its weights make of them, layer upon layer.
-    steady = True
     n_cross_layers: int = 2
     version: int = 2
     structure: str = "parallel"
     rank: int | None = None
     n_experts: int = 1
+
+    @property
+    def hints(self):
+        # The embeddings are multiplied by what its weights make of them, layer upon layer.
+        return super().hints._replace(slow_first_steps=True)
 
     def tables(self):
         return {"factors": Table((self.n_factors,), "factors", "scale")}

@@ -39,9 +39,9 @@ class DIN(NetworkModel):
         return {"factors": Table((self.n_factors,), "factors", "scale")}
 
     @property
-    def unscaled_fields(self):
+    def hints(self):
         # Entries are compared as they are, however often a row has them.
-        return tuple(field for pair in self.sequences for field in pair)
+        return super().hints._replace(own_units=tuple(field for pair in self.sequences for field in pair))
 
     def units(self) -> list[MLP]:
         """The activation unit of each pair."""
@@ -85,6 +85,11 @@ class DIN(NetworkModel):
             score = score.reshape(own.shape) + dense["offsets"][f"{unit.name}bias"]
             found.append((score, own))
         return found, averages
+
+    def activations(self, slots, dense, averages, batch):
+        """(B, n_histories) sum of ``a(h, t)`` over the entries of each history."""
+        found, _ = self.scores(slots, dense, averages, batch, None)
+        return jnp.stack([jnp.where(own, score, 0).sum(axis=1) for score, own in found], axis=1)
 
     @staticmethod
     def _counts(slots, own):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from skfm.models.base import Model
+from skfm.models.base import Hints, Model
 from skfm.models.linear import Linear
 
 TOWERS = ("click", "conversion")
@@ -36,8 +35,11 @@ class ESMM(Model):
     tower : a model of two outputs without intercept
     """
 
-    pools: ClassVar[bool] = False
     tower: Model = _TOWER
+
+    @property
+    def hints(self):
+        return Hints(pools=False)
 
     def tables(self):
         return self.tower.tables()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from skfm.models.base import Model, Table
+from skfm.models.base import Hints, Model, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +17,6 @@ class FFM(Model):
     A column has a vector for each field, and each output its own.
     """
 
-    pools: ClassVar[bool] = False
     n_factors: int = 4
 
     def tables(self):
@@ -27,8 +25,9 @@ class FFM(Model):
             "factors": Table((self.n_outputs, self.n_fields, self.n_factors), "factors", "scale"),
         }
 
-    def numbers_of_row(self, n_slots):
-        return n_slots * self.width
+    @property
+    def hints(self):
+        return Hints(pools=False, numbers_per_slot=self.width)
 
     def pairs(self, factors, slot_fields):
         """(B, n_outputs) second-order term; factors (B, S, n_outputs, F, k)."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from skfm.layers.mlp import MLP
 from skfm.layers.pairwise import pool_fields
-from skfm.models.base import Model, Table
+from skfm.models.base import Hints, Model, Table
 
 _NETWORK = MLP()
 
@@ -23,8 +22,11 @@ class FieldModel(Model):
     n_factors : numbers k of an embedding
     """
 
-    pools: ClassVar[bool] = False
     n_factors: int = 10
+
+    @property
+    def hints(self):
+        return Hints(pools=False)
 
     def tables(self):
         return {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from skfm.layers.pairwise import anova
-from skfm.models.base import Model, Table
+from skfm.models.base import Hints, Model, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +22,9 @@ class FM(Model):
     degree: int = 2
 
     @property
-    def pools(self):  # type: ignore[override]
-        """Products of more than two slots take these one by one."""
-        return self.degree == 2
+    def hints(self):
+        # Products of more than two slots take these one by one.
+        return Hints(pools=self.degree == 2)
 
     @property
     def higher(self) -> dict[str, int]:
@@ -36,10 +36,11 @@ class FM(Model):
         factors = Table((self.n_outputs, self.n_factors), "factors", "scale")
         return tables | dict.fromkeys(["factors", *self.higher], factors)
 
-    def cross_features(self, slots):
-        """(B, n_outputs, (degree - 1) n_factors) vectors whose sums are the terms of order 2 and higher."""
+    def cross_features(self, slots, dense, averages, batch):
+        """(B, n_outputs (degree - 1) n_factors) vectors whose sums are the terms of order 2 and higher."""
         terms = [anova(slots[name], order) for name, order in self.higher.items()]
-        return jnp.concatenate([slots.pairs["factors"], *terms], axis=-1)
+        cross = jnp.concatenate([slots.pairs["factors"], *terms], axis=-1)
+        return cross.reshape(cross.shape[0], -1)
 
     def forward(self, slots, dense, averages, batch, training):
         raw = slots.interactions("factors") + self.intercept(dense)

@@ -14,8 +14,10 @@ from skfm.models.fieldwise import NetworkModel
 class FNN(NetworkModel):
     """``raw(x) = b + MLP([w_1, E_1 .. w_F, E_F])`` with ``w_f`` the linear term of field f, one an output."""
 
-    # Embeddings come trained: a network that is thrown about spoils them.
-    steady = True
+    @property
+    def hints(self):
+        # Embeddings come trained: large steps of the network would spoil them.
+        return super().hints._replace(slow_first_steps=True)
 
     @property
     def n_inputs(self):

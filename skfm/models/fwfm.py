@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from skfm.layers.pairwise import pool_fields
-from skfm.models.base import Model, Table
+from skfm.models.base import Hints, Model, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +19,11 @@ class FwFM(Model):
     it this is a factorization machine.
     """
 
-    pools: ClassVar[bool] = False
     n_factors: int = 10
+
+    @property
+    def hints(self):
+        return Hints(pools=False)
 
     def tables(self):
         return {

@@ -55,13 +55,13 @@ class MixtureFM(Model):
         linear = slots.sums[f"{role}_linear"] if "linear" in parts else 0.0
         return linear + slots.interactions(f"{role}_factors") if "fm" in parts else linear
 
-    def log_gate(self, slots, dense):
+    def log_gate(self, slots, dense, averages, batch):
         """Log of the gate's probabilities, (B, M)."""
         scores = self.scores("gate", slots) + dense["offsets"]["gate_intercept"]
         return jax.nn.log_softmax(scores, axis=-1)
 
     def forward(self, slots, dense, averages, batch, training):
-        log_gate = self.log_gate(slots, dense)[:, :, None]
+        log_gate = self.log_gate(slots, dense, averages, batch)[:, :, None]
         experts = self.scores("expert", slots) + self.intercept(dense)
         if self.link == "logit":
             positive = jax.nn.logsumexp(log_gate + jax.nn.log_sigmoid(experts), axis=1)

@@ -42,8 +42,10 @@ class PNN(NetworkModel):
     def n_inputs(self):
         return self.n_embedded + self.n_products
 
-    def numbers_of_row(self, n_slots):
-        return self.n_fields**2 + ("outer" in self.kinds) * self.n_products * self.n_factors
+    @property
+    def hints(self):
+        outer = ("outer" in self.kinds) * self.n_products * self.n_factors
+        return super().hints._replace(numbers_per_row=self.n_fields**2 + outer)
 
     def init(self, rng, base_score):
         dense = super().init(rng, base_score)

@@ -27,13 +27,14 @@ class XDeepFM(NetworkModel):
         """Whether the last layer is added up over its rows before it is made."""
         return self.cin_activation == "identity" and self.n_outputs < self.cin_layer_sizes[-1]
 
-    def numbers_of_row(self, n_slots):
+    @property
+    def hints(self):
         if not self.cin_layer_sizes:
-            return 0
+            return super().hints
         widths = [self.n_fields // 2 + 1, *self.cin_layer_sizes[1:]]
         if self.folds_last and len(widths) > 1:
             widths[-1] = self.n_outputs
-        return self.n_embedded * max(widths)
+        return super().hints._replace(numbers_per_row=self.n_embedded * max(widths))
 
     def init(self, rng, base_score):
         dense = super().init(rng, base_score)

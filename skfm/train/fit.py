@@ -126,7 +126,7 @@ def _solver(settings: FitSettings, model: Model) -> Solver:
     """The solver of a table and of dense weights."""
     solver = resolve_solver(settings.solver)
     if isinstance(solver, AdaGrad):
-        solver = replace(solver, steady=model.steady)
+        solver = replace(solver, steady=model.hints.slow_first_steps)
     if settings.linear_solver is None:
         return solver
     # Linear weights are the first numbers of a row.
@@ -145,8 +145,8 @@ def _statistics(samples: Samples, fields) -> ColumnStatistics:
 def _scale(model: Model, statistics: ColumnStatistics, fields) -> np.ndarray | None:
     """What columns are divided by in training, or None."""
     scale = statistics.scale(_rows(fields))
-    if scale is not None and model.unscaled_fields:
-        own = np.isin(fields.numbers, model.unscaled_fields)
+    if scale is not None and model.hints.own_units:
+        own = np.isin(fields.numbers, model.hints.own_units)
         # And columns of other fields that use the same rows of the tables.
         scale[own if fields.rows is None else np.isin(fields.rows, fields.rows[own])] = 1
     return scale

@@ -8,7 +8,7 @@ from scipy import sparse
 from skfm.data.pack import choose_layout, pack_rows
 from skfm.data.spool import ahead
 from skfm.data.validate import scaled
-from skfm.train.predict import RawPrediction, cut, loss_sum, map_pieces
+from skfm.train.predict import cut, loss_sum, map_pieces
 from skfm.train.state import on_device, rows_of_block
 
 
@@ -31,15 +31,15 @@ def validator(model, loss, validation, fields, dtype, dummy, scale, score_raw):
     kept = None
     if sparse.issparse(validation.X):
         positions, pieces = packed(0, validation.X)
-        kept = [(positions, [(held, on_device(piece)) for held, piece in pieces])]
+        kept = [(positions, [(n_valid, on_device(piece)) for n_valid, piece in pieces])]
     total = validation.weight.sum()
 
     def validate(weights):
         raw = np.empty((validation.X.shape[0], model.n_outputs), dtype)
         for positions, pieces in kept or ahead(packed(*part) for part in validation.X.parts()):
             # Not in the thread that packs: precision is set for this one.
-            placed = pieces if kept else ((held, on_device(piece)) for held, piece in pieces)
-            raw[positions] = map_pieces(RawPrediction(model), weights, placed)
+            placed = pieces if kept else ((n_valid, on_device(piece)) for n_valid, piece in pieces)
+            raw[positions] = map_pieces(type(model).raw_prediction, model, weights, placed)
         value = loss_sum(loss, raw, validation.y, validation.weight) / total
         scores = {"validation_loss": value, "score": -value}
         if score_raw is not None:

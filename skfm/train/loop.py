@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from skfm.data.batches import Batches, n_batches
-from skfm.train.predict import RawPrediction, loss_of_batches
+from skfm.train.predict import loss_of_batches
 from skfm.train.state import Hyper, TrainState
 from skfm.train.step import Program, run_batches
 
@@ -312,7 +312,7 @@ class _Run:
             program, source, _ = self.inputs
             with contextlib.closing(source.parts(np.random.default_rng(0))) as parts:
                 blocks, sizes = next(parts)
-            total = loss_of_batches(program.loss, RawPrediction(program.model), _weights(state), blocks)
+            total = loss_of_batches(program.loss, program.model, _weights(state), blocks)
             self._check(total / sum(sizes), "the loss of the last weights")
         return _restored(state, self.best)
 

@@ -7,13 +7,12 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
 
 from skfm.data.batches import Batches
 from skfm.data.pack import pack_rows
-from skfm.models.base import Batch, Slots
+from skfm.models.base import Batch, Model, Slots
 from skfm.optim.rows import read_rows
 from skfm.runtime import precision
 from skfm.train.state import Rows, rows_of_batch, rows_of_block
@@ -28,74 +27,31 @@ def cut(rows: Rows) -> Iterator[tuple[int, Rows]]:
     n_rows = rows.ids.shape[0]
     size = next((size for size in _PIECES if n_rows <= size), _PIECES[-1])
     for start in range(0, n_rows, size):
-        held = min(n_rows - start, size)
-        place: slice | np.ndarray = slice(start, start + size)
-        if held < size:
-            place = np.minimum(np.arange(start, start + size), n_rows - 1)
-        yield held, jax.tree.map(lambda leaf, place=place: leaf[place], rows)
+        n_valid = min(n_rows - start, size)
+        chosen: slice | np.ndarray = slice(start, start + size)
+        if n_valid < size:
+            chosen = np.minimum(np.arange(start, start + size), n_rows - 1)
+        yield n_valid, jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], rows)
 
 
-@partial(jax.jit, static_argnames="function")
-def _map_rows(function, parameters, rows: Rows):
+@partial(jax.jit, static_argnames=("output", "model"))
+def _map_rows(output, model: Model, parameters, rows: Rows):
     table, dense, averages = parameters
-    slots = Slots(function.model, read_rows(table, rows.ids), rows.values)
-    return function(slots, dense, averages, Batch(rows.slot_fields, None))
+    slots = Slots(model, read_rows(table, rows.ids), rows.values)
+    return output(model, slots, dense, averages, Batch(rows.slot_fields, None))
 
 
-class RawPrediction:
-    """Function of a batch's slots: the model's raw predictions, shape (n_outputs,) a row.
+def map_pieces(output, model: Model, parameters, pieces: Iterable[tuple[int, Rows]]) -> np.ndarray:
+    """An output of the model for the rows of pieces without targets, see `cut`; NumPy, in their order.
 
-    Hashable by the model, so that all estimators of one configuration share a program.
+    Parameters
+    ----------
+    output : function of the model's class, such as `Model.raw_prediction`. Not a method of the model itself,
+        which compares by the object: so all models of one configuration share a program
     """
-
-    def __init__(self, model: Any):
-        self.model = model
-
-    def __hash__(self):
-        return hash((type(self), self.model))
-
-    def __eq__(self, other):
-        return type(self) is type(other) and self.model == other.model
-
-    def __call__(self, slots, dense, averages, batch):
-        return self.model.forward(slots, dense, averages, batch, None)[0]
-
-
-class CrossFeatures(RawPrediction):
-    """The second-order vector of a factorization machine."""
-
-    def __call__(self, slots, dense, averages, batch):
-        cross = self.model.cross_features(slots)
-        return cross.reshape(cross.shape[0], -1)
-
-
-class Attention(RawPrediction):
-    """Weights of the pairs of fields."""
-
-    def __call__(self, slots, dense, averages, batch):
-        return self.model.attention(self.model.products(slots, batch), dense)
-
-
-class Activations(RawPrediction):
-    """Sum of what the activation units say of the entries of each history, (n_histories,) a row."""
-
-    def __call__(self, slots, dense, averages, batch):
-        found, _ = self.model.scores(slots, dense, averages, batch, None)
-        return jnp.stack([jnp.where(own, score, 0).sum(axis=1) for score, own in found], axis=1)
-
-
-class LogGate(RawPrediction):
-    """Log probabilities of a mixture's components."""
-
-    def __call__(self, slots, dense, averages, batch):
-        return self.model.log_gate(slots, dense)
-
-
-def map_pieces(function, parameters, pieces: Iterable[tuple[int, Rows]]) -> np.ndarray:
-    """Apply `function` to the rows of pieces without targets, see `cut`; NumPy, in their order."""
     # All are asked for before the first is waited for.
-    found = [(held, _map_rows(function, parameters, piece)) for held, piece in pieces]
-    return np.concatenate([np.asarray(values)[:held] for held, values in found])
+    found = [(n_valid, _map_rows(output, model, parameters, piece)) for n_valid, piece in pieces]
+    return np.concatenate([np.asarray(values)[:n_valid] for n_valid, values in found])
 
 
 def loss_sum(loss, raw: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
@@ -107,12 +63,13 @@ def loss_sum(loss, raw: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
     return float(np.where(weight > 0, losses, 0) @ weight)
 
 
-def loss_of_batches(loss, function, parameters, blocks: list[Batches]) -> float:
+def loss_of_batches(loss, model: Model, parameters, blocks: list[Batches]) -> float:
     """Weighted sum of the losses of all rows of the batches."""
+    output = type(model).raw_prediction
     total = 0.0
     for batches in blocks:
         rows = (rows_of_batch(batches, number) for number in range(batches.weight.shape[0]))
-        raw = map_pieces(function, parameters, (piece for batch in rows for piece in cut(batch)))
+        raw = map_pieces(output, model, parameters, (piece for batch in rows for piece in cut(batch)))
         y, weight = (
             np.asarray(leaf).reshape(len(raw), *leaf.shape[2:]) for leaf in (batches.y, batches.weight)
         )
@@ -133,12 +90,12 @@ def _rows_between(X, start: int, stop: int):
     )
 
 
-def map_matrix(function, parameters, X, fields) -> np.ndarray:
-    """Apply `function` to each row of a canonical CSR matrix in the units of X.
+def map_matrix(output, model: Model, parameters, X, fields) -> np.ndarray:
+    """An output of the model for each row of a canonical CSR matrix in the units of X.
 
     Parameters
     ----------
-    function : a `RawPrediction`
+    output : function of the model's class, see `map_pieces`
     parameters : `skfm.train.state.Parameters`
     fields : `skfm.data.fields.Fields`, or None for models that do not need them
     """
@@ -149,7 +106,7 @@ def map_matrix(function, parameters, X, fields) -> np.ndarray:
         for start in range(0, X.shape[0], _ROWS_AT_ONCE):
             part = _rows_between(X, start, min(start + _ROWS_AT_ONCE, X.shape[0]))
             for block in pack_rows(part, dummy=dummy, dtype=dtype, fields=fields).blocks:
-                values = map_pieces(function, on_device, cut(rows_of_block(block)))
+                values = map_pieces(output, model, on_device, cut(rows_of_block(block)))
                 if out is None:
                     out = np.empty((X.shape[0], *values.shape[1:]), dtype=values.dtype)
                 out[start + block.rows] = values

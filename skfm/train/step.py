@@ -71,7 +71,7 @@ def run_batches(
 
 def make_slots(model: Model, rows, place, values) -> Slots:
     """Slots with the given place in `rows`, in training."""
-    if model.pools:
+    if model.hints.pools:
         return PooledSlots(model, rows, place, values)
     return Slots(model, read_rows(rows, place), values)
 
@@ -138,7 +138,8 @@ def _piece_size(model, averages, n_rows: int, n_slots: int) -> int | None:
     A CPU works several times faster in its cache than in memory. Elsewhere, or where a row is small, pieces
     only take time; where rows depend on each other (batch normalisation), they cannot be.
     """
-    numbers = model.numbers_of_row(n_slots)
+    hints = model.hints
+    numbers = hints.numbers_per_row + n_slots * hints.numbers_per_slot
     if jax.default_backend() != "cpu" or averages or numbers < _NUMBERS_OF_LARGE_ROW:
         return None
     size = 1 << (max(_LEAST_PIECE, _NUMBERS_OF_PIECE // numbers).bit_length() - 1)

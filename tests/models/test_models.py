@@ -90,7 +90,7 @@ DIFFERENTIATED = [
         (name, pooled)
         for name in DIFFERENTIATED
         for pooled in ("gathered", "pooled", "pooled slot by slot")
-        if pooled == "gathered" or MODELS[name].pools
+        if pooled == "gathered" or MODELS[name].hints.pools
     ],
 )
 def test_gradients(name, pooled, monkeypatch):
@@ -241,8 +241,8 @@ def test_attention_is_shares_of_the_pairs():
     packed, dummy = pack(X, GIVEN)
     (block,) = packed.blocks
     slots = Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values)
-    products = model.products(slots, batch_of(block, np.ones(X.shape[0])))
-    attention = np.asarray(model.attention(products, dense))[: X.shape[0]]
+    batch = batch_of(block, np.ones(X.shape[0]))
+    attention = np.asarray(model.attention(slots, dense, {}, batch))[: X.shape[0]]
     attention = attention[:, [0, 2, 1]]  # the pairs are (0, 1), (1, 2) and (2, 0)
     np.testing.assert_allclose(attention, reference_fields.attention(X, tables, dense, FIELDS, 3), rtol=1e-9)
     np.testing.assert_allclose(attention.sum(axis=1), 1, rtol=1e-12)
@@ -324,7 +324,7 @@ def test_log_gate_is_the_log_of_the_gate():
     packed, dummy = pack(X, None)
     (block,) = packed.blocks
     slots = Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values)
-    log_gate = model.log_gate(slots, dense)
+    log_gate = model.log_gate(slots, dense, {}, None)
     np.testing.assert_allclose(np.exp(log_gate[:7]), reference.gate(X, tables, dense), rtol=1e-12)
 
 
@@ -333,9 +333,12 @@ def test_cross_features_of_higher_orders_add_up_to_the_prediction():
     X, tables, dense, _ = problem(model)
     packed, dummy = pack(X, None)
     (block,) = packed.blocks
-    cross = model.cross_features(Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values))
-    assert cross.shape[1:] == (2, 6)
-    np.testing.assert_allclose(cross[:7].sum(axis=-1), reference.fm(X, tables, dense), rtol=1e-9, atol=1e-12)
+    slots = Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values)
+    cross = model.cross_features(slots, dense, {}, None)
+    assert cross.shape[1:] == (2 * 6,)
+    np.testing.assert_allclose(
+        cross[:7].reshape(7, 2, 6).sum(axis=-1), reference.fm(X, tables, dense), rtol=1e-9, atol=1e-12
+    )
 
 
 def test_higher_orders_of_dense_rows_are_those_of_sparse_ones():
@@ -354,8 +357,9 @@ def test_cross_features_add_up_to_the_second_order_term():
     X, tables, _, _ = problem(model)
     packed, dummy = pack(X, None)
     (block,) = packed.blocks
-    cross = model.cross_features(Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values))
-    expected = [reference.pair_products(x, tables["factors"]) for x in X]
+    slots = Slots(model, stored(model, tables, dummy + 1)[block.ids], block.values)
+    cross = model.cross_features(slots, {}, {}, None)
+    expected = [reference.pair_products(x, tables["factors"]).ravel() for x in X]
     np.testing.assert_allclose(cross[:7], expected, rtol=1e-9, atol=1e-12)
 
 

@@ -41,7 +41,7 @@ def samples_of(seed=0, n=40, **kind):
 
 def fit(model, samples, settings, fields=None, **options):
     loss = Logistic()
-    base_score = loss.base_score(samples.y, samples.weight)
+    base_score = loss.base_score(loss.statistics(samples.y, samples.weight))
     return fit_model(model, loss, samples, None, fields, settings, base_score=base_score, **options)
 
 
@@ -75,9 +75,8 @@ def test_adagrad_starts_dense_weights_of_some_models_at_the_rows_of_a_mean_batch
     """40 rows in three batches; the gradients of some weights of each matrix are small."""
     samples, numbers = samples_of(), np.arange(12) % 3
     settings = settings_for(batch_size=16, max_iter=1)
-    session = fit(
-        model(1, True, 3, 2, MLP(sizes=(4, 4))), samples, settings, Fields(numbers, 3), keep_session=True
-    ).session
+    model = model(n_fields=3, n_factors=2, network=MLP(sizes=(4, 4)))
+    session = fit(model, samples, settings, Fields(numbers, 3), keep_session=True).session
     weights, offsets = (session.state.dense_state[role] for role in ("weights", "offsets"))
     for leaf in weights.values():
         assert np.all(leaf["squares"] >= start * (1 - 1e-12))
@@ -164,7 +163,13 @@ def test_validation_is_the_loss_of_the_rows_held_out(solver):
     loss, model = Logistic(), FM(n_factors=2)
     settings = settings_for(solver, max_iter=4, monitor=True, n_iter_no_change=10)
     result = fit_model(
-        model, loss, samples, held, None, settings, base_score=loss.base_score(samples.y, samples.weight)
+        model,
+        loss,
+        samples,
+        held,
+        None,
+        settings,
+        base_score=loss.base_score(loss.statistics(samples.y, samples.weight)),
     )
     history = result.progress.history["validation_loss"]
     parameters = result.parameters
@@ -184,7 +189,7 @@ def test_scores_see_raw_predictions_in_the_order_of_the_rows():
         held,
         None,
         settings_for(max_iter=1),
-        base_score=loss.base_score(samples.y, samples.weight),
+        base_score=loss.base_score(loss.statistics(samples.y, samples.weight)),
         score_raw=lambda raw: seen.append(raw) or 0.5,
     )
     assert result.progress.history["validation_score"] == [0.5]

@@ -135,7 +135,8 @@ def fitted(model, loss, X, y, weight, l2, power=0.0):
         dtype=np.dtype(np.float64),
     )
     samples = Samples(sparse.csr_array(X), y, weight)
-    result = fit_model(model, loss, samples, None, None, settings, base_score=loss.base_score(y, weight))
+    base_score = loss.base_score(loss.statistics(y, weight))
+    result = fit_model(model, loss, samples, None, None, settings, base_score=base_score)
     assert result.message is None
     table = result.parameters.table
     return table[: X.shape[1]], result.parameters.dense["offsets"]["intercept"]

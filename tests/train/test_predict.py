@@ -12,20 +12,13 @@ from scipy import sparse
 from skfm.data.fields import Fields
 from skfm.layers.mlp import MLP
 from skfm.losses import Huber, Logistic, Poisson, Quantile, Softmax, SquaredError
+from skfm.models.base import Model
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
 from skfm.models.mixture import MixtureFM
 from skfm.runtime import precision
 from skfm.train import predict
-from skfm.train.predict import (
-    CrossFeatures,
-    LogGate,
-    RawPrediction,
-    cut,
-    loss_of_batches,
-    loss_sum,
-    map_matrix,
-)
+from skfm.train.predict import cut, loss_of_batches, loss_sum, map_matrix
 from skfm.train.state import Parameters, Rows, random_key
 from tests import reference
 from tests.cases import FIELDS, random_dense, random_tables, sparse_rows, stored
@@ -48,11 +41,11 @@ def test_predictions_are_the_oracles_in_chunks_of_any_size(n, monkeypatch):
     rng = np.random.default_rng(1)
     X = np.vstack([sparse_rows(rng, n=2), sparse_rows(rng, n=n + 1, density=0.2)])[2 : n + 2]
     matrix = sparse.csr_array(X)
-    raw = map_matrix(RawPrediction(model), parameters, matrix, None)
+    raw = map_matrix(Model.raw_prediction, model, parameters, matrix, None)
     np.testing.assert_allclose(raw, reference.fm(X, tables, dense), rtol=1e-9, atol=1e-12)
     monkeypatch.setattr(predict, "_ROWS_AT_ONCE", 700)
     np.testing.assert_allclose(
-        map_matrix(RawPrediction(model), parameters, matrix, None), raw, rtol=1e-12, atol=1e-14
+        map_matrix(Model.raw_prediction, model, parameters, matrix, None), raw, rtol=1e-12, atol=1e-14
     )
 
 
@@ -61,13 +54,13 @@ def test_predictions_are_the_same_in_any_order_and_any_company():
     _, _, parameters = parameters_of(model)
     rng = np.random.default_rng(2)
     X = sparse.csr_array(sparse_rows(rng, n=200, several=False))
-    raw = map_matrix(RawPrediction(model), parameters, X, GIVEN)
+    raw = map_matrix(Model.raw_prediction, model, parameters, X, GIVEN)
     order = rng.permutation(200)
     np.testing.assert_allclose(
-        map_matrix(RawPrediction(model), parameters, X[order], GIVEN), raw[order], rtol=1e-12
+        map_matrix(Model.raw_prediction, model, parameters, X[order], GIVEN), raw[order], rtol=1e-12
     )
     some = np.concatenate(
-        [map_matrix(RawPrediction(model), parameters, X[i : i + 40], GIVEN) for i in range(0, 200, 40)]
+        [map_matrix(Model.raw_prediction, model, parameters, X[i : i + 40], GIVEN) for i in range(0, 200, 40)]
     )
     np.testing.assert_allclose(some, raw, rtol=1e-12)
 
@@ -76,9 +69,9 @@ def test_rows_of_several_widths_come_back_in_their_order(several_widths):
     model = MixtureFM(n_components=2, n_factors=1, link="logit")
     tables, dense, parameters = parameters_of(model)
     X = sparse_rows(np.random.default_rng(3), n=40)
-    raw = map_matrix(RawPrediction(model), parameters, sparse.csr_array(X), None)
+    raw = map_matrix(Model.raw_prediction, model, parameters, sparse.csr_array(X), None)
     np.testing.assert_allclose(raw, reference.mixture(X, tables, dense, 1, "logit"), rtol=1e-9, atol=1e-12)
-    gate = np.exp(map_matrix(LogGate(model), parameters, sparse.csr_array(X), None))
+    gate = np.exp(map_matrix(MixtureFM.log_gate, model, parameters, sparse.csr_array(X), None))
     np.testing.assert_allclose(gate, reference.gate(X, tables, dense), rtol=1e-9)
 
 
@@ -86,7 +79,7 @@ def test_cross_features():
     model = FM(n_factors=3)
     tables, _, parameters = parameters_of(model)
     X = sparse_rows(np.random.default_rng(4))
-    cross = map_matrix(CrossFeatures(model), parameters, sparse.csr_array(X), None)
+    cross = map_matrix(FM.cross_features, model, parameters, sparse.csr_array(X), None)
     expected = [reference.pair_products(x, tables["factors"])[0] for x in X]
     np.testing.assert_allclose(cross, expected, rtol=1e-9, atol=1e-12)
 
@@ -98,7 +91,7 @@ def test_predictions_have_the_precision_of_the_table(dtype):
     rounded = Parameters(
         parameters.table.astype(dtype), {"weights": {}, "offsets": {"intercept": np.zeros(1, dtype)}}, {}
     )
-    raw = map_matrix(RawPrediction(model), rounded, sparse.csr_array(np.ones((3, 12))), None)
+    raw = map_matrix(Model.raw_prediction, model, rounded, sparse.csr_array(np.ones((3, 12))), None)
     assert raw.dtype == dtype
 
 
@@ -108,7 +101,7 @@ def test_loss_of_batches_counts_each_row_once(batch_size, several_widths):
     with precision(np.float64):
         weights = stored(problem.model, problem.tables, problem.n_rows), problem.dense, problem.averages
         blocks = problem.batches(batch_size)
-        value = loss_of_batches(problem.loss, RawPrediction(problem.model), weights, blocks)
+        value = loss_of_batches(problem.loss, problem.model, weights, blocks)
     assert value == pytest.approx(problem.weight.sum() * problem.data_term(), rel=1e-10)
 
 
@@ -118,7 +111,7 @@ def test_pieces_have_one_of_three_shapes_and_hold_each_row_once(n):
     pieces = list(cut(Rows(ids, None, None)))
     (size,) = {piece.ids.shape[0] for _, piece in pieces}
     assert size in {32, 256, 1024}
-    np.testing.assert_array_equal(np.concatenate([piece.ids[:held] for held, piece in pieces]), ids)
+    np.testing.assert_array_equal(np.concatenate([piece.ids[:n_valid] for n_valid, piece in pieces]), ids)
 
 
 @pytest.mark.parametrize("loss", [Logistic(), SquaredError(), Huber(), Poisson(), Quantile(0.3), Softmax(2)])
@@ -141,17 +134,37 @@ def test_matrices_of_any_length_share_three_programs():
     before = predict._map_rows._cache_size()
     for n in (90, 3, 20, 1, 100, 1000, 2):
         X = sparse.csr_array(np.tile(np.eye(12), (n, 1))[rng.permutation(12 * n)])
-        map_matrix(RawPrediction(model), parameters, X, None)
+        map_matrix(Model.raw_prediction, model, parameters, X, None)
     assert predict._map_rows._cache_size() <= before + 3
+
+
+def test_equal_models_share_the_program_of_an_output():
+    X, traced = sparse.csr_array(np.eye(12)), []
+
+    class Traced(FM):
+        def cross_features(self, slots, dense, averages, batch):
+            traced.append("cross features")
+            return super().cross_features(slots, dense, averages, batch)
+
+        def forward(self, slots, dense, averages, batch, training):
+            traced.append("raw prediction")
+            return super().forward(slots, dense, averages, batch, training)
+
+    for seed in range(3):
+        model = Traced(n_factors=2)
+        _, _, parameters = parameters_of(model, seed)
+        for output in (Traced.raw_prediction, Traced.cross_features):
+            map_matrix(output, model, parameters, X, None)
+    assert traced == ["raw prediction", "cross features"]
 
 
 def test_long_matrices_are_predicted_part_by_part(monkeypatch):
     model = FM(n_factors=2)
     _, _, parameters = parameters_of(model)
     X = sparse_rows(np.random.default_rng(7), n=40)
-    expected = map_matrix(RawPrediction(model), parameters, sparse.csr_array(X), None)
+    expected = map_matrix(Model.raw_prediction, model, parameters, sparse.csr_array(X), None)
     monkeypatch.setattr(predict, "_ROWS_AT_ONCE", 7)
-    parted = map_matrix(RawPrediction(model), parameters, sparse.csr_array(X), None)
+    parted = map_matrix(Model.raw_prediction, model, parameters, sparse.csr_array(X), None)
     np.testing.assert_allclose(parted, expected, rtol=1e-12)
 
 

@@ -213,7 +213,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             validation,
             self._column_fields(model),
             settings,
-            base_score=loss.base_score(samples.y, samples.weight),
+            base_score=loss.base_score(loss.statistics(samples.y, samples.weight)),
             warm=warm,
             score_raw=self._scorer(held, loss) if scores else None,
             report=reporter(self.verbose, type(self).__name__),
@@ -353,25 +353,24 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
 
     # -- predictions -------------------------------------------------------------------------------
 
-    def _map(self, kind: str, X) -> np.ndarray:
-        """Apply a function of `skfm.train.predict` to each row of X."""
-        check_is_fitted(self)
+    def _map(self, output, X) -> np.ndarray:
+        """An output of the model, which is a function of its class, for each row of X."""
         if is_stream(X):
-            return map_stream(partial(self._map, kind), X)
-        return self._map_encoded(kind, read_X(self, X))
+            return map_stream(partial(self._map, output), X)
+        return self._map_encoded(output, read_X(self, X))
 
-    def _map_encoded(self, kind: str, X) -> np.ndarray:
+    def _map_encoded(self, output, X) -> np.ndarray:
         """The same for canonical CSR."""
-        from skfm.train import predict
+        from skfm.train.predict import map_matrix
 
-        fields = self._column_fields(self._model)
-        return predict.map_matrix(getattr(predict, kind)(self._model), self._parameters, X, fields)
+        return map_matrix(output, self._model, self._parameters, X, self._column_fields(self._model))
 
     def _raw_predict(self, X) -> np.ndarray:
         """Raw predictions (n_samples, n_outputs) in float64, in the units of y."""
         if getattr(self, "_raw_given", None) is not None:
             return self._raw_given
-        raw = self._map("RawPrediction", X).astype(np.float64)
+        check_is_fitted(self)
+        raw = self._map(type(self._model).raw_prediction, X).astype(np.float64)
         return self._target_mean + self._target_scale * raw
 
     # -- fitted attributes -------------------------------------------------------------------------
