@@ -70,10 +70,13 @@ LearnedActivation = Literal["prelu", "dice"]
 Tower = Literal[
     "mlp", "fm", "deepfm", "wide_deep", "nfm", "pnn", "dcn", "xdeepfm", "deep_crossing", "final_mlp"
 ]
+# Terms of a mixture's gates and experts, joined by "+".
+MixtureForm = Literal["linear", "fm", "linear+fm"]
 SCHEDULES: tuple[str, ...] = get_args(Schedule)
 REGRESSION_LOSSES: tuple[str, ...] = get_args(RegressionLoss)
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 LEARNED_ACTIVATIONS: tuple[str, ...] = get_args(LearnedActivation)
 TOWERS: tuple[str, ...] = get_args(Tower)
+MIXTURE_FORMS: tuple[str, ...] = get_args(MixtureForm)
 # Activations that look at the other rows of a batch.
 BATCH_ACTIVATIONS = ("dice",)

@@ -23,6 +23,7 @@ from skfm.estimators.base.parameters import (
 )
 from skfm.estimators.base.regressor import FactorizationRegressor
 from skfm.estimators.base.tables import MixtureTables
+from skfm.names import MixtureForm
 
 
 class _MixtureFM(MixtureTables, FactorParameters, LinearParameters):
@@ -114,13 +115,13 @@ class _MixtureFM(MixtureTables, FactorParameters, LinearParameters):
     n_components: int = parameter(
         2, "Number M of components, each a gate and an expert.", accepted.COUNT, positional=True
     )
-    gate: Literal["linear", "fm", "linear+fm"] = parameter(
+    gate: MixtureForm = parameter(
         "linear",
         """
         Form of the gates: a linear term, the second-order term of a factorization machine, or their sum.
         """,
     )
-    expert: Literal["linear", "fm", "linear+fm"] = parameter("linear+fm", "Form of the experts, likewise.")
+    expert: MixtureForm = parameter("linear+fm", "Form of the experts, likewise.")
     mixing: Literal["score", "probability"] = parameter(
         "probability",
         """
