@@ -27,7 +27,8 @@ test-oldest: .venv-oldest/.test  ## the same tests on the lowest versions that p
 lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy skfm
+	$(BIN)/mypy skfm tools
+	$(BIN)/python -m tools.signatures --check
 
 docs: .venv/.docs  ## the documentation as HTML in docs/_build; warnings are errors
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build

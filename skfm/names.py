@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 
 class Abilities(NamedTuple):
@@ -60,25 +60,23 @@ ELEMENT_WISE_SOLVERS = tuple(name for name, facts in SOLVERS.items() if facts.ab
 # What "auto" takes: while all rows make one exact problem, else, and where an L1 penalty is to make zeros.
 FULL_BATCH_SOLVER, MINIBATCH_SOLVER, SPARSE_LINEAR_SOLVER = "lbfgs", "adagrad", "ftrl"
 
-SCHEDULES = ("constant", "plateau", "cosine")
-REGRESSION_LOSSES = ("squared_error", "absolute_error", "huber", "quantile", "poisson")
-ACTIVATIONS = ("identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh")
+# Types for checkers, and the names as values.
+Schedule = Literal["constant", "plateau", "cosine"]
+RegressionLoss = Literal["squared_error", "absolute_error", "huber", "quantile", "poisson"]
+Activation = Literal["identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"]
 # Activations with a slope to learn for each unit where it is off.
-LEARNED_ACTIVATIONS = ("prelu", "dice")
+LearnedActivation = Literal["prelu", "dice"]
+# Models that an ESMM may have as towers.
+Tower = Literal[
+    "mlp", "fm", "deepfm", "wide_deep", "nfm", "pnn", "dcn", "xdeepfm", "deep_crossing", "final_mlp"
+]
+# Terms of a mixture's gates and experts, joined by "+".
+MixtureForm = Literal["linear", "fm", "linear+fm"]
+SCHEDULES: tuple[str, ...] = get_args(Schedule)
+REGRESSION_LOSSES: tuple[str, ...] = get_args(RegressionLoss)
+ACTIVATIONS: tuple[str, ...] = get_args(Activation)
+LEARNED_ACTIVATIONS: tuple[str, ...] = get_args(LearnedActivation)
+TOWERS: tuple[str, ...] = get_args(Tower)
+MIXTURE_FORMS: tuple[str, ...] = get_args(MixtureForm)
 # Activations that look at the other rows of a batch.
 BATCH_ACTIVATIONS = ("dice",)
-# Models that an ESMM may have as towers.
-TOWERS = (
-    "mlp",
-    "fm",
-    "deepfm",
-    "wide_deep",
-    "nfm",
-    "pnn",
-    "dcn",
-    "xdeepfm",
-    "deep_crossing",
-    "final_mlp",
-)
-# Terms of a mixture's gates and experts, joined by "+".
-MIXTURE_FORMS = ("linear", "fm", "linear+fm")

@@ -825,7 +825,7 @@ def run(options) -> None:
         stored |= {f"{one.name}/{item}": plain(value) for item, value in found.items()}
         state = "failed" if "error" in found else f"{len(found)} results"
         print(f"{time.perf_counter() - began:6.1f} s  {state:>12}  {one.name}", flush=True)
-    np.savez_compressed(options.file, **stored)
+    np.savez_compressed(options.file, allow_pickle=False, **stored)
 
 
 # ---------------------------------------------------------------------------------------------------- between

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import DTypeLike
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
@@ -141,8 +144,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         "multi_hot": ["array-like", dict],
         "max_length": [_POSITIVE_INTEGER, dict, None],
         "hash": [_POSITIVE_INTEGER, dict, None],
-        "shared": [dict, None],
         "signed_hash": ["boolean"],
+        "shared": [dict, None],
         "crosses": ["array-like"],
         "cross_slots": [_POSITIVE_INTEGER],
         "min_frequency": [_POSITIVE_INTEGER, Interval(Real, 0, 1, closed="neither")],
@@ -162,22 +165,22 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        categorical=(),
-        numeric=(),
-        multi_hot=(),
-        max_length=None,
-        hash=None,
-        signed_hash=False,
-        shared=None,
-        crosses=(),
-        cross_slots=2**16,
-        min_frequency=3,
-        max_categories=None,
-        numeric_encoding="both",
-        bins=32,
-        sparse_output=True,
-        dtype=np.float32,
-    ):
+        categorical: Sequence[Any] | np.ndarray = (),
+        numeric: Sequence[Any] | np.ndarray = (),
+        multi_hot: Sequence[Any] | np.ndarray | dict[Any, str] = (),
+        max_length: int | dict[Any, int] | None = None,
+        hash: int | dict[Any, int] | None = None,
+        signed_hash: bool = False,
+        shared: dict[Any, Any] | None = None,
+        crosses: Sequence[Sequence[Any]] = (),
+        cross_slots: int = 2**16,
+        min_frequency: float = 3,
+        max_categories: int | None = None,
+        numeric_encoding: Literal["both", "value", "bins"] = "both",
+        bins: int | dict[Any, int] = 32,
+        sparse_output: bool = True,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
         self.categorical = categorical
         self.numeric = numeric
         self.multi_hot = multi_hot

@@ -2,67 +2,80 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skfm.data.encode import FieldEncoder
 from skfm.data.frames import columns_of
+from skfm.estimators.base import accepted
 from skfm.estimators.base.classifier import FactorizationClassifier
-from skfm.estimators.base.declare import estimator, one_of, parameter
 from skfm.estimators.base.deep import DeepEstimator, layer_sizes
-from skfm.estimators.base.parameters import COUNT, NOT_NEGATIVE
+from skfm.estimators.base.parameters import GradientTransformation, parameter
 from skfm.estimators.base.regressor import FactorizationRegressor
 from skfm.fitting.inputs import check_table
-from skfm.names import ACTIVATIONS, LEARNED_ACTIVATIONS
-
-_ACTIVATIONS = *LEARNED_ACTIVATIONS, *ACTIVATIONS
-
-_MODEL = """\
-The raw prediction of a row x is ``b + MLP([E_1, .., E_F])``. The embedding of a history, a column of
-lists, is the sum over its entries h ::
-
-    E = sum_h w_h v_h,    w = softmax over h of a(v_h, t),    a(h, t) = c + MLP_a([h, t, h - t, h * t])
-
-where t is the embedding of the column that the history is compared with, such as the item to be shown:
-what somebody did counts as far as it has to do with this item. A history and its column share one table of
-embeddings. With ``attention_softmax=False`` the weights are a itself, so that a long interest is a strong
-one. Each pair of columns has an activation unit a of its own. ``attention`` gives the weights w.
-{fields}
-{network}
-
-A matrix, or a table without ``sequence_fields``, has no histories: the model is then the perceptron on
-embeddings alone."""
-_NOTES = """\
-An epoch costs O(nnz * k * (units of the attention's hidden layers)) for the histories and O(n_samples *
-(number of weights of the network)), at any number of columns. Rows are packed by the lengths of their
-histories. Memory: k numbers a column, two to five times that with the state of the optimizer, once more for
-the best weights on held-out rows, and 8 to 16 bytes an entry for the packed rows.
-
-The order of a history decides only which entries ``max_length`` keeps. An entry that a history has twice
-counts twice. An empty history has the embedding 0, a missing one that of the value "missing". Rare entries,
-and entries that are new at prediction, share the value "other"; an entry that was never a candidate in
-training has the embedding that it got in histories.
-
-Differences from Zhou et al.: weights are normalised by default, which ranks purchases better by much; the
-output of an activation unit starts near 1, so training starts at the plain mean, or sum, of a history;
-embeddings and networks are penalised, all by one penalty each rather than by the
-mini-batch aware one, which ``l2_frequency_power=1`` is; the network is smaller by default."""
-_REFERENCES = """\
-.. [1] G. Zhou et al., "Deep Interest Network for Click-Through Rate Prediction", KDD 2018.
-   https://doi.org/10.1145/3219819.3219823"""
+from skfm.names import Activation, LearnedActivation
 
 
 class _DIN(DeepEstimator):
-    """What both share."""
+    """What both share.
 
-    _texts: ClassVar[dict] = {"model": _MODEL, "notes": _NOTES, "references": _REFERENCES}
+    The raw prediction of a row x is ``b + MLP([E_1, .., E_F])``. The embedding of a history, a column of
+    lists, is the sum over its entries h ::
 
-    sequence_fields: Any = parameter(
+        E = sum_h w_h v_h,    w = softmax over h of a(v_h, t),    a(h, t) = c + MLP_a([h, t, h - t, h * t])
+
+    where t is the embedding of the column that the history is compared with, such as the item to be shown:
+    what somebody did counts as far as it has to do with this item. A history and its column share one table
+    of embeddings. With ``attention_softmax=False`` the weights are a itself, so that a long interest is a
+    strong one. Each pair of columns has an activation unit a of its own. ``attention`` gives the weights w.
+    {fields}
+    {network}
+
+    A matrix, or a table without ``sequence_fields``, has no histories: the model is then the perceptron on
+    embeddings alone.
+
+    {targets}
+
+    Attributes
+    ----------
+    {intercept}
+    {embeddings}
+    {attributes}
+
+    Notes
+    -----
+    {objective}
+
+    An epoch costs O(nnz * k * (units of the attention's hidden layers)) for the histories and O(n_samples *
+    (number of weights of the network)), at any number of columns. Rows are packed by the lengths of their
+    histories. Memory: k numbers a column, two to five times that with the state of the optimizer, once more
+    for the best weights on held-out rows, and 8 to 16 bytes an entry for the packed rows.
+
+    The order of a history decides only which entries ``max_length`` keeps. An entry that a history has twice
+    counts twice. An empty history has the embedding 0, a missing one that of the value "missing". Rare
+    entries, and entries that are new at prediction, share the value "other"; an entry that was never a
+    candidate in training has the embedding that it got in histories.
+
+    Differences from Zhou et al.: weights are normalised by default, which ranks purchases better by much; the
+    output of an activation unit starts near 1, so training starts at the plain mean, or sum, of a history;
+    embeddings and networks are penalised, all by one penalty each rather than by the
+    mini-batch aware one, which ``l2_frequency_power=1`` is; the network is smaller by default.
+
+    References
+    ----------
+    .. [1] G. Zhou et al., "Deep Interest Network for Click-Through Rate Prediction", KDD 2018.
+       https://doi.org/10.1145/3219819.3219823
+    """
+
+    sequence_fields: dict[Any, Any] | None = parameter(
         None,
-        "dict of column to column, or None",
         """
         Columns of lists, and the column that the entries of each are compared with:
         ``{"history": "item"}``. Both share a table, and the second is encoded as categories. They are
@@ -70,44 +83,36 @@ class _DIN(DeepEstimator):
         """,
         dict,
         None,
+        kind="dict of column to column, or None",
     )
     sequence_separator: str | None = parameter(
-        None,
-        "str or None",
-        "What separates the entries of a history where histories are text.",
-        str,
-        None,
+        None, "What separates the entries of a history where histories are text.", str, None
     )
     max_length: int | None = parameter(
-        None, "int or None", "Most entries of a history that count: the latest, which come last.", COUNT, None
+        None, "Most entries of a history that count: the latest, which come last.", accepted.COUNT, None
     )
-    attention_layer_sizes: Any = parameter(
+    attention_layer_sizes: int | Sequence[int] | np.ndarray = parameter(
         (32,),
-        "int or sequence of int",
         "Units of each hidden layer of an activation unit.",
         "array-like",
-        COUNT,
+        accepted.COUNT,
+        kind="int or sequence of int",
     )
-    attention_softmax: bool = parameter(
-        True, "bool", "Whether the weights of the entries of a history sum to 1.", "boolean"
-    )
+    attention_softmax: bool = parameter(True, "Whether the weights of the entries of a history sum to 1.")
     init_scale: float = parameter(
         0.1,
-        "float",
         """
         Standard deviation of the first embeddings, for columns of root mean square 1: larger than that of
         other models, so that entries can be told apart from the start.
         """,
-        NOT_NEGATIVE,
+        accepted.NOT_NEGATIVE,
     )
-    activation: str = parameter(
+    activation: LearnedActivation | Activation = parameter(  # type: ignore[assignment]
         "prelu",
-        one_of(_ACTIVATIONS),
         """
         Activation of all hidden layers. ``"prelu"`` has a slope to learn for each unit below 0; ``"dice"``
         has its edge at the mean of the unit over the batch, and cannot be trained by L-BFGS.
         """,
-        StrOptions(set(_ACTIVATIONS)),
     )
 
     def _make_model(self, shape):
@@ -211,7 +216,8 @@ class _DIN(DeepEstimator):
             leaves out. A missing list has one weight, that of the value "missing".
         """
         check_is_fitted(self)
-        names = list(self.sequence_fields or {})
+        targets = self.sequence_fields or {}
+        names = list(targets)
         if not names:
             raise ValueError(f"This {type(self).__name__} has no histories. Fit it with sequence_fields=.")
         if history is None and len(names) > 1:
@@ -220,7 +226,7 @@ class _DIN(DeepEstimator):
             raise ValueError(f"{history!r} is none of the histories {names}.")
         number = names.index(history) if history is not None else 0
         check_table(X)
-        target = _encoded_field(self.encoder_, self.sequence_fields[names[number]])
+        target = _encoded_field(self.encoder_, targets[names[number]])
         encoded = sparse.csr_array(self.encoder_.transform(X))
         columns, kept, lengths = self.encoder_.entries(X, names[number])
         rows = np.repeat(np.arange(len(kept)), kept)
@@ -268,23 +274,186 @@ def _group(lengths):
     return np.repeat(np.arange(np.count_nonzero(lengths)), lengths[lengths > 0])
 
 
-@estimator
 class DINClassifier(_DIN, FactorizationClassifier):
+    # Written by `python -m tools.signatures`: the docstring but for its first line, See Also and Examples,
+    # _parameter_constraints and __init__. Change _DIN instead, or what declares the parameter.
     """Deep interest network classifier: histories weighted by what they have to do with a candidate.
 
-    {model}
+    The raw prediction of a row x is ``b + MLP([E_1, .., E_F])``. The embedding of a history, a column of
+    lists, is the sum over its entries h ::
 
-    {targets}
+        E = sum_h w_h v_h,    w = softmax over h of a(v_h, t),    a(h, t) = c + MLP_a([h, t, h - t, h * t])
 
-    {parameters}
+    where t is the embedding of the column that the history is compared with, such as the item to be shown:
+    what somebody did counts as far as it has to do with this item. A history and its column share one table
+    of embeddings. With ``attention_softmax=False`` the weights are a itself, so that a long interest is a
+    strong one. Each pair of columns has an activation unit a of its own. ``attention`` gives the weights w.
+    E_f is the sum of ``x_j v_j`` over the columns j of field f, so a field may have several nonzeros.
+    The layers of MLP are ``h = activation(W h + bias)``, with batch normalisation between the map and
+    the activation if asked for, and dropout last; then comes a map to the outputs, which share the
+    embeddings.
+
+    A matrix, or a table without ``sequence_fields``, has no histories: the model is then the perceptron on
+    embeddings alone.
+
+    Two classes: ``P(y = classes_[1] | x) = 1 / (1 + exp(-raw(x)))``. More classes: one raw prediction a
+    class, under a softmax. Targets of shape (n_samples, n_labels) with 0 and 1 are multilabel: one raw
+    prediction a label.
+
+    Parameters
+    ----------
+    n_factors : int, default=10
+        Number k of factors of each column, 0 or more; the embedding size.
+    sequence_fields : dict of column to column, or None, default=None
+        Columns of lists, and the column that the entries of each are compared with:
+        ``{"history": "item"}``. Both share a table, and the second is encoded as categories. They are
+        columns of a table; see :class:`FieldEncoder` for how tables are encoded.
+    sequence_separator : str or None, default=None
+        What separates the entries of a history where histories are text.
+    max_length : int or None, default=None
+        Most entries of a history that count: the latest, which come last.
+    attention_layer_sizes : int or sequence of int, default=(32,)
+        Units of each hidden layer of an activation unit.
+    attention_softmax : bool, default=True
+        Whether the weights of the entries of a history sum to 1.
+    init_scale : float, default=0.1
+        Standard deviation of the first embeddings, for columns of root mean square 1: larger than that of
+        other models, so that entries can be told apart from the start.
+    activation : {"prelu", "dice", "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"}, default="prelu"
+        Activation of all hidden layers. ``"prelu"`` has a slope to learn for each unit below 0; ``"dice"``
+        has its edge at the mean of the unit over the batch, and cannot be trained by L-BFGS.
+    l2_factors : "auto" or float, default="auto"
+        Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
+        sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
+        share them). Where that is strong and rows are held out, a weak penalty with larger first factors
+        is tried too, and kept if its score is better by half a percent. The parameter to tune first.
+    hidden_layer_sizes : int or array-like of int, default=(128, 64)
+        Units of each hidden layer; an int is one layer. An empty tuple makes the network a linear map.
+    dropout : float, default=0.0
+        Share of the units of each hidden layer that a training step leaves out, in [0, 1).
+    batch_norm : bool, default=False
+        Whether hidden layers are normalised over the batch, after the affine map and before the
+        activation.
+    l2_dense : "auto" or float, default="auto"
+        Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
+        ``l2_factors``.
+    class_weight : "balanced", dict, list of dict or None, default=None
+        Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list has one
+        dict a label of multilabel targets. ``"balanced"``: inversely proportional to the share of the
+        class.
+    fit_intercept : bool, default=True
+        Whether the raw prediction has an intercept (in a mixture: each expert; gates have one in any
+        case). It is not penalised, and starts at the log odds of the classes in the training data.
+    fields : "auto", None or array-like of shape (n_features,), default="auto"
+        Which columns form a field. ``"auto"``: the smallest number of contiguous blocks of columns such
+        that no training row has two nonzeros in one block, which are the fields of any one-hot encoding;
+        where far more blocks are found than a row has nonzeros (text), all columns form one field. None:
+        one field. An array: the label of the field of each column. Models of fields get one embedding a
+        field, the sum over the nonzeros of the row in it; for others ``fields_`` is a record alone.
+    encoder : "auto", FieldEncoder or None, default="auto"
+        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
+        nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
+        FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
+    solver : str or optax.GradientTransformation, default="auto"
+        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an element-wise
+        optax transformation. ``"lbfgs"`` minimises over all rows at once; the others take mini-batches.
+        ``"auto"`` is L-BFGS while there are few rows (for linear models: or few nonzeros) and neither
+        dropout nor batch normalisation, then AdaGrad; with an L1 penalty it is AdaGrad, and FTRL for
+        linear models. The limits are in the guide on training; ``solver_`` tells what was used.
+    learning_rate : "auto" or float, default="auto"
+        First step size of mini-batch solvers; ``"auto"`` is a usual one for the solver. L-BFGS finds its
+        own, and an optax transformation brings its own.
+    learning_rate_schedule : {"constant", "plateau", "cosine"} or callable, default="plateau"
+        ``"plateau"`` cuts the rate tenfold where training would stop, goes on from the best weights on
+        the held-out rows if there are any, and stops at the third time. ``"cosine"`` lowers it to 0 over
+        ``max_iter`` epochs. A callable gives the rate of a step, counted from 0, in terms that JAX can
+        trace (an optax schedule, say) and replaces ``learning_rate``. Without effect on L-BFGS and on the
+        rate inside an optax transformation.
+    max_iter : int, default=200
+        Epochs at most, or iterations of L-BFGS.
+    batch_size : "auto" or int, default="auto"
+        Rows of a mini-batch. ``"auto"`` grows with the rows between two bounds, so that an epoch has
+        enough steps. L-BFGS does not use it.
+    l2_frequency_power : float, default=0.0
+        How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
+        proportion to the share of the rows that touch the column, as in libFM and libffm.
+    early_stopping : "auto" or bool, default="auto"
+        Whether to hold rows out, stop on them, and return the weights that were best on them.
+        ``"auto"``: with mini-batches and many rows; with mini-batches and fewer rows training stops on
+        the training loss. False: all ``max_iter`` epochs are run (L-BFGS still stops by ``tol``), and
+        ``X_val`` is not used.
+    validation_fraction : "auto" or float, default="auto"
+        Share of the rows to hold out, between 0 and 1; by a classifier stratified by class, where every
+        class has two rows. ``"auto"``: a tenth, but no more than 2,000 rows, or ``5 * sqrt(n_samples)``
+        where that is more (of a stream that is not put in memory a tenth). Not used where ``X_val`` is given
+        to fit.
+    n_iter_no_change : int, default=3
+        Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than ``tol``
+        before the rate is cut or training stops.
+    tol : float, default=0.0001
+        Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops when no
+        component of the gradient is larger than a hundredth of it.
+    scoring : str or callable, default="loss"
+        ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on held-out
+        rows. Without held-out rows the training loss is monitored.
+    warm_start : bool, default=False
+        Whether another call of fit starts from the parameters of the last one. The state of the optimizer
+        starts anew.
+    init_from : estimator or None, default=None
+        Fitted skfm estimator whose tables of the same name, such as linear weights or factors, start this
+        one where they have the same columns and shape.
+    random_state : int, RandomState instance or None, default=None
+        Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
+        gates and networks, and dropout.
+    verbose : int, default=0
+        1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in any
+        case. 0: nothing.
+    dtype : "auto", "float32", "float64" or dtype, default="auto"
+        Precision of the parameters. ``"auto"`` is float64 with L-BFGS or where all rows make one batch,
+        else float32.
 
     Attributes
     ----------
-    {intercept}
-    {embeddings}
-    {attributes}
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, sorted; 0, 1, .. for multilabel targets.
+    intercept_ : ndarray of shape (n_outputs,)
+        Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.
+    factors_ : ndarray of shape (n_features, n_factors)
+        Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    n_features_in_ : int
+        Number of columns seen in fit.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns. Only there where X had names that are all strings.
+    fields_ : ndarray of shape (n_features,)
+        Number of the field of each column, from 0.
+    encoder_ : FieldEncoder or None
+        What encoded the table; columns of the other attributes are then those that it makes.
+    n_iter_ : int
+        Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
+    history_ : dict of lists
+        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
+        held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
+        loss is taken before each step, so it is an average over the epoch.
+    solver_ : str or optax.GradientTransformation
+        The solver used.
 
-    {errors}
+    Raises
+    ------
+    ValueError
+        By fit, where X, y or a weight is not what the model can learn from; the message names the
+        row, the column and the remedy. Also where L-BFGS meets an L1 penalty or partial_fit, and
+        where tables of ``init_from`` do not fit.
+    skfm.train.loop.DivergenceError
+        A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
+        learning rates.
+
+    Warns
+    -----
+    ConvergenceWarning
+        By fit, where L-BFGS reached ``max_iter``.
+    UserWarning
+        By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
     See Also
     --------
@@ -294,13 +463,38 @@ class DINClassifier(_DIN, FactorizationClassifier):
 
     Notes
     -----
-    {objective}
+    fit minimises ::
 
-    {notes}
+        (1 / sum_i s_i) sum_i s_i loss(y_i, raw(x_i))
+        + 1/2 sum_j f_j^nu l2_factors ||v_j||^2
+        + 1/2 l2_dense ||dense weights||^2
+
+    with sample weights s_i, f_j the share of the sample weight whose rows touch column j, and nu =
+    ``l2_frequency_power``. With several outputs the squares are summed over them.
+    The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
+    the labels.
+    Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
+    their own units.
+
+    An epoch costs O(nnz * k * (units of the attention's hidden layers)) for the histories and O(n_samples *
+    (number of weights of the network)), at any number of columns. Rows are packed by the lengths of their
+    histories. Memory: k numbers a column, two to five times that with the state of the optimizer, once more
+    for the best weights on held-out rows, and 8 to 16 bytes an entry for the packed rows.
+
+    The order of a history decides only which entries ``max_length`` keeps. An entry that a history has twice
+    counts twice. An empty history has the embedding 0, a missing one that of the value "missing". Rare
+    entries, and entries that are new at prediction, share the value "other"; an entry that was never a
+    candidate in training has the embedding that it got in histories.
+
+    Differences from Zhou et al.: weights are normalised by default, which ranks purchases better by much; the
+    output of an activation unit starts near 1, so training starts at the plain mean, or sum, of a history;
+    embeddings and networks are penalised, all by one penalty each rather than by the
+    mini-batch aware one, which ``l2_frequency_power=1`` is; the network is smaller by default.
 
     References
     ----------
-    {references}
+    .. [1] G. Zhou et al., "Deep Interest Network for Click-Through Rate Prediction", KDD 2018.
+       https://doi.org/10.1145/3219819.3219823
 
     Examples
     --------
@@ -323,26 +517,303 @@ class DINClassifier(_DIN, FactorizationClassifier):
     ('i3', ['i2', 'i2', 'i1'])
     >>> [weights.shape for weights in model.attention(table[:2])]
     [(3,), (3,)]
-    """
+    """  # noqa: E501
+
+    _parameter_constraints: dict = {
+        "n_factors": [accepted.COUNT_OR_ZERO],
+        "sequence_fields": [dict, None],
+        "sequence_separator": [str, None],
+        "max_length": [accepted.COUNT, None],
+        "attention_layer_sizes": ["array-like", accepted.COUNT],
+        "attention_softmax": ["boolean"],
+        "init_scale": [accepted.NOT_NEGATIVE],
+        "activation": [
+            StrOptions(
+                {"prelu", "dice", "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"}
+            )
+        ],
+        "l2_factors": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
+        "hidden_layer_sizes": ["array-like", accepted.COUNT],
+        "dropout": [accepted.FROM_0_BELOW_1],
+        "batch_norm": ["boolean"],
+        "l2_dense": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+        "fit_intercept": ["boolean"],
+        "fields": [StrOptions({"auto"}), "array-like", None],
+        "encoder": [StrOptions({"auto"}), FieldEncoder, None],
+        "solver": [accepted.SOLVER, accepted.GRADIENT_TRANSFORMATION],
+        "learning_rate": [StrOptions({"auto"}), accepted.POSITIVE],
+        "learning_rate_schedule": [StrOptions({"constant", "plateau", "cosine"}), callable],
+        "max_iter": [accepted.COUNT],
+        "batch_size": [StrOptions({"auto"}), accepted.COUNT],
+        "l2_frequency_power": [accepted.FROM_0_TO_1],
+        "early_stopping": [StrOptions({"auto"}), "boolean"],
+        "validation_fraction": [StrOptions({"auto"}), accepted.BETWEEN_0_AND_1],
+        "n_iter_no_change": [accepted.COUNT],
+        "tol": [accepted.NOT_NEGATIVE],
+        "scoring": [accepted.SCORING, callable],
+        "warm_start": ["boolean"],
+        "init_from": [accepted.ESTIMATOR, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "dtype": [StrOptions({"auto", "float32", "float64"}), accepted.FLOAT_TYPE, accepted.FLOAT_DTYPE],
+    }
+
+    def __init__(
+        self,
+        n_factors: int = 10,
+        *,
+        sequence_fields: dict[Any, Any] | None = None,
+        sequence_separator: str | None = None,
+        max_length: int | None = None,
+        attention_layer_sizes: int | Sequence[int] | np.ndarray = (32,),
+        attention_softmax: bool = True,
+        init_scale: float = 0.1,
+        activation: Literal["prelu", "dice"]
+        | Literal["identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"] = "prelu",
+        l2_factors: float | Literal["auto"] = "auto",
+        hidden_layer_sizes: int | Sequence[int] | np.ndarray = (128, 64),
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        l2_dense: float | Literal["auto"] = "auto",
+        class_weight: dict[Any, Any] | list[dict[Any, Any]] | Literal["balanced"] | None = None,
+        fit_intercept: bool = True,
+        fields: ArrayLike | Literal["auto"] | None = "auto",
+        encoder: FieldEncoder | Literal["auto"] | None = "auto",
+        solver: str | GradientTransformation = "auto",
+        learning_rate: float | Literal["auto"] = "auto",
+        learning_rate_schedule: Literal["constant", "plateau", "cosine"] | Callable[[Any], Any] = "plateau",
+        max_iter: int = 200,
+        batch_size: int | Literal["auto"] = "auto",
+        l2_frequency_power: float = 0.0,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float | Literal["auto"] = "auto",
+        n_iter_no_change: int = 3,
+        tol: float = 0.0001,
+        scoring: str | Callable[..., float] = "loss",
+        warm_start: bool = False,
+        init_from: BaseEstimator | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+        dtype: Literal["auto", "float32", "float64"] | type | np.dtype = "auto",
+    ) -> None:
+        self.n_factors = n_factors
+        self.sequence_fields = sequence_fields
+        self.sequence_separator = sequence_separator
+        self.max_length = max_length
+        self.attention_layer_sizes = attention_layer_sizes
+        self.attention_softmax = attention_softmax
+        self.init_scale = init_scale
+        self.activation = activation
+        self.l2_factors = l2_factors
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.l2_dense = l2_dense
+        self.class_weight = class_weight
+        self.fit_intercept = fit_intercept
+        self.fields = fields
+        self.encoder = encoder
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.l2_frequency_power = l2_frequency_power
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.scoring = scoring
+        self.warm_start = warm_start
+        self.init_from = init_from
+        self.random_state = random_state
+        self.verbose = verbose
+        self.dtype = dtype
 
 
-@estimator
 class DINRegressor(_DIN, FactorizationRegressor):
+    # Written by `python -m tools.signatures`: the docstring but for its first line, See Also and Examples,
+    # _parameter_constraints and __init__. Change _DIN instead, or what declares the parameter.
     """Deep interest network regressor: histories weighted by what they have to do with a candidate.
 
-    {model}
+    The raw prediction of a row x is ``b + MLP([E_1, .., E_F])``. The embedding of a history, a column of
+    lists, is the sum over its entries h ::
 
-    {targets}
+        E = sum_h w_h v_h,    w = softmax over h of a(v_h, t),    a(h, t) = c + MLP_a([h, t, h - t, h * t])
 
-    {parameters}
+    where t is the embedding of the column that the history is compared with, such as the item to be shown:
+    what somebody did counts as far as it has to do with this item. A history and its column share one table
+    of embeddings. With ``attention_softmax=False`` the weights are a itself, so that a long interest is a
+    strong one. Each pair of columns has an activation unit a of its own. ``attention`` gives the weights w.
+    E_f is the sum of ``x_j v_j`` over the columns j of field f, so a field may have several nonzeros.
+    The layers of MLP are ``h = activation(W h + bias)``, with batch normalisation between the map and
+    the activation if asked for, and dropout last; then comes a map to the outputs, which share the
+    embeddings.
+
+    A matrix, or a table without ``sequence_fields``, has no histories: the model is then the perceptron on
+    embeddings alone.
+
+    The prediction is ``raw(x)`` in units of y, or ``exp(raw(x))`` with ``loss="poisson"``. Targets of
+    shape (n_samples, n_outputs) get one raw prediction an output.
+
+    Parameters
+    ----------
+    n_factors : int, default=10
+        Number k of factors of each column, 0 or more; the embedding size.
+    sequence_fields : dict of column to column, or None, default=None
+        Columns of lists, and the column that the entries of each are compared with:
+        ``{"history": "item"}``. Both share a table, and the second is encoded as categories. They are
+        columns of a table; see :class:`FieldEncoder` for how tables are encoded.
+    sequence_separator : str or None, default=None
+        What separates the entries of a history where histories are text.
+    max_length : int or None, default=None
+        Most entries of a history that count: the latest, which come last.
+    attention_layer_sizes : int or sequence of int, default=(32,)
+        Units of each hidden layer of an activation unit.
+    attention_softmax : bool, default=True
+        Whether the weights of the entries of a history sum to 1.
+    init_scale : float, default=0.1
+        Standard deviation of the first embeddings, for columns of root mean square 1: larger than that of
+        other models, so that entries can be told apart from the start.
+    activation : {"prelu", "dice", "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"}, default="prelu"
+        Activation of all hidden layers. ``"prelu"`` has a slope to learn for each unit below 0; ``"dice"``
+        has its edge at the mean of the unit over the batch, and cannot be trained by L-BFGS.
+    l2_factors : "auto" or float, default="auto"
+        Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
+        sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
+        share them). Where that is strong and rows are held out, a weak penalty with larger first factors
+        is tried too, and kept if its score is better by half a percent. The parameter to tune first.
+    hidden_layer_sizes : int or array-like of int, default=(128, 64)
+        Units of each hidden layer; an int is one layer. An empty tuple makes the network a linear map.
+    dropout : float, default=0.0
+        Share of the units of each hidden layer that a training step leaves out, in [0, 1).
+    batch_norm : bool, default=False
+        Whether hidden layers are normalised over the batch, after the affine map and before the
+        activation.
+    l2_dense : "auto" or float, default="auto"
+        Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
+        ``l2_factors``.
+    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, default="squared_error"
+        Loss of a sample. ``"poisson"`` predicts ``exp(raw)`` and needs targets of 0 or more; the other
+        losses are computed on the standardised target (see Notes).
+    quantile : float, default=0.5
+        Quantile to predict with ``loss="quantile"``, between 0 and 1.
+    huber_delta : float, default=1.35
+        Size of an error, in standard deviations of y, from which ``loss="huber"`` grows linearly.
+    fit_intercept : bool, default=True
+        Whether the raw prediction has an intercept (in a mixture: each expert; gates have one in any
+        case). It is not penalised, and starts at the best constant prediction. Without it the raw
+        prediction of an empty row is 0 on the scale of the standardised target, hence the mean of y (1 with
+        ``loss="poisson"``).
+    fields : "auto", None or array-like of shape (n_features,), default="auto"
+        Which columns form a field. ``"auto"``: the smallest number of contiguous blocks of columns such
+        that no training row has two nonzeros in one block, which are the fields of any one-hot encoding;
+        where far more blocks are found than a row has nonzeros (text), all columns form one field. None:
+        one field. An array: the label of the field of each column. Models of fields get one embedding a
+        field, the sum over the nonzeros of the row in it; for others ``fields_`` is a record alone.
+    encoder : "auto", FieldEncoder or None, default="auto"
+        What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
+        nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
+        FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
+    solver : str or optax.GradientTransformation, default="auto"
+        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an element-wise
+        optax transformation. ``"lbfgs"`` minimises over all rows at once; the others take mini-batches.
+        ``"auto"`` is L-BFGS while there are few rows (for linear models: or few nonzeros) and neither
+        dropout nor batch normalisation, then AdaGrad; with an L1 penalty it is AdaGrad, and FTRL for
+        linear models. The limits are in the guide on training; ``solver_`` tells what was used.
+    learning_rate : "auto" or float, default="auto"
+        First step size of mini-batch solvers; ``"auto"`` is a usual one for the solver. L-BFGS finds its
+        own, and an optax transformation brings its own.
+    learning_rate_schedule : {"constant", "plateau", "cosine"} or callable, default="plateau"
+        ``"plateau"`` cuts the rate tenfold where training would stop, goes on from the best weights on
+        the held-out rows if there are any, and stops at the third time. ``"cosine"`` lowers it to 0 over
+        ``max_iter`` epochs. A callable gives the rate of a step, counted from 0, in terms that JAX can
+        trace (an optax schedule, say) and replaces ``learning_rate``. Without effect on L-BFGS and on the
+        rate inside an optax transformation.
+    max_iter : int, default=200
+        Epochs at most, or iterations of L-BFGS.
+    batch_size : "auto" or int, default="auto"
+        Rows of a mini-batch. ``"auto"`` grows with the rows between two bounds, so that an epoch has
+        enough steps. L-BFGS does not use it.
+    l2_frequency_power : float, default=0.0
+        How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
+        proportion to the share of the rows that touch the column, as in libFM and libffm.
+    early_stopping : "auto" or bool, default="auto"
+        Whether to hold rows out, stop on them, and return the weights that were best on them.
+        ``"auto"``: with mini-batches and many rows; with mini-batches and fewer rows training stops on
+        the training loss. False: all ``max_iter`` epochs are run (L-BFGS still stops by ``tol``), and
+        ``X_val`` is not used.
+    validation_fraction : "auto" or float, default="auto"
+        Share of the rows to hold out, between 0 and 1; by a classifier stratified by class, where every
+        class has two rows. ``"auto"``: a tenth, but no more than 2,000 rows, or ``5 * sqrt(n_samples)``
+        where that is more (of a stream that is not put in memory a tenth). Not used where ``X_val`` is given
+        to fit.
+    n_iter_no_change : int, default=3
+        Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than ``tol``
+        before the rate is cut or training stops.
+    tol : float, default=0.0001
+        Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops when no
+        component of the gradient is larger than a hundredth of it.
+    scoring : str or callable, default="loss"
+        ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on held-out
+        rows. Without held-out rows the training loss is monitored.
+    warm_start : bool, default=False
+        Whether another call of fit starts from the parameters of the last one. The state of the optimizer
+        starts anew.
+    init_from : estimator or None, default=None
+        Fitted skfm estimator whose tables of the same name, such as linear weights or factors, start this
+        one where they have the same columns and shape.
+    random_state : int, RandomState instance or None, default=None
+        Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
+        gates and networks, and dropout.
+    verbose : int, default=0
+        1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in any
+        case. 0: nothing.
+    dtype : "auto", "float32", "float64" or dtype, default="auto"
+        Precision of the parameters. ``"auto"`` is float64 with L-BFGS or where all rows make one batch,
+        else float32.
 
     Attributes
     ----------
-    {intercept}
-    {embeddings}
-    {attributes}
+    intercept_ : float or ndarray of shape (n_outputs,)
+        Intercept in units of y; a float where y was a vector.
+    factors_ : ndarray of shape (n_features, n_factors)
+        Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    n_features_in_ : int
+        Number of columns seen in fit.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns. Only there where X had names that are all strings.
+    fields_ : ndarray of shape (n_features,)
+        Number of the field of each column, from 0.
+    encoder_ : FieldEncoder or None
+        What encoded the table; columns of the other attributes are then those that it makes.
+    n_iter_ : int
+        Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
+    history_ : dict of lists
+        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
+        held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
+        loss is taken before each step, so it is an average over the epoch.
+    solver_ : str or optax.GradientTransformation
+        The solver used.
 
-    {errors}
+    Raises
+    ------
+    ValueError
+        By fit, where X, y or a weight is not what the model can learn from; the message names the
+        row, the column and the remedy. Also where L-BFGS meets an L1 penalty or partial_fit, and
+        where tables of ``init_from`` do not fit.
+    skfm.train.loop.DivergenceError
+        A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
+        learning rates.
+
+    Warns
+    -----
+    ConvergenceWarning
+        By fit, where L-BFGS reached ``max_iter``.
+    UserWarning
+        By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
     See Also
     --------
@@ -351,13 +822,39 @@ class DINRegressor(_DIN, FactorizationRegressor):
 
     Notes
     -----
-    {objective}
+    fit minimises ::
 
-    {notes}
+        (1 / sum_i s_i) sum_i s_i loss(y_i, raw(x_i))
+        + 1/2 sum_j f_j^nu l2_factors ||v_j||^2
+        + 1/2 l2_dense ||dense weights||^2
+
+    with sample weights s_i, f_j the share of the sample weight whose rows touch column j, and nu =
+    ``l2_frequency_power``. With several outputs the squares are summed over them.
+    The target is standardised, ``(y - mean) / standard deviation`` with sample weights, before the loss
+    is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
+    Predictions, ``intercept_`` and linear weights are in units of y.
+    Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
+    their own units.
+
+    An epoch costs O(nnz * k * (units of the attention's hidden layers)) for the histories and O(n_samples *
+    (number of weights of the network)), at any number of columns. Rows are packed by the lengths of their
+    histories. Memory: k numbers a column, two to five times that with the state of the optimizer, once more
+    for the best weights on held-out rows, and 8 to 16 bytes an entry for the packed rows.
+
+    The order of a history decides only which entries ``max_length`` keeps. An entry that a history has twice
+    counts twice. An empty history has the embedding 0, a missing one that of the value "missing". Rare
+    entries, and entries that are new at prediction, share the value "other"; an entry that was never a
+    candidate in training has the embedding that it got in histories.
+
+    Differences from Zhou et al.: weights are normalised by default, which ranks purchases better by much; the
+    output of an activation unit starts near 1, so training starts at the plain mean, or sum, of a history;
+    embeddings and networks are penalised, all by one penalty each rather than by the
+    mini-batch aware one, which ``l2_frequency_power=1`` is; the network is smaller by default.
 
     References
     ----------
-    {references}
+    .. [1] G. Zhou et al., "Deep Interest Network for Click-Through Rate Prediction", KDD 2018.
+       https://doi.org/10.1145/3219819.3219823
 
     Examples
     --------
@@ -368,4 +865,122 @@ class DINRegressor(_DIN, FactorizationRegressor):
     >>> model = DINRegressor(4, activation="tanh", tol=1e-2, **settings).fit(table, [5.0, 3, 2, 4] * 10)
     >>> model.predict(table[:4]).shape
     (4,)
-    """
+    """  # noqa: E501
+
+    _parameter_constraints: dict = {
+        "n_factors": [accepted.COUNT_OR_ZERO],
+        "sequence_fields": [dict, None],
+        "sequence_separator": [str, None],
+        "max_length": [accepted.COUNT, None],
+        "attention_layer_sizes": ["array-like", accepted.COUNT],
+        "attention_softmax": ["boolean"],
+        "init_scale": [accepted.NOT_NEGATIVE],
+        "activation": [
+            StrOptions(
+                {"prelu", "dice", "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"}
+            )
+        ],
+        "l2_factors": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
+        "hidden_layer_sizes": ["array-like", accepted.COUNT],
+        "dropout": [accepted.FROM_0_BELOW_1],
+        "batch_norm": ["boolean"],
+        "l2_dense": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
+        "loss": [StrOptions({"squared_error", "absolute_error", "huber", "quantile", "poisson"})],
+        "quantile": [accepted.BETWEEN_0_AND_1],
+        "huber_delta": [accepted.POSITIVE],
+        "fit_intercept": ["boolean"],
+        "fields": [StrOptions({"auto"}), "array-like", None],
+        "encoder": [StrOptions({"auto"}), FieldEncoder, None],
+        "solver": [accepted.SOLVER, accepted.GRADIENT_TRANSFORMATION],
+        "learning_rate": [StrOptions({"auto"}), accepted.POSITIVE],
+        "learning_rate_schedule": [StrOptions({"constant", "plateau", "cosine"}), callable],
+        "max_iter": [accepted.COUNT],
+        "batch_size": [StrOptions({"auto"}), accepted.COUNT],
+        "l2_frequency_power": [accepted.FROM_0_TO_1],
+        "early_stopping": [StrOptions({"auto"}), "boolean"],
+        "validation_fraction": [StrOptions({"auto"}), accepted.BETWEEN_0_AND_1],
+        "n_iter_no_change": [accepted.COUNT],
+        "tol": [accepted.NOT_NEGATIVE],
+        "scoring": [accepted.SCORING, callable],
+        "warm_start": ["boolean"],
+        "init_from": [accepted.ESTIMATOR, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "dtype": [StrOptions({"auto", "float32", "float64"}), accepted.FLOAT_TYPE, accepted.FLOAT_DTYPE],
+    }
+
+    def __init__(
+        self,
+        n_factors: int = 10,
+        *,
+        sequence_fields: dict[Any, Any] | None = None,
+        sequence_separator: str | None = None,
+        max_length: int | None = None,
+        attention_layer_sizes: int | Sequence[int] | np.ndarray = (32,),
+        attention_softmax: bool = True,
+        init_scale: float = 0.1,
+        activation: Literal["prelu", "dice"]
+        | Literal["identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"] = "prelu",
+        l2_factors: float | Literal["auto"] = "auto",
+        hidden_layer_sizes: int | Sequence[int] | np.ndarray = (128, 64),
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        l2_dense: float | Literal["auto"] = "auto",
+        loss: Literal["squared_error", "absolute_error", "huber", "quantile", "poisson"] = "squared_error",
+        quantile: float = 0.5,
+        huber_delta: float = 1.35,
+        fit_intercept: bool = True,
+        fields: ArrayLike | Literal["auto"] | None = "auto",
+        encoder: FieldEncoder | Literal["auto"] | None = "auto",
+        solver: str | GradientTransformation = "auto",
+        learning_rate: float | Literal["auto"] = "auto",
+        learning_rate_schedule: Literal["constant", "plateau", "cosine"] | Callable[[Any], Any] = "plateau",
+        max_iter: int = 200,
+        batch_size: int | Literal["auto"] = "auto",
+        l2_frequency_power: float = 0.0,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float | Literal["auto"] = "auto",
+        n_iter_no_change: int = 3,
+        tol: float = 0.0001,
+        scoring: str | Callable[..., float] = "loss",
+        warm_start: bool = False,
+        init_from: BaseEstimator | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+        dtype: Literal["auto", "float32", "float64"] | type | np.dtype = "auto",
+    ) -> None:
+        self.n_factors = n_factors
+        self.sequence_fields = sequence_fields
+        self.sequence_separator = sequence_separator
+        self.max_length = max_length
+        self.attention_layer_sizes = attention_layer_sizes
+        self.attention_softmax = attention_softmax
+        self.init_scale = init_scale
+        self.activation = activation
+        self.l2_factors = l2_factors
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.l2_dense = l2_dense
+        self.loss = loss
+        self.quantile = quantile
+        self.huber_delta = huber_delta
+        self.fit_intercept = fit_intercept
+        self.fields = fields
+        self.encoder = encoder
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.l2_frequency_power = l2_frequency_power
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.scoring = scoring
+        self.warm_start = warm_start
+        self.init_from = init_from
+        self.random_state = random_state
+        self.verbose = verbose
+        self.dtype = dtype

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 
 from skfm.estimators.base.estimator import FactorizationEstimator
@@ -45,7 +44,7 @@ class FactorizationClassifier(ClassifierMixin, LabelParameters, FactorizationEst
         return Labels(owner=type(self).__name__, class_weight=self.class_weight)
 
     @fitted
-    def classes_(self) -> Any:
+    def classes_(self) -> np.ndarray:
         """Class labels."""
         return self._learned.targets.classes
 

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfm.data.encode import FieldEncoder
 from skfm.data.fields import Fields
-from skfm.estimators.base.parameters import TrainingParameters
+from skfm.estimators.base.parameters import GradientTransformation, TrainingParameters
 from skfm.estimators.base.progress import reporter
 from skfm.estimators.base.scoring import score_of_raw
 from skfm.estimators.base.tables import fitted
@@ -331,7 +331,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         return tables[name]
 
     @fitted
-    def intercept_(self):
+    def intercept_(self) -> np.ndarray:
         """Intercept of each output, shape (n_outputs,); a float where y was one column of numbers."""
         targets = self._learned.targets
         value = self._learned.parameters.dense["offsets"].get("intercept", np.zeros(targets.n_outputs))
@@ -371,7 +371,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         return self._learned.history
 
     @fitted
-    def solver_(self):
+    def solver_(self) -> str | GradientTransformation:
         """The solver used."""
         return self._learned.plan.solver
 

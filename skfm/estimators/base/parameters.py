@@ -1,199 +1,196 @@
-"""Parameters that several estimators have; see `skfm.estimators.base.declare`."""
+"""Parameters that several estimators have, each declared once.
+
+A class declares parameters as ``name: type = parameter(default, meaning, *accepted)``; those of its bases
+come after its own. ``python -m tools.signatures`` writes them as `__init__`, constraints and docstring into
+the classes that users see.
+"""
 
 from __future__ import annotations
 
-from numbers import Integral, Real
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
-from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 
 from skfm.data.encode import FieldEncoder
-from skfm.estimators.base.declare import Parameters, one_of, parameter
-from skfm.names import ACTIVATIONS
+from skfm.estimators.base import accepted
+from skfm.names import Activation, RegressionLoss, Schedule
 
-POSITIVE = Interval(Real, 0, None, closed="neither")
-NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
-COUNT = Interval(Integral, 1, None, closed="left")
-AUTO = StrOptions({"auto"})
+T = TypeVar("T")
 
 
-class LinearParameters(Parameters):
+def parameter(default: T, meaning: str, *accepted: Any, kind: str = "", positional: bool = False) -> T:
+    """Declare a parameter; at run time this is the default, the rest is read from the source.
+
+    Parameters
+    ----------
+    meaning : its description
+    accepted : constraints as in scikit-learn's `_parameter_constraints`, after those that follow from a bool
+        or the strings of a Literal in the annotation
+    kind : its type in the docstring, where that does not follow from the annotation
+    positional : whether it may be given by position
+    """
+    return default
+
+
+class GradientTransformation(Protocol):
+    """What an `optax.GradientTransformation` has."""
+
+    @property
+    def init(self) -> Callable[..., Any]: ...
+
+    @property
+    def update(self) -> Callable[..., Any]: ...
+
+
+class LinearParameters:
     """Of models with a linear term."""
 
     l1_linear: float = parameter(
         0.0,
-        "float",
         """
         Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
         ``solver="ftrl"`` makes the most. L-BFGS refuses it.
         """,
-        NOT_NEGATIVE,
+        accepted.NOT_NEGATIVE,
     )
-    l2_linear: float | str = parameter(
+    l2_linear: float | Literal["auto"] = parameter(
         "auto",
-        '"auto" or float',
         """
         Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior: inversely
         proportional to the sum of the sample weights (of a mixture with few rows: half of
         ``l2_factors``).
         """,
-        AUTO,
-        NOT_NEGATIVE,
+        accepted.NOT_NEGATIVE,
     )
 
 
-class FactorParameters(Parameters):
+class FactorParameters:
     """Of models with factors."""
 
     n_factors: int = parameter(
         10,
-        "int",
         "Number k of factors of each column, 0 or more; the embedding size.",
-        Interval(Integral, 0, None, closed="left"),
-        kw_only=False,
+        accepted.COUNT_OR_ZERO,
+        positional=True,
     )
-    l2_factors: float | str = parameter(
+    l2_factors: float | Literal["auto"] = parameter(
         "auto",
-        '"auto" or float',
         """
         Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
         share them). Where that is strong and rows are held out, a weak penalty with larger first factors
         is tried too, and kept if its score is better by half a percent. The parameter to tune first.
         """,
-        AUTO,
-        NOT_NEGATIVE,
+        accepted.NOT_NEGATIVE,
     )
     init_scale: float = parameter(
         0.01,
-        "float",
         """
         Standard deviation of the first values of the factors, for columns of root mean square 1. With 0
         the factors of a model without a network never leave 0.
         """,
-        NOT_NEGATIVE,
+        accepted.NOT_NEGATIVE,
     )
 
 
-class NetworkParameters(Parameters):
+class NetworkParameters:
     """Of models with hidden layers."""
 
-    hidden_layer_sizes: Any = parameter(
+    hidden_layer_sizes: int | Sequence[int] | np.ndarray = parameter(
         (128, 64),
-        "int or array-like of int",
         """
         Units of each hidden layer; an int is one layer. An empty tuple makes the network a linear map.
         """,
         "array-like",
-        COUNT,
+        accepted.COUNT,
+        kind="int or array-like of int",
     )
-    activation: str = parameter(
-        "relu",
-        one_of(ACTIVATIONS),
-        "Activation of the hidden layers.",
-        StrOptions(set(ACTIVATIONS)),
-    )
+    activation: Activation = parameter("relu", "Activation of the hidden layers.")
     dropout: float = parameter(
         0.0,
-        "float",
         "Share of the units of each hidden layer that a training step leaves out, in [0, 1).",
-        Interval(Real, 0, 1, closed="left"),
+        accepted.FROM_0_BELOW_1,
     )
     batch_norm: bool = parameter(
         False,
-        "bool",
         """
         Whether hidden layers are normalised over the batch, after the affine map and before the
         activation.
         """,
-        "boolean",
     )
-    l2_dense: float | str = parameter(
+    l2_dense: float | Literal["auto"] = parameter(
         "auto",
-        '"auto" or float',
         """
         Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
         ``l2_factors``.
         """,
-        AUTO,
-        NOT_NEGATIVE,
+        accepted.NOT_NEGATIVE,
     )
 
 
-class LabelParameters(Parameters):
+class LabelParameters:
     """Of classifiers."""
 
-    class_weight: Any = parameter(
+    class_weight: dict[Any, Any] | list[dict[Any, Any]] | Literal["balanced"] | None = parameter(
         None,
-        '"balanced", dict, list of dict or None',
         """
         Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list has one
         dict a label of multilabel targets. ``"balanced"``: inversely proportional to the share of the
         class.
         """,
-        StrOptions({"balanced"}),
         dict,
         list,
         None,
+        kind='"balanced", dict, list of dict or None',
     )
     fit_intercept: bool = parameter(
         True,
-        "bool",
         """
         Whether the raw prediction has an intercept (in a mixture: each expert; gates have one in any
         case). It is not penalised, and starts at the log odds of the classes in the training data.
         """,
-        "boolean",
     )
 
 
-class NumberParameters(Parameters):
+class NumberParameters:
     """Of regressors."""
 
-    loss: str = parameter(
+    loss: RegressionLoss = parameter(
         "squared_error",
-        '{"squared_error", "absolute_error", "huber", "quantile", "poisson"}',
         """
         Loss of a sample. ``"poisson"`` predicts ``exp(raw)`` and needs targets of 0 or more; the other
         losses are computed on the standardised target (see Notes).
         """,
-        StrOptions({"squared_error", "absolute_error", "huber", "quantile", "poisson"}),
     )
     quantile: float = parameter(
-        0.5,
-        "float",
-        'Quantile to predict with ``loss="quantile"``, between 0 and 1.',
-        Interval(Real, 0, 1, closed="neither"),
+        0.5, 'Quantile to predict with ``loss="quantile"``, between 0 and 1.', accepted.BETWEEN_0_AND_1
     )
     huber_delta: float = parameter(
         1.35,
-        "float",
         """
         Size of an error, in standard deviations of y, from which ``loss="huber"`` grows linearly.
         """,
-        POSITIVE,
+        accepted.POSITIVE,
     )
     fit_intercept: bool = parameter(
         True,
-        "bool",
         """
         Whether the raw prediction has an intercept (in a mixture: each expert; gates have one in any
         case). It is not penalised, and starts at the best constant prediction. Without it the raw
         prediction of an empty row is 0 on the scale of the standardised target, hence the mean of y (1 with
         ``loss="poisson"``).
         """,
-        "boolean",
     )
 
 
-class TrainingParameters(Parameters):
+class TrainingParameters:
     """Of all estimators."""
 
-    fields: Any = parameter(
+    fields: ArrayLike | Literal["auto"] | None = parameter(
         "auto",
-        '"auto", None or array-like of shape (n_features,)',
         """
         Which columns form a field. ``"auto"``: the smallest number of contiguous blocks of columns such
         that no training row has two nonzeros in one block, which are the fields of any one-hot encoding;
@@ -201,25 +198,22 @@ class TrainingParameters(Parameters):
         one field. An array: the label of the field of each column. Models of fields get one embedding a
         field, the sum over the nonzeros of the row in it; for others ``fields_`` is a record alone.
         """,
-        AUTO,
         "array-like",
         None,
+        kind='"auto", None or array-like of shape (n_features,)',
     )
-    encoder: Any = parameter(
+    encoder: FieldEncoder | Literal["auto"] | None = parameter(
         "auto",
-        '"auto", FieldEncoder or None',
         """
         What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
         nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
         FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
         """,
-        AUTO,
         FieldEncoder,
         None,
     )
-    solver: Any = parameter(
+    solver: str | GradientTransformation = parameter(
         "auto",
-        "str or optax.GradientTransformation",
         """
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an element-wise
         optax transformation. ``"lbfgs"`` minimises over all rows at once; the others take mini-batches.
@@ -227,22 +221,20 @@ class TrainingParameters(Parameters):
         dropout nor batch normalisation, then AdaGrad; with an L1 penalty it is AdaGrad, and FTRL for
         linear models. The limits are in the guide on training; ``solver_`` tells what was used.
         """,
-        StrOptions({"auto", "adagrad", "adam", "ftrl", "sgd", "lbfgs"}),
-        HasMethods(["init", "update"]),
+        accepted.SOLVER,
+        accepted.GRADIENT_TRANSFORMATION,
+        kind="str or optax.GradientTransformation",
     )
-    learning_rate: float | str = parameter(
+    learning_rate: float | Literal["auto"] = parameter(
         "auto",
-        '"auto" or float',
         """
         First step size of mini-batch solvers; ``"auto"`` is a usual one for the solver. L-BFGS finds its
         own, and an optax transformation brings its own.
         """,
-        AUTO,
-        POSITIVE,
+        accepted.POSITIVE,
     )
-    learning_rate_schedule: Any = parameter(
+    learning_rate_schedule: Schedule | Callable[[Any], Any] = parameter(
         "plateau",
-        '{"constant", "plateau", "cosine"} or callable',
         """
         ``"plateau"`` cuts the rate tenfold where training would stop, goes on from the best weights on
         the held-out rows if there are any, and stops at the third time. ``"cosine"`` lowers it to 0 over
@@ -250,126 +242,112 @@ class TrainingParameters(Parameters):
         trace (an optax schedule, say) and replaces ``learning_rate``. Without effect on L-BFGS and on the
         rate inside an optax transformation.
         """,
-        StrOptions({"constant", "plateau", "cosine"}),
         callable,
+        kind='{"constant", "plateau", "cosine"} or callable',
     )
-    max_iter: int = parameter(200, "int", "Epochs at most, or iterations of L-BFGS.", COUNT)
-    batch_size: int | str = parameter(
+    max_iter: int = parameter(200, "Epochs at most, or iterations of L-BFGS.", accepted.COUNT)
+    batch_size: int | Literal["auto"] = parameter(
         "auto",
-        '"auto" or int',
         """
         Rows of a mini-batch. ``"auto"`` grows with the rows between two bounds, so that an epoch has
         enough steps. L-BFGS does not use it.
         """,
-        AUTO,
-        COUNT,
+        accepted.COUNT,
     )
     l2_frequency_power: float = parameter(
         0.0,
-        "float",
         """
         How much less a rare column is penalised, in [0, 1]. 0: one prior for all columns. 1: in
         proportion to the share of the rows that touch the column, as in libFM and libffm.
         """,
-        Interval(Real, 0, 1, closed="both"),
+        accepted.FROM_0_TO_1,
     )
-    early_stopping: bool | str = parameter(
+    early_stopping: bool | Literal["auto"] = parameter(
         "auto",
-        '"auto" or bool',
         """
         Whether to hold rows out, stop on them, and return the weights that were best on them.
         ``"auto"``: with mini-batches and many rows; with mini-batches and fewer rows training stops on
         the training loss. False: all ``max_iter`` epochs are run (L-BFGS still stops by ``tol``), and
         ``X_val`` is not used.
         """,
-        AUTO,
-        "boolean",
     )
-    validation_fraction: float | str = parameter(
+    validation_fraction: float | Literal["auto"] = parameter(
         "auto",
-        '"auto" or float',
         """
         Share of the rows to hold out, between 0 and 1; by a classifier stratified by class, where every
         class has two rows. ``"auto"``: a tenth, but no more than 2,000 rows, or ``5 * sqrt(n_samples)``
         where that is more (of a stream that is not put in memory a tenth). Not used where ``X_val`` is given
         to fit.
         """,
-        AUTO,
-        Interval(Real, 0, 1, closed="neither"),
+        accepted.BETWEEN_0_AND_1,
     )
     n_iter_no_change: int = parameter(
         3,
-        "int",
         """
         Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than ``tol``
         before the rate is cut or training stops.
         """,
-        COUNT,
+        accepted.COUNT,
     )
     tol: float = parameter(
         1e-4,
-        "float",
         """
         Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops when no
         component of the gradient is larger than a hundredth of it.
         """,
-        NOT_NEGATIVE,
+        accepted.NOT_NEGATIVE,
     )
-    scoring: Any = parameter(
+    scoring: str | Callable[..., float] = parameter(
         "loss",
-        "str or callable",
         """
         ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on held-out
         rows. Without held-out rows the training loss is monitored.
         """,
-        StrOptions({"loss"} | set(get_scorer_names())),
+        accepted.SCORING,
         callable,
+        kind="str or callable",
     )
     warm_start: bool = parameter(
         False,
-        "bool",
         """
         Whether another call of fit starts from the parameters of the last one. The state of the optimizer
         starts anew.
         """,
-        "boolean",
     )
-    init_from: Any = parameter(
+    init_from: BaseEstimator | None = parameter(
         None,
-        "estimator or None",
         """
         Fitted skfm estimator whose tables of the same name, such as linear weights or factors, start this
         one where they have the same columns and shape.
         """,
-        HasMethods(["fit"]),
+        accepted.ESTIMATOR,
         None,
+        kind="estimator or None",
     )
-    random_state: Any = parameter(
+    random_state: int | np.random.RandomState | None = parameter(
         None,
-        "int, RandomState instance or None",
         """
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout.
         """,
         "random_state",
+        kind="int, RandomState instance or None",
     )
     verbose: int = parameter(
         0,
-        "int",
         """
         1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in any
         case. 0: nothing.
         """,
         "verbose",
     )
-    dtype: Any = parameter(
+    dtype: Literal["auto", "float32", "float64"] | type | np.dtype = parameter(
         "auto",
-        '"auto", "float32", "float64" or dtype',
         """
         Precision of the parameters. ``"auto"`` is float64 with L-BFGS or where all rows make one batch,
         else float32.
         """,
-        StrOptions({"auto", "float32", "float64"}),
-        Options(type, {float, np.float32, np.float64}),
-        Options(np.dtype, {np.dtype("float32"), np.dtype("float64")}),
+        accepted.FLOAT_TYPE,
+        accepted.FLOAT_DTYPE,
+        kind='"auto", "float32", "float64" or dtype',
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
+T = TypeVar("T")
 
-def fitted(attribute):
-    """A property of a fitted estimator."""
+
+def fitted(attribute: Callable[[Any], T]) -> T:
+    """A property of a fitted estimator; type checkers see its value."""
 
     @wraps(attribute)
     def get(self):
@@ -16,14 +20,14 @@ def fitted(attribute):
             raise AttributeError(f"{type(self).__name__} has no {attribute.__name__} before fit.")
         return attribute(self)
 
-    return property(get)
+    return cast(T, property(get))
 
 
 class LinearTable:
     """Fitted weights of the linear part, for estimators that have one."""
 
     @property
-    def coef_(self):
+    def coef_(self) -> np.ndarray:
         """Weight of each column, shape (n_outputs, n_features) for classifiers and as y for regressors."""
         table = self._table("linear").T.astype(np.float64)
         targets = self._learned.targets
@@ -34,7 +38,7 @@ class FactorTable:
     """Fitted factors of estimators that have one table of them."""
 
     @property
-    def factors_(self):
+    def factors_(self) -> np.ndarray:
         """Factors of each column, shape (n_features, n_factors), or (n_outputs, n_features, n_factors)."""
         return self._factors("factors", 2)
 
@@ -58,7 +62,7 @@ class MixtureTables:
         return np.stack([self._learned.targets.per_output(value) for value in values])
 
     @fitted
-    def intercept_(self):
+    def intercept_(self) -> np.ndarray:
         """Intercept of each expert: ``intercept_[m]`` is what an estimator that is expert m alone has."""
         model, targets = self._learned.model, self._learned.targets
         shape = (model.n_components, targets.n_outputs)
@@ -66,28 +70,28 @@ class MixtureTables:
         return self._per_component(targets.in_units(value))
 
     @fitted
-    def gate_intercept_(self):
+    def gate_intercept_(self) -> np.ndarray:
         """Intercept of each gate, shape (n_components,)."""
         return self._learned.parameters.dense["offsets"]["gate_intercept"].astype(np.float64)
 
     @property
-    def gate_coef_(self):
+    def gate_coef_(self) -> np.ndarray:
         """Linear weights of the gates, shape (n_components, n_features)."""
         return self._table("gate_linear").T.astype(np.float64)
 
     @property
-    def gate_factors_(self):
+    def gate_factors_(self) -> np.ndarray:
         """Factors of the gates, shape (n_components, n_features, n_factors)."""
         return self._table("gate_factors").transpose(1, 0, 2)
 
     @property
-    def expert_coef_(self):
+    def expert_coef_(self) -> np.ndarray:
         """Linear weights of the experts, shape (n_components, n_outputs, n_features); see `intercept_`."""
         table = self._table("expert_linear").transpose(1, 2, 0).astype(np.float64)
         return self._per_component(table * np.reshape(self._learned.targets.scale, (-1, 1)))
 
     @property
-    def expert_factors_(self):
+    def expert_factors_(self) -> np.ndarray:
         """Factors of the experts, (n_components, n_features, n_factors), or with outputs as second axis."""
         table = self._table("expert_factors").transpose(1, 2, 0, 3)
         return table[:, 0] if table.shape[1] == 1 else table

@@ -1,0 +1,27 @@
+"""What parameters accept, by name: constraints as in scikit-learn's `_parameter_constraints`."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.metrics import get_scorer_names
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+
+from skfm.names import ELEMENT_WISE_SOLVERS, SOLVERS
+
+COUNT = Interval(Integral, 1, None, closed="left")
+COUNT_OR_ZERO = Interval(Integral, 0, None, closed="left")
+POSITIVE = Interval(Real, 0, None, closed="neither")
+NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+BETWEEN_0_AND_1 = Interval(Real, 0, 1, closed="neither")
+FROM_0_BELOW_1 = Interval(Real, 0, 1, closed="left")
+FROM_0_TO_1 = Interval(Real, 0, 1, closed="both")
+
+SOLVER = StrOptions({"auto", *SOLVERS})
+ELEMENT_WISE_SOLVER = StrOptions({"auto", *ELEMENT_WISE_SOLVERS})
+GRADIENT_TRANSFORMATION = HasMethods(["init", "update"])
+SCORING = StrOptions({"loss", *get_scorer_names()})
+ESTIMATOR = HasMethods(["fit"])
+FLOAT_TYPE = Options(type, {float, np.float32, np.float64})
+FLOAT_DTYPE = Options(np.dtype, {np.dtype("float32"), np.dtype("float64")})

@@ -1,0 +1,1 @@
+"""A new model as CONTRIBUTING adds one: model, estimators and oracle, without a change elsewhere."""
