@@ -7,7 +7,7 @@ by adding the change: XLA's CPU adds to rows twice as fast as it sets them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,25 @@ def read_rows(table: Array, ids: Array) -> Array:
     return jax.lax.optimization_barrier(table.at[ids].get(mode="promise_in_bounds"))
 
 
-def update_rows(solver, table, state, ids, rows, gradient, charge, lanes, rate, count):
+class Touched(NamedTuple):
+    """The rows of a table that a batch touches.
+
+    Attributes
+    ----------
+    ids : (R,) int32, different but for rows whose charge is 0
+    rows : (R, W) compact copy of them
+    gradient : (R, W) gradient with respect to `rows`
+    charge : (R, 2) what the batch's samples pay for L1 and L2 of each row, (R, 1) where both are the same; 0
+        for rows to be left alone
+    """
+
+    ids: Array
+    rows: Array
+    gradient: Array
+    charge: Array
+
+
+def update_rows(solver, table, state, touched: Touched, lanes, step):
     """Update the touched rows of `table`.
 
     Parameters
@@ -29,18 +47,14 @@ def update_rows(solver, table, state, ids, rows, gradient, charge, lanes, rate, 
     solver : `Solver`
     table : (D, W)
     state : pytree of arrays (D, ...) and scalars
-    ids : (R,) int32, different but for rows whose charge is 0
-    rows : (R, W) compact copy of the touched rows
-    gradient : (R, W) gradient with respect to `rows`
-    charge : (R, 2) what the batch's samples pay for L1 and L2 of each row, (R, 1) where both are the same; 0
-        for rows to be left alone
     lanes : pair of (W,) penalty strengths, L1 and L2
-    rate, count : learning rate and number of this step
+    step : `skfm.optim.solvers.Step`
 
     Returns
     -------
     table, state
     """
+    ids, rows, gradient, charge = touched
     # Out-of-range targets, all different, are dropped.
     spare = table.shape[0] + jnp.arange(ids.size, dtype=jnp.int32)
     target = jnp.where(charge[:, 0] > 0, ids, spare)
@@ -55,5 +69,5 @@ def update_rows(solver, table, state, ids, rows, gradient, charge, lanes, rate, 
 
     before = jax.tree.map(lambda leaf: read_rows(leaf, ids) if leaf.ndim else leaf, state)
     l1, l2 = charge[:, :1] * lanes[0], charge[:, -1:] * lanes[1]
-    new, after = solver.update(rows, gradient, before, rate, count, l1, l2)
+    new, after = solver.update(rows, gradient, before, step, l1, l2)
     return write(table, rows, new), jax.tree.map(write, state, before, after)

@@ -8,13 +8,26 @@ charged implicitly: the step ``w - step * g`` is followed by the proximal map of
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 Array = Any
+
+
+class Step(NamedTuple):
+    """Which step of training this is.
+
+    Attributes
+    ----------
+    rate : learning rate
+    count : number of the step, from 1
+    """
+
+    rate: Array
+    count: Array
 
 
 class Solver:
@@ -46,8 +59,8 @@ class Solver:
         """The same of dense weights, in which all rows of a batch have a part."""
         return self.init(parameters, rate)
 
-    def update(self, parameters, gradient, state, rate, count, l1, l2):
-        """New parameters and state; `count` is the number of this step, from 1."""
+    def update(self, parameters, gradient, state, step, l1, l2):
+        """New parameters and state; `step` is a `Step`, l1 and l2 are the charges of the penalty."""
         raise NotImplementedError
 
 
@@ -70,9 +83,9 @@ class SGD(Solver):
     def init(self, parameters, rate):
         return {"velocity": jnp.zeros_like(parameters)}
 
-    def update(self, parameters, gradient, state, rate, count, l1, l2):
+    def update(self, parameters, gradient, state, step, l1, l2):
         velocity = self.momentum * state["velocity"] + gradient
-        updated = proximal(parameters - rate * velocity, rate, l1, l2)
+        updated = proximal(parameters - step.rate * velocity, step.rate, l1, l2)
         velocity = jnp.where(updated == 0, 0, velocity + l1 * jnp.sign(updated) + l2 * updated)
         return updated, {"velocity": velocity}
 
@@ -86,24 +99,25 @@ class AdaGrad(Solver):
 
     Attributes
     ----------
-    steady : start theirs at the square of half the rows of a batch, which is 1/4 in terms of a mean gradient
+    small_first_steps : start theirs at the square of half the rows of a batch, which is 1/4 in terms of a mean
+        gradient
     """
 
     per_sample = True
-    steady: bool = False
+    small_first_steps: bool = False
 
     def init(self, parameters, rate):
         return {"squares": jnp.ones_like(parameters)}
 
     def init_weights(self, parameters, rate, batch_rows):
-        if not self.steady:
+        if not self.small_first_steps:
             return self.init(parameters, rate)
         return {"squares": jnp.full_like(parameters, jnp.square(batch_rows / 2))}
 
-    def update(self, parameters, gradient, state, rate, count, l1, l2):
+    def update(self, parameters, gradient, state, step, l1, l2):
         squares = state["squares"] + jnp.square(gradient)
-        step = rate * jax.lax.rsqrt(squares)
-        return proximal(parameters - step * gradient, step, l1, l2), {"squares": squares}
+        size = step.rate * jax.lax.rsqrt(squares)
+        return proximal(parameters - size * gradient, size, l1, l2), {"squares": squares}
 
 
 @dataclass(frozen=True)
@@ -117,13 +131,13 @@ class Adam(Solver):
     def init(self, parameters, rate):
         return {"mean": jnp.zeros_like(parameters), "squares": jnp.zeros_like(parameters)}
 
-    def update(self, parameters, gradient, state, rate, count, l1, l2):
+    def update(self, parameters, gradient, state, step, l1, l2):
         mean = self.decay_mean * state["mean"] + (1 - self.decay_mean) * gradient
         squares = self.decay_squares * state["squares"] + (1 - self.decay_squares) * jnp.square(gradient)
-        count = count.astype(parameters.dtype)
-        step = rate / (jnp.sqrt(squares / (1 - self.decay_squares**count)) + self.epsilon)
+        count = step.count.astype(parameters.dtype)
+        size = step.rate / (jnp.sqrt(squares / (1 - self.decay_squares**count)) + self.epsilon)
         direction = mean / (1 - self.decay_mean**count)
-        return proximal(parameters - step * direction, step, l1, l2), {"mean": mean, "squares": squares}
+        return proximal(parameters - size * direction, size, l1, l2), {"mean": mean, "squares": squares}
 
 
 @dataclass(frozen=True)
@@ -143,11 +157,11 @@ class FTRL(Solver):
         names = ("squares", "l1", "l2")
         return {"z": -self.beta * parameters} | {name: jnp.zeros_like(parameters) for name in names}
 
-    def update(self, parameters, gradient, state, rate, count, l1, l2):
+    def update(self, parameters, gradient, state, step, l1, l2):
         squares = state["squares"] + jnp.square(gradient)
         sigma = jnp.sqrt(squares) - jnp.sqrt(state["squares"])
-        z = state["z"] + rate * gradient - sigma * parameters
-        l1, l2 = state["l1"] + rate * l1, state["l2"] + rate * l2
+        z = state["z"] + step.rate * gradient - sigma * parameters
+        l1, l2 = state["l1"] + step.rate * l1, state["l2"] + step.rate * l2
         size = jnp.maximum(jnp.abs(z) - l1, 0)
         updated = -jnp.sign(z) * size / (self.beta + jnp.sqrt(squares) + l2)
         return updated, {"z": z, "squares": squares, "l1": l1, "l2": l2}
@@ -172,10 +186,10 @@ class Optax(Solver):
         # Copies, since leaves that share memory cannot be donated.
         return jax.tree.map(jnp.copy, self.transformation.init(parameters))
 
-    def update(self, parameters, gradient, state, rate, count, l1, l2):
+    def update(self, parameters, gradient, state, step, l1, l2):
         gradient = gradient + l2 * parameters + l1 * jnp.sign(parameters)
         updates, state = self.transformation.update(gradient, state, parameters)
-        return parameters + rate * updates, state
+        return parameters + step.rate * updates, state
 
 
 @dataclass(frozen=True)
@@ -210,21 +224,20 @@ class Split(Solver):
         first, rest = parameters[:, : self.width], parameters[:, self.width :]
         return {"first": self.first.init(first, rate), "rest": self.rest.init(rest, rate)}
 
-    def update(self, parameters, gradient, state, rate, count, l1, l2):
+    def update(self, parameters, gradient, state, step, l1, l2):
         # Gradients and charges come as the second solver takes them: as sums over a batch, or means.
-        part = self.batch_rows ** (int(self.first.per_sample) - int(self.rest.per_sample))
+        samples = self.batch_rows ** (int(self.first.per_sample) - int(self.rest.per_sample))
         first, rest = np.s_[:, : self.width], np.s_[:, self.width :]
         new_first, first_state = self.first.update(
             parameters[first],
-            gradient[first] * part,
+            gradient[first] * samples,
             state["first"],
-            rate * self.first_rate,
-            count,
-            l1[first] * part,
-            l2[first] * part,
+            step._replace(rate=step.rate * self.first_rate),
+            l1[first] * samples,
+            l2[first] * samples,
         )
         new_rest, rest_state = self.rest.update(
-            parameters[rest], gradient[rest], state["rest"], rate, count, l1[rest], l2[rest]
+            parameters[rest], gradient[rest], state["rest"], step, l1[rest], l2[rest]
         )
         return jnp.concatenate([new_first, new_rest], axis=1), {"first": first_state, "rest": rest_state}
 

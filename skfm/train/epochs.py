@@ -15,7 +15,7 @@ from skfm.data.batches import Batches, n_batches
 from skfm.train.predict import loss_of_batches
 from skfm.train.problem import Schedule
 from skfm.train.state import Hyper, TrainState
-from skfm.train.step import Program, run_batches
+from skfm.train.step import Program, Run, run_batches
 
 # Batches that one call of the program runs take about so many seconds: Ctrl-C waits no longer.
 _LEAST_SECONDS, _MOST_SECONDS = 0.05, 0.2
@@ -148,10 +148,8 @@ class BatchEpochs:
             done += stop - first
             while first < stop:
                 end = min(first + self._batches_at_once, stop)
-                span = np.int32(first), np.int32(end)
-                self.state = run_batches(
-                    self.program, self.state, blocks[block], order, padded, *span, batch_rows, self.hyper
-                )
+                run = Run(order, padded, np.int32(first), np.int32(end))
+                self.state = run_batches(self.program, self.state, blocks[block], run, batch_rows, self.hyper)
                 waiting, first = waiting + end - first, end
                 if waiting >= self._batches_at_once:
                     self.state.loss_sum.block_until_ready()

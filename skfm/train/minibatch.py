@@ -69,7 +69,7 @@ class MiniBatch:
         """The solver of a table and of dense weights."""
         solver = element_wise(self.solver)
         if isinstance(solver, AdaGrad):
-            solver = replace(solver, steady=model.hints.slow_first_steps)
+            solver = replace(solver, small_first_steps=model.hints.slow_first_steps)
         if self.linear_solver is None:
             return solver
         # Linear weights are the first numbers of a row.

@@ -7,7 +7,7 @@ clones, folds and the candidates of a grid share one compiled program.
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,11 @@ import jax.numpy as jnp
 from skfm.data.batches import Batches
 from skfm.losses import Loss
 from skfm.models.base import Batch, Model, PooledSlots, Slots, Training
-from skfm.optim.rows import read_rows, update_rows
-from skfm.optim.solvers import Solver
+from skfm.optim.rows import Touched, read_rows, update_rows
+from skfm.optim.solvers import Solver, Step
 from skfm.train.state import Hyper, TrainState
+
+Array = Any
 
 # Pieces of a batch that a CPU keeps in its cache, measured on FFM, AFM, PNN and xDeepFM.
 _NUMBERS_OF_PIECE = 400_000
@@ -36,26 +38,31 @@ class Program(NamedTuple):
     solver: Solver | None = None
 
 
+class Run(NamedTuple):
+    """Some batches, one after another.
+
+    Attributes
+    ----------
+    order : (N,) int32 numbers of the batches
+    rates : (N,) learning rate of each step
+    first, stop : the batches first..stop-1 of `order` are run; traced, so that one program runs any number
+    """
+
+    order: Array
+    rates: Array
+    first: Array
+    stop: Array
+
+
 @partial(jax.jit, static_argnames="program", donate_argnames="state")
 def run_batches(
-    program: Program,
-    state: TrainState,
-    batches: Batches,
-    order,
-    rates,
-    first,
-    stop,
-    batch_rows,
-    hyper: Hyper,
+    program: Program, state: TrainState, batches: Batches, run: Run, batch_rows, hyper: Hyper
 ) -> TrainState:
-    """One step for each of the batches first..stop-1 of `order`.
+    """One step for each of the batches of a run.
 
     Parameters
     ----------
     batches : rows of one width
-    order : (N,) int32 numbers of the batches
-    rates : (N,) learning rate of each step
-    first, stop : traced, so that one program runs any number of batches
     batch_rows : mean number of rows of a batch over the whole epoch. A solver that averages divides by it,
         not by the batch's own number: else the rows of a small batch would count for more than others
     """
@@ -63,10 +70,10 @@ def run_batches(
     n_traces += 1
 
     def body(number, state):
-        batch = jax.tree.map(lambda leaf: leaf[order[number]], batches)
-        return _step(program, state, batch, rates[number], batch_rows, hyper)
+        batch = jax.tree.map(lambda leaf: leaf[run.order[number]], batches)
+        return _step(program, state, batch, run.rates[number], batch_rows, hyper)
 
-    return jax.lax.fori_loop(first, stop, body, state)
+    return jax.lax.fori_loop(run.first, run.stop, body, state)
 
 
 def make_slots(model: Model, rows, positions, values) -> Slots:
@@ -79,38 +86,21 @@ def make_slots(model: Model, rows, positions, values) -> Slots:
 def _step(program, state, batch, rate, batch_rows, hyper):
     solver = program.solver.for_step(hyper.first_rate, batch_rows)
     rows = read_rows(state.table, batch.touched)
-    count = state.count + 1
-    training = Training(jax.random.fold_in(hyper.key, count), hyper.dropout)
+    step = Step(rate, state.count + 1)
+    training = Training(jax.random.fold_in(hyper.key, step.count), hyper.dropout)
     # What a sample counts for: the objective is a sum over the batch, or a mean over a batch of mean size.
     sample_share = 1 if solver.per_sample else 1 / batch_rows
-    size = _piece_size(program.model, state.averages, *batch.position.shape)
-    if size is None:
-        value, averages, gradient, dense_gradient = _gradients(
-            program, rows, state, batch, training, sample_share
-        )
-    else:
-        averages = state.averages
-        value, gradient, dense_gradient = _gradients_by_pieces(
-            program, rows, state, batch, training, sample_share, size
-        )
-    table, table_state = update_rows(
-        solver,
-        state.table,
-        state.table_state,
-        batch.touched,
-        rows,
-        gradient,
-        batch.charge * sample_share,
-        hyper.lanes,
-        rate,
-        count,
+    value, averages, gradient, dense_gradient = _gradients(
+        program, rows, state, batch, training, sample_share
     )
+    touched = Touched(batch.touched, rows, gradient, batch.charge * sample_share)
+    table, table_state = update_rows(solver, state.table, state.table_state, touched, hyper.lanes, step)
     l2_dense = hyper.l2_dense * batch.weight.sum() * sample_share
     dense, dense_state = update_dense(
-        solver.dense, state.dense, dense_gradient, state.dense_state, rate, count, l2_dense
+        solver.dense, state.dense, dense_gradient, state.dense_state, step, l2_dense
     )
     return TrainState(
-        table, table_state, dense, dense_state, averages, count, state.loss_sum + value / sample_share
+        table, table_state, dense, dense_state, averages, step.count, state.loss_sum + value / sample_share
     )
 
 
@@ -125,12 +115,21 @@ def _loss(program, slots, dense, averages, batch, training):
 def _gradients(program, rows, state, batch, training, sample_share):
     """Value, averages, and the gradients with respect to the touched rows and the dense weights."""
 
-    def objective(rows, dense):
-        slots = make_slots(program.model, rows, batch.position, batch.values)
+    def objective(slots, dense, batch, training):
         value, averages = _loss(program, slots, dense, state.averages, batch, training)
         return value * sample_share, averages
 
-    (value, averages), gradients = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)(
+    size = _piece_size(program.model, state.averages, *batch.position.shape)
+    if size is not None:
+        pieces = _in_pieces(batch, size)
+        value, *gradients = _sum_over_pieces(objective, program.model, (rows, state.dense), pieces, training)
+        return value, state.averages, *gradients
+
+    def of_batch(rows, dense):
+        slots = make_slots(program.model, rows, batch.position, batch.values)
+        return objective(slots, dense, batch, training)
+
+    (value, averages), gradients = jax.value_and_grad(of_batch, argnums=(0, 1), has_aux=True)(
         rows, state.dense
     )
     return value, averages, *gradients
@@ -150,8 +149,8 @@ def _piece_size(model, averages, n_rows: int, n_slots: int) -> int | None:
     return size if size < n_rows else None
 
 
-def _gradients_by_pieces(program, rows, state, batch, training, sample_share, size):
-    """Value and gradients, of `size` rows at a time."""
+def _in_pieces(batch, size: int):
+    """The rows of a batch in pieces of `size`, stacked."""
     n_pieces = -(-batch.weight.shape[0] // size)
 
     def in_pieces(leaf):
@@ -159,16 +158,29 @@ def _gradients_by_pieces(program, rows, state, batch, training, sample_share, si
         leaf = jnp.pad(leaf, [(0, unfilled)] + [(0, 0)] * (leaf.ndim - 1))
         return leaf.reshape(n_pieces, size, *leaf.shape[1:])
 
+    return jax.tree.map(in_pieces, batch._replace(touched=None, charge=None))
+
+
+def _sum_over_pieces(objective, model, parameters, pieces, training):
+    """Value and gradients with respect to the parameters, piece by piece.
+
+    Parameters
+    ----------
+    objective : function of slots, dense weights, rows and training
+    parameters : the touched rows, and dense weights
+    """
+    rows, dense = parameters
+
     def add_piece(total, numbered):
         number, piece = numbered
         piece_training = training._replace(key=jax.random.fold_in(training.key, number))
 
-        def objective(gathered, dense):
-            slots = Slots(program.model, gathered, piece.values)
-            return _loss(program, slots, dense, state.averages, piece, piece_training)[0] * sample_share
+        def of_piece(gathered, dense):
+            slots = Slots(model, gathered, piece.values)
+            return objective(slots, dense, piece, piece_training)[0]
 
-        value, (gradient, dense_gradient) = jax.value_and_grad(objective, argnums=(0, 1))(
-            read_rows(rows, piece.position), state.dense
+        value, (gradient, dense_gradient) = jax.value_and_grad(of_piece, argnums=(0, 1))(
+            read_rows(rows, piece.position), dense
         )
         return (
             total[0] + value,
@@ -176,19 +188,17 @@ def _gradients_by_pieces(program, rows, state, batch, training, sample_share, si
             jax.tree.map(jnp.add, total[2], dense_gradient),
         ), None
 
-    of_rows = batch._replace(touched=None, charge=None)
-    start = (jnp.zeros((), rows.dtype), *jax.tree.map(jnp.zeros_like, (rows, state.dense)))
-    pieces = jnp.arange(n_pieces), jax.tree.map(in_pieces, of_rows)
-    return jax.lax.scan(add_piece, start, pieces)[0]
+    start = (jnp.zeros((), rows.dtype), *jax.tree.map(jnp.zeros_like, parameters))
+    return jax.lax.scan(add_piece, start, (jnp.arange(pieces.weight.shape[0]), pieces))[0]
 
 
-def update_dense(solver, dense, gradient, state, rate, count, l2_dense):
+def update_dense(solver, dense, gradient, state, step, l2_dense):
     """Dense weights and their state after one step; offsets are not penalised."""
     zero = jnp.zeros_like(l2_dense)
     new, new_state = {}, {}
     for role, l2 in (("weights", l2_dense), ("offsets", zero)):
         updated = {
-            name: solver.update(leaf, gradient[role][name], state[role][name], rate, count, zero, l2)
+            name: solver.update(leaf, gradient[role][name], state[role][name], step, zero, l2)
             for name, leaf in dense[role].items()
         }
         new[role] = {name: pair[0] for name, pair in updated.items()}

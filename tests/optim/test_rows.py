@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from skfm.optim import rows
-from skfm.optim.solvers import NAMED, Optax
+from skfm.optim.solvers import NAMED, Optax, Step
 from skfm.runtime import precision
 from tests.optim.naive import NAIVE
 
@@ -26,9 +26,9 @@ def in_float64():
 
 
 @partial(jax.jit, static_argnums=0)
-def compiled(solver, table, state, ids, gradient, charge, *others):
-    compact = rows.read_rows(table, ids)
-    return rows.update_rows(solver, table, state, ids, compact, gradient, charge, *others)
+def compiled(solver, table, state, ids, gradient, charge, count):
+    touched = rows.Touched(ids, rows.read_rows(table, ids), gradient, charge)
+    return rows.update_rows(solver, table, state, touched, LANES, Step(RATE, count))
 
 
 class Steps:
@@ -67,8 +67,6 @@ class Steps:
             jnp.asarray(different, jnp.int32),
             jnp.asarray(gradients),
             jnp.asarray(charge),
-            LANES,
-            RATE,
             jnp.asarray(self.count),
         )
         self.table = np.asarray(self.table)

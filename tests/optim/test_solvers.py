@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from skfm.optim.solvers import FTRL, NAMED, SGD, AdaGrad, Adam, Optax, Split, proximal
+from skfm.optim.solvers import FTRL, NAMED, SGD, AdaGrad, Adam, Optax, Split, Step, proximal
 from skfm.runtime import precision
 from tests.optim.naive import NAIVE
 
@@ -43,7 +43,7 @@ def test_steps_follow_the_papers(name, charged):
     update = jax.jit(solver.update)
     for count in range(1, 6):
         gradient = rng.standard_normal((4, 3))
-        ours, state = update(ours, jnp.asarray(gradient), state, rate, jnp.asarray(count), l1, l2)
+        ours, state = update(ours, jnp.asarray(gradient), state, Step(rate, jnp.asarray(count)), l1, l2)
         expected = theirs.step(gradient, l1, l2)
         np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-12)
 
@@ -54,7 +54,7 @@ def test_no_charge_makes_a_step_diverge(solver):
     state = solver.init(parameters, 1e3)
     for count in range(1, 20):
         parameters, state = solver.update(
-            parameters, jnp.zeros(2), state, 1e3, jnp.asarray(count), 0.0, jnp.asarray([1e6, 1e-3])
+            parameters, jnp.zeros(2), state, Step(1e3, jnp.asarray(count)), 0.0, jnp.asarray([1e6, 1e-3])
         )
     assert np.all(np.abs(parameters) <= [3, 2])
     assert abs(parameters[0]) < 1e-3
@@ -64,7 +64,7 @@ def test_rates_may_change_without_rescaling_ftrl():
     parameters = jnp.asarray([0.4, -0.7])
     solver = FTRL()
     state = solver.init(parameters, 0.1)
-    after, _ = solver.update(parameters, jnp.zeros(2), state, 5.0, jnp.asarray(1), 0.0, 0.0)
+    after, _ = solver.update(parameters, jnp.zeros(2), state, Step(5.0, jnp.asarray(1)), 0.0, 0.0)
     np.testing.assert_allclose(after, parameters, rtol=1e-12)
 
 
@@ -81,13 +81,13 @@ def test_two_solvers_update_their_numbers_each(solvers):
     for count in range(1, 4):
         mean, l2 = rng.standard_normal((4, 5)), 0.1 * rng.random((4, 5))
         given = 10 if split.per_sample else 1
-        step = split.for_step(3.0, 10.0)
-        at = 0.1, jnp.asarray(count)
-        whole, state = step.update(whole, mean * given, state, *at, np.zeros((4, 5)), l2 * given)
+        both, step = split.for_step(3.0, 10.0), Step(0.1, jnp.asarray(count))
+        whole, state = both.update(whole, mean * given, state, step, np.zeros((4, 5)), l2 * given)
         for which, (solver, part) in enumerate(zip(solvers, parts, strict=True)):
             own = 10 if solver.per_sample else 1
+            step = step._replace(rate=rates[which])
             alone[which], states[which] = solver.update(
-                alone[which], mean[part] * own, states[which], rates[which], at[1], 0.0, l2[part] * own
+                alone[which], mean[part] * own, states[which], step, 0.0, l2[part] * own
             )
     np.testing.assert_allclose(whole, np.concatenate(alone, axis=1), rtol=1e-12)
     assert split.dense is solvers[1]

@@ -21,7 +21,7 @@ from skfm.optim.rows import read_rows
 from skfm.optim.solvers import NAMED, SGD, AdaGrad, Optax
 from skfm.train import step
 from skfm.train.state import Hyper, start_state
-from skfm.train.step import Program, run_batches
+from skfm.train.step import Program, Run, run_batches
 from tests.train.problems import MODELS, Problem
 
 RATE = 1e-8
@@ -60,7 +60,7 @@ def test_one_batch_is_a_gradient_step_of_the_objective(name, power, in_float64):
     check_descent(Problem(*MODELS[name], power=power), SGD(), 20)
 
 
-@pytest.mark.parametrize("name", ["adagrad", "steady adagrad", "ftrl"])
+@pytest.mark.parametrize("name", ["adagrad", "adagrad, small first steps", "ftrl"])
 def test_one_batch_of_a_solver_that_sums_over_samples(name, in_float64):
     """Gradients and penalties are those of the mean times the number of rows.
 
@@ -68,7 +68,7 @@ def test_one_batch_of_a_solver_that_sums_over_samples(name, in_float64):
     """
     problem = Problem(*MODELS["deepfm"], power=0.5)
     without_penalty = Problem(*MODELS["deepfm"], power=0.5, l2={"linear": 0, "factors": 0}, l2_dense=0)
-    solver = AdaGrad(steady=True) if name == "steady adagrad" else NAMED[name]
+    solver = AdaGrad(small_first_steps=True) if name == "adagrad, small first steps" else NAMED[name]
     (of_table, of_dense), _ = descent(problem, solver, 20)
 
     def check(got, gradient, gradient_of_loss, start):
@@ -78,7 +78,7 @@ def test_one_batch_of_a_solver_that_sums_over_samples(name, in_float64):
 
     gradients = problem.gradient(), without_penalty.gradient()
     check(of_table, *(each[0] for each in gradients), 1)
-    of_weights = (problem.n / 2) ** 2 if name == "steady adagrad" else 1
+    of_weights = (problem.n / 2) ** 2 if name == "adagrad, small first steps" else 1
     for role, start in (("weights", of_weights), ("offsets", 1)):
         assert of_dense[role]
         for leaf in of_dense[role]:
@@ -110,10 +110,7 @@ def test_ftrl_with_l1_reaches_the_minimum_and_gives_exact_zeros(in_float64):
         problem.program(solver),
         problem.start(solver, 0.3),
         problem.batches(30)[0],
-        np.zeros(n_steps, dtype=np.int32),
-        np.full(n_steps, 0.3),
-        0,
-        n_steps,
+        Run(np.zeros(n_steps, dtype=np.int32), np.full(n_steps, 0.3), 0, n_steps),
         30.0,
         problem.hyper(),
     )
@@ -157,7 +154,7 @@ LARGE = {
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_gradients_by_pieces_are_those_of_the_batch(name, in_float64):
+def test_gradients_by_pieces_are_those_of_the_batch(name, in_float64, monkeypatch):
     """The last piece is not full, and rows of the table are in several pieces."""
     problem = Problem(LARGE[name], Logistic(), n=22)
     solver = SGD()
@@ -167,11 +164,12 @@ def test_gradients_by_pieces_are_those_of_the_batch(name, in_float64):
     training = Training(jax.random.key(0), jnp.zeros(()))
     arguments = problem.program(solver), rows, state, batch, training, 0.5
     value, _, *gradients = step._gradients(*arguments)
-    found = step._gradients_by_pieces(*arguments, 4)
+    monkeypatch.setattr(step, "_piece_size", lambda *_: 4)
+    found_value, _, *found = step._gradients(*arguments)
     assert np.abs(gradients[0]).max() > 0.01
     jax.tree.map(
         lambda got, wanted: np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-14),
-        found,
+        (found_value, *found),
         (value, *gradients),
     )
 
@@ -187,7 +185,8 @@ def test_an_epoch_by_pieces_is_that_of_whole_batches(solver, monkeypatch, in_flo
     jax.clear_caches()
 
 
-def test_dropout_leaves_other_units_out_of_each_piece(in_float64):
+def test_dropout_leaves_other_units_out_of_each_piece(in_float64, monkeypatch):
+    monkeypatch.setattr(step, "_piece_size", lambda *_: 4)
     problem = Problem(AFM(n_fields=3, n_factors=2, n_attention=3, use_dropout=True), Logistic(), n=22)
     state = problem.start(SGD(), RATE)
     batch = jax.tree.map(lambda leaf: leaf[0], problem.batches(22)[0])
@@ -199,7 +198,7 @@ def test_dropout_leaves_other_units_out_of_each_piece(in_float64):
             chosen["slot_fields"] = batch.slot_fields[places]
         training = Training(jax.random.key(0), jnp.asarray(rate))
         arguments = problem.program(SGD()), rows, state, batch._replace(**chosen), training, 1.0
-        return float(step._gradients_by_pieces(*arguments, 4)[0])
+        return float(step._gradients(*arguments)[0])
 
     once, twice = np.arange(4), np.tile(np.arange(4), 2)
     assert value_of(twice, 0.0) == pytest.approx(2 * value_of(once, 0.0), rel=1e-12)
@@ -309,9 +308,8 @@ def test_a_compiled_run_of_batches_copies_no_table(solver):
     state, batch, rate, batch_rows, hyper = large_problem(model, SOLVERS[solver])
     batches = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), batch)
     program = Program(model, Logistic(), SOLVERS[solver])
-    compiled = run_batches.lower(
-        program, state, batches, np.arange(3, dtype=np.int32), np.full(3, rate), 0, 3, batch_rows, hyper
-    ).compile()
+    run = Run(np.arange(3, dtype=np.int32), np.full(3, rate), 0, 3)
+    compiled = run_batches.lower(program, state, batches, run, batch_rows, hyper).compile()
     memory = compiled.memory_analysis()
     size = sum(leaf.nbytes for leaf in jax.tree.leaves((state.table, state.table_state)))
     # Nothing but the batch's arrays is made, and the tables are updated where they are.
