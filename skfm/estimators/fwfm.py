@@ -21,6 +21,7 @@ from skfm.estimators.base.parameters import (
 )
 from skfm.estimators.base.regressor import FactorizationRegressor
 from skfm.estimators.base.tables import FactorTable, LinearTable, fitted
+from skfm.train.method import Method
 
 
 class _FwFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
@@ -150,12 +151,13 @@ class FwFMClassifier(_FwFM, FactorizationClassifier):
         What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
         nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
         FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
-    solver : str or optax.GradientTransformation, default="auto"
-        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an element-wise
-        optax transformation. ``"lbfgs"`` minimises over all rows at once; the others take mini-batches.
-        ``"auto"`` is L-BFGS while there are few rows (for linear models: or few nonzeros) and neither
-        dropout nor batch normalisation, then AdaGrad; with an L1 penalty it is AdaGrad, and FTRL for
-        linear models. The limits are in the guide on training; ``solver_`` tells what was used.
+    solver : str, optax.GradientTransformation or training method, default="auto"
+        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, an element-wise optax
+        transformation, or a training method of your own (see Contributing). ``"lbfgs"`` minimises over all
+        rows at once; the others take mini-batches. ``"auto"`` is L-BFGS while there are few rows (for
+        linear models: or few nonzeros) and neither dropout nor batch normalisation, then AdaGrad; with an
+        L1 penalty it is AdaGrad, and FTRL for linear models. The limits are in the guide on training;
+        ``solver_`` tells what was used.
     learning_rate : "auto" or float, default="auto"
         First step size of mini-batch solvers; ``"auto"`` is a usual one for the solver. L-BFGS finds its
         own, and an optax transformation brings its own.
@@ -321,7 +323,7 @@ class FwFMClassifier(_FwFM, FactorizationClassifier):
         "fit_intercept": ["boolean"],
         "fields": [StrOptions({"auto"}), "array-like", None],
         "encoder": [StrOptions({"auto"}), FieldEncoder, None],
-        "solver": [accepted.SOLVER, accepted.GRADIENT_TRANSFORMATION],
+        "solver": [accepted.SOLVER, accepted.GRADIENT_TRANSFORMATION, accepted.TRAINING_METHOD],
         "learning_rate": [StrOptions({"auto"}), accepted.POSITIVE],
         "learning_rate_schedule": [StrOptions({"constant", "plateau", "cosine"}), callable],
         "max_iter": [accepted.COUNT],
@@ -352,7 +354,7 @@ class FwFMClassifier(_FwFM, FactorizationClassifier):
         fit_intercept: bool = True,
         fields: ArrayLike | Literal["auto"] | None = "auto",
         encoder: FieldEncoder | Literal["auto"] | None = "auto",
-        solver: str | GradientTransformation = "auto",
+        solver: str | GradientTransformation | Method = "auto",
         learning_rate: float | Literal["auto"] = "auto",
         learning_rate_schedule: Literal["constant", "plateau", "cosine"] | Callable[[Any], Any] = "plateau",
         max_iter: int = 200,
@@ -457,12 +459,13 @@ class FwFMRegressor(_FwFM, FactorizationRegressor):
         What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
         nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
         FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
-    solver : str or optax.GradientTransformation, default="auto"
-        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an element-wise
-        optax transformation. ``"lbfgs"`` minimises over all rows at once; the others take mini-batches.
-        ``"auto"`` is L-BFGS while there are few rows (for linear models: or few nonzeros) and neither
-        dropout nor batch normalisation, then AdaGrad; with an L1 penalty it is AdaGrad, and FTRL for
-        linear models. The limits are in the guide on training; ``solver_`` tells what was used.
+    solver : str, optax.GradientTransformation or training method, default="auto"
+        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, an element-wise optax
+        transformation, or a training method of your own (see Contributing). ``"lbfgs"`` minimises over all
+        rows at once; the others take mini-batches. ``"auto"`` is L-BFGS while there are few rows (for
+        linear models: or few nonzeros) and neither dropout nor batch normalisation, then AdaGrad; with an
+        L1 penalty it is AdaGrad, and FTRL for linear models. The limits are in the guide on training;
+        ``solver_`` tells what was used.
     learning_rate : "auto" or float, default="auto"
         First step size of mini-batch solvers; ``"auto"`` is a usual one for the solver. L-BFGS finds its
         own, and an optax transformation brings its own.
@@ -623,7 +626,7 @@ class FwFMRegressor(_FwFM, FactorizationRegressor):
         "fit_intercept": ["boolean"],
         "fields": [StrOptions({"auto"}), "array-like", None],
         "encoder": [StrOptions({"auto"}), FieldEncoder, None],
-        "solver": [accepted.SOLVER, accepted.GRADIENT_TRANSFORMATION],
+        "solver": [accepted.SOLVER, accepted.GRADIENT_TRANSFORMATION, accepted.TRAINING_METHOD],
         "learning_rate": [StrOptions({"auto"}), accepted.POSITIVE],
         "learning_rate_schedule": [StrOptions({"constant", "plateau", "cosine"}), callable],
         "max_iter": [accepted.COUNT],
@@ -656,7 +659,7 @@ class FwFMRegressor(_FwFM, FactorizationRegressor):
         fit_intercept: bool = True,
         fields: ArrayLike | Literal["auto"] | None = "auto",
         encoder: FieldEncoder | Literal["auto"] | None = "auto",
-        solver: str | GradientTransformation = "auto",
+        solver: str | GradientTransformation | Method = "auto",
         learning_rate: float | Literal["auto"] = "auto",
         learning_rate_schedule: Literal["constant", "plateau", "cosine"] | Callable[[Any], Any] = "plateau",
         max_iter: int = 200,

@@ -230,7 +230,7 @@ def gather_stream(stream: CheckedStream, given: Given, intake: Intake, share: fl
     """
     assert intake.folder is not None
     spooled = spool_rows(stream, intake.encoding, intake.folder, share, random_state)
-    intake = intake._replace(targets=intake.targets.learn(spooled.rows.y))
+    intake = intake._replace(targets=intake.targets.learn(*(rows.y for rows in spooled.chunks)))
     if spooled.is_small:
         rows = with_weight(spooled.rows._replace(X=spooled.in_memory()))
         return gather(rows, given, intake, incremental=False)

@@ -148,13 +148,18 @@ class Spooled(NamedTuple):
     Attributes
     ----------
     spools : the rows to train on, and those held out
-    rows : all rows in the order of the stream, without X
+    chunks : rows of each chunk, without X
     is_held_out : (n,) which of them are held out
     """
 
     spools: tuple[RowSpool, RowSpool]
-    rows: Rows
+    chunks: list[Rows]
     is_held_out: np.ndarray
+
+    @property
+    def rows(self) -> Rows:
+        """All rows in the order of the stream, without X."""
+        return joined(self.chunks)
 
     @property
     def is_small(self) -> bool:
@@ -204,4 +209,4 @@ def spool_rows(
         held_out.append(chosen)
     for spool in spools:
         spool.flush()
-    return Spooled(spools, joined(found), np.concatenate(held_out))
+    return Spooled(spools, found, np.concatenate(held_out))

@@ -7,6 +7,7 @@ that knows its classes and outputs, `standardized` one that knows location and s
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,8 +42,13 @@ class Targets:
         """Weights of the rows, checked, and those of the tasks of each row, relative to them."""
         return check_sample_weight(sample_weight, y.shape[0]), None
 
-    def learn(self, y, classes=None) -> Targets:
-        """Targets that know which y there is; `classes` are all labels that later calls may bring."""
+    def learn(self, *parts, classes=None) -> Targets:
+        """Targets that know which y there is, of one part of the rows or several.
+
+        Parameters
+        ----------
+        classes : all labels that later calls may bring, or None for those of y
+        """
         raise NotImplementedError
 
     def resume(self, known: Targets) -> Targets:
@@ -132,15 +138,16 @@ class Labels(Targets):
         multilabel = kind == "multilabel-indicator"
         return (y if multilabel else column_or_1d(y, warn=True)), multilabel
 
-    def learn(self, y, classes=None):
-        y, multilabel = self._checked(y)
+    def learn(self, *parts, classes=None):
+        y, multilabel = self._checked(_joined(parts))
         if multilabel:
             found, n_outputs = np.arange(y.shape[1]), y.shape[1]
         else:
-            found = label_set(y) if classes is None else label_set(np.asarray(classes))
+            parts = parts if classes is None else (np.asarray(classes),)
+            found = reduce(merge_label_sets, map(label_set, parts))
             if found.size < 2:
                 raise ValueError(
-                    f"Only one class, {found[0]!r}, in y: a classifier needs rows of at least two classes."
+                    f"Only one class, {found.tolist()[0]!r}, in y: a classifier needs rows of at least two classes."
                 )
             n_outputs = found.size if found.size > 2 else 1
         return replace(self, n_outputs=n_outputs, classes=found, multilabel=multilabel)
@@ -156,7 +163,7 @@ class Labels(Targets):
         if unseen.any():
             row = int(np.argmax(unseen))
             raise ValueError(
-                f"y contains the label {y[row]!r} at row {row}, which is none of the classes "
+                f"y contains the label {y[row : row + 1].tolist()[0]!r} at row {row}, which is none of the classes "
                 f"{self.classes.tolist()}. Pass all labels as classes= in the first call of partial_fit."
             )
         codes = np.searchsorted(self.classes, y).astype(np.float64)
@@ -252,8 +259,8 @@ class Numbers(Targets):
             raise ValueError(f"Input y contains NaN or infinity at row {row}. Drop that row.")
         return y
 
-    def learn(self, y, classes=None):
-        y = self._checked(y)
+    def learn(self, *parts, classes=None):
+        y = self._checked(_joined(parts))
         return replace(self, n_outputs=1 if y.ndim == 1 else y.shape[1], is_vector=y.ndim == 1)
 
     def encode(self, y, weight, task_weights=None):
@@ -338,9 +345,9 @@ class ClickConversion(Targets):
         """Targets of one column."""
         return Labels(owner=self.owner, class_weight=self.class_weight)
 
-    def learn(self, y, classes=None):
-        y = _dense(y)
-        return self._alone.learn(y, classes) if y.ndim == 1 or y.shape[1] == 1 else self
+    def learn(self, *parts, classes=None):
+        y = _dense(parts[0])
+        return self._alone.learn(*parts, classes=classes) if y.ndim == 1 or y.shape[1] == 1 else self
 
     def resume(self, known):
         return self._alone.resume(known) if isinstance(known, Labels) else super().resume(known)
@@ -432,9 +439,19 @@ class ClickConversion(Targets):
         return (self.decision_function(raw) > 0).astype(int)
 
 
-def label_set(y, known=None) -> np.ndarray:
-    """Sorted different labels of y, and of other rows where these are `known`."""
-    return unique_labels(y) if known is None else unique_labels(known, y)
+def label_set(y) -> np.ndarray:
+    """Sorted different labels of some rows."""
+    return unique_labels(np.ravel(y))
+
+
+def merge_label_sets(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The label set of the rows of both."""
+    return unique_labels(a, b)
+
+
+def _joined(parts):
+    """y of all parts."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _dense(y) -> np.ndarray:

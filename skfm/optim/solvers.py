@@ -99,8 +99,7 @@ class AdaGrad(Solver):
 
     Attributes
     ----------
-    small_first_steps : start theirs at the square of half the rows of a batch, which is 1/4 in terms of a mean
-        gradient
+    small_first_steps : start theirs at the square of half the rows of a batch, 1/4 for a mean gradient
     """
 
     per_sample = True

@@ -53,7 +53,14 @@ def abilities_of(solver) -> Abilities:
     """What the method of a solver needs and can."""
     if isinstance(solver, str):
         return SOLVERS[solver].abilities
-    return solver.abilities if is_method(solver) else MINIBATCH
+    if is_method(solver):
+        return solver.abilities
+    if hasattr(solver, "init") and hasattr(solver, "update"):
+        return MINIBATCH
+    raise ValueError(
+        f"solver={solver!r} is neither an optax transformation nor a training method, which has `abilities` "
+        f"and fit(problem, session)."
+    )
 
 
 def method_of(solver, linear_solver=None) -> Method:

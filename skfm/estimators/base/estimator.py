@@ -33,6 +33,7 @@ from skfm.fitting.plan import Settings, make_plan
 from skfm.fitting.streams import is_stream, map_stream
 from skfm.fitting.targets import Targets
 from skfm.names import BATCH_ACTIVATIONS
+from skfm.train.method import Method
 from skfm.train.problem import Start
 
 _NOTHING = Given()
@@ -218,7 +219,9 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         if isinstance(source, Rows):
             rows = intake.encoded(source)
             known = setting.continues
-            targets = targets.learn(rows.y, classes) if known is None else targets.resume(known.targets)
+            targets = (
+                targets.learn(rows.y, classes=classes) if known is None else targets.resume(known.targets)
+            )
             intake = intake._replace(targets=targets)
             data = fitting.gather(rows, held_out, intake, incremental=incremental)
             return self._solve(data, setting)
@@ -371,7 +374,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         return self._learned.history
 
     @fitted
-    def solver_(self) -> str | GradientTransformation:
+    def solver_(self) -> str | GradientTransformation | Method:
         """The solver used."""
         return self._learned.plan.solver
 

@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 from skfm.data.encode import FieldEncoder
 from skfm.estimators.base import accepted
 from skfm.names import Activation, RegressionLoss, Schedule
+from skfm.train.method import Method
 
 T = TypeVar("T")
 
@@ -212,18 +213,20 @@ class TrainingParameters:
         FieldEncoder,
         None,
     )
-    solver: str | GradientTransformation = parameter(
+    solver: str | GradientTransformation | Method = parameter(
         "auto",
         """
-        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, or an element-wise
-        optax transformation. ``"lbfgs"`` minimises over all rows at once; the others take mini-batches.
-        ``"auto"`` is L-BFGS while there are few rows (for linear models: or few nonzeros) and neither
-        dropout nor batch normalisation, then AdaGrad; with an L1 penalty it is AdaGrad, and FTRL for
-        linear models. The limits are in the guide on training; ``solver_`` tells what was used.
+        ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, an element-wise optax
+        transformation, or a training method of your own (see Contributing). ``"lbfgs"`` minimises over all
+        rows at once; the others take mini-batches. ``"auto"`` is L-BFGS while there are few rows (for
+        linear models: or few nonzeros) and neither dropout nor batch normalisation, then AdaGrad; with an
+        L1 penalty it is AdaGrad, and FTRL for linear models. The limits are in the guide on training;
+        ``solver_`` tells what was used.
         """,
         accepted.SOLVER,
         accepted.GRADIENT_TRANSFORMATION,
-        kind="str or optax.GradientTransformation",
+        accepted.TRAINING_METHOD,
+        kind="str, optax.GradientTransformation or training method",
     )
     learning_rate: float | Literal["auto"] = parameter(
         "auto",
