@@ -83,6 +83,14 @@ def test_the_reference_has_every_public_name_and_no_other():
     assert sorted(summary.split()) == sorted(described) == public
 
 
+def test_contributing_shows_the_toy_model_that_is_tested():
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text()
+    shown = re.findall(r"^```py\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    toy = REPOSITORY / "tests" / "models" / "toy"
+    files = [(toy / f"{name}.py").read_text() for name in ("model", "estimators", "oracle")]
+    assert [code.strip() for code in files] == [code.strip() for code in shown]
+
+
 def test_the_page_of_data_sets_shows_the_code_that_is_measured():
     text = (DOCS / "datasets.md").read_text()
     shown = re.findall(r"^```py\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)

@@ -147,7 +147,8 @@ class Labels(Targets):
             found = reduce(merge_label_sets, map(label_set, parts))
             if found.size < 2:
                 raise ValueError(
-                    f"Only one class, {found.tolist()[0]!r}, in y: a classifier needs rows of at least two classes."
+                    f"Only one class, {found.tolist()[0]!r}, in y: a classifier needs rows of at least "
+                    f"two classes."
                 )
             n_outputs = found.size if found.size > 2 else 1
         return replace(self, n_outputs=n_outputs, classes=found, multilabel=multilabel)
@@ -162,8 +163,9 @@ class Labels(Targets):
         unseen = ~np.isin(y, self.classes)
         if unseen.any():
             row = int(np.argmax(unseen))
+            label = y[row : row + 1].tolist()[0]
             raise ValueError(
-                f"y contains the label {y[row : row + 1].tolist()[0]!r} at row {row}, which is none of the classes "
+                f"y contains the label {label!r} at row {row}, which is none of the classes "
                 f"{self.classes.tolist()}. Pass all labels as classes= in the first call of partial_fit."
             )
         codes = np.searchsorted(self.classes, y).astype(np.float64)
@@ -325,9 +327,9 @@ class ClickConversion(Targets):
         return [np.array([0, 1]), np.array([0, 1])]
 
     def weights(self, sample_weight, y):
-        if np.ndim(sample_weight) < 2:
+        weight = np.asarray(1.0 if sample_weight is None else sample_weight, dtype=np.float64)
+        if weight.ndim < 2:
             return super().weights(sample_weight, y)
-        weight = np.asarray(sample_weight, dtype=np.float64)
         if weight.shape != (len(y), 2) or y.shape != weight.shape:
             raise ValueError(
                 f"sample_weight has shape {weight.shape} and y {y.shape}; a weight for each task needs "
