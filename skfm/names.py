@@ -32,12 +32,14 @@ class SolverFacts(NamedTuple):
     Attributes
     ----------
     method : ``module:name`` of the training method that runs it
+    rule : class of `skfm.optim.solvers` that updates each weight by itself, or None
     learning_rate : the usual first step size
     network_learning_rate : that of models with a network
     """
 
     method: str
     abilities: Abilities
+    rule: str | None
     learning_rate: float
     network_learning_rate: float
 
@@ -48,13 +50,13 @@ FULL_BATCH = Abilities(
 )
 _MINIBATCH, _LBFGS = "skfm.train.minibatch:MiniBatch", "skfm.train.lbfgs:LBFGS"
 
-# A new solver is one entry here and one in `skfm.optim.solvers.NAMED`, or a method of its own.
+# The one place that knows solvers by name.
 SOLVERS = {
-    "adagrad": SolverFacts(_MINIBATCH, MINIBATCH, 0.1, 0.05),
-    "adam": SolverFacts(_MINIBATCH, MINIBATCH, 0.001, 0.001),
-    "ftrl": SolverFacts(_MINIBATCH, MINIBATCH, 0.1, 0.1),
-    "sgd": SolverFacts(_MINIBATCH, MINIBATCH, 0.01, 0.01),
-    "lbfgs": SolverFacts(_LBFGS, FULL_BATCH, 1.0, 1.0),
+    "adagrad": SolverFacts(_MINIBATCH, MINIBATCH, "AdaGrad", 0.1, 0.05),
+    "adam": SolverFacts(_MINIBATCH, MINIBATCH, "Adam", 0.001, 0.001),
+    "ftrl": SolverFacts(_MINIBATCH, MINIBATCH, "FTRL", 0.1, 0.1),
+    "sgd": SolverFacts(_MINIBATCH, MINIBATCH, "SGD", 0.01, 0.01),
+    "lbfgs": SolverFacts(_LBFGS, FULL_BATCH, None, 1.0, 1.0),
 }
 ELEMENT_WISE_SOLVERS = tuple(name for name, facts in SOLVERS.items() if facts.abilities.element_wise)
 # What "auto" takes: while all rows make one exact problem, else, and where an L1 penalty is to make zeros.

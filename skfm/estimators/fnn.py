@@ -87,10 +87,10 @@ class _FNN(DeepEstimator, LinearParameters):
             network=self._network(),
         )
 
-    def _start(self, model, data, setting):
-        if self.init_from is not None or not self.pretrain or setting.incremental:
-            return super()._start(model, data, setting)  # type: ignore[misc]  # of the base class
-        pretrained = self._machine(model.n_outputs)._solve(data, setting)
+    def _start(self, model, data, context):
+        if self.init_from is not None or not self.pretrain or context.incremental:
+            return super()._start(model, data, context)  # type: ignore[misc]  # of the base class
+        pretrained = self._machine(model.n_outputs)._solve(data, context)
         return Start(tables_to_start_from(pretrained, model, "machine_")), pretrained
 
     def _machine(self, n_outputs: int):

@@ -237,8 +237,8 @@ def gather_stream(stream: CheckedStream, given: Given, intake: Intake, share: fl
     everything = intake.samples(spooled.rows)
     members = ~spooled.is_held_out, spooled.is_held_out
     train, kept = (
-        Samples(spool, everything.y[own], everything.weight[own])
-        for spool, own in zip(spooled.spools, members, strict=True)
+        Samples(spool, everything.y[chosen], everything.weight[chosen])
+        for spool, chosen in zip(spooled.spools, members, strict=True)
     )
     held_out = gather_held_out(given, intake)
     n_rows, n_train = everything.y.shape[0], train.y.shape[0]
@@ -328,7 +328,7 @@ def find_fields(given, X, encoder: FieldEncoder | None, n_features: int) -> tupl
     return Fields(numbers, int(numbers.max(initial=0)) + 1, rows), n_blocks
 
 
-class Task(NamedTuple):
+class Recipe(NamedTuple):
     """All but the rows that a fit is made of.
 
     Attributes
@@ -357,7 +357,7 @@ class Task(NamedTuple):
     pretrained: Learned | None = None
 
 
-def learn(task: Task, data: Data, before: Learned | None, *, incremental: bool) -> Learned:
+def learn(recipe: Recipe, data: Data, before: Learned | None, *, incremental: bool) -> Learned:
     """Pose the problem, solve it, and keep what was learned.
 
     Parameters
@@ -365,21 +365,21 @@ def learn(task: Task, data: Data, before: Learned | None, *, incremental: bool) 
     data : in standard units
     before : what a call of partial_fit goes on from, or None
     """
-    plan = task.plan
+    plan = recipe.plan
     problem = Problem(
-        model=task.model,
-        loss=task.loss,
+        model=recipe.model,
+        loss=recipe.loss,
         train=data.samples,
         held_out=data.held_out,
-        fields=packed_fields(task.fields, task.needs_fields),
+        fields=packed_fields(recipe.fields, recipe.needs_fields),
         priors=plan.priors,
         dropout=plan.dropout,
         schedule=plan.schedule,
         dtype=plan.dtype,
-        seed=task.seed,
-        start=task.start,
-        score=task.score,
-        report=task.report,
+        seed=recipe.seed,
+        start=recipe.start,
+        score=recipe.score,
+        report=recipe.report,
         keeps_session=incremental,
     )
     splits = plan.schedule.linear_learning_rate is not None
@@ -392,22 +392,22 @@ def learn(task: Task, data: Data, before: Learned | None, *, incremental: bool) 
         history = {name: before.history.get(name, []) + history.get(name, []) for name in names}
         n_iter, prior = before.n_iter + progress.n_iter, before.prior
     return Learned(
-        columns=task.columns,
-        encoding=task.encoding,
+        columns=recipe.columns,
+        encoding=recipe.encoding,
         targets=data.targets,
-        fields=task.fields,
-        needs_fields=task.needs_fields,
+        fields=recipe.fields,
+        needs_fields=recipe.needs_fields,
         plan=plan,
-        seed=task.seed,
-        model=task.model,
-        loss=task.loss,
+        seed=recipe.seed,
+        model=recipe.model,
+        loss=recipe.loss,
         parameters=result.parameters,
         history=history,
         n_iter=n_iter,
         prior=prior,
         session=result.session,
         message=result.message,
-        pretrained=task.pretrained,
+        pretrained=recipe.pretrained,
     )
 
 

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from skfm.names import SOLVERS
+
 Array = Any
 
 
@@ -241,4 +243,6 @@ class Split(Solver):
         return jnp.concatenate([new_first, new_rest], axis=1), {"first": first_state, "rest": rest_state}
 
 
-NAMED = {"adagrad": AdaGrad(), "adam": Adam(), "ftrl": FTRL(), "sgd": SGD()}
+NAMED: dict[str, Solver] = {
+    name: globals()[facts.rule]() for name, facts in SOLVERS.items() if facts.rule is not None
+}

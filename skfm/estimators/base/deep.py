@@ -38,7 +38,7 @@ def layer_sizes(sizes, name: str = "hidden_layer_sizes") -> tuple[int, ...]:
         If a size is no positive integer.
     """
     sizes = [sizes] if np.ndim(sizes) == 0 else list(sizes)
-    for place, size in enumerate(sizes):
+    for layer, size in enumerate(sizes):
         if not isinstance(size, Integral) or size < 1:
-            raise ValueError(f"{name}[{place}] must be a positive integer, got {size!r}.")
+            raise ValueError(f"{name}[{layer}] must be a positive integer, got {size!r}.")
     return tuple(int(size) for size in sizes)

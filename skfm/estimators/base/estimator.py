@@ -28,7 +28,7 @@ from skfm.estimators.base.scoring import score_of_raw
 from skfm.estimators.base.tables import fitted
 from skfm.fitting import learn as fitting
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, is_table
-from skfm.fitting.learn import Data, Given, Learned, Task
+from skfm.fitting.learn import Data, Given, Learned, Recipe
 from skfm.fitting.plan import Settings, make_plan
 from skfm.fitting.streams import is_stream, map_stream
 from skfm.fitting.targets import Targets
@@ -61,8 +61,8 @@ class Shape(NamedTuple):
         return self.fields.n
 
 
-class Setting(NamedTuple):
-    """What is known before a model is made; see `skfm.fitting.learn.Task`.
+class Context(NamedTuple):
+    """What is known before a model is made; see `skfm.fitting.learn.Recipe`.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             **of_model,
         )
 
-    def _start(self, model, data: Data, setting: Setting) -> tuple[Start | None, Learned | None]:
+    def _start(self, model, data: Data, context: Context) -> tuple[Start | None, Learned | None]:
         """What a first fit starts from, and the fit on the way that it comes from."""
         if self.init_from is None:
             return None, None
@@ -214,26 +214,26 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             encoder.set_params(**self._encoder_settings(encoder, first.X))
         encoder = fitting.teach(encoder, source, anew=before is None, grows=incremental or self.warm_start)
         encoding = Encoding(encoder, bool(getattr(self, "normalize_rows", False)))
-        setting = Setting(reader.columns, encoding, before, incremental)
+        context = Context(reader.columns, encoding, before, incremental)
         intake = fitting.Intake(reader, encoding, targets)
         if isinstance(source, Rows):
             rows = intake.encoded(source)
-            known = setting.continues
+            known = context.continues
             targets = (
                 targets.learn(rows.y, classes=classes) if known is None else targets.resume(known.targets)
             )
             intake = intake._replace(targets=targets)
             data = fitting.gather(rows, held_out, intake, incremental=incremental)
-            return self._solve(data, setting)
+            return self._solve(data, context)
         with tempfile.TemporaryDirectory(prefix="skfm", dir=getattr(given.X, "folder", None)) as folder:
             share = fitting.stream_share(self._settings(), held_out)
             intake = intake._replace(folder=Path(folder))
             data = fitting.gather_stream(source, held_out, intake, share, self.random_state)
-            return self._solve(data, setting)
+            return self._solve(data, context)
 
-    def _solve(self, data: Data, setting: Setting) -> Learned:
+    def _solve(self, data: Data, context: Context) -> Learned:
         """What is learned from data in the columns that the model has."""
-        before, known = setting.before, setting.continues
+        before, known = context.before, context.continues
         plan = make_plan(self._settings(), data.facts, fitting.continued(known))
         data = fitting.hold_out(data, plan, self.random_state)
         seed = fitting.new_seed(self.random_state) if known is None else known.seed
@@ -241,11 +241,11 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         same_outputs = before is not None and np.size(before.targets.location) == data.targets.n_outputs
         units = before.targets if before is not None and (same_outputs or known is not None) else None
         posed = fitting.in_standard_units(data, plan, units)
-        if known is not None and setting.encoding.encoder is None:
+        if known is not None and context.encoding.encoder is None:
             fields = known.fields
         else:
             fields, n_blocks = fitting.find_fields(
-                self.fields, posed.samples.X, setting.encoding.encoder, setting.columns.n
+                self.fields, posed.samples.X, context.encoding.encoder, context.columns.n
             )
             if n_blocks and self._needs_fields and self.verbose:
                 print(
@@ -254,10 +254,10 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
                 )
         targets = posed.targets
         loss = targets.loss
-        model = self._make_model(Shape(targets.n_outputs, loss, fields, setting.encoding.encoder))
+        model = self._make_model(Shape(targets.n_outputs, loss, fields, context.encoding.encoder))
         start, pretrained, n_columns = None, None, fields.numbers.size
         if before is None:
-            start, pretrained = self._start(model, data, setting)
+            start, pretrained = self._start(model, data, context)
         elif known is None or known.session is None:
             parameters = before.parameters
             start = Start(before.tables(), parameters.dense, parameters.averages)
@@ -268,10 +268,10 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         if data.held_out is not None:
             score = score_of_raw(self.scoring, targets, data.held_out, get_tags(self))
         report = reporter(self.verbose, type(self).__name__)
-        task = Task(
+        recipe = Recipe(
             plan=plan,
-            columns=setting.columns,
-            encoding=setting.encoding,
+            columns=context.columns,
+            encoding=context.encoding,
             fields=fields,
             needs_fields=self._needs_fields,
             model=model,
@@ -282,7 +282,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             report=report,
             pretrained=pretrained,
         )
-        learned = fitting.learn(task, posed, known, incremental=setting.incremental)
+        learned = fitting.learn(recipe, posed, known, incremental=context.incremental)
         if learned.message is not None:
             warnings.warn(
                 f"{type(self).__name__}: L-BFGS stopped after {learned.n_iter} iterations "
