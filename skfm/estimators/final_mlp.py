@@ -250,8 +250,11 @@ class FinalMLPClassifier(_FinalMLP, FactorizationClassifier):
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
         loss is taken before each step, so it is an average over the epoch.
-    solver_ : str or optax.GradientTransformation
+    solver_ : str, optax.GradientTransformation or training method
         The solver used.
+    plan_ : dict
+        What was chosen for the parameters that can be ``"auto"``, by their names, and what was given.
+        ``"early_stopping"`` tells whether training stops when the monitored value no longer improves.
 
     Raises
     ------
@@ -576,8 +579,11 @@ class FinalMLPRegressor(_FinalMLP, FactorizationRegressor):
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
         loss is taken before each step, so it is an average over the epoch.
-    solver_ : str or optax.GradientTransformation
+    solver_ : str, optax.GradientTransformation or training method
         The solver used.
+    plan_ : dict
+        What was chosen for the parameters that can be ``"auto"``, by their names, and what was given.
+        ``"early_stopping"`` tells whether training stops when the monitored value no longer improves.
 
     Raises
     ------

@@ -129,6 +129,21 @@ class Plan(NamedTuple):
     dtype: np.dtype
     merges_duplicates: bool
 
+    def chosen(self, prior: int) -> dict[str, Any]:
+        """What stands for each parameter that can be "auto", by its name.
+
+        Parameters
+        ----------
+        prior : number of the prior that the weights were learned under
+        """
+        return {
+            "solver": self.solver,
+            "learning_rate": self.schedule.learning_rate,
+            "batch_size": self.schedule.batch_size,
+            "early_stopping": self.schedule.stops_early,
+            "dtype": self.dtype.name,
+        } | self.priors[min(prior, len(self.priors) - 1)]._asdict()
+
 
 class Continued(NamedTuple):
     """A fit that a call of partial_fit goes on from.

@@ -364,3 +364,20 @@ def test_history_has_an_entry_an_epoch():
         ("loss", "learning_rate", "time"), 3
     )
     assert all(isinstance(value, float) for values in model.history_.values() for value in values)
+
+
+def test_the_plan_shows_what_auto_stands_for():
+    model = make("FMClassifier").fit(X, LABELS)
+    weak = {"l1_linear": 0.0, "l2_frequency_power": 0.0, "init_scale": 0.1}
+    assert model.plan_ == weak | {
+        "solver": "lbfgs",
+        "learning_rate": 1.0,
+        "batch_size": 256,
+        "early_stopping": True,
+        "dtype": "float64",
+        "l2_linear": 1 / N,
+        "l2_factors": 20 / N,
+    }
+    given = {"solver": "adam", "learning_rate": 0.3, "l2_factors": 0.5, "early_stopping": False}
+    assert given.items() <= make("FMClassifier", **given).fit(X, LABELS).plan_.items()
+    assert "l2_factors" not in make("LinearRegressor").fit(X, Y).plan_

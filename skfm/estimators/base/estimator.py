@@ -378,6 +378,12 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         """The solver used."""
         return self._learned.plan.solver
 
+    @fitted
+    def plan_(self) -> dict[str, Any]:
+        """What was chosen for the parameters that can be "auto"."""
+        chosen, known = self._learned.plan.chosen(self._learned.prior), self.get_params(deep=False)
+        return {name: value for name, value in chosen.items() if name in known}
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
