@@ -18,7 +18,7 @@ from skfm.data.spool import RowSpool, ahead
 from skfm.fitting.inputs import Encoding, Reader, Rows, joined, with_weight
 from skfm.fitting.targets import Targets
 
-# With fewer nonzeros than this, chunks are put together and fitted in memory.
+# With fewer nonzeros than this, chunks are put together and fitted in memory (benchmarks/cases/streams.py).
 _IN_MEMORY = 1 << 23
 _BUFFER_ROWS = 1 << 18
 

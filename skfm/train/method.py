@@ -10,7 +10,7 @@ from __future__ import annotations
 from pkgutil import resolve_name
 from typing import Any, NamedTuple, Protocol
 
-from skfm.names import MINIBATCH, SOLVERS, Abilities
+from skfm.names import MINIBATCH, MINIBATCH_SOLVER, SOLVERS, Abilities
 from skfm.train.problem import Problem, Result
 
 
@@ -73,11 +73,8 @@ def method_of(solver, linear_solver=None) -> Method:
     """
     if is_method(solver):
         return solver
-    name = SOLVERS[solver].method if isinstance(solver, str) else MINIBATCH_METHOD
+    name = SOLVERS[solver if isinstance(solver, str) else MINIBATCH_SOLVER].method
     return resolve_name(name)(solver, linear_solver)
-
-
-MINIBATCH_METHOD = next(facts.method for facts in SOLVERS.values() if facts.abilities.element_wise)
 
 
 def check_demands(solver, demands: Demands) -> None:

@@ -37,7 +37,7 @@ from skfm.train.start import (
 from skfm.train.state import Session, TrainState, on_device, padded, start_state, to_numpy
 from skfm.train.step import Program
 
-# The share by which the score of a second attempt must be better.
+# The share by which the score of a second attempt must be better (benchmarks/cases/defaults.py).
 _CLEARLY = 0.005
 
 

@@ -21,7 +21,8 @@ from skfm.train.state import Hyper, TrainState
 
 Array = Any
 
-# Pieces of a batch that a CPU keeps in its cache, measured on FFM, AFM, PNN and xDeepFM.
+# Pieces of a batch that a CPU keeps in its cache, measured on FFM, AFM, PNN and xDeepFM
+# (benchmarks/cases/family.py).
 _NUMBERS_OF_PIECE = 400_000
 _NUMBERS_OF_LARGE_ROW = 1_000
 _LEAST_PIECE = 16
