@@ -15,7 +15,7 @@ COMPILED := tests/optim tests/train \
 demo: .venv/.demo  ## compare skfm with scikit-learn on Adult; writes examples/output/
 	$(BIN)/python examples/adult.py
 
-test: lint  ## everything that must pass before a commit
+test: lint docs  ## everything that must pass before a commit
 	$(BIN)/python -m pytest $(PYTEST_ARGS) --doctest-modules skfm tests
 
 test-compiled: .venv/.test  ## a part of the tests on programs compiled as users compile them, with optimisation

@@ -18,7 +18,8 @@ from skfm.runtime import precision
 from skfm.train.state import Rows, rows_in_batch, rows_of_block
 
 # Rows of a piece: the least that holds all rows of a matrix, for the latency of few rows. Larger ones than
-# 1024 are no faster beyond the noise, and more of the last one is filled up in vain (benchmarks/cases/predict.py).
+# 1024 are no faster beyond the noise, and more of the last one is filled up in vain
+# (benchmarks/cases/predict.py).
 _PIECES = 32, 256, 1024
 
 
