@@ -221,7 +221,7 @@ class Softmax(Loss):
 
 
 @dataclass(frozen=True)
-class ClickConversion(Loss):
+class ClickConversionLoss(Loss):
     """Log loss of clicks, and of clicks with a conversion, over all rows (ESMM).
 
     ``raw`` holds the log odds of a click and of a conversion after it; the chance of both is the product. y

@@ -18,12 +18,12 @@ class Abilities(NamedTuple):
     full_batch : each step takes all rows, in float64, and the penalty decides when to stop
     """
 
-    needs_matrix: bool = False
-    goes_on: bool = True
-    l1: bool = True
-    stochastic: bool = True
-    element_wise: bool = True
-    full_batch: bool = False
+    needs_matrix: bool = True
+    goes_on: bool = False
+    l1: bool = False
+    stochastic: bool = False
+    element_wise: bool = False
+    full_batch: bool = True
 
 
 class SolverFacts(NamedTuple):
@@ -44,26 +44,26 @@ class SolverFacts(NamedTuple):
     network_learning_rate: float
 
 
-MINIBATCH = Abilities()
-FULL_BATCH = Abilities(
-    needs_matrix=True, goes_on=False, l1=False, stochastic=False, element_wise=False, full_batch=True
+FULL_BATCH = Abilities()
+MINIBATCH = Abilities(
+    needs_matrix=False, goes_on=True, l1=True, stochastic=True, element_wise=True, full_batch=False
 )
-_MINIBATCH, _LBFGS = "skfm.train.minibatch:MiniBatch", "skfm.train.lbfgs:LBFGS"
+_MINIBATCH_METHOD, _LBFGS_METHOD = "skfm.train.minibatch:MiniBatch", "skfm.train.lbfgs:LBFGS"
 
 # The one place that knows solvers by name.
 SOLVERS = {
-    "adagrad": SolverFacts(_MINIBATCH, MINIBATCH, "AdaGrad", 0.1, 0.05),
-    "adam": SolverFacts(_MINIBATCH, MINIBATCH, "Adam", 0.001, 0.001),
-    "ftrl": SolverFacts(_MINIBATCH, MINIBATCH, "FTRL", 0.1, 0.1),
-    "sgd": SolverFacts(_MINIBATCH, MINIBATCH, "SGD", 0.01, 0.01),
-    "lbfgs": SolverFacts(_LBFGS, FULL_BATCH, None, 1.0, 1.0),
+    "adagrad": SolverFacts(_MINIBATCH_METHOD, MINIBATCH, "AdaGrad", 0.1, 0.05),
+    "adam": SolverFacts(_MINIBATCH_METHOD, MINIBATCH, "Adam", 0.001, 0.001),
+    "ftrl": SolverFacts(_MINIBATCH_METHOD, MINIBATCH, "FTRL", 0.1, 0.1),
+    "sgd": SolverFacts(_MINIBATCH_METHOD, MINIBATCH, "SGD", 0.01, 0.01),
+    "lbfgs": SolverFacts(_LBFGS_METHOD, FULL_BATCH, None, 1.0, 1.0),
 }
 ELEMENT_WISE_SOLVERS = tuple(name for name, facts in SOLVERS.items() if facts.abilities.element_wise)
 # What "auto" takes: while all rows make one exact problem, else, and where an L1 penalty is to make zeros.
 FULL_BATCH_SOLVER, MINIBATCH_SOLVER, SPARSE_LINEAR_SOLVER = "lbfgs", "adagrad", "ftrl"
 
 # Types for checkers, and the names as values.
-Schedule = Literal["constant", "plateau", "cosine"]
+ScheduleName = Literal["constant", "plateau", "cosine"]
 RegressionLoss = Literal["squared_error", "absolute_error", "huber", "quantile", "poisson"]
 Activation = Literal["identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"]
 # Activations with a slope to learn for each unit where it is off.
@@ -74,7 +74,7 @@ Tower = Literal[
 ]
 # Terms of a mixture's gates and experts, joined by "+".
 MixtureForm = Literal["linear", "fm", "linear+fm"]
-SCHEDULES: tuple[str, ...] = get_args(Schedule)
+SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
 REGRESSION_LOSSES: tuple[str, ...] = get_args(RegressionLoss)
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 LEARNED_ACTIVATIONS: tuple[str, ...] = get_args(LearnedActivation)

@@ -136,7 +136,7 @@ def test_base_score_of_a_weight_of_two_is_that_of_the_row_twice(name):
 def test_parts_cut_anywhere_have_the_base_score_of_the_whole(name, cuts):
     rng = np.random.default_rng(3)
     if name == "click and conversion":
-        loss = losses.ClickConversion()
+        loss = losses.ClickConversionLoss()
         y = np.column_stack([targets("binary", rng, n=12), rng.random((12, 2))])
         y[4:, 3] = 0  # all rows of some parts have no weight in a task
     else:
@@ -155,7 +155,7 @@ def test_parts_cut_anywhere_have_the_base_score_of_the_whole(name, cuts):
 
 def test_a_task_without_weight_has_the_base_score_of_all_rows():
     y = np.array([[1.0, 1, 1, 0], [1, 0, 1, 0], [0, 0, 1, 0]])
-    loss = losses.ClickConversion()
+    loss = losses.ClickConversionLoss()
     known = loss.inverse_link(base_score(loss, y, np.array([1.0, 2, 3]))[None])[0]
     np.testing.assert_allclose(known, [1 / 2, 1 / 3, 1 / 6])
 
@@ -232,7 +232,7 @@ def test_clicks_and_conversions(dtype):
     click = rng.integers(2, size=40)
     y = np.column_stack([click, click * rng.integers(2, size=40), rng.random(40), rng.random(40)])
     raw = rng.normal(size=(40, 2)).astype(dtype)
-    loss = losses.ClickConversion()
+    loss = losses.ClickConversionLoss()
     first, after, both = loss.inverse_link(raw.astype(np.float64)).T
     np.testing.assert_allclose(both, first * after)
     expected = sum(
@@ -255,7 +255,7 @@ def test_clicks_and_conversions(dtype):
 def test_extreme_clicks_and_conversions(dtype):
     """Finite values and gradients, and as large as the log odds are."""
     raw = np.array([[a, b] for a in (-300, 0, 300) for b in (-300, 0, 300)], dtype)
-    loss = losses.ClickConversion()
+    loss = losses.ClickConversionLoss()
     for click, conversion in ((0, 0), (1, 0), (1, 1)):
         y = np.tile(np.array([click, conversion, 1, 1], dtype), (9, 1))
         assert np.isfinite(loss.value(y, raw)).all()

@@ -271,8 +271,8 @@ class DCNClassifier(_DCN, FactorizationClassifier):
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
-        What was chosen for the parameters that can be ``"auto"``, by their names, and what was given.
-        ``"early_stopping"`` tells whether training stops when the monitored value no longer improves.
+        What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
+        names, and ``"n_held_out"``, how many rows were held out.
 
     Raises
     ------
@@ -618,8 +618,8 @@ class DCNRegressor(_DCN, FactorizationRegressor):
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
-        What was chosen for the parameters that can be ``"auto"``, by their names, and what was given.
-        ``"early_stopping"`` tells whether training stops when the monitored value no longer improves.
+        What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
+        names, and ``"n_held_out"``, how many rows were held out.
 
     Raises
     ------

@@ -230,8 +230,8 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
-        What was chosen for the parameters that can be ``"auto"``, by their names, and what was given.
-        ``"early_stopping"`` tells whether training stops when the monitored value no longer improves.
+        What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
+        names, and ``"n_held_out"``, how many rows were held out.
 
     Raises
     ------
@@ -569,8 +569,8 @@ class DeepFMRegressor(_DeepFM, FactorizationRegressor):
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
-        What was chosen for the parameters that can be ``"auto"``, by their names, and what was given.
-        ``"early_stopping"`` tells whether training stops when the monitored value no longer improves.
+        What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
+        names, and ``"n_held_out"``, how many rows were held out.
 
     Raises
     ------

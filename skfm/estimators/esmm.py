@@ -239,8 +239,8 @@ class ESMMClassifier(_ESMM, FactorizationClassifier):
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
-        What was chosen for the parameters that can be ``"auto"``, by their names, and what was given.
-        ``"early_stopping"`` tells whether training stops when the monitored value no longer improves.
+        What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
+        names, and ``"n_held_out"``, how many rows were held out.
 
     Raises
     ------
@@ -446,7 +446,7 @@ class ESMMClassifier(_ESMM, FactorizationClassifier):
     # -- model -------------------------------------------------------------------------------------
 
     def _make_model(self, shape):
-        from skfm.losses import ClickConversion as ClickConversionLoss
+        from skfm.losses import ClickConversionLoss
         from skfm.models.esmm import ESMM
 
         tower = self._tower(shape.n_outputs, shape.n_fields)

@@ -18,7 +18,7 @@ from skfm.estimators.base.deep import DeepEstimator
 from skfm.estimators.base.parameters import GradientTransformation, LinearParameters, parameter
 from skfm.estimators.base.regressor import FactorizationRegressor
 from skfm.estimators.base.tables import fitted
-from skfm.fitting.learn import tables_to_start_from
+from skfm.fitting.learn import Pretrained, tables_to_start_from
 from skfm.train.method import Method
 from skfm.train.problem import Start
 
@@ -42,7 +42,7 @@ class _FNN(DeepEstimator, LinearParameters):
     {intercept}
     {embeddings}
     machine_ : estimator or None
-        The factorization machine that training started from, if one was fitted.
+        A copy of the factorization machine that training started from, if one was fitted.
     {attributes}
 
     Notes
@@ -90,8 +90,10 @@ class _FNN(DeepEstimator, LinearParameters):
     def _start(self, model, data, context):
         if self.init_from is not None or not self.pretrain or context.incremental:
             return super()._start(model, data, context)  # type: ignore[misc]  # of the base class
-        pretrained = self._machine(model.n_outputs)._solve(data, context)
-        return Start(tables_to_start_from(pretrained, model, "machine_")), pretrained
+        machine = self._machine(model.n_outputs)
+        learned = machine._solve(data, context)
+        pretrained = Pretrained(machine.get_params(deep=False), learned)
+        return Start(tables_to_start_from(learned, model, "machine_")), pretrained
 
     def _machine(self, n_outputs: int):
         """The machine to fit first, with the parameters that it has in common with the network."""
@@ -102,12 +104,13 @@ class _FNN(DeepEstimator, LinearParameters):
 
     @fitted
     def machine_(self) -> BaseEstimator | None:
-        """The factorization machine that training started from, if one was fitted."""
+        """A copy of the factorization machine that training started from, if one was fitted."""
         pretrained = self._learned.pretrained
         if pretrained is None:
             return None
-        machine = self._machine(pretrained.targets.n_outputs)
-        machine._learned = pretrained
+        kind = type(self)._machines[pretrained.learned.targets.n_outputs > 1]
+        machine = kind(**pretrained.parameters)
+        machine._learned = pretrained.learned
         return machine
 
 
@@ -250,7 +253,7 @@ class FNNClassifier(_FNN, FactorizationClassifier):
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
     machine_ : estimator or None
-        The factorization machine that training started from, if one was fitted.
+        A copy of the factorization machine that training started from, if one was fitted.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -269,8 +272,8 @@ class FNNClassifier(_FNN, FactorizationClassifier):
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
-        What was chosen for the parameters that can be ``"auto"``, by their names, and what was given.
-        ``"early_stopping"`` tells whether training stops when the monitored value no longer improves.
+        What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
+        names, and ``"n_held_out"``, how many rows were held out.
 
     Raises
     ------
@@ -593,7 +596,7 @@ class FNNRegressor(_FNN, FactorizationRegressor):
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
     machine_ : estimator or None
-        The factorization machine that training started from, if one was fitted.
+        A copy of the factorization machine that training started from, if one was fitted.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -612,8 +615,8 @@ class FNNRegressor(_FNN, FactorizationRegressor):
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
-        What was chosen for the parameters that can be ``"auto"``, by their names, and what was given.
-        ``"early_stopping"`` tells whether training stops when the monitored value no longer improves.
+        What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
+        names, and ``"n_held_out"``, how many rows were held out.
 
     Raises
     ------

@@ -139,7 +139,8 @@ class _WideDeep(LinearTable, DeepEstimator, LinearParameters):
     @fitted
     def wide_solver_(self) -> str | GradientTransformation | Method:
         """The solver used for the linear weights."""
-        return self._learned.plan.linear_solver
+        plan = self._learned.plan
+        return plan.solver if plan.linear_solver is None else plan.linear_solver
 
 
 def _n_crosses(encoder) -> int:
@@ -316,8 +317,8 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
-        What was chosen for the parameters that can be ``"auto"``, by their names, and what was given.
-        ``"early_stopping"`` tells whether training stops when the monitored value no longer improves.
+        What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
+        names, and ``"n_held_out"``, how many rows were held out.
 
     Raises
     ------
@@ -679,8 +680,8 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
-        What was chosen for the parameters that can be ``"auto"``, by their names, and what was given.
-        ``"early_stopping"`` tells whether training stops when the monitored value no longer improves.
+        What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
+        names, and ``"n_held_out"``, how many rows were held out.
 
     Raises
     ------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,11 +22,11 @@ from skfm.data.fields import Fields, field_numbers, resolve_fields
 from skfm.data.statistics import mean_evidence
 from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
-from skfm.fitting.plan import Continued, Facts, Plan, Settings, validation_fraction
+from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, validation_fraction
 from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
 from skfm.fitting.targets import Targets
 from skfm.train.method import method_of
-from skfm.train.problem import Parameters, Problem, Progress, Start, silent
+from skfm.train.problem import Problem, Progress, Result, Start, silent
 
 
 class Given(NamedTuple):
@@ -54,14 +55,14 @@ class Learned:
     needs_fields : whether the model tells fields apart
     plan : what was chosen
     seed : of all that was random
-    model, loss : configurations
+    model : configuration
     parameters : weights for rows in the units of X
     history : one number an epoch in each list
     n_iter : epochs run
     prior : number of the prior of the plan that the weights were learned under
     session : what `partial_fit` goes on from, or None after a fit
-    message : why the method stopped before its end, or None
-    pretrained : what the weights started from, where that was fitted on the way
+    message : that the method stopped before its end, why, and what to do; or None
+    pretrained : the machine that the weights started from, where one was fitted on the way
     """
 
     columns: InputColumns
@@ -72,14 +73,18 @@ class Learned:
     plan: Plan
     seed: int
     model: Any
-    loss: Any
-    parameters: Parameters
+    parameters: Any
     history: dict[str, list[float]]
     n_iter: int
     prior: int = 0
     session: Any = None
     message: str | None = None
-    pretrained: Learned | None = None
+    pretrained: Pretrained | None = None
+
+    @property
+    def loss(self):
+        """The loss of the targets."""
+        return self.targets.loss
 
     def tables(self) -> dict[str, np.ndarray]:
         """Rows of each table for the columns, (n_columns, *shape) by name."""
@@ -100,9 +105,40 @@ class Learned:
             output, self.model, self.parameters, X, packed_fields(self.fields, self.needs_fields)
         )
 
-    def raw_predict(self, X: sparse.csr_array) -> np.ndarray:
-        """Raw predictions (n_samples, n_outputs) in float64, in the units of y."""
-        return self.targets.in_units(self.map(type(self.model).raw_prediction, X))
+
+class Pretrained(NamedTuple):
+    """A machine that was fitted on the way.
+
+    Attributes
+    ----------
+    parameters : those of its estimator
+    learned : what it has learned
+    """
+
+    parameters: dict[str, Any]
+    learned: Learned
+
+
+class Context(NamedTuple):
+    """What is known before a model is made.
+
+    Attributes
+    ----------
+    columns : the columns of X
+    encoding : how X becomes rows in the columns that are learned from
+    before : the fit that this one goes on from or starts from, or None
+    incremental : whether this is a call of partial_fit
+    """
+
+    columns: InputColumns
+    encoding: Encoding
+    before: Learned | None = None
+    incremental: bool = False
+
+    @property
+    def resumed(self) -> Learned | None:
+        """The fit that a call of partial_fit goes on from."""
+        return self.before if self.incremental else None
 
 
 def packed_fields(fields: Fields, needs_fields: bool) -> Fields | None:
@@ -277,7 +313,7 @@ def hold_out(data: Data, plan: Plan, random_state) -> Data:
         np.arange(samples.X.shape[0]),
         test_size=plan.n_held_out,
         random_state=check_random_state(random_state),
-        stratify=data.targets.strata(samples.y),
+        stratify=data.targets.strata(samples.y, plan.n_held_out),
     )
     return data._replace(samples=samples.take(train), held_out=samples.take(held_out), facts=facts)
 
@@ -328,94 +364,208 @@ def find_fields(given, X, encoder: FieldEncoder | None, n_features: int) -> tupl
     return Fields(numbers, int(numbers.max(initial=0)) + 1, rows), n_blocks
 
 
-class Recipe(NamedTuple):
-    """All but the rows that a fit is made of.
+class Shape(NamedTuple):
+    """What a model is made for.
+
+    Attributes
+    ----------
+    n_outputs : raw predictions a sample
+    loss : the loss of the targets
+    fields : field of each column, and its row of the tables
+    encoder : what encodes a table, or None
+    """
+
+    n_outputs: int
+    loss: Any
+    fields: Fields
+    encoder: FieldEncoder | None
+
+    @property
+    def n_fields(self) -> int:
+        """Number of fields."""
+        return self.fields.n
+
+
+class Prepared(NamedTuple):
+    """All that a fit needs but a model.
 
     Attributes
     ----------
     plan : what was chosen
-    columns, encoding, fields : as in `Learned`
-    needs_fields : whether the model tells fields apart
-    model, loss : configurations
+    data : rows, some of them held out, in the units of y
+    posed : the same as the loss takes them
+    fields : field of each column, and the row of the tables that it uses
+    n_blocks : see `find_fields`
     seed : of all that is random
-    start : tables to start from, or None
-    score, report : see `skfm.train.problem.Problem`
-    pretrained : what the tables are of, where that was fitted on the way
     """
 
     plan: Plan
-    columns: InputColumns
-    encoding: Encoding
+    data: Data
+    posed: Data
     fields: Fields
-    needs_fields: bool
-    model: Any
-    loss: Any
+    n_blocks: int
     seed: int
-    start: Start | None = None
-    score: Callable[[np.ndarray], float] | None = None
-    report: Callable[[Progress, int], None] = silent
-    pretrained: Learned | None = None
+
+    def shape(self, context: Context) -> Shape:
+        """What the model has to fit."""
+        targets = self.posed.targets
+        return Shape(targets.n_outputs, targets.loss, self.fields, context.encoding.encoder)
 
 
-def learn(recipe: Recipe, data: Data, before: Learned | None, *, incremental: bool) -> Learned:
-    """Pose the problem, solve it, and keep what was learned.
+def prepare(data: Data, settings: Settings, context: Context, fields, random_state) -> Prepared:
+    """Plan, hold rows out, draw the seed, standardise targets and find fields, in this order.
 
     Parameters
     ----------
-    data : in standard units
-    before : what a call of partial_fit goes on from, or None
+    fields : the parameter of the estimators
     """
-    plan = recipe.plan
-    problem = Problem(
-        model=recipe.model,
-        loss=recipe.loss,
+    resumed = context.resumed
+    continued = None
+    if resumed is not None:
+        continued = Continued(resumed.plan, resumed.session is not None, resumed.prior)
+    plan = make_plan(settings, data.facts, continued)
+    data = hold_out(data, plan, random_state)
+    seed = new_seed(random_state) if resumed is None else resumed.seed
+    posed = in_standard_units(data, plan, _known_units(data.targets, context))
+    n_blocks, encoder = 0, context.encoding.encoder
+    if resumed is not None and encoder is None:
+        found = resumed.fields
+    else:
+        found, n_blocks = find_fields(fields, posed.samples.X, encoder, context.columns.n)
+    return Prepared(plan, data, posed, found, n_blocks, seed)
+
+
+def _known_units(targets: Targets, context: Context) -> Targets | None:
+    """Targets whose units the weights that are taken over have; None where there are no such weights."""
+    before = context.before
+    if before is None:
+        return None
+    if before.loss.standardizes_target != targets.loss.standardizes_target:
+        raise ValueError(
+            f"The weights to go on from are those of {before.loss}, and {targets.loss} takes targets on "
+            f"another scale. Fit anew: with warm_start=False, or a clone of the estimator."
+        )
+    same_outputs = np.size(before.targets.location) == targets.n_outputs
+    return before.targets if same_outputs or context.incremental else None
+
+
+def warm_start(context: Context, model, first: Start | None, n_columns: int) -> Start | None:
+    """Weights to start from: those of the fit before, else `first`; None with a session, which has them.
+
+    Raises
+    ------
+    ValueError
+        If tables have not the shape that the model needs, or the session is that of another model.
+    """
+    before, start = context.before, first
+    if before is not None:
+        if context.incremental and before.session is not None:
+            _check_same_model(model, before.model)
+            return None
+        start = Start(before.tables(), before.parameters.dense, before.parameters.averages)
+        n_columns = before.fields.numbers.size
+    if start is not None:
+        check_tables(model, start.tables, n_columns)
+    return start
+
+
+def _check_same_model(model, known) -> None:
+    """Raise ValueError if a call of partial_fit has another model than the calls before."""
+    if model == known:
+        return
+    names = [one.name for one in dataclasses.fields(known)] if type(model) is type(known) else []
+    changed = [
+        f"{name} {getattr(known, name)!r} -> {getattr(model, name)!r}"
+        for name in names
+        if getattr(known, name) != getattr(model, name)
+    ]
+    raise ValueError(
+        f"partial_fit goes on with the model of earlier calls, and parameters have changed it since "
+        f"({', '.join(changed) or type(model).__name__}). Set them back, or call fit."
+    )
+
+
+def unfinished(prepared: Prepared, context: Context) -> Learned:
+    """What is known while the model is still in training; it has no model and no parameters."""
+    return Learned(
+        columns=context.columns,
+        encoding=context.encoding,
+        targets=prepared.posed.targets,
+        fields=prepared.fields,
+        needs_fields=False,
+        plan=prepared.plan,
+        seed=prepared.seed,
+        model=None,
+        parameters=None,
+        history={},
+        n_iter=0,
+    )
+
+
+class Listeners(NamedTuple):
+    """Who is asked and told in training; see `skfm.train.problem.Problem`.
+
+    Attributes
+    ----------
+    score : score of raw predictions on the held-out rows, or None
+    report : called after each epoch
+    """
+
+    score: Callable[[np.ndarray], float] | None = None
+    report: Callable[[Progress, int], None] = silent
+
+
+def pose(prepared: Prepared, model, needs_fields: bool, start: Start | None, listeners: Listeners) -> Problem:
+    """The training problem, but for who goes on from it."""
+    plan, data = prepared.plan, prepared.posed
+    return Problem(
+        model=model,
+        loss=data.targets.loss,
         train=data.samples,
         held_out=data.held_out,
-        fields=packed_fields(recipe.fields, recipe.needs_fields),
+        fields=packed_fields(prepared.fields, needs_fields),
         priors=plan.priors,
         dropout=plan.dropout,
         schedule=plan.schedule,
         dtype=plan.dtype,
-        seed=recipe.seed,
-        start=recipe.start,
-        score=recipe.score,
-        report=recipe.report,
-        keeps_session=incremental,
+        seed=prepared.seed,
+        start=start,
+        score=listeners.score,
+        report=listeners.report,
     )
-    splits = plan.schedule.linear_learning_rate is not None
-    method = method_of(plan.solver, plan.linear_solver if splits else None)
-    result = method.fit(problem, None if before is None else before.session)
+
+
+def learn(problem: Problem, prepared: Prepared, context: Context, needs_fields: bool) -> Learned:
+    """Solve the problem, and keep what was learned."""
+    plan, resumed = prepared.plan, context.resumed
+    method = method_of(plan.solver, plan.linear_solver)
+    problem = problem._replace(keeps_session=context.incremental)
+    result = method.fit(problem, None if resumed is None else resumed.session)
+    if not isinstance(result, Result):
+        raise TypeError(f"The method {method!r} must return a skfm.train.problem.Result, got {result!r}.")
     progress = result.progress
     history, n_iter, prior = progress.history, max(progress.n_iter, 1), result.prior
-    if before is not None:
-        names = [*before.history, *(name for name in history if name not in before.history)]
-        history = {name: before.history.get(name, []) + history.get(name, []) for name in names}
-        n_iter, prior = before.n_iter + progress.n_iter, before.prior
+    if resumed is not None:
+        names = [*resumed.history, *(name for name in history if name not in resumed.history)]
+        history = {name: resumed.history.get(name, []) + history.get(name, []) for name in names}
+        n_iter, prior = resumed.n_iter + progress.n_iter, resumed.prior
     return Learned(
-        columns=recipe.columns,
-        encoding=recipe.encoding,
-        targets=data.targets,
-        fields=recipe.fields,
-        needs_fields=recipe.needs_fields,
+        columns=context.columns,
+        encoding=context.encoding,
+        targets=prepared.posed.targets,
+        fields=prepared.fields,
+        needs_fields=needs_fields,
         plan=plan,
-        seed=recipe.seed,
-        model=recipe.model,
-        loss=recipe.loss,
+        seed=prepared.seed,
+        model=problem.model,
         parameters=result.parameters,
         history=history,
         n_iter=n_iter,
         prior=prior,
         session=result.session,
         message=result.message,
-        pretrained=recipe.pretrained,
+        pretrained=None if context.before is None else context.before.pretrained,
     )
-
-
-def continued(before: Learned | None) -> Continued | None:
-    """What the plan of a call of partial_fit takes over from the fit before."""
-    if before is None:
-        return None
-    return Continued(before.plan, before.session is not None, before.prior)
 
 
 def new_seed(random_state) -> int:

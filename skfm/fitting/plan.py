@@ -111,7 +111,7 @@ class Plan(NamedTuple):
     Attributes
     ----------
     solver : name, optax transformation or method
-    linear_solver : that of the linear weights, of models where it can be another one; else None
+    linear_solver : that of the linear weights, where they have a solver or a rate of their own; else None
     schedule : how fast and how long
     priors : the prior, and that of a second attempt if there is one
     dropout : share of units that a step leaves out
@@ -136,13 +136,18 @@ class Plan(NamedTuple):
         ----------
         prior : number of the prior that the weights were learned under
         """
-        return {
-            "solver": self.solver,
-            "learning_rate": self.schedule.learning_rate,
-            "batch_size": self.schedule.batch_size,
-            "early_stopping": self.schedule.stops_early,
-            "dtype": self.dtype.name,
-        } | self.priors[min(prior, len(self.priors) - 1)]._asdict()
+        schedule = self.schedule
+        found = {"solver": self.solver, "dtype": self.dtype.name, "n_held_out": self.n_held_out}
+        if not abilities_of(self.solver).full_batch:
+            found |= {
+                "learning_rate": schedule.learning_rate,
+                "batch_size": schedule.batch_size,
+                "wide_solver": self.linear_solver or self.solver,
+                "wide_learning_rate": schedule.linear_learning_rate or schedule.learning_rate,
+            }
+        one = self.priors[min(prior, len(self.priors) - 1)]
+        penalties = {"l2_linear": one.l2_linear, "l2_factors": one.l2_factors, "l2_dense": one.l2_dense}
+        return found | penalties | {"init_scale": one.init_scale}
 
 
 class Continued(NamedTuple):
@@ -169,12 +174,11 @@ def make_plan(settings: Settings, facts: Facts, continued: Continued | None = No
         If the solver cannot do what is asked for.
     """
     session = continued.plan if continued is not None and continued.has_session else None
+    solver = choose_solver(settings, facts)
+    linear_solver = _linear_solver(settings, solver)
     if session is not None:
+        _check_session(session, settings, linear_solver)
         solver, linear_solver = session.solver, session.linear_solver
-    else:
-        solver = choose_solver(settings, facts)
-        linear_solver = solver if settings.linear_solver == AUTO else settings.linear_solver
-    splits = settings.has_linear_term and settings.linear_solver not in (None, AUTO)
     abilities = abilities_of(solver)
     check_demands(
         solver,
@@ -183,7 +187,7 @@ def make_plan(settings: Settings, facts: Facts, continued: Continued | None = No
             goes_on=facts.incremental,
             l1=settings.l1_linear > 0,
             stochastic=settings.is_stochastic,
-            linear_solver=linear_solver if splits else None,
+            linear_solver=linear_solver if settings.linear_solver != AUTO else None,
         ),
     )
     n_held_out = facts.n_held_out
@@ -194,7 +198,7 @@ def make_plan(settings: Settings, facts: Facts, continued: Continued | None = No
     size = batch_size(settings.batch_size, n_train)
     one_batch = abilities.full_batch or n_train <= size
     linear_rate = None
-    if abilities.element_wise and (splits or _is_given_linear_rate(settings)):
+    if linear_solver is not None:
         linear_rate = learning_rate(settings.linear_learning_rate, linear_solver, settings.kind)
     schedule = Schedule(
         learning_rate=learning_rate(settings.learning_rate, solver, settings.kind),
@@ -229,8 +233,36 @@ def make_plan(settings: Settings, facts: Facts, continued: Continued | None = No
     )
 
 
-def _is_given_linear_rate(settings: Settings) -> bool:
-    return settings.has_linear_term and settings.linear_learning_rate not in (None, AUTO)
+def _linear_solver(settings: Settings, solver):
+    """The solver of the linear weights alone, or None where they have none of their own."""
+    given, rate = settings.linear_solver, settings.linear_learning_rate
+    if given is None or not settings.has_linear_term:
+        return None
+    if given != AUTO:
+        return given
+    return solver if rate != AUTO and abilities_of(solver).element_wise else None
+
+
+def _check_session(session: Plan, settings: Settings, linear_solver) -> None:
+    """Raise ValueError where parameters name another solver or precision than that which goes on."""
+    asked = {"solver": settings.solver, "dtype": settings.dtype}
+    found = {"solver": session.solver, "dtype": session.dtype}
+    for name, value in asked.items():
+        is_auto = isinstance(value, str) and value == AUTO
+        same = np.dtype(value) == session.dtype if name == "dtype" and not is_auto else value == found[name]
+        if not (is_auto or same):
+            raise ValueError(
+                f"partial_fit goes on with {name}={str(found[name])!r} of earlier calls, and {name}="
+                f"{value!r} now. Set it back, or call fit."
+            )
+    if (linear_solver is None) != (session.linear_solver is None) or (
+        settings.linear_solver not in (None, AUTO) and settings.linear_solver != session.linear_solver
+    ):
+        raise ValueError(
+            f"partial_fit goes on with the linear weights' solver of earlier calls, "
+            f"{session.linear_solver!r}, and wide_solver={settings.linear_solver!r}, "
+            f"wide_learning_rate={settings.linear_learning_rate!r} now. Set them back, or call fit."
+        )
 
 
 def choose_solver(settings: Settings, facts: Facts):
@@ -274,10 +306,14 @@ def early_stopping(value, n_rows: int, *, full_batch: bool) -> bool:
 
 
 def validation_fraction(value, n_rows: int | None = None) -> float:
-    """Share of the rows to hold out; None where their number is not known yet.
+    """Share of the rows to hold out.
 
     What is held out is lost to training, and some thousand rows tell one epoch from another. Of many rows
     more are held out, as their error falls.
+
+    Parameters
+    ----------
+    n_rows : None while their number is not known
     """
     if value != AUTO:
         return float(value)

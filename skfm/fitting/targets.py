@@ -28,7 +28,7 @@ class Targets:
     location, scale : a raw prediction times `scale` plus `location` is in the units of y
     """
 
-    _learned: ClassVar[tuple[str, ...]] = ("n_outputs", "location", "scale")
+    _kept: ClassVar[tuple[str, ...]] = ("n_outputs", "location", "scale")
     n_outputs: int = 1
     location: Any = 0.0
     scale: Any = 1.0
@@ -53,7 +53,7 @@ class Targets:
 
     def resume(self, known: Targets) -> Targets:
         """Targets of these parameters that know what those of an earlier fit have learned."""
-        learned = {name: getattr(known, name) for name in self._learned}
+        learned = {name: getattr(known, name) for name in self._kept}
         return replace(self, **learned)
 
     def encode(self, y, weight, task_weights=None) -> tuple[np.ndarray, np.ndarray]:
@@ -70,8 +70,8 @@ class Targets:
         """y as it was given, from the loss's terms."""
         raise NotImplementedError
 
-    def strata(self, terms) -> np.ndarray | None:
-        """What held-out rows are to have in the same shares, or None."""
+    def strata(self, terms, n_held_out: int) -> np.ndarray | None:
+        """What as many held-out rows are to have in the same shares, or None where they cannot."""
         return None
 
     def standardized(self, terms, weight) -> Targets:
@@ -107,7 +107,7 @@ class Labels(Targets):
     multilabel : whether y is a matrix of 0 and 1
     """
 
-    _learned: ClassVar = (*Targets._learned, "classes", "multilabel")
+    _kept: ClassVar = (*Targets._kept, "classes", "multilabel")
     owner: str = ""
     class_weight: Any = None
     classes: Any = None
@@ -124,8 +124,8 @@ class Labels(Targets):
 
         return Softmax(n_classes=self.n_outputs) if self.is_softmax else Logistic()
 
-    def _checked(self, y) -> tuple[np.ndarray, bool]:
-        """Labels as an array, and whether they are several."""
+    def _checked(self, y, *, warn: bool = False) -> tuple[np.ndarray, bool]:
+        """Labels as an array, and whether they are several; `warn` of a column where a vector is usual."""
         if hasattr(y, "toarray"):
             y = y.toarray()
         check_classification_targets(y)
@@ -136,10 +136,10 @@ class Labels(Targets):
                 f"wrap it in sklearn.multioutput.MultiOutputClassifier for several columns of classes."
             )
         multilabel = kind == "multilabel-indicator"
-        return (y if multilabel else column_or_1d(y, warn=True)), multilabel
+        return (y if multilabel else column_or_1d(y, warn=warn)), multilabel
 
     def learn(self, *parts, classes=None):
-        y, multilabel = self._checked(_joined(parts))
+        y, multilabel = self._checked(_joined(parts), warn=True)
         if multilabel:
             found, n_outputs = np.arange(y.shape[1]), y.shape[1]
         else:
@@ -197,8 +197,8 @@ class Labels(Targets):
     def decode(self, terms):
         return terms.astype(int) if self.multilabel else self.classes[terms.reshape(-1).astype(int)]
 
-    def strata(self, terms):
-        return None if self.multilabel else _large_strata(terms.reshape(-1))
+    def strata(self, terms, n_held_out):
+        return None if self.multilabel else _large_strata(terms.reshape(-1), n_held_out)
 
     def decision_function(self, raw) -> np.ndarray:
         """Log odds, or scores before the softmax; a vector for two classes."""
@@ -238,7 +238,7 @@ class Numbers(Targets):
     is_vector : whether y has one dimension
     """
 
-    _learned: ClassVar = (*Targets._learned, "is_vector")
+    _kept: ClassVar = (*Targets._kept, "is_vector")
     loss_name: str = "squared_error"
     loss_options: tuple[tuple[str, float], ...] = ()
     fit_intercept: bool = True
@@ -317,7 +317,7 @@ class ClickConversion(Targets):
 
     @property
     def loss(self):
-        from skfm.losses import ClickConversion as ClickConversionLoss
+        from skfm.losses import ClickConversionLoss
 
         return ClickConversionLoss()
 
@@ -403,7 +403,8 @@ class ClickConversion(Targets):
             # Balanced in terms of weight, so that a weight of 2 is the row twice.
             share = np.bincount(codes, weight, minlength=2)
             return np.divide(share.sum(), 2 * share, out=np.ones(2), where=share > 0)
-        if not isinstance(given, list | tuple) or len(given) != 2:
+        is_pair = isinstance(given, list | tuple) and len(given) == 2
+        if not is_pair or not all(isinstance(of_task, dict) for of_task in given):
             raise ValueError(
                 f"class_weight must be 'balanced', or a list of two dicts, one for clicks and one for "
                 f"conversions; got {given!r}."
@@ -418,8 +419,8 @@ class ClickConversion(Targets):
     def decode(self, terms):
         return terms[:, :2].astype(int)
 
-    def strata(self, terms):
-        return _large_strata(terms[:, 0] + terms[:, 1])
+    def strata(self, terms, n_held_out):
+        return _large_strata(terms[:, 0] + terms[:, 1], n_held_out)
 
     def decision_function(self, raw) -> np.ndarray:
         """Log odds of a click, and of a click with a conversion."""
@@ -460,6 +461,8 @@ def _dense(y) -> np.ndarray:
     return np.asarray(y.toarray() if hasattr(y, "toarray") else y)
 
 
-def _large_strata(kinds: np.ndarray) -> np.ndarray | None:
-    """The kinds of the rows, or None if one has a single row, which cannot be on both sides."""
-    return None if np.unique(kinds, return_counts=True)[1].min() < 2 else kinds
+def _large_strata(kinds: np.ndarray, n_held_out: int) -> np.ndarray | None:
+    """The kinds of the rows, or None if not all of them can be on both sides."""
+    counts = np.unique(kinds, return_counts=True)[1]
+    few = min(n_held_out, kinds.size - n_held_out) < counts.size
+    return None if few or counts.min() < 2 else kinds

@@ -35,7 +35,7 @@ from skfm.train.start import (
     start_dense,
     start_table,
 )
-from skfm.train.state import Hyper, Rows, dense_rows, device_rows, padded
+from skfm.train.state import DeviceRows, Hyper, dense_rows, device_rows, padded
 from skfm.train.step import Program, make_slots
 
 # Rows become dense where the matrix is no larger than the gathered rows would be, and less than this many
@@ -62,7 +62,7 @@ class Objective(NamedTuple):
 
     program: Program
     averages: Any
-    blocks: list[Rows]
+    blocks: list[DeviceRows]
     charges: Any
     hyper: Hyper
 
@@ -208,6 +208,11 @@ def _fit(problem: Problem) -> Result:
     if watcher.stopping.best is not None:
         table, dense = watcher.stopping.best
     full[columns] = table[: columns.size]
+    if message is not None:
+        message = (
+            f"L-BFGS stopped after {progress.n_iter} iterations ({message}). Increase max_iter "
+            f"(={schedule.max_iter}) or scale the columns of X."
+        )
     return Result(finished(full, scale, dense, averages), progress, message=message)
 
 
@@ -218,7 +223,7 @@ def _narrowed_fields(fields: Fields | None, columns: np.ndarray) -> Fields | Non
     return Fields(fields.numbers[columns], fields.n, rows)
 
 
-def _blocks(narrow: Problem, n_rows: int) -> list[Rows]:
+def _blocks(narrow: Problem, n_rows: int) -> list[DeviceRows]:
     """The rows on the device, dense where that is smaller."""
     (X, y, weight), dtype = narrow.train, narrow.dtype
     if narrow.fields is None and X.shape[0] * X.shape[1] <= X.nnz * min(narrow.model.width, _MOST_PADDED):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pkgutil import resolve_name
 from typing import Any, NamedTuple, Protocol
 
-from skfm.names import MINIBATCH, MINIBATCH_SOLVER, SOLVERS, Abilities
+from skfm.names import MINIBATCH, MINIBATCH_SOLVER, SOLVERS, SPARSE_LINEAR_SOLVER, Abilities
 from skfm.train.problem import Problem, Result
 
 
@@ -53,14 +53,7 @@ def abilities_of(solver) -> Abilities:
     """What the method of a solver needs and can."""
     if isinstance(solver, str):
         return SOLVERS[solver].abilities
-    if is_method(solver):
-        return solver.abilities
-    if hasattr(solver, "init") and hasattr(solver, "update"):
-        return MINIBATCH
-    raise ValueError(
-        f"solver={solver!r} is neither an optax transformation nor a training method, which has `abilities` "
-        f"and fit(problem, session)."
-    )
+    return solver.abilities if is_method(solver) else MINIBATCH
 
 
 def method_of(solver, linear_solver=None) -> Method:
@@ -83,26 +76,26 @@ def check_demands(solver, demands: Demands) -> None:
     refusals = (
         (
             demands.goes_on and not abilities.goes_on,
-            f"partial_fit needs a solver that goes on, and {shown} does not: use 'adagrad'.",
+            f"partial_fit needs a solver that goes on, and {shown} does not: use {MINIBATCH_SOLVER!r}.",
         ),
         (
             demands.stochastic and not abilities.stochastic,
             f"{shown} cannot train dropout or batch normalisation, which differ from batch to batch: use "
-            f"solver='adam', or dropout=0 and batch_norm=False (and no activation='dice').",
+            f"solver={MINIBATCH_SOLVER!r}, or dropout=0 and batch_norm=False (and no activation='dice').",
         ),
         (
             demands.l1 and not abilities.l1,
-            f"{shown} cannot minimise an L1 penalty; use solver='ftrl' or l1_linear=0.",
+            f"{shown} cannot minimise an L1 penalty; use solver={SPARSE_LINEAR_SOLVER!r} or l1_linear=0.",
         ),
         (
             demands.n_streamed > 0 and abilities.needs_matrix,
             f"{shown} needs all rows in memory, and the stream has {demands.n_streamed}: use "
-            f"solver='adagrad'.",
+            f"solver={MINIBATCH_SOLVER!r}.",
         ),
         (
-            demands.linear_solver is not None and not abilities.element_wise,
+            demands.linear_solver is not None and (is_method(solver) or not abilities.element_wise),
             f"{shown} takes all weights at once: with wide_solver={demands.linear_solver!r} use another one, "
-            f"such as 'adam'.",
+            f"such as {MINIBATCH_SOLVER!r}.",
         ),
     )
     for is_refused, message in refusals:

@@ -15,7 +15,7 @@ from skfm.data.pack import pack_rows
 from skfm.models.base import Batch, Model, Slots
 from skfm.optim.rows import read_rows
 from skfm.runtime import precision
-from skfm.train.state import Rows, rows_in_batch, rows_of_block
+from skfm.train.state import DeviceRows, rows_in_batch, rows_of_block
 
 # Rows of a piece: the least that holds all rows of a matrix, for the latency of few rows. Larger ones than
 # 1024 are no faster beyond the noise, and more of the last one is filled up in vain
@@ -23,7 +23,7 @@ from skfm.train.state import Rows, rows_in_batch, rows_of_block
 _PIECES = 32, 256, 1024
 
 
-def cut(rows: Rows) -> Iterator[tuple[int, Rows]]:
+def cut(rows: DeviceRows) -> Iterator[tuple[int, DeviceRows]]:
     """Pieces of one shape, and how many of their rows count; the last is filled up with its last row."""
     n_rows = rows.ids.shape[0]
     size = next((size for size in _PIECES if n_rows <= size), _PIECES[-1])
@@ -36,13 +36,13 @@ def cut(rows: Rows) -> Iterator[tuple[int, Rows]]:
 
 
 @partial(jax.jit, static_argnames=("output", "model"))
-def _map_rows(output, model: Model, parameters, rows: Rows):
+def _map_rows(output, model: Model, parameters, rows: DeviceRows):
     table, dense, averages = parameters
     slots = Slots(model, read_rows(table, rows.ids), rows.values)
     return output(model, slots, dense, averages, Batch(rows.slot_fields, None))
 
 
-def map_pieces(output, model: Model, parameters, pieces: Iterable[tuple[int, Rows]]) -> np.ndarray:
+def map_pieces(output, model: Model, parameters, pieces: Iterable[tuple[int, DeviceRows]]) -> np.ndarray:
     """An output of the model for the rows of pieces without targets, see `cut`; NumPy, in their order.
 
     Parameters

@@ -171,7 +171,7 @@ class Result(NamedTuple):
     parameters : for rows in the units of X
     progress : what happened
     session : what `partial_fit` goes on from, if it was asked for; its `dtype` is that of the weights
-    message : why the method stopped before its end, or None
+    message : that the method stopped before its end, why, and what to do; or None
     prior : number of the prior that the parameters were learned under
     """
 

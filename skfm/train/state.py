@@ -17,7 +17,7 @@ from skfm.models.base import Model
 Array = Any
 
 
-class Rows(NamedTuple):
+class DeviceRows(NamedTuple):
     """Packed rows with targets and weights (0 for unfilled rows).
 
     Dense rows have no ids: their values are a matrix with a column for each row of the table. Rows to
@@ -71,33 +71,33 @@ def to_numpy(tree: Any) -> Any:
     return jax.tree.map(np.array, tree)
 
 
-def rows_of_block(block: Block) -> Rows:
+def rows_of_block(block: Block) -> DeviceRows:
     """The rows of a packed block without targets and weights, in NumPy."""
     n_rows = block.rows.size
-    return Rows(
+    return DeviceRows(
         *(None if leaf is None else leaf[:n_rows] for leaf in (block.ids, block.values, block.slot_fields))
     )
 
 
-def rows_in_batch(batches: Batches, number: int) -> Rows:
+def rows_in_batch(batches: Batches, number: int) -> DeviceRows:
     """The rows of one batch without targets and weights, those that only fill it up included; NumPy."""
     batch = jax.tree.map(lambda leaf: np.asarray(leaf)[number], batches)
-    return Rows(batch.touched[batch.position], batch.values, batch.slot_fields)
+    return DeviceRows(batch.touched[batch.position], batch.values, batch.slot_fields)
 
 
-def device_rows(block: Block, y, weight, dtype) -> Rows:
+def device_rows(block: Block, y, weight, dtype) -> DeviceRows:
     """A packed block with its rows' targets and weights, padded, on the device."""
     y, weight = (padded(column[block.rows], block.ids.shape[0], dtype) for column in (y, weight))
-    return on_device(Rows(block.ids, block.values, block.slot_fields, y, weight))
+    return on_device(DeviceRows(block.ids, block.values, block.slot_fields, y, weight))
 
 
-def dense_rows(X, y, weight, dtype, n_columns: int) -> Rows:
+def dense_rows(X, y, weight, dtype, n_columns: int) -> DeviceRows:
     """A sparse matrix as one block of dense rows, with columns of zeros up to `n_columns`."""
     n_padded = bucket(X.shape[0])
     values = np.zeros((n_padded, n_columns), dtype=dtype)
     values[: X.shape[0], : X.shape[1]] = X.toarray()
     y, weight = (padded(column, n_padded, dtype) for column in (y, weight))
-    return on_device(Rows(None, values, None, y, weight))
+    return on_device(DeviceRows(None, values, None, y, weight))
 
 
 def padded(values: np.ndarray, n_padded: int, dtype) -> np.ndarray:

@@ -111,3 +111,12 @@ def test_an_interrupted_first_attempt_is_kept():
         model = make("FMClassifier", scoring=scoring).fit(X, MATCHED)
     assert scoring.calls == 2
     assert model.n_iter_ <= 2
+
+
+def test_the_prior_that_was_kept_is_shown_and_kept_by_later_calls():
+    model = make("FMClassifier", learning_rate=0.05).fit(X, MATCHED)
+    assert model.plan_["init_scale"] == 0.1
+    assert model.plan_["l2_factors"] == pytest.approx(3 / (N - HELD_OUT))
+    for _ in range(2):
+        model.partial_fit(X[:1000], MATCHED[:1000])
+        assert model.plan_["l2_factors"] == pytest.approx(3 / 1000)

@@ -5,6 +5,7 @@ import optax
 import pytest
 from sklearn.metrics import log_loss, make_scorer, mean_absolute_error, r2_score, roc_auc_score
 
+from skfm import FMClassifier
 from tests.estimators.problems import LABELS, NAMES, RAW, REGRESSORS, D, N, X, Y, make, predictions
 from tests.estimators.problems import target as target_of
 
@@ -368,16 +369,73 @@ def test_history_has_an_entry_an_epoch():
 
 def test_the_plan_shows_what_auto_stands_for():
     model = make("FMClassifier").fit(X, LABELS)
-    weak = {"l1_linear": 0.0, "l2_frequency_power": 0.0, "init_scale": 0.1}
-    assert model.plan_ == weak | {
+    assert model.plan_ == {
         "solver": "lbfgs",
-        "learning_rate": 1.0,
-        "batch_size": 256,
-        "early_stopping": True,
         "dtype": "float64",
+        "n_held_out": 0,
         "l2_linear": 1 / N,
         "l2_factors": 20 / N,
+        "init_scale": 0.1,
     }
-    given = {"solver": "adam", "learning_rate": 0.3, "l2_factors": 0.5, "early_stopping": False}
+    given = {"solver": "adam", "learning_rate": 0.3, "l2_factors": 0.5, "batch_size": 7}
     assert given.items() <= make("FMClassifier", **given).fit(X, LABELS).plan_.items()
     assert "l2_factors" not in make("LinearRegressor").fit(X, Y).plan_
+    held = make("FMClassifier", solver="adam", early_stopping=True, validation_fraction=0.25).fit(X, LABELS)
+    assert held.plan_["n_held_out"] == N // 4
+
+
+@pytest.mark.parametrize("name", ["FMRegressor", "WideDeepRegressor", "MixtureFMRegressor"])
+@pytest.mark.parametrize(
+    "settings", [{}, {"solver": "adagrad"}, {"solver": "adagrad", "early_stopping": True}]
+)
+def test_a_fit_with_the_plan_is_the_same_fit(name, settings):
+    model = make(name, **settings).fit(X, Y)
+    plan = {key: value for key, value in model.plan_.items() if key != "n_held_out"}
+    again = make(name, **settings).set_params(**plan).fit(X, Y)
+    np.testing.assert_allclose(predictions(again), predictions(model), rtol=1e-6)
+
+
+def test_a_scorer_sees_the_estimator():
+    seen = []
+
+    def score(estimator, held_out, y):
+        seen.append(
+            (type(estimator).__name__, estimator.n_features_in_, estimator.l2_factors, held_out.shape)
+        )
+        assert isinstance(estimator, FMClassifier)
+        assert estimator.predict_proba(held_out).shape == (len(y), 2)
+        return estimator.score(held_out, y)
+
+    model = make("FMClassifier", solver="adam", early_stopping=True, l2_factors=0.25, scoring=score)
+    model.fit(X, LABELS)
+    assert set(seen) == {("FMClassifier", D, 0.25, (7, D))}
+    assert len(model.history_["validation_score"]) == len(seen)
+
+
+def test_what_a_fit_has_learned_is_not_changed_from_outside():
+    model = make("FMRegressor", solver="adam").fit(X, Y)
+    model.history_["loss"].clear()
+    model.history_.clear()
+    assert len(model.history_["loss"]) == 3
+
+
+@pytest.mark.parametrize("changed", [{"n_factors": 5}, {"fit_linear": False}, {"degree": 3}])
+def test_parameters_that_change_the_model_between_calls_are_refused(changed):
+    model = make("FMRegressor").partial_fit(X, Y)
+    expected = model.predict(X)
+    with pytest.raises(ValueError, match=rf"parameters have changed it since \({next(iter(changed))} "):
+        model.set_params(**changed).partial_fit(X, Y)
+    np.testing.assert_array_equal(model.predict(X), expected)
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_weights_on_another_scale_of_the_target_are_refused(call):
+    model = make("FMRegressor", solver="adam", warm_start=True).fit(X, Y)
+    with pytest.raises(ValueError, match=r"SquaredError\(\), and Poisson\(\) takes targets on another scale"):
+        getattr(model.set_params(loss="poisson"), call)(X, np.abs(Y))
+
+
+def test_warm_start_with_another_number_of_outputs_is_refused():
+    model = make("FMRegressor", warm_start=True).fit(X, Y)
+    with pytest.raises(ValueError, match=r"to start from has shape .* expected"):
+        model.fit(X, np.column_stack([Y, Y]))

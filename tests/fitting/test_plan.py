@@ -55,14 +55,34 @@ def test_given_rows_are_stopped_on_in_place_of_others():
 def test_calls_that_go_on_keep_solver_precision_and_prior():
     first = make_plan(FM, facts(100, incremental=True))
     assert (first.solver, first.schedule.max_iter, first.n_held_out) == ("adagrad", 1, 0)
-    other = FM._replace(solver="adam", dtype="float32")
-    for has_session, solver, dtype in ((True, "adagrad", first.dtype), (False, "adam", np.float32)):
-        later = make_plan(other, facts(100, incremental=True), Continued(first, has_session, 0))
-        assert (later.solver, later.dtype) == (solver, dtype)
+    for name, value in (("solver", "adam"), ("dtype", "float32"), ("dtype", np.float32)):
+        other = FM._replace(**{name: value})
+        with pytest.raises(ValueError, match=f"goes on with {name}=.* Set it back, or call fit"):
+            make_plan(other, facts(100, incremental=True), Continued(first, True, 0))
+        later = make_plan(other, facts(100, incremental=True), Continued(first, False, 0))
+        assert getattr(later, name) == value
+    later = make_plan(
+        FM._replace(solver="adagrad"), facts(9_000, incremental=True), Continued(first, True, 0)
+    )
+    assert (later.solver, later.dtype) == ("adagrad", np.float64)
     narrow = facts(100, evidence=1.0, incremental=True)
     priors = [make_plan(FM, narrow, Continued(first, True, prior)).priors for prior in (0, 1)]
     assert [len(one) for one in priors] == [1, 1]
     assert priors[0][0].l2_factors > priors[1][0].l2_factors
+
+
+@pytest.mark.parametrize("changed", [{"wide_solver": "ftrl"}, {"wide_learning_rate": 0.3}])
+def test_linear_weights_keep_their_solver(changed):
+    settings, own = (WideDeepClassifier(**one)._settings() for one in ({}, changed))
+    for before, after in ((settings, own), (own, settings)):
+        first = make_plan(before, facts(100, incremental=True))
+        with pytest.raises(ValueError, match="goes on with the linear weights' solver"):
+            make_plan(after, facts(100, incremental=True), Continued(first, True, 0))
+
+
+def test_a_full_batch_has_one_prior():
+    narrow = facts(5_000, evidence=1.0, has_given=True)
+    assert [len(make_plan(FM._replace(solver=s), narrow).priors) for s in ("lbfgs", "adam")] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -84,12 +104,13 @@ def test_one_check_words_what_a_solver_refuses(settings, known, match):
 @pytest.mark.parametrize(
     ("parameters", "solver", "rate"),
     [
-        ({}, "lbfgs", None),
-        ({"solver": "adam"}, "adam", None),
+        ({}, None, None),
+        ({"wide_learning_rate": 0.3}, None, None),
+        ({"solver": "adam"}, None, None),
         ({"solver": "adam", "wide_solver": "ftrl"}, "ftrl", 0.1),
         ({"solver": "adam", "wide_learning_rate": 0.3}, "adam", 0.3),
         ({"wide_solver": "ftrl", "wide_learning_rate": 0.3}, "ftrl", 0.3),
-        ({"solver": "adam", "wide_learning_rate": 0.3, "parts": "deep"}, "adam", None),
+        ({"solver": "adam", "wide_learning_rate": 0.3, "parts": "deep"}, None, None),
     ],
 )
 def test_solver_of_the_linear_weights(parameters, solver, rate):

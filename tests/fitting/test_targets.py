@@ -58,6 +58,26 @@ def test_targets_are_values():
         learned.encode(np.array([1, 5]), np.ones(2))
 
 
+def test_kinds_of_rows_are_on_both_sides_where_they_can_be():
+    terms = np.repeat([0.0, 1.0, 2.0], [20, 8, 2])
+    labels = Labels(n_outputs=3, classes=np.arange(3))
+    np.testing.assert_array_equal(labels.strata(terms, 5), terms)
+    # A class of one row, and fewer held-out rows than classes.
+    assert labels.strata(terms[:-1], 5) is None
+    assert labels.strata(terms, 2) is None
+    assert Labels(n_outputs=3, multilabel=True).strata(terms, 5) is None
+    assert Numbers().strata(terms, 5) is None
+
+
+def test_balanced_tasks_count_the_weights_of_tasks():
+    y = np.array([[0, 0], [1, 0], [1, 1], [1, 1]])
+    of_tasks = np.array([[3.0, 1.0], [1, 1], [1, 1], [1, 1]])
+    terms, _ = ClickConversion(class_weight="balanced").encode(y, np.ones(4), of_tasks)
+    for task in (0, 1):
+        share = [terms[y[:, task] == label, 2 + task].sum() for label in (0, 1)]
+        assert share[0] == pytest.approx(share[1])
+
+
 def test_weights_of_tasks_stay_beside_y():
     y = np.cumprod(RNG.integers(2, size=(6, 2)), axis=1)
     targets = ClickConversion(task_weights=(1.0, 2.0)).learn(y)

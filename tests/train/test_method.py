@@ -8,10 +8,11 @@ import optax
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
+from sklearn.utils._param_validation import InvalidParameterError
 
 from skfm import FMRegressor, LinearRegressor
 from skfm.data.pack import table_rows
-from skfm.names import ELEMENT_WISE_SOLVERS, FULL_BATCH, SOLVERS, Abilities
+from skfm.names import ELEMENT_WISE_SOLVERS, FULL_BATCH, MINIBATCH, SOLVERS, Abilities
 from skfm.optim.solvers import NAMED
 from skfm.train.method import Demands, abilities_of, check_demands, method_of
 from skfm.train.problem import Parameters, Progress, Result
@@ -73,8 +74,16 @@ def test_it_is_refused_what_it_cannot_do():
 
 
 def test_what_is_no_solver_is_refused():
-    with pytest.raises(ValueError, match="neither an optax transformation nor a training method"):
+    with pytest.raises(InvalidParameterError, match=r"'solver' .* a training method, which has `abilities`"):
         FMRegressor(solver=Ridge()).fit(X, Y)
+
+    @dataclass(frozen=True)
+    class Forgetful(ClosedFormRidge):
+        def fit(self, problem, session=None):
+            return None
+
+    with pytest.raises(TypeError, match=r"Forgetful\(\) must return a .*Result, got None"):
+        LinearRegressor(solver=Forgetful()).fit(X, Y)
 
 
 @pytest.mark.parametrize("solver", [*SOLVERS, optax.adam(0.1)], ids=[*SOLVERS, "optax"])
@@ -99,12 +108,12 @@ def test_names_of_solvers_stand_once():
 )
 def test_each_demand_needs_one_ability(demand, ability):
     for able in (False, True):
-        method = type("Method", (), {"abilities": Abilities()._replace(**{ability: able}), "fit": None})()
-        if able:
+        method = type("Method", (), {"abilities": MINIBATCH._replace(**{ability: able}), "fit": None})()
+        if able and ability != "element_wise":
             check_demands(method, Demands(**demand))
         else:
             with pytest.raises(ValueError, match=r"use|choose"):
                 check_demands(method, Demands(**demand))
-    needs = type("Method", (), {"abilities": Abilities(needs_matrix=True), "fit": None})()
+    needs = type("Method", (), {"abilities": Abilities(), "fit": None})()
     with pytest.raises(ValueError, match="the stream has 7"):
         check_demands(needs, Demands(n_streamed=7))

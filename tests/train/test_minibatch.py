@@ -13,7 +13,9 @@ from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
 from skfm.models.fnn import FNN
 from skfm.models.linear import Linear
+from skfm.train.loop import DivergenceError
 from skfm.train.method import method_of
+from skfm.train.problem import Progress
 from tests import reference
 from tests.cases import sparse_rows
 from tests.train.problems import pose
@@ -161,3 +163,28 @@ def test_scores_see_raw_predictions_in_the_order_of_the_rows():
     tables = {"linear": result.parameters.table[:12]}
     expected = reference.linear(held.X.toarray(), tables, result.parameters.dense)
     np.testing.assert_allclose(seen[0], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("second", "prior"), [(-0.996, 0), (-0.994, 1)])
+def test_a_second_attempt_must_be_better_by_half_a_percent(second, prior, monkeypatch):
+    scores = [-1.0, second]
+
+    def descend(epochs, schedule, watch, first_epoch):
+        epochs.start()
+        return Progress({"loss": [1.0]}, 1, best_score=scores.pop(0))
+
+    monkeypatch.setattr("skfm.train.minibatch.descend", descend)
+    problem = pose(FM(n_factors=2), Logistic(), samples_of())
+    narrow, wide = problem.priors[0], problem.priors[0]._replace(init_scale=0.5)
+    assert method_of("adagrad").fit(problem._replace(priors=(narrow, wide)), None).prior == prior
+
+
+def test_an_interruption_after_divergence_is_an_error(monkeypatch):
+    def descend(epochs, schedule, watch, first_epoch):
+        epochs.start()
+        epochs.state = epochs.state._replace(table=epochs.state.table.at[0].set(np.nan))
+        return Progress({"loss": [1.0]}, 1, interrupted=True)
+
+    monkeypatch.setattr("skfm.train.minibatch.descend", descend)
+    with pytest.raises(DivergenceError, match="interrupted after it had diverged"):
+        fit(Linear(), samples_of())

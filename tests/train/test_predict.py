@@ -20,7 +20,7 @@ from skfm.runtime import precision
 from skfm.train import predict
 from skfm.train.predict import cut, loss_of_batches, loss_sum, map_matrix
 from skfm.train.problem import Parameters
-from skfm.train.state import Rows, random_key
+from skfm.train.state import DeviceRows, random_key
 from tests import reference
 from tests.cases import FIELDS, random_dense, random_tables, sparse_rows, stored
 from tests.train.problems import MODELS, Problem
@@ -109,7 +109,7 @@ def test_loss_of_batches_counts_each_row_once(batch_size, several_widths):
 @pytest.mark.parametrize("n", [1, 32, 33, 256, 257, 1023, 1024, 1025, 2500])
 def test_pieces_have_one_of_three_shapes_and_hold_each_row_once(n):
     ids = np.arange(2 * n, dtype=np.int32).reshape(n, 2)
-    pieces = list(cut(Rows(ids, None, None)))
+    pieces = list(cut(DeviceRows(ids, None, None)))
     (size,) = {piece.ids.shape[0] for _, piece in pieces}
     assert size in {32, 256, 1024}
     np.testing.assert_array_equal(np.concatenate([piece.ids[:n_valid] for n_valid, piece in pieces]), ids)

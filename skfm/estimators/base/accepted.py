@@ -10,6 +10,20 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 
 from skfm.names import ELEMENT_WISE_SOLVERS, SOLVERS
 
+
+class _TrainingMethod(HasMethods):
+    """See `skfm.train.method.Method`."""
+
+    def __init__(self):
+        super().__init__("fit")
+
+    def is_satisfied_by(self, val):
+        return super().is_satisfied_by(val) and hasattr(val, "abilities")
+
+    def __str__(self):
+        return "a training method, which has `abilities` and 'fit'"
+
+
 COUNT = Interval(Integral, 1, None, closed="left")
 COUNT_OR_ZERO = Interval(Integral, 0, None, closed="left")
 POSITIVE = Interval(Real, 0, None, closed="neither")
@@ -21,7 +35,7 @@ FROM_0_TO_1 = Interval(Real, 0, 1, closed="both")
 SOLVER = StrOptions({"auto", *SOLVERS})
 ELEMENT_WISE_SOLVER = StrOptions({"auto", *ELEMENT_WISE_SOLVERS})
 GRADIENT_TRANSFORMATION = HasMethods(["init", "update"])
-TRAINING_METHOD = HasMethods(["fit"])
+TRAINING_METHOD = _TrainingMethod()
 SCORING = StrOptions({"loss", *get_scorer_names()})
 ESTIMATOR = HasMethods(["fit"])
 FLOAT_TYPE = Options(type, {float, np.float32, np.float64})

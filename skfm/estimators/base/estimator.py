@@ -7,12 +7,15 @@ an estimator.
 
 from __future__ import annotations
 
+import copy
 import tempfile
 import warnings
 from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
@@ -21,15 +24,14 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from skfm.data.encode import FieldEncoder
-from skfm.data.fields import Fields
 from skfm.estimators.base.parameters import GradientTransformation, TrainingParameters
 from skfm.estimators.base.progress import reporter
-from skfm.estimators.base.scoring import score_of_raw
+from skfm.estimators.base.scoring import in_training
 from skfm.estimators.base.tables import fitted
 from skfm.fitting import learn as fitting
-from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, is_table
-from skfm.fitting.learn import Data, Given, Learned, Recipe
-from skfm.fitting.plan import Settings, make_plan
+from skfm.fitting.inputs import Encoding, Reader, Rows, is_table
+from skfm.fitting.learn import Context, Data, Given, Learned, Listeners, Prepared, Pretrained, Shape
+from skfm.fitting.plan import Settings
 from skfm.fitting.streams import is_stream, map_stream
 from skfm.fitting.targets import Targets
 from skfm.names import BATCH_ACTIVATIONS
@@ -37,50 +39,6 @@ from skfm.train.method import Method
 from skfm.train.problem import Start
 
 _NOTHING = Given()
-
-
-class Shape(NamedTuple):
-    """What a model is made for.
-
-    Attributes
-    ----------
-    n_outputs : raw predictions a sample
-    loss : the loss of the targets
-    fields : field of each column, and its row of the tables
-    encoder : what encodes a table, or None
-    """
-
-    n_outputs: int
-    loss: Any
-    fields: Fields
-    encoder: FieldEncoder | None
-
-    @property
-    def n_fields(self) -> int:
-        """Number of fields."""
-        return self.fields.n
-
-
-class Context(NamedTuple):
-    """What is known before a model is made; see `skfm.fitting.learn.Recipe`.
-
-    Attributes
-    ----------
-    columns : the columns of X
-    encoding : how X becomes rows in the columns that are learned from
-    before : the fit that this one goes on from or starts from, or None
-    incremental : whether this is a call of partial_fit
-    """
-
-    columns: InputColumns
-    encoding: Encoding
-    before: Learned | None = None
-    incremental: bool = False
-
-    @property
-    def continues(self) -> Learned | None:
-        """The fit that a call of partial_fit goes on from."""
-        return self.before if self.incremental else None
 
 
 class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMeta):
@@ -134,8 +92,8 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             **of_model,
         )
 
-    def _start(self, model, data: Data, context: Context) -> tuple[Start | None, Learned | None]:
-        """What a first fit starts from, and the fit on the way that it comes from."""
+    def _start(self, model, data: Data, context: Context) -> tuple[Start | None, Pretrained | None]:
+        """What a first fit starts from, and the machine that was fitted for it on the way, if any."""
         if self.init_from is None:
             return None, None
         check_is_fitted(self.init_from)
@@ -169,7 +127,11 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             Fitted estimator. If fitting fails, an estimator fitted before is left as it was.
         """
         held_out = _NOTHING if self.early_stopping is False else Given(X_val, y_val, sample_weight_val)
-        self._learned = self._learn(Given(X, y, sample_weight), held_out)
+        learned = self._learn(Given(X, y, sample_weight), held_out)
+        on_the_way = () if learned.pretrained is None else (learned.pretrained.learned,)
+        for message in (one.message for one in (*on_the_way, learned) if one.message is not None):
+            warnings.warn(f"{type(self).__name__}: {message}", ConvergenceWarning, stacklevel=3)
+        self._learned = learned
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -218,10 +180,11 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         intake = fitting.Intake(reader, encoding, targets)
         if isinstance(source, Rows):
             rows = intake.encoded(source)
-            known = context.continues
-            targets = (
-                targets.learn(rows.y, classes=classes) if known is None else targets.resume(known.targets)
-            )
+            resumed = context.resumed
+            if resumed is None:
+                targets = targets.learn(rows.y, classes=classes)
+            else:
+                targets = targets.resume(resumed.targets)
             intake = intake._replace(targets=targets)
             data = fitting.gather(rows, held_out, intake, incremental=incremental)
             return self._solve(data, context)
@@ -233,64 +196,30 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
 
     def _solve(self, data: Data, context: Context) -> Learned:
         """What is learned from data in the columns that the model has."""
-        before, known = context.before, context.continues
-        plan = make_plan(self._settings(), data.facts, fitting.continued(known))
-        data = fitting.hold_out(data, plan, self.random_state)
-        seed = fitting.new_seed(self.random_state) if known is None else known.seed
-        # Weights that are taken over are in units of the targets that they were learned on.
-        same_outputs = before is not None and np.size(before.targets.location) == data.targets.n_outputs
-        units = before.targets if before is not None and (same_outputs or known is not None) else None
-        posed = fitting.in_standard_units(data, plan, units)
-        if known is not None and context.encoding.encoder is None:
-            fields = known.fields
-        else:
-            fields, n_blocks = fitting.find_fields(
-                self.fields, posed.samples.X, context.encoding.encoder, context.columns.n
+        prepared = fitting.prepare(data, self._settings(), context, self.fields, self.random_state)
+        if prepared.n_blocks and self._needs_fields and self.verbose:
+            print(
+                f"{type(self).__name__}: the columns of X form no fields ({prepared.n_blocks} blocks); they "
+                f"are pooled into one field. Pass fields= to say which columns belong together."
             )
-            if n_blocks and self._needs_fields and self.verbose:
-                print(
-                    f"{type(self).__name__}: the columns of X form no fields ({n_blocks} blocks); they are "
-                    f"pooled into one field. Pass fields= to say which columns belong together."
-                )
-        targets = posed.targets
-        loss = targets.loss
-        model = self._make_model(Shape(targets.n_outputs, loss, fields, context.encoding.encoder))
-        start, pretrained, n_columns = None, None, fields.numbers.size
-        if before is None:
-            start, pretrained = self._start(model, data, context)
-        elif known is None or known.session is None:
-            parameters = before.parameters
-            start = Start(before.tables(), parameters.dense, parameters.averages)
-            n_columns = before.fields.numbers.size
-        if start is not None:
-            fitting.check_tables(model, start.tables, n_columns)
-        score = None
-        if data.held_out is not None:
-            score = score_of_raw(self.scoring, targets, data.held_out, get_tags(self))
-        report = reporter(self.verbose, type(self).__name__)
-        recipe = Recipe(
-            plan=plan,
-            columns=context.columns,
-            encoding=context.encoding,
-            fields=fields,
-            needs_fields=self._needs_fields,
-            model=model,
-            loss=loss,
-            seed=seed,
-            start=start,
-            score=score,
-            report=report,
-            pretrained=pretrained,
-        )
-        learned = fitting.learn(recipe, posed, known, incremental=context.incremental)
-        if learned.message is not None:
-            warnings.warn(
-                f"{type(self).__name__}: L-BFGS stopped after {learned.n_iter} iterations "
-                f"({learned.message}). Increase max_iter (={self.max_iter}) or scale the columns of X.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
-        return learned
+        model = self._make_model(prepared.shape(context))
+        start, pretrained = (None, None)
+        if context.before is None:
+            start, pretrained = self._start(model, prepared.data, context)
+        start = fitting.warm_start(context, model, start, prepared.fields.numbers.size)
+        listeners = Listeners(self._scorer(prepared, context), reporter(self.verbose, type(self).__name__))
+        problem = fitting.pose(prepared, model, self._needs_fields, start, listeners)
+        learned = fitting.learn(problem, prepared, context, self._needs_fields)
+        return learned if pretrained is None else replace(learned, pretrained=pretrained)
+
+    def _scorer(self, prepared: Prepared, context: Context) -> Callable[[np.ndarray], float] | None:
+        """Function that scores raw predictions of the held-out rows; None where the loss is the score."""
+        if prepared.data.held_out is None or (isinstance(self.scoring, str) and self.scoring == "loss"):
+            return None
+        candidate = copy.copy(self)
+        candidate.__class__ = in_training(type(self))
+        candidate._learned = fitting.unfinished(prepared, context)
+        return candidate.score_of_raw(self.scoring, prepared.data.held_out)
 
     # -- predictions -------------------------------------------------------------------------------
 
@@ -304,23 +233,19 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             return Reader(name, tags, encodes=self.encoder)
         return Reader(name, tags, learned.columns, learned.encoder is not None)
 
-    def _encoded(self, X):
-        """Canonical CSR of rows to predict, in the columns that the model has."""
-        return self._learned.encoding(self._reader(self._learned).read_X(X))
-
     def _map(self, output, X) -> np.ndarray:
         """Apply an output of the model, a function of its class, to each row of X."""
         check_is_fitted(self)
         if is_stream(X):
             return map_stream(partial(self._map, output), X)
-        return self._learned.map(output, self._encoded(X))
+        learned = self._learned
+        return learned.map(output, learned.encoding(self._reader(learned).read_X(X)))
 
     def _raw_predict(self, X) -> np.ndarray:
         """Raw predictions (n_samples, n_outputs) in float64, in the units of y."""
         check_is_fitted(self)
-        if is_stream(X):
-            return map_stream(self._raw_predict, X)
-        return self._learned.raw_predict(self._encoded(X))
+        learned = self._learned
+        return learned.targets.in_units(self._map(type(learned.model).raw_prediction, X))
 
     # -- fitted attributes -------------------------------------------------------------------------
 
@@ -371,7 +296,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
     @fitted
     def history_(self) -> dict[str, list[float]]:
         """One number an epoch in each list."""
-        return self._learned.history
+        return {name: list(values) for name, values in self._learned.history.items()}
 
     @fitted
     def solver_(self) -> str | GradientTransformation | Method:
@@ -380,9 +305,9 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
 
     @fitted
     def plan_(self) -> dict[str, Any]:
-        """What was chosen for the parameters that can be "auto"."""
+        """What stands for the parameters that can be "auto", and the number of rows held out."""
         chosen, known = self._learned.plan.chosen(self._learned.prior), self.get_params(deep=False)
-        return {name: value for name, value in chosen.items() if name in known}
+        return {name: value for name, value in chosen.items() if name in known or name == "n_held_out"}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 
 from skfm.data.encode import FieldEncoder
 from skfm.estimators.base import accepted
-from skfm.names import Activation, RegressionLoss, Schedule
+from skfm.names import Activation, RegressionLoss, ScheduleName
 from skfm.train.method import Method
 
 T = TypeVar("T")
@@ -236,7 +236,7 @@ class TrainingParameters:
         """,
         accepted.POSITIVE,
     )
-    learning_rate_schedule: Schedule | Callable[[Any], Any] = parameter(
+    learning_rate_schedule: ScheduleName | Callable[[Any], Any] = parameter(
         "plateau",
         """
         ``"plateau"`` cuts the rate tenfold where training would stop, goes on from the best weights on
