@@ -246,7 +246,9 @@ def _with_imports(source: str, module: ModuleType) -> str:
     bound = _imports(tree, module.__name__)
     members = [member for node in tree.body if isinstance(node, ast.ClassDef) for member in node.body]
     written = [member for member in members if _name(member) in GENERATED]
-    used = {node.id for member in written for node in ast.walk(member) if isinstance(node, ast.Name)}
+    nodes = [node for member in written for node in ast.walk(member)]
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    used -= {node.arg for node in nodes if isinstance(node, ast.arg)}
     missing = {offered[name] for name in used & offered.keys() - bound.keys()}
     if not missing:
         return source
