@@ -194,7 +194,9 @@ class ESMMClassifier(_ESMM, FactorizationClassifier):
         component of the gradient is larger than a hundredth of it.
     scoring : str or callable, default="loss"
         ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on held-out
-        rows. Without held-out rows the training loss is monitored.
+        rows. A callable gets this estimator in training, whose predictions of these rows alone are known,
+        the rows as the model takes them (encoded), their targets, and ``sample_weight`` where weights differ.
+        Without held-out rows the training loss is monitored.
     warm_start : bool, default=False
         Whether another call of fit starts from the parameters of the last one. The state of the optimizer
         starts anew.

@@ -466,27 +466,61 @@ def warm_start(context: Context, model, first: Start | None, n_columns: int) -> 
         n_columns = before.fields.numbers.size
     if start is not None:
         check_tables(model, start.tables, n_columns)
+        _check_dense(model, start)
     return start
 
 
 def _check_same_model(model, known) -> None:
     """Raise ValueError if a call of partial_fit has another model than the calls before."""
-    if model == known:
-        return
-    names = [one.name for one in dataclasses.fields(known)] if type(model) is type(known) else []
+    now, then = _settings_of(model), _settings_of(known)
     changed = [
-        f"{name} {getattr(known, name)!r} -> {getattr(model, name)!r}"
-        for name in names
-        if getattr(known, name) != getattr(model, name)
+        f"{name} {then.get(name)!r} -> {now.get(name)!r}"
+        for name in then | now
+        if then.get(name) != now.get(name)
     ]
-    raise ValueError(
-        f"partial_fit goes on with the model of earlier calls, and parameters have changed it since "
-        f"({', '.join(changed) or type(model).__name__}). Set them back, or call fit."
-    )
+    if changed:
+        raise ValueError(
+            f"partial_fit goes on with the model of earlier calls, and parameters have changed it since "
+            f"({', '.join(changed)}). Set them back, or call fit."
+        )
 
 
-def unfinished(prepared: Prepared, context: Context) -> Learned:
-    """What is known while the model is still in training; it has no model and no parameters."""
+def _settings_of(configuration, prefix: str = "") -> dict[str, Any]:
+    """Settings of a model and of its networks, by name, but for dropout, which has no weights."""
+    found: dict[str, Any] = {
+        f"{prefix}model" if not prefix else f"{prefix}kind": type(configuration).__name__
+    }
+    for one in dataclasses.fields(configuration):
+        value = getattr(configuration, one.name)
+        if dataclasses.is_dataclass(value):
+            found |= _settings_of(value, f"{prefix}{one.name}.")
+        elif one.name not in ("dropout", "use_dropout"):
+            found[f"{prefix}{one.name}"] = value
+    return found
+
+
+def _check_dense(model, start: Start) -> None:
+    """Raise ValueError if dense weights to start from are not those of the model."""
+    if start.dense is None:
+        return
+    needed = model.init(np.random.default_rng(0), np.zeros(model.n_outputs))
+    shapes = _shapes(needed | {"averages": model.init_averages()})
+    known = _shapes(start.dense | {"averages": start.averages})
+    if shapes != known:
+        names = sorted(name for name in shapes | known if shapes.get(name) != known.get(name))
+        raise ValueError(
+            f"The dense weights to start from are those of another model: {', '.join(names[:5])} differ. "
+            f"Set the parameters of the network back, or start anew with warm_start=False."
+        )
+
+
+def _shapes(leaves: dict[str, dict]) -> dict[str, tuple[int, ...]]:
+    """Shape of each dense weight and running average, by name."""
+    return {name: np.shape(leaf) for of_role in leaves.values() for name, leaf in of_role.items()}
+
+
+def unfinished(model, prepared: Prepared, context: Context) -> Learned:
+    """What is known while the model is still in training; it has no parameters."""
     return Learned(
         columns=context.columns,
         encoding=context.encoding,
@@ -495,7 +529,7 @@ def unfinished(prepared: Prepared, context: Context) -> Learned:
         needs_fields=False,
         plan=prepared.plan,
         seed=prepared.seed,
-        model=None,
+        model=model,
         parameters=None,
         history={},
         n_iter=0,

@@ -177,7 +177,7 @@ def make_plan(settings: Settings, facts: Facts, continued: Continued | None = No
     solver = choose_solver(settings, facts)
     linear_solver = _linear_solver(settings, solver)
     if session is not None:
-        _check_session(session, settings, linear_solver)
+        _check_session(session, settings)
         solver, linear_solver = session.solver, session.linear_solver
     abilities = abilities_of(solver)
     check_demands(
@@ -243,7 +243,7 @@ def _linear_solver(settings: Settings, solver):
     return solver if rate != AUTO and abilities_of(solver).element_wise else None
 
 
-def _check_session(session: Plan, settings: Settings, linear_solver) -> None:
+def _check_session(session: Plan, settings: Settings) -> None:
     """Raise ValueError where parameters name another solver or precision than that which goes on."""
     asked = {"solver": settings.solver, "dtype": settings.dtype}
     found = {"solver": session.solver, "dtype": session.dtype}
@@ -255,13 +255,17 @@ def _check_session(session: Plan, settings: Settings, linear_solver) -> None:
                 f"partial_fit goes on with {name}={str(found[name])!r} of earlier calls, and {name}="
                 f"{value!r} now. Set it back, or call fit."
             )
-    if (linear_solver is None) != (session.linear_solver is None) or (
-        settings.linear_solver not in (None, AUTO) and settings.linear_solver != session.linear_solver
-    ):
+    given, rate = settings.linear_solver, settings.linear_learning_rate
+    of_linear = session.solver if session.linear_solver is None else session.linear_solver
+    if given not in (None, AUTO) and given != of_linear:
         raise ValueError(
-            f"partial_fit goes on with the linear weights' solver of earlier calls, "
-            f"{session.linear_solver!r}, and wide_solver={settings.linear_solver!r}, "
-            f"wide_learning_rate={settings.linear_learning_rate!r} now. Set them back, or call fit."
+            f"partial_fit goes on with {of_linear!r} as the linear weights' solver of earlier calls, and "
+            f"wide_solver={given!r} now. Set it back, or call fit."
+        )
+    if rate not in (None, AUTO) and settings.has_linear_term and session.linear_solver is None:
+        raise ValueError(
+            f"partial_fit goes on with one solver and one rate for all weights, as earlier calls had it, and "
+            f"wide_learning_rate={rate!r} now. Set it back, or call fit."
         )
 
 

@@ -46,7 +46,7 @@ class Demands(NamedTuple):
 
 def is_method(solver) -> bool:
     """Whether a `solver` is a training method itself."""
-    return hasattr(solver, "abilities") and hasattr(solver, "fit")
+    return hasattr(solver, "abilities") and hasattr(solver, "fit") and not isinstance(solver, type)
 
 
 def abilities_of(solver) -> Abilities:

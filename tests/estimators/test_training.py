@@ -1,5 +1,7 @@
 """How estimators train: epochs, starts, stopping, rates, solvers and interruption."""
 
+import pickle
+
 import numpy as np
 import optax
 import pytest
@@ -426,6 +428,57 @@ def test_parameters_that_change_the_model_between_calls_are_refused(changed):
     with pytest.raises(ValueError, match=rf"parameters have changed it since \({next(iter(changed))} "):
         model.set_params(**changed).partial_fit(X, Y)
     np.testing.assert_array_equal(model.predict(X), expected)
+
+
+def test_parameters_of_networks_that_were_changed_are_named():
+    model = make("DeepFMClassifier", dropout=0.1).partial_fit(X, LABELS)
+    model.set_params(dropout=0.0).partial_fit(X, LABELS)
+    with pytest.raises(ValueError, match=r"changed it since \(network.sizes \(4,\) -> \(5,\)\)\. Set"):
+        model.set_params(hidden_layer_sizes=(5,)).partial_fit(X, LABELS)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"hidden_layer_sizes": ()},
+        {"hidden_layer_sizes": (4, 4)},
+        {"batch_norm": True},
+        {"fit_intercept": False},
+    ],
+)
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_dense_weights_of_another_network_are_refused(call, changed):
+    model = make("DeepFMClassifier", solver="adam", warm_start=True).fit(X, LABELS)
+    expected = predictions(model)
+    with pytest.raises(ValueError, match="dense weights to start from are those of another model"):
+        getattr(model.set_params(**changed), call)(X, LABELS)
+    np.testing.assert_array_equal(predictions(model), expected)
+
+
+def test_the_same_solver_by_another_name_goes_on():
+    model = make("WideDeepClassifier").partial_fit(X, LABELS)
+    model.set_params(wide_solver="adagrad", solver="adagrad").partial_fit(X, LABELS)
+    own = make("WideDeepClassifier", wide_solver="ftrl").partial_fit(X, LABELS)
+    assert own.set_params(wide_solver="auto").partial_fit(X, LABELS).wide_solver_ == "ftrl"
+
+
+def test_an_estimator_in_training_tells_what_is_not_known():
+    def score(estimator, held_out, y):
+        with pytest.raises(AttributeError, match="in training"):
+            estimator.coef_  # noqa: B018
+        with pytest.raises(AttributeError, match="in training"):
+            estimator.intercept_  # noqa: B018
+        with pytest.raises(AttributeError, match="in training"):
+            estimator.transform(held_out)
+        with pytest.raises(ValueError, match="held-out rows that it is given, and of no others"):
+            estimator.predict(held_out[::-1])
+        copied = pickle.loads(pickle.dumps(estimator))
+        assert type(copied) is FMClassifier
+        assert copied.get_params() == estimator.get_params()
+        assert not hasattr(copied, "coef_")
+        return estimator.score(held_out.toarray(), y)
+
+    make("FMClassifier", solver="adam", early_stopping=True, scoring=score).fit(X, LABELS)
 
 
 @pytest.mark.parametrize("call", ["fit", "partial_fit"])

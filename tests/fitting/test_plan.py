@@ -71,13 +71,23 @@ def test_calls_that_go_on_keep_solver_precision_and_prior():
     assert priors[0][0].l2_factors > priors[1][0].l2_factors
 
 
-@pytest.mark.parametrize("changed", [{"wide_solver": "ftrl"}, {"wide_learning_rate": 0.3}])
-def test_linear_weights_keep_their_solver(changed):
-    settings, own = (WideDeepClassifier(**one)._settings() for one in ({}, changed))
-    for before, after in ((settings, own), (own, settings)):
-        first = make_plan(before, facts(100, incremental=True))
-        with pytest.raises(ValueError, match="goes on with the linear weights' solver"):
-            make_plan(after, facts(100, incremental=True), Continued(first, True, 0))
+def test_linear_weights_keep_their_solver():
+    plain, ftrl, rate, same = (
+        WideDeepClassifier(**one)._settings()
+        for one in ({}, {"wide_solver": "ftrl"}, {"wide_learning_rate": 0.3}, {"wide_solver": "adagrad"})
+    )
+    few = facts(100, incremental=True)
+    for before, after, match in (
+        (plain, ftrl, "'adagrad' as the"),
+        (ftrl, same, "'ftrl' as the"),
+        (plain, rate, "one rate"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            make_plan(after, few, Continued(make_plan(before, few), True, 0))
+    for before, after, solver in ((plain, same, None), (ftrl, plain, "ftrl"), (rate, plain, "adagrad")):
+        later = make_plan(after, few, Continued(make_plan(before, few), True, 0))
+        assert later.linear_solver == solver
+        assert (later.schedule.linear_learning_rate is None) == (solver is None)
 
 
 def test_a_full_batch_has_one_prior():

@@ -49,7 +49,7 @@ def test_raw_predictions():
     X, tables, dense, averages = problem(model)
     with precision(np.float64):
         raw = raw_predictions(model, tables, dense, averages, X, None)
-    np.testing.assert_allclose(raw, quadratic(X, tables, dense), rtol=1e-9)
+    np.testing.assert_allclose(raw, quadratic(None, X, tables, dense), rtol=1e-9)
 
 
 def test_fit_ends_at_a_minimum_of_the_oracles_objective(estimators):
@@ -63,11 +63,11 @@ def test_fit_ends_at_a_minimum_of_the_oracles_objective(estimators):
     dense = {"weights": {"squares": np.zeros((2, 1))}, "offsets": {"intercept": model.intercept_}}
     dense["weights"]["squares"] = model._learned.parameters.dense["weights"]["squares"].copy()
     tables = {"linear": model.coef_.T.copy(), "factors": model.factors_.copy()}
-    raw = quadratic(X, tables, dense)
+    raw = quadratic(None, X, tables, dense)
     np.testing.assert_allclose(model.decision_function(X), raw[:, 0], rtol=1e-9)
 
     def objective():
-        raw, l2 = quadratic(X, tables, dense), {"linear": 0.01, "factors": 0.01}
+        raw, l2 = quadratic(None, X, tables, dense), {"linear": 0.01, "factors": 0.01}
         penalty = reference.penalty(X, weight, tables, l2, model.l2_frequency_power, dense, 0.02)
         return reference.data_term(reference.logistic, y[:, None], raw, weight) + penalty
 

@@ -9,6 +9,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
 from skfm.names import ELEMENT_WISE_SOLVERS, SOLVERS
+from skfm.train.method import is_method
 
 
 class _TrainingMethod(HasMethods):
@@ -18,7 +19,7 @@ class _TrainingMethod(HasMethods):
         super().__init__("fit")
 
     def is_satisfied_by(self, val):
-        return super().is_satisfied_by(val) and hasattr(val, "abilities")
+        return super().is_satisfied_by(val) and is_method(val)
 
     def __str__(self):
         return "a training method, which has `abilities` and 'fit'"

@@ -207,18 +207,19 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         if context.before is None:
             start, pretrained = self._start(model, prepared.data, context)
         start = fitting.warm_start(context, model, start, prepared.fields.numbers.size)
-        listeners = Listeners(self._scorer(prepared, context), reporter(self.verbose, type(self).__name__))
+        score = self._scorer(model, prepared, context)
+        listeners = Listeners(score, reporter(self.verbose, type(self).__name__))
         problem = fitting.pose(prepared, model, self._needs_fields, start, listeners)
         learned = fitting.learn(problem, prepared, context, self._needs_fields)
         return learned if pretrained is None else replace(learned, pretrained=pretrained)
 
-    def _scorer(self, prepared: Prepared, context: Context) -> Callable[[np.ndarray], float] | None:
+    def _scorer(self, model, prepared: Prepared, context: Context) -> Callable[[np.ndarray], float] | None:
         """Function that scores raw predictions of the held-out rows; None where the loss is the score."""
         if prepared.data.held_out is None or (isinstance(self.scoring, str) and self.scoring == "loss"):
             return None
         candidate = copy.copy(self)
         candidate.__class__ = in_training(type(self))
-        candidate._learned = fitting.unfinished(prepared, context)
+        candidate._learned = fitting.unfinished(model, prepared, context)
         return candidate.score_of_raw(self.scoring, prepared.data.held_out)
 
     # -- predictions -------------------------------------------------------------------------------
@@ -306,8 +307,8 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
     @fitted
     def plan_(self) -> dict[str, Any]:
         """What stands for the parameters that can be "auto", and the number of rows held out."""
-        chosen, known = self._learned.plan.chosen(self._learned.prior), self.get_params(deep=False)
-        return {name: value for name, value in chosen.items() if name in known or name == "n_held_out"}
+        chosen = self._learned.plan.chosen(self._learned.prior)
+        return {name: value for name, value in chosen.items() if hasattr(self, name) or name == "n_held_out"}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -304,7 +304,9 @@ class TrainingParameters:
         "loss",
         """
         ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on held-out
-        rows. Without held-out rows the training loss is monitored.
+        rows. A callable gets this estimator in training, whose predictions of these rows alone are known,
+        the rows as the model takes them (encoded), their targets, and ``sample_weight`` where weights differ.
+        Without held-out rows the training loss is monitored.
         """,
         accepted.SCORING,
         callable,

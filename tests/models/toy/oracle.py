@@ -5,7 +5,7 @@ import numpy as np
 from tests import reference
 
 
-def quadratic(X, tables, dense):
+def quadratic(model, X, tables, dense, averages=None, fields=None):
     raw = []
     for x in X:
         sums = [reference.linear_term(x, tables["factors"][:, k]) for k in range(tables["factors"].shape[1])]
