@@ -462,23 +462,25 @@ def test_the_same_solver_by_another_name_goes_on():
     assert own.set_params(wide_solver="auto").partial_fit(X, LABELS).wide_solver_ == "ftrl"
 
 
-def test_an_estimator_in_training_tells_what_is_not_known():
-    def score(estimator, held_out, y):
-        with pytest.raises(AttributeError, match="in training"):
-            estimator.coef_  # noqa: B018
-        with pytest.raises(AttributeError, match="in training"):
-            estimator.intercept_  # noqa: B018
-        with pytest.raises(AttributeError, match="in training"):
-            estimator.transform(held_out)
-        with pytest.raises(ValueError, match="held-out rows that it is given, and of no others"):
-            estimator.predict(held_out[::-1])
-        copied = pickle.loads(pickle.dumps(estimator))
-        assert type(copied) is FMClassifier
-        assert copied.get_params() == estimator.get_params()
-        assert not hasattr(copied, "coef_")
-        return estimator.score(held_out.toarray(), y)
+def look_at_training(estimator, held_out, y):
+    with pytest.raises(AttributeError, match="in training"):
+        estimator.coef_  # noqa: B018
+    with pytest.raises(AttributeError, match="in training"):
+        estimator.intercept_  # noqa: B018
+    with pytest.raises(AttributeError, match="in training"):
+        estimator.transform(held_out)
+    with pytest.raises(ValueError, match="held-out rows that it is given, and of no others"):
+        estimator.predict(held_out[::-1])
+    copied = pickle.loads(pickle.dumps(estimator))
+    assert type(copied) is FMClassifier
+    assert copied.get_params() == estimator.get_params()
+    assert not hasattr(copied, "coef_")
+    return estimator.score(held_out.toarray(), y)
 
-    make("FMClassifier", solver="adam", early_stopping=True, scoring=score).fit(X, LABELS)
+
+def test_an_estimator_in_training_tells_what_is_not_known():
+    model = make("FMClassifier", solver="adam", early_stopping=True, scoring=look_at_training)
+    assert len(model.fit(X, LABELS).history_["validation_score"]) == 3
 
 
 @pytest.mark.parametrize("call", ["fit", "partial_fit"])
