@@ -24,6 +24,8 @@ from scipy import optimize, special
 
 # Base scores of classes that are (nearly) never seen stay finite.
 _MIN_SHARE = 1e-7
+# Points that stand for the targets of all rows so far, where more may come.
+_MOST_POINTS = 4096
 
 
 def _namespace(raw):
@@ -42,6 +44,27 @@ class Distribution(NamedTuple):
 
     values: np.ndarray
     weight: np.ndarray
+
+    def compact(self) -> Distribution:
+        """The same in a bounded number of points: means of slices of equal weight, for each output."""
+        if self.weight.size <= _MOST_POINTS:
+            return self
+        total = self.weight.sum()
+        borders = np.linspace(0, total, _MOST_POINTS + 1)
+        points = []
+        for column in self.values.T:
+            order = np.argsort(column, kind="stable")
+            weight = self.weight[order]
+            behind = np.append(0, np.cumsum(weight)), np.append(0, np.cumsum(weight * column[order]))
+            points.append(np.diff(np.interp(borders, *behind)) * (_MOST_POINTS / total))
+        return Distribution(np.stack(points, axis=1), np.full(_MOST_POINTS, total / _MOST_POINTS))
+
+
+def standardized_statistics(statistics, location, scale):
+    """What a loss knows of ``(y - location) / scale``, from what it knows of y."""
+    if isinstance(statistics, Distribution):
+        return statistics._replace(values=(statistics.values - location) / scale)
+    return statistics._replace(mean=(statistics.mean - location) / scale)
 
 
 def merge_statistics(a, b):
@@ -81,8 +104,14 @@ class Loss:
         """What the base score needs to know of the targets; see `merge_statistics`."""
         return _means(y, weight)
 
-    def base_score(self, statistics) -> np.ndarray:
-        """The raw prediction, one an output, that minimises the weighted loss without any feature."""
+    def base_score(self, statistics, n_rows: int | None = None) -> np.ndarray:
+        """The raw prediction, one an output, that minimises the weighted loss without any feature.
+
+        Parameters
+        ----------
+        n_rows : number of rows behind the statistics where more may come: what was not among them then
+            counts as half a row
+        """
         return statistics.mean
 
     def check_target(self, y: np.ndarray) -> None:
@@ -110,7 +139,7 @@ class Quantile(Loss):
     def statistics(self, y, weight):
         return Distribution(y, weight)
 
-    def base_score(self, statistics):
+    def base_score(self, statistics, n_rows=None):
         columns = statistics.values.T
         return np.array([_weighted_quantile(column, statistics.weight, self.quantile) for column in columns])
 
@@ -125,7 +154,7 @@ class AbsoluteError(Loss):
     def statistics(self, y, weight):
         return Distribution(y, weight)
 
-    def base_score(self, statistics):
+    def base_score(self, statistics, n_rows=None):
         columns = statistics.values.T
         return np.array([_weighted_quantile(column, statistics.weight, 0.5) for column in columns])
 
@@ -144,7 +173,7 @@ class Huber(Loss):
     def statistics(self, y, weight):
         return Distribution(y, weight)
 
-    def base_score(self, statistics):
+    def base_score(self, statistics, n_rows=None):
         columns = statistics.values.T
         return np.array([_huber_center(column, statistics.weight, self.delta) for column in columns])
 
@@ -162,8 +191,10 @@ class Poisson(Loss):
     def inverse_link(self, raw):
         return np.exp(raw)
 
-    def base_score(self, statistics):
-        return np.log(statistics.mean)
+    def base_score(self, statistics, n_rows=None):
+        if n_rows is None and not (statistics.mean > 0).all():
+            raise ValueError("loss='poisson' needs at least one target above 0 in each column of y.")
+        return np.log(np.where(statistics.mean > 0, statistics.mean, _least_share(n_rows)))
 
     def check_target(self, y):
         if (y < 0).any():
@@ -172,8 +203,6 @@ class Poisson(Loss):
                 f"loss='poisson' needs targets y >= 0, got {y[row].min()} at row {row}. Use another loss for "
                 f"targets that can be negative."
             )
-        if not (y.sum(axis=0) > 0).all():
-            raise ValueError("loss='poisson' needs at least one target above 0 in each column of y.")
 
 
 @dataclass(frozen=True)
@@ -189,8 +218,8 @@ class Logistic(Loss):
     def inverse_link(self, raw):
         return special.expit(raw)
 
-    def base_score(self, statistics):
-        return special.logit(np.clip(statistics.mean, _MIN_SHARE, 1 - _MIN_SHARE))
+    def base_score(self, statistics, n_rows=None):
+        return _log_odds(statistics.mean, n_rows)
 
 
 @dataclass(frozen=True)
@@ -215,8 +244,8 @@ class Softmax(Loss):
         classes = np.bincount(y.astype(np.int64), weights=weight, minlength=self.n_classes)
         return Means(total, classes / (total or 1))
 
-    def base_score(self, statistics):
-        score = np.log(np.maximum(statistics.mean, _MIN_SHARE))
+    def base_score(self, statistics, n_rows=None):
+        score = np.log(np.maximum(statistics.mean, _least_share(n_rows)))
         return score - score.mean()
 
 
@@ -247,11 +276,22 @@ class ClickConversionLoss(Loss):
         tasks = ((0, weight * y[:, 2]), (1, weight * y[:, 3]), (0, weight), (1, weight))
         return Means(*map(np.stack, zip(*(_means(y[:, task], own) for task, own in tasks), strict=True)))
 
-    def base_score(self, statistics):
+    def base_score(self, statistics, n_rows=None):
         # A task may have no weight at all.
         click, both = np.where(statistics.weight[:2] > 0, statistics.mean[:2], statistics.mean[2:])
-        shares = np.array([click, both / max(click, _MIN_SHARE)])
-        return special.logit(np.clip(shares, _MIN_SHARE, 1 - _MIN_SHARE))
+        conversion = both / max(click, _MIN_SHARE)
+        clicks = None if n_rows is None else n_rows * click
+        return np.array([_log_odds(click, n_rows), _log_odds(conversion, clicks)])
+
+
+def _least_share(n_rows: float | None) -> float:
+    """Share of a class that was not among the rows."""
+    return _MIN_SHARE if n_rows is None else 0.5 / (n_rows + 1)
+
+
+def _log_odds(share, n_rows: float | None):
+    least = _least_share(n_rows)
+    return special.logit(np.clip(share, least, 1 - least))
 
 
 def log_both(raw):

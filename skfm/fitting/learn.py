@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +23,7 @@ from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
 from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, validation_fraction
 from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
-from skfm.fitting.targets import Targets
+from skfm.fitting.targets import Seen, Targets
 from skfm.train.method import method_of
 from skfm.train.problem import Problem, Progress, Result, Start, silent
 
@@ -51,6 +50,7 @@ class Learned:
     columns : the columns of X
     encoding : how X becomes rows in the columns that are learned from
     targets : which y there was
+    seen : what is known of the y that units and first intercepts come from, earlier calls included
     fields : field of each column, and the row of the tables that it uses
     needs_fields : whether the model tells fields apart
     plan : what was chosen
@@ -63,11 +63,13 @@ class Learned:
     session : what `partial_fit` goes on from, or None after a fit
     message : that the method stopped before its end, why, and what to do; or None
     pretrained : the machine that the weights started from, where one was fitted on the way
+    settled : parameters of the estimator that later calls may have to keep, by name
     """
 
     columns: InputColumns
     encoding: Encoding
     targets: Targets
+    seen: Seen
     fields: Fields
     needs_fields: bool
     plan: Plan
@@ -80,6 +82,7 @@ class Learned:
     session: Any = None
     message: str | None = None
     pretrained: Pretrained | None = None
+    settled: dict[str, Any] = field(default_factory=dict)
 
     @property
     def loss(self):
@@ -126,19 +129,26 @@ class Context(NamedTuple):
     ----------
     columns : the columns of X
     encoding : how X becomes rows in the columns that are learned from
-    before : the fit that this one goes on from or starts from, or None
+    before : the fit of the same estimator that this one goes on from or starts from, or None
     incremental : whether this is a call of partial_fit
+    source : the fit of another estimator that this one starts from, or None
     """
 
     columns: InputColumns
     encoding: Encoding
     before: Learned | None = None
     incremental: bool = False
+    source: Learned | None = None
 
     @property
     def resumed(self) -> Learned | None:
         """The fit that a call of partial_fit goes on from."""
         return self.before if self.incremental else None
+
+    @property
+    def taken_over(self) -> Learned | None:
+        """The fit whose weights, and with them the units of y, are taken over."""
+        return self.source if self.before is None else self.before
 
 
 def packed_fields(fields: Fields, needs_fields: bool) -> Fields | None:
@@ -318,24 +328,65 @@ def hold_out(data: Data, plan: Plan, random_state) -> Data:
     return data._replace(samples=samples.take(train), held_out=samples.take(held_out), facts=facts)
 
 
-def in_standard_units(data: Data, plan: Plan, known: Targets | None) -> Data:
+class Units(NamedTuple):
+    """Units and constants that targets are trained in.
+
+    Attributes
+    ----------
+    seen : what is known of the y that they come from
+    base_score : the best constant raw prediction, (n_outputs,)
+    base_moved : by how much more rows have changed it in a call of partial_fit; else None
+    """
+
+    seen: Seen
+    base_score: np.ndarray
+    base_moved: np.ndarray | None = None
+
+
+def in_standard_units(data: Data, plan: Plan, context: Context) -> tuple[Data, Units]:
     """Data as the loss takes them: equal rows merged where that is sound, targets standardised.
 
-    Parameters
-    ----------
-    known : targets whose location and scale are kept, or None to learn them from the rows to train on
+    Units come from the rows to train on; with weights taken over, from the rows that these were learned from;
+    in later calls of partial_fit from the rows of all calls.
     """
     samples, held_out, targets = data.samples, data.held_out, data.targets
+    n_rows = samples.y.shape[0]
     if plan.merges_duplicates:
         samples = Samples(*merge_duplicates(*samples))
-    if known is None:
-        targets = targets.standardized(samples.y, samples.weight)
-    else:
-        targets = replace(targets, location=known.location, scale=known.scale)
+    here = targets.seen(samples.y, samples.weight)._replace(n_rows=n_rows)
+    targets, units = _units(targets, here, context)
     samples = samples._replace(y=targets.standardize(samples.y))
     if held_out is not None:
         held_out = held_out._replace(y=targets.standardize(held_out.y))
-    return data._replace(samples=samples, held_out=held_out, targets=targets)
+    return data._replace(samples=samples, held_out=held_out, targets=targets), units
+
+
+def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Units]:
+    """Targets that know their units, and these.
+
+    Parameters
+    ----------
+    here : what is known of the y to train on
+    """
+    known = context.taken_over
+    if context.before is not None:
+        targets.check_like(context.before.targets)
+    if known is None or known.targets.n_outputs != targets.n_outputs:
+        targets = targets.standardized(here)
+        n_rows = here.n_rows if context.incremental else None
+        return targets, Units(here.compact(), targets.base_score(here, n_rows))
+    _check_same_scale(targets, context)
+    seen = known.seen
+    if known.loss != targets.loss:
+        seen = seen._replace(of_loss=here.of_loss)
+    elif context.resumed is not None:
+        seen = seen.merged(here)
+        targets = targets.standardized(seen, known.targets)
+        base_score = targets.base_score(seen, seen.n_rows)
+        moved = base_score - known.targets.base_score(known.seen, known.seen.n_rows)
+        return targets, Units(seen.compact(), base_score, moved)
+    targets = targets.in_units_of(known.targets)
+    return targets, Units(seen, targets.base_score(here, here.n_rows))
 
 
 def find_fields(given, X, encoder: FieldEncoder | None, n_features: int) -> tuple[Fields, int]:
@@ -394,6 +445,7 @@ class Prepared(NamedTuple):
     plan : what was chosen
     data : rows, some of them held out, in the units of y
     posed : the same as the loss takes them
+    units : those that targets are trained in
     fields : field of each column, and the row of the tables that it uses
     n_blocks : see `find_fields`
     seed : of all that is random
@@ -402,6 +454,7 @@ class Prepared(NamedTuple):
     plan: Plan
     data: Data
     posed: Data
+    units: Units
     fields: Fields
     n_blocks: int
     seed: int
@@ -425,84 +478,59 @@ def prepare(data: Data, settings: Settings, context: Context, fields, random_sta
         continued = Continued(resumed.plan, resumed.session is not None, resumed.prior)
     plan = make_plan(settings, data.facts, continued)
     data = hold_out(data, plan, random_state)
-    seed = new_seed(random_state) if resumed is None else resumed.seed
-    posed = in_standard_units(data, plan, _known_units(data.targets, context))
+    seed = new_seed(random_state) if resumed is None or resumed.session is None else resumed.seed
+    posed, units = in_standard_units(data, plan, context)
     n_blocks, encoder = 0, context.encoding.encoder
     if resumed is not None and encoder is None:
         found = resumed.fields
     else:
         found, n_blocks = find_fields(fields, posed.samples.X, encoder, context.columns.n)
-    return Prepared(plan, data, posed, found, n_blocks, seed)
+    return Prepared(plan, data, posed, units, found, n_blocks, seed)
 
 
-def _known_units(targets: Targets, context: Context) -> Targets | None:
-    """Targets whose units the weights that are taken over have; None where there are no such weights."""
-    before = context.before
-    if before is None:
-        return None
-    if before.loss.standardizes_target != targets.loss.standardizes_target:
+def _check_same_scale(targets: Targets, context: Context) -> None:
+    """Raise ValueError if weights that are taken over predict on another scale than the loss takes."""
+    assert context.taken_over is not None
+    known, loss = context.taken_over.loss, targets.loss
+    if (known.link, known.standardizes_target) == (loss.link, loss.standardizes_target):
+        return
+    if context.before is None:
         raise ValueError(
-            f"The weights to go on from are those of {before.loss}, and {targets.loss} takes targets on "
-            f"another scale. Fit anew: with warm_start=False, or a clone of the estimator."
+            f"The estimator of init_from was fitted with {known}, and {loss} takes raw predictions on "
+            f"another scale: start from one with a loss of the same link, or leave init_from out."
         )
-    same_outputs = np.size(before.targets.location) == targets.n_outputs
-    return before.targets if same_outputs or context.incremental else None
+    raise ValueError(
+        f"The weights to go on from are those of {known}, and {loss} takes targets on another scale. Set "
+        f"loss back, or fit anew: with warm_start=False, or a clone of the estimator."
+    )
 
 
-def warm_start(context: Context, model, first: Start | None, n_columns: int) -> Start | None:
+def warm_start(prepared: Prepared, context: Context, model, first: Start | None) -> Start | None:
     """Weights to start from: those of the fit before, else `first`; None with a session, which has them.
 
     Raises
     ------
     ValueError
-        If tables have not the shape that the model needs, or the session is that of another model.
+        If tables have not the shape that the model needs.
     """
-    before, start = context.before, first
+    before, start, n_columns = context.before, first, prepared.fields.numbers.size
     if before is not None:
         if context.incremental and before.session is not None:
-            _check_same_model(model, before.model)
             return None
-        start = Start(before.tables(), before.parameters.dense, before.parameters.averages)
+        dense, moved = before.parameters.dense, prepared.units.base_moved
+        if moved is not None and "intercept" in dense["offsets"]:
+            offsets = dense["offsets"] | {"intercept": dense["offsets"]["intercept"] + moved}
+            dense = dense | {"offsets": offsets}
+        start = Start(before.tables(), dense, before.parameters.averages)
         n_columns = before.fields.numbers.size
+        _check_dense(model, start)
     if start is not None:
         check_tables(model, start.tables, n_columns)
-        _check_dense(model, start)
     return start
-
-
-def _check_same_model(model, known) -> None:
-    """Raise ValueError if a call of partial_fit has another model than the calls before."""
-    now, then = _settings_of(model), _settings_of(known)
-    changed = [
-        f"{name} {then.get(name)!r} -> {now.get(name)!r}"
-        for name in then | now
-        if then.get(name) != now.get(name)
-    ]
-    if changed:
-        raise ValueError(
-            f"partial_fit goes on with the model of earlier calls, and parameters have changed it since "
-            f"({', '.join(changed)}). Set them back, or call fit."
-        )
-
-
-def _settings_of(configuration, prefix: str = "") -> dict[str, Any]:
-    """Settings of a model and of its networks, by name, but for dropout, which has no weights."""
-    found: dict[str, Any] = {
-        f"{prefix}model" if not prefix else f"{prefix}kind": type(configuration).__name__
-    }
-    for one in dataclasses.fields(configuration):
-        value = getattr(configuration, one.name)
-        if dataclasses.is_dataclass(value):
-            found |= _settings_of(value, f"{prefix}{one.name}.")
-        elif one.name not in ("dropout", "use_dropout"):
-            found[f"{prefix}{one.name}"] = value
-    return found
 
 
 def _check_dense(model, start: Start) -> None:
     """Raise ValueError if dense weights to start from are not those of the model."""
-    if start.dense is None:
-        return
     needed = model.init(np.random.default_rng(0), np.zeros(model.n_outputs))
     shapes = _shapes(needed | {"averages": model.init_averages()})
     known = _shapes(start.dense | {"averages": start.averages})
@@ -525,6 +553,7 @@ def unfinished(model, prepared: Prepared, context: Context) -> Learned:
         columns=context.columns,
         encoding=context.encoding,
         targets=prepared.posed.targets,
+        seen=prepared.units.seen,
         fields=prepared.fields,
         needs_fields=False,
         plan=prepared.plan,
@@ -566,6 +595,8 @@ def pose(prepared: Prepared, model, needs_fields: bool, start: Start | None, lis
         start=start,
         score=listeners.score,
         report=listeners.report,
+        base_score=prepared.units.base_score,
+        base_moved=prepared.units.base_moved,
     )
 
 
@@ -587,6 +618,7 @@ def learn(problem: Problem, prepared: Prepared, context: Context, needs_fields: 
         columns=context.columns,
         encoding=context.encoding,
         targets=prepared.posed.targets,
+        seen=prepared.units.seen,
         fields=prepared.fields,
         needs_fields=needs_fields,
         plan=plan,
@@ -610,18 +642,18 @@ def new_seed(random_state) -> int:
 # -- start from other weights ------------------------------------------------------------------------
 
 
-def tables_to_start_from(source: Learned | None, model, shown: str) -> dict[str, np.ndarray]:
-    """Tables of another fit that the model can start from, by name.
+def start_from(source: Learned | None, model, shown: str) -> Start:
+    """What the model can take over from another fit: tables, the intercept, and a network that is the same.
 
     Parameters
     ----------
-    source : the other fit; None has none
+    source : the other fit; None has nothing
     shown : how the message names it
 
     Raises
     ------
     ValueError
-        If there is none.
+        If it has none of the tables.
     """
     known = {} if source is None else source.tables()
     wanted = model.tables()
@@ -631,12 +663,31 @@ def tables_to_start_from(source: Learned | None, model, shown: str) -> dict[str,
         given = known.get(name, known.get(name.removeprefix("expert_")))
         if given is not None:
             tables[name] = _reshaped(given, table.shape)
-    if not tables:
+    if source is None or not tables:
         raise ValueError(
             f"init_from={shown} has none of the tables {sorted(wanted)} that this model "
             f"starts from. Give a fitted skfm estimator that has."
         )
-    return tables
+    return Start(tables, *_dense_to_start_from(source, model))
+
+
+def _dense_to_start_from(source: Learned, model) -> tuple[dict[str, dict], dict]:
+    """Dense weights and running averages to take over: all where the model has no others, else intercepts."""
+    first = model.init(np.random.default_rng(0), np.zeros(model.n_outputs))
+    dense, averages = source.parameters.dense, source.parameters.averages
+    # A model without an intercept is one with 0.
+    intercept = dense["offsets"].get("intercept", np.zeros(source.model.n_outputs))
+    found: dict[str, dict] = {role: dict(leaves) for role, leaves in dense.items()}
+    found["offsets"].pop("intercept", None)
+    if "intercept" in first["offsets"]:
+        shape = first["offsets"]["intercept"].shape
+        if source.model.n_outputs == model.n_outputs and intercept.ndim <= len(shape):
+            # Each piece of a mixture may have that of one machine.
+            found["offsets"]["intercept"] = np.broadcast_to(intercept, shape)
+    needed = first | {"averages": model.init_averages()}
+    if _shapes(needed) == _shapes(found | {"averages": averages}):
+        return found, averages
+    return {"offsets": {name: leaf for name, leaf in found["offsets"].items() if name == "intercept"}}, {}
 
 
 def _reshaped(table: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from sklearn.utils import compute_sample_weight
@@ -16,6 +16,47 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import column_or_1d
 
 from skfm.data.validate import check_sample_weight, first_row
+
+_FIT_ANEW = "Fit anew: with warm_start=False, or a clone of the estimator."
+# Units of y in which the deviation is between one half and 2 are about right.
+_SAME_UNITS = 2.0
+
+
+class Seen(NamedTuple):
+    """What is known of the targets of some rows, in the loss's terms; parts merge to the whole.
+
+    Attributes
+    ----------
+    n_rows : their number
+    weight : the sum of their weights
+    mean, variance : (n_outputs,), where the loss is taken in standard units
+    of_loss : see `skfm.losses.Loss.statistics`
+    """
+
+    n_rows: int
+    weight: float
+    mean: Any
+    variance: Any
+    of_loss: Any
+
+    def merged(self, more: Seen) -> Seen:
+        """What is known of these rows and more (Chan's update)."""
+        from skfm.losses import merge_statistics
+
+        share, step = more.weight / (self.weight + more.weight), more.mean - self.mean
+        between = share * (1 - share) * np.square(step)
+        return Seen(
+            self.n_rows + more.n_rows,
+            self.weight + more.weight,
+            self.mean + share * step,
+            self.variance + share * (more.variance - self.variance) + between,
+            merge_statistics(self.of_loss, more.of_loss),
+        )
+
+    def compact(self) -> Seen:
+        """The same in a bounded number of bytes."""
+        of_loss = self.of_loss
+        return self._replace(of_loss=of_loss.compact() if hasattr(of_loss, "compact") else of_loss)
 
 
 @dataclass(frozen=True)
@@ -51,10 +92,26 @@ class Targets:
         """
         raise NotImplementedError
 
-    def resume(self, known: Targets) -> Targets:
-        """Targets of these parameters that know what those of an earlier fit have learned."""
+    def resume(self, known: Targets, classes=None) -> Targets:
+        """Targets of these parameters that know what those of an earlier fit have learned.
+
+        Parameters
+        ----------
+        classes : as given again, or None
+        """
         learned = {name: getattr(known, name) for name in self._kept}
         return replace(self, **learned)
+
+    def check_goes_on(self) -> None:
+        """Raise ValueError if parameters ask for what is not known of rows that come one part at a time."""
+
+    def check_like(self, known: Targets) -> None:
+        """Raise ValueError if weights that were learned for other targets are not weights for these."""
+        if self.n_outputs != known.n_outputs:
+            raise ValueError(
+                f"y has {self.n_outputs} outputs, and the weights to go on from have {known.n_outputs}. "
+                f"{_FIT_ANEW}"
+            )
 
     def encode(self, y, weight, task_weights=None) -> tuple[np.ndarray, np.ndarray]:
         """y in the loss's terms, and the weights of the rows, class weights included.
@@ -74,9 +131,29 @@ class Targets:
         """What as many held-out rows are to have in the same shares, or None where they cannot."""
         return None
 
-    def standardized(self, terms, weight) -> Targets:
-        """Targets that know location and scale, for losses that are taken in standard units."""
+    def seen(self, terms, weight) -> Seen:
+        """What is known of the targets of rows."""
+        return Seen(terms.shape[0], weight.sum(), 0.0, 0.0, self.loss.statistics(terms, weight))
+
+    def standardized(self, seen: Seen, known: Targets | None = None) -> Targets:
+        """Targets that know location and scale, for losses that are taken in standard units.
+
+        Parameters
+        ----------
+        known : targets of fewer of the rows; their units stay while they are about right, and with them the
+            weights of columns that no row has touched since
+        """
         return replace(self, location=0.0, scale=1.0)
+
+    def in_units_of(self, known: Targets) -> Targets:
+        """Targets with the units of others."""
+        return replace(self, location=known.location, scale=known.scale)
+
+    def base_score(self, seen: Seen, n_rows: int | None = None) -> np.ndarray:
+        """The best constant raw prediction in standard units; see `skfm.losses.Loss.base_score`."""
+        from skfm.losses import standardized_statistics
+
+        return self.loss.base_score(standardized_statistics(seen.of_loss, self.location, self.scale), n_rows)
 
     def standardize(self, terms) -> np.ndarray:
         """The loss's terms in standard units."""
@@ -141,17 +218,41 @@ class Labels(Targets):
     def learn(self, *parts, classes=None):
         y, multilabel = self._checked(_joined(parts), warn=True)
         if multilabel:
-            found, n_outputs = np.arange(y.shape[1]), y.shape[1]
-        else:
-            parts = parts if classes is None else (np.asarray(classes),)
-            found = reduce(merge_label_sets, map(label_set, parts))
-            if found.size < 2:
-                raise ValueError(
-                    f"Only one class, {found.tolist()[0]!r}, in y: a classifier needs rows of at least "
-                    f"two classes."
-                )
-            n_outputs = found.size if found.size > 2 else 1
-        return replace(self, n_outputs=n_outputs, classes=found, multilabel=multilabel)
+            known = replace(self, n_outputs=y.shape[1], classes=np.arange(y.shape[1]), multilabel=True)
+            known._check_classes(classes)
+            return known
+        where, parts = ("y", parts) if classes is None else ("classes=", (np.asarray(classes),))
+        found = reduce(merge_label_sets, map(label_set, parts))
+        if found.size < 2:
+            shown = f"Only one class, {found.tolist()[0]!r}," if found.size else "No class"
+            raise ValueError(f"{shown} in {where}: a classifier needs rows of at least two classes.")
+        n_outputs = found.size if found.size > 2 else 1
+        return replace(self, n_outputs=n_outputs, classes=found, multilabel=False)
+
+    def resume(self, known, classes=None):
+        resumed: Any = super().resume(known)
+        resumed._check_classes(classes)
+        return resumed
+
+    def _check_classes(self, classes) -> None:
+        """Raise ValueError if classes that are given again, in any order, are others."""
+        if classes is not None and not np.array_equal(label_set(np.asarray(classes)), self.classes):
+            what = "the labels of y" if self.multilabel else "the classes of the first call"
+            raise ValueError(
+                f"classes={np.ravel(classes).tolist()} are not {what}, {self.classes.tolist()}. Give "
+                f"these, or leave classes out."
+            )
+
+    def check_goes_on(self):
+        _refuse_balanced(self.class_weight, "a dict {label: weight}")
+
+    def check_like(self, known):
+        super().check_like(known)
+        if not np.array_equal(self.classes, known.classes) or self.multilabel != known.multilabel:
+            raise ValueError(
+                f"y has the classes {self.classes.tolist()}, and the weights to go on from are those of "
+                f"{known.classes.tolist()}. {_FIT_ANEW}"
+            )
 
     def encode(self, y, weight, task_weights=None):
         y, multilabel = self._checked(y)
@@ -187,12 +288,29 @@ class Labels(Targets):
                 raise ValueError(f"class_weight names {unknown}, which are none of {self.classes.tolist()}.")
             if min(self.class_weight.values(), default=1) < 0:
                 raise ValueError(f"class_weight must not be negative, got {self.class_weight}.")
-        weight = sample_weight * compute_sample_weight(self.class_weight, y)
+            of_classes = [self.class_weight.get(label, 1.0) for label in self.classes.tolist()]
+            of_rows = np.asarray(of_classes, dtype=np.float64)[np.searchsorted(self.classes, y)]
+        elif isinstance(self.class_weight, list) and self.multilabel:
+            of_rows = self._of_labels(y)
+        else:
+            of_rows = compute_sample_weight(self.class_weight, y)
+        weight = sample_weight * of_rows
         if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
             raise ValueError(
                 f"class_weight must be finite, not negative, and above 0 for some row: {self.class_weight}."
             )
         return weight
+
+    def _of_labels(self, y) -> np.ndarray:
+        """Products of the weights of the labels, by a dict for each."""
+        given, n_labels = self.class_weight, self.classes.size
+        if len(given) != n_labels or any(set(of_label) - {0, 1} for of_label in given):
+            raise ValueError(
+                f"class_weight must have a dict with weights of 0 and 1 for each of {n_labels} labels; got "
+                f"{given!r}."
+            )
+        chosen = [np.where(y[:, label], one.get(1, 1.0), one.get(0, 1.0)) for label, one in enumerate(given)]
+        return np.prod(chosen, axis=0)
 
     def decode(self, terms):
         return terms.astype(int) if self.multilabel else self.classes[terms.reshape(-1).astype(int)]
@@ -277,15 +395,32 @@ class Numbers(Targets):
     def decode(self, terms):
         return terms[:, 0] if self.is_vector else terms
 
-    def standardized(self, terms, weight):
+    def seen(self, terms, weight):
+        seen = super().seen(terms, weight)
         if not self.loss.standardizes_target:
-            return super().standardized(terms, weight)
-        # Without an intercept the prediction for an empty row is 0.
+            return seen
         mean = np.average(terms, axis=0, weights=weight)
-        location = mean if self.fit_intercept else np.zeros_like(mean)
-        deviation = np.sqrt(np.average(np.square(terms - location), axis=0, weights=weight))
+        variance = np.average(np.square(terms - mean), axis=0, weights=weight)
+        return seen._replace(mean=mean, variance=variance)
+
+    def standardized(self, seen, known=None):
+        if not self.loss.standardizes_target:
+            return super().standardized(seen)
+        # Without an intercept the prediction for an empty row is 0.
+        location = seen.mean if self.fit_intercept else np.zeros_like(seen.mean)
+        deviation = np.sqrt(seen.variance + np.square(seen.mean - location))
         constant = deviation <= 1e-12 * np.maximum(np.abs(location), 1e-300)
-        return replace(self, location=location, scale=np.where(constant, 1.0, deviation))
+        scale = np.where(constant, 1.0, deviation)
+        if known is not None:
+            ratio, step = scale / known.scale, np.abs(location - known.location)
+            keeps = (ratio <= _SAME_UNITS) & (ratio >= 1 / _SAME_UNITS) & (step <= _SAME_UNITS * known.scale)
+            location, scale = np.where(keeps, known.location, location), np.where(keeps, known.scale, scale)
+        return replace(self, location=location, scale=scale)
+
+    def in_units_of(self, known):
+        units = super().in_units_of(known)
+        # Without an intercept the prediction for an empty row is 0.
+        return units if self.fit_intercept else replace(units, location=np.zeros_like(known.location))
 
     def standardize(self, terms):
         return (terms - self.location) / self.scale
@@ -349,10 +484,33 @@ class ClickConversion(Targets):
 
     def learn(self, *parts, classes=None):
         y = _dense(parts[0])
-        return self._alone.learn(*parts, classes=classes) if y.ndim == 1 or y.shape[1] == 1 else self
+        if y.ndim == 1 or y.shape[1] == 1:
+            return self._alone.learn(*parts, classes=classes)
+        self._check_classes(classes)
+        return self
 
-    def resume(self, known):
-        return self._alone.resume(known) if isinstance(known, Labels) else super().resume(known)
+    def resume(self, known, classes=None):
+        if isinstance(known, Labels):
+            return self._alone.resume(known, classes)
+        self._check_classes(classes)
+        return super().resume(known)
+
+    def _check_classes(self, classes) -> None:
+        """Raise ValueError if classes are given that are not 0 and 1, for both tasks or for each."""
+        if classes is not None and set(np.ravel(classes).tolist()) != {0, 1}:
+            raise ValueError(f"classes={classes!r}: clicks and conversions are 0 and 1. Leave classes out.")
+
+    def check_goes_on(self):
+        _refuse_balanced(
+            self.class_weight, "a list of two dicts {label: weight}, or one for a column of labels"
+        )
+
+    def check_like(self, known):
+        if isinstance(known, Labels):
+            raise ValueError(
+                f"y has clicks and conversions, and the weights to go on from are those of one column of "
+                f"labels. {_FIT_ANEW}"
+            )
 
     def encode(self, y, weight, task_weights=None):
         y = _dense(y)
@@ -440,6 +598,16 @@ class ClickConversion(Targets):
 
     def predict(self, raw):
         return (self.decision_function(raw) > 0).astype(int)
+
+
+def _refuse_balanced(class_weight, remedy: str) -> None:
+    """Raise ValueError if classes are to be balanced over rows of which only a part is known."""
+    if isinstance(class_weight, str):
+        raise ValueError(
+            f"class_weight={class_weight!r} needs all rows, and a call of partial_fit knows its own alone. "
+            f"Compute the weights once, with sklearn.utils.compute_class_weight on a sample of the rows, and "
+            f"give them as {remedy}."
+        )
 
 
 def label_set(y) -> np.ndarray:

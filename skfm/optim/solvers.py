@@ -61,6 +61,10 @@ class Solver:
         """The same of dense weights, in which all rows of a batch have a part."""
         return self.init(parameters, rate)
 
+    def moved(self, state: Any, by: np.ndarray) -> Any:
+        """State of weights without a penalty after somebody else has moved them; NumPy."""
+        return state
+
     def update(self, parameters, gradient, state, step, l1, l2):
         """New parameters and state; `step` is a `Step`, l1 and l2 are the charges of the penalty."""
         raise NotImplementedError
@@ -157,6 +161,9 @@ class FTRL(Solver):
         # Arrays of their own: they are donated.
         names = ("squares", "l1", "l2")
         return {"z": -self.beta * parameters} | {name: jnp.zeros_like(parameters) for name in names}
+
+    def moved(self, state, by):
+        return state | {"z": state["z"] - by * (self.beta + np.sqrt(state["squares"]))}
 
     def update(self, parameters, gradient, state, step, l1, l2):
         squares = state["squares"] + jnp.square(gradient)

@@ -101,6 +101,8 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         first_epoch = 0
     else:
         session = session.grown(n_columns, n_rows)
+        if problem.base_moved is not None:
+            session = session.moved(problem.base_moved, solver)
         fresh &= session.statistics.touched == 0
         statistics = merge_column_statistics(session.statistics, statistics)
         scale, first_epoch = session.scale, session.n_epochs

@@ -113,6 +113,8 @@ class Problem(NamedTuple):
     dtype : precision of the weights
     seed : of all that is random
     keeps_session : whether a later call is to go on from the end
+    base_score : raw prediction without features, one an output; None: the best for the rows to learn from
+    base_moved : by how much it has changed since the session to go on from ended; None: not at all
     """
 
     model: Any
@@ -129,6 +131,8 @@ class Problem(NamedTuple):
     score: Callable[[np.ndarray], float] | None = None
     report: Callable[[Progress, int], None] = silent
     keeps_session: bool = False
+    base_score: np.ndarray | None = None
+    base_moved: np.ndarray | None = None
 
 
 class Parameters:

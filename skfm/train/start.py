@@ -50,6 +50,8 @@ def check_memory(n_rows: int, width: int, dtype) -> None:
 
 def base_score(problem: Problem) -> np.ndarray:
     """Raw prediction without features, in the loss's terms."""
+    if problem.base_score is not None:
+        return problem.base_score
     loss, (_, y, weight) = problem.loss, problem.train
     return loss.base_score(loss.statistics(y, weight))
 
@@ -84,8 +86,10 @@ def start_dense(problem: Problem, score: np.ndarray) -> tuple[Any, Any]:
     model, start = problem.model, problem.start
     rng = np.random.default_rng([problem.seed, 1])
     dense, averages = model.init(rng, score), model.init_averages()
-    if start is not None and start.dense is not None:
-        dense, averages = start.dense, start.averages
+    if start is not None:
+        # Some of them, or all.
+        dense = {role: leaves | (start.dense or {}).get(role, {}) for role, leaves in dense.items()}
+        averages = averages | (start.averages or {})
     return jax.tree.map(lambda leaf: np.asarray(leaf, problem.dtype), (dense, averages))
 
 

@@ -180,6 +180,24 @@ class Session:
         scale = None if self.scale is None else np.append(self.scale, np.ones(n_columns - n_known))
         return replace(self, state=state, statistics=self.statistics.grown(n_columns), scale=scale)
 
+    def moved(self, by: np.ndarray, solver) -> Session:
+        """The session with the intercept, or that of each piece, moved by (n_outputs,)."""
+        dense, dense_state = self.state.dense, self.state.dense_state
+        if "intercept" not in dense["offsets"] or not by.any():
+            return self
+        intercept = dense["offsets"]["intercept"]
+        known = dense_state["offsets"]["intercept"]
+        by = np.broadcast_to(by, intercept.shape).astype(intercept.dtype)
+
+        def with_intercept(leaves, leaf):
+            return leaves | {"offsets": leaves["offsets"] | {"intercept": leaf}}
+
+        state = self.state._replace(
+            dense=with_intercept(dense, intercept + by),
+            dense_state=with_intercept(dense_state, solver.dense.moved(known, by)),
+        )
+        return replace(self, state=state)
+
     def joined_by(self, table: np.ndarray, fresh: np.ndarray, solver, rate) -> TrainState:
         """The state with the rows `fresh` of a table, and the first state of the optimizer for these."""
         state = self.state

@@ -39,7 +39,7 @@ def test_y_comes_back_from_the_terms_of_the_loss(targets, y):
     terms, weight = learned.encode(y, np.ones(30))
     np.testing.assert_array_equal(learned.decode(terms), y)
     np.testing.assert_array_equal(weight, 1)
-    scaled = learned.standardized(terms, weight)
+    scaled = learned.standardized(learned.seen(terms, weight))
     raw = scaled.standardize(terms)
     if isinstance(targets, Numbers):
         np.testing.assert_allclose(scaled.in_units(raw), terms, rtol=1e-12)

@@ -28,6 +28,7 @@ from skfm.estimators.base.parameters import GradientTransformation, TrainingPara
 from skfm.estimators.base.progress import reporter
 from skfm.estimators.base.scoring import in_training
 from skfm.estimators.base.tables import fitted
+from skfm.estimators.base.unchanged import check_unchanged, settled
 from skfm.fitting import learn as fitting
 from skfm.fitting.inputs import Encoding, Reader, Rows, is_table
 from skfm.fitting.learn import Context, Data, Given, Learned, Listeners, Prepared, Pretrained, Shape
@@ -96,9 +97,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         """What a first fit starts from, and the machine that was fitted for it on the way, if any."""
         if self.init_from is None:
             return None, None
-        check_is_fitted(self.init_from)
-        source = getattr(self.init_from, "_learned", None)
-        return Start(fitting.tables_to_start_from(source, model, repr(self.init_from))), None
+        return fitting.start_from(context.source, model, repr(self.init_from)), None
 
     # -- fit ---------------------------------------------------------------------------------------
 
@@ -160,6 +159,10 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
     def _learn(self, given: Given, held_out: Given = _NOTHING, *, incremental=False, classes=None) -> Learned:
         """What is learned from rows, or from a stream."""
         before = self._learned if self.__sklearn_is_fitted__() and (incremental or self.warm_start) else None
+        if before is not None:
+            call = "partial_fit" if incremental else "fit with warm_start=True"
+            has_session = incremental and before.session is not None
+            check_unchanged(before.settled, self._settled(), call=call, has_session=has_session)
         streams = is_stream(given.X)
         if streams and (incremental or given.y is not None or given.weight is not None):
             raise ValueError(
@@ -168,30 +171,36 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             )
         reader = self._reader(before)
         targets = self._make_targets()
-        source = fitting.read(given, reader, targets)
-        first = source if isinstance(source, Rows) else source.first()
+        if incremental:
+            targets.check_goes_on()
+        rows = fitting.read(given, reader, targets)
+        first = rows if isinstance(rows, Rows) else rows.first()
         encoder = None if before is None else before.encoder
         if before is None and is_table(self.encoder, first.X):
             encoder = FieldEncoder() if isinstance(self.encoder, str) else clone(self.encoder)
             encoder.set_params(**self._encoder_settings(encoder, first.X))
-        encoder = fitting.teach(encoder, source, anew=before is None, grows=incremental or self.warm_start)
+        encoder = fitting.teach(encoder, rows, anew=before is None, grows=incremental or self.warm_start)
         encoding = Encoding(encoder, bool(getattr(self, "normalize_rows", False)))
-        context = Context(reader.columns, encoding, before, incremental)
+        source = None
+        if before is None and self.init_from is not None:
+            check_is_fitted(self.init_from)
+            source = getattr(self.init_from, "_learned", None)
+        context = Context(reader.columns, encoding, before, incremental, source)
         intake = fitting.Intake(reader, encoding, targets)
-        if isinstance(source, Rows):
-            rows = intake.encoded(source)
+        if isinstance(rows, Rows):
+            rows = intake.encoded(rows)
             resumed = context.resumed
             if resumed is None:
                 targets = targets.learn(rows.y, classes=classes)
             else:
-                targets = targets.resume(resumed.targets)
+                targets = targets.resume(resumed.targets, classes=classes)
             intake = intake._replace(targets=targets)
             data = fitting.gather(rows, held_out, intake, incremental=incremental)
             return self._solve(data, context)
         with tempfile.TemporaryDirectory(prefix="skfm", dir=getattr(given.X, "folder", None)) as folder:
             share = fitting.stream_share(self._settings(), held_out)
             intake = intake._replace(folder=Path(folder))
-            data = fitting.gather_stream(source, held_out, intake, share, self.random_state)
+            data = fitting.gather_stream(rows, held_out, intake, share, self.random_state)
             return self._solve(data, context)
 
     def _solve(self, data: Data, context: Context) -> Learned:
@@ -206,12 +215,17 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         start, pretrained = (None, None)
         if context.before is None:
             start, pretrained = self._start(model, prepared.data, context)
-        start = fitting.warm_start(context, model, start, prepared.fields.numbers.size)
+        start = fitting.warm_start(prepared, context, model, start)
         score = self._scorer(model, prepared, context)
         listeners = Listeners(score, reporter(self.verbose, type(self).__name__))
         problem = fitting.pose(prepared, model, self._needs_fields, start, listeners)
         learned = fitting.learn(problem, prepared, context, self._needs_fields)
+        learned = replace(learned, settled=self._settled())
         return learned if pretrained is None else replace(learned, pretrained=pretrained)
+
+    def _settled(self) -> dict[str, Any]:
+        """Parameters that later calls may have to keep."""
+        return settled(self.get_params(deep=False))
 
     def _scorer(self, model, prepared: Prepared, context: Context) -> Callable[[np.ndarray], float] | None:
         """Function that scores raw predictions of the held-out rows; None where the loss is the score."""
