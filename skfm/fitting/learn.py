@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
 from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, validation_fraction
 from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
-from skfm.fitting.targets import Seen, Targets
+from skfm.fitting.targets import Seen, Targets, UnknownLabelError
 from skfm.train.method import method_of
 from skfm.train.problem import Problem, Progress, Result, Start, silent
 
@@ -232,23 +233,49 @@ class Intake(NamedTuple):
 def gather_held_out(given: Given, intake: Intake) -> Samples | None:
     """Rows to stop on that were given to fit, or None; those of a long stream stay on disk."""
     if given.is_empty:
+        if given.weight is not None:
+            raise ValueError("sample_weight_val goes with X_val and y_val: give all or none.")
         return None
     if not is_stream(given.X):
         if given.X is None or given.y is None:
             raise ValueError("X_val and y_val go together: give both or neither.")
-        return intake.samples(intake.encoded(read_rows(given, intake.reader, intake.targets)))
+        with _naming_held_out():
+            return _weighed(intake.samples(intake.encoded(read_rows(given, intake.reader, intake.targets))))
     if given.y is not None or given.weight is not None:
         raise ValueError(
             "X_val is a stream, which holds targets and weights: give neither y_val nor weights."
         )
     stream = CheckedStream(given.X, intake.reader, intake.targets)
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack, _naming_held_out():
         folder = intake.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="skfm")))
         (folder / "given").mkdir()
         spooled = spool_rows(stream, intake.encoding, folder / "given")
         is_whole = intake.folder is None or spooled.is_small
         X = spooled.in_memory() if is_whole else spooled.spools[0]
-    return intake.samples(spooled.rows._replace(X=X))
+        return _weighed(intake.samples(spooled.rows._replace(X=X)))
+
+
+def _weighed(held_out: Samples) -> Samples:
+    if not held_out.weight.any():
+        raise ValueError("No row of X has a weight, by sample_weight and class_weight: give others.")
+    return held_out
+
+
+# Arguments in messages, but not labels in quotes.
+_ARGUMENT = re.compile(r"(?<![\w'\"])(X|y|sample_weight)(?![\w'\"=])")
+
+
+@contextlib.contextmanager
+def _naming_held_out():
+    """Let errors name the arguments by which rows to stop on are given."""
+    try:
+        yield
+    except UnknownLabelError as error:
+        cause = _ARGUMENT.sub(r"\1_val", error.cause)
+        raise ValueError(f"{cause}. Drop that row, or add rows with this label to y.") from error
+    except (ValueError, TypeError) as error:
+        message, n_named = _ARGUMENT.subn(r"\1_val", str(error))
+        raise type(error)(message if n_named else f"Of X_val and y_val: {message}") from error
 
 
 def gather(rows: Rows, given: Given, intake: Intake, *, incremental: bool) -> Data:
@@ -312,6 +339,31 @@ def stream_share(settings: Settings, given: Given) -> float:
 # -- from data to a problem, and from its result to what was learned ----------------------------------
 
 
+def split_rows(kinds: np.ndarray, n_held_out: int, random_state) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on and rows to hold out, at random, both with each kind of row in its share.
+
+    A row that is alone in its kind is trained on. Where fewer rows are held out than there are kinds, one of
+    each kind is trained on, as long as there are others to hold out.
+
+    Parameters
+    ----------
+    kinds : (n_rows,) kind of each row
+    """
+    rng, rows = check_random_state(random_state), np.arange(kinds.size)
+    kinds, counts = np.unique(kinds, return_inverse=True, return_counts=True)[1:]
+    keeps = counts[kinds] < 2
+    n_kinds, n_split = int(np.count_nonzero(counts > 1)), int(np.count_nonzero(~keeps))
+    is_stratified = n_kinds <= min(n_held_out, n_split - n_held_out)
+    if not is_stratified:
+        order = rng.permutation(kinds.size)
+        keeps[order[np.unique(kinds[order], return_index=True)[1]]] = True
+        keeps &= np.count_nonzero(~keeps) > n_held_out
+    split = rows[~keeps]
+    stratify = kinds[split] if is_stratified and n_kinds > 1 else None
+    train, held_out = train_test_split(split, test_size=n_held_out, random_state=rng, stratify=stratify)
+    return (rng.permutation(np.append(train, rows[keeps])) if keeps.any() else train), held_out
+
+
 def hold_out(data: Data, plan: Plan, random_state) -> Data:
     """Data with the rows that the plan holds out."""
     if data.facts.n_held_out is not None:
@@ -319,12 +371,7 @@ def hold_out(data: Data, plan: Plan, random_state) -> Data:
     samples, facts = data.samples, data.facts._replace(n_held_out=plan.n_held_out)
     if not plan.n_held_out:
         return data._replace(facts=facts)
-    train, held_out = train_test_split(
-        np.arange(samples.X.shape[0]),
-        test_size=plan.n_held_out,
-        random_state=check_random_state(random_state),
-        stratify=data.targets.strata(samples.y, plan.n_held_out),
-    )
+    train, held_out = split_rows(data.targets.kinds(samples.y), plan.n_held_out, random_state)
     return data._replace(samples=samples.take(train), held_out=samples.take(held_out), facts=facts)
 
 

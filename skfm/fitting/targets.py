@@ -22,6 +22,19 @@ _FIT_ANEW = "Fit anew: with warm_start=False, or a clone of the estimator."
 _SAME_UNITS = 2.0
 
 
+class UnknownLabelError(ValueError):
+    """A label that is none of the classes.
+
+    Parameters
+    ----------
+    cause : which one, and where
+    """
+
+    def __init__(self, cause: str):
+        super().__init__(f"{cause}. Pass all labels as classes= in the first call of partial_fit.")
+        self.cause = cause
+
+
 class Seen(NamedTuple):
     """What is known of the targets of some rows, in the loss's terms; parts merge to the whole.
 
@@ -127,9 +140,9 @@ class Targets:
         """y as it was given, from the loss's terms."""
         raise NotImplementedError
 
-    def strata(self, terms, n_held_out: int) -> np.ndarray | None:
-        """What as many held-out rows are to have in the same shares, or None where they cannot."""
-        return None
+    def kinds(self, terms) -> np.ndarray:
+        """Kind of each row: of all kinds held-out rows are to have their share."""
+        return np.zeros(terms.shape[0])
 
     def seen(self, terms, weight) -> Seen:
         """What is known of the targets of rows."""
@@ -265,9 +278,9 @@ class Labels(Targets):
         if unseen.any():
             row = int(np.argmax(unseen))
             label = y[row : row + 1].tolist()[0]
-            raise ValueError(
+            raise UnknownLabelError(
                 f"y contains the label {label!r} at row {row}, which is none of the classes "
-                f"{self.classes.tolist()}. Pass all labels as classes= in the first call of partial_fit."
+                f"{self.classes.tolist()}"
             )
         codes = np.searchsorted(self.classes, y).astype(np.float64)
         return (codes if self.is_softmax else codes[:, None]), self._weighed(y, weight)
@@ -315,8 +328,8 @@ class Labels(Targets):
     def decode(self, terms):
         return terms.astype(int) if self.multilabel else self.classes[terms.reshape(-1).astype(int)]
 
-    def strata(self, terms, n_held_out):
-        return None if self.multilabel else _large_strata(terms.reshape(-1), n_held_out)
+    def kinds(self, terms):
+        return super().kinds(terms) if self.multilabel else terms.reshape(-1)
 
     def decision_function(self, raw) -> np.ndarray:
         """Log odds, or scores before the softmax; a vector for two classes."""
@@ -577,8 +590,8 @@ class ClickConversion(Targets):
     def decode(self, terms):
         return terms[:, :2].astype(int)
 
-    def strata(self, terms, n_held_out):
-        return _large_strata(terms[:, 0] + terms[:, 1], n_held_out)
+    def kinds(self, terms):
+        return terms[:, 0] + terms[:, 1]
 
     def decision_function(self, raw) -> np.ndarray:
         """Log odds of a click, and of a click with a conversion."""
@@ -627,10 +640,3 @@ def _joined(parts):
 
 def _dense(y) -> np.ndarray:
     return np.asarray(y.toarray() if hasattr(y, "toarray") else y)
-
-
-def _large_strata(kinds: np.ndarray, n_held_out: int) -> np.ndarray | None:
-    """The kinds of the rows, or None if not all of them can be on both sides."""
-    counts = np.unique(kinds, return_counts=True)[1]
-    few = min(n_held_out, kinds.size - n_held_out) < counts.size
-    return None if few or counts.min() < 2 else kinds

@@ -58,15 +58,14 @@ def test_targets_are_values():
         learned.encode(np.array([1, 5]), np.ones(2))
 
 
-def test_kinds_of_rows_are_on_both_sides_where_they_can_be():
+def test_kinds_of_rows():
     terms = np.repeat([0.0, 1.0, 2.0], [20, 8, 2])
     labels = Labels(n_outputs=3, classes=np.arange(3))
-    np.testing.assert_array_equal(labels.strata(terms, 5), terms)
-    # A class of one row, and fewer held-out rows than classes.
-    assert labels.strata(terms[:-1], 5) is None
-    assert labels.strata(terms, 2) is None
-    assert Labels(n_outputs=3, multilabel=True).strata(terms, 5) is None
-    assert Numbers().strata(terms, 5) is None
+    np.testing.assert_array_equal(labels.kinds(terms), terms)
+    clicks = np.array([[0, 0, 1, 1], [1, 0, 1, 1], [1, 1, 1, 1.0]])
+    np.testing.assert_array_equal(ClickConversion().kinds(clicks), [0, 1, 2])
+    for alike in (Labels(n_outputs=3, multilabel=True), Numbers()):
+        np.testing.assert_array_equal(alike.kinds(np.ones((4, 3))), np.zeros(4))
 
 
 def test_balanced_tasks_count_the_weights_of_tasks():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
+from inspect import signature
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import check_scoring
 
 from skfm.data.batches import Samples
@@ -52,13 +56,48 @@ class _InTraining:
         self._held_out = held_out.X
         targets, weight = self._learned.targets, held_out.weight
         scorer, y = check_scoring(self, scoring=scoring), targets.decode(held_out.y)
-        options = {} if np.all(weight == weight[0]) else {"sample_weight": weight}
+        is_weighed = np.any(weight != weight[0]) and _takes_weights(scorer)
+        options = {"sample_weight": weight} if is_weighed else {}
 
         def score(raw: np.ndarray) -> float:
             self._raw = targets.in_units(raw)
-            return float(scorer(self, held_out.X, y, **options))
+            if not np.isfinite(self._raw).all():
+                # Training has diverged: that is no fault of the scorer.
+                return np.nan
+            try:
+                found: Any = scorer(self, held_out.X, y, **options)
+            except (ValueError, UndefinedMetricWarning) as error:
+                raise ValueError(f"{_undefined(scoring, y)}: {str(error).rstrip('.')}. {_REMEDY}") from error
+            found = found.item() if np.ndim(found) == 0 and hasattr(found, "item") else found
+            if not isinstance(found, Real) or not math.isfinite(found):
+                shown = f"an array of shape {np.shape(found)}" if hasattr(found, "shape") else repr(found)
+                raise ValueError(f"{_undefined(scoring, y)}: it gives {shown}. {_REMEDY}")
+            return float(found)
 
         return score
+
+
+_REMEDY = (
+    "Hold out other rows, with X_val and y_val or a larger validation_fraction, or give a scoring that is "
+    "defined for these, such as 'loss'."
+)
+
+
+def _undefined(scoring, y: np.ndarray) -> str:
+    """That there is no score, and what may be the cause."""
+    what = "y is" if y.ndim == 1 else "a column of y is"
+    is_constant = (y == y[:1]).reshape(len(y), -1).all(axis=0).any()
+    cause = f", in which {what} the same everywhere" if is_constant else ""
+    return f"scoring={scoring!r} cannot score the held-out rows ({len(y)}{cause})"
+
+
+def _takes_weights(scorer) -> bool:
+    """Whether a scorer takes ``sample_weight``; others score all rows alike."""
+    try:
+        parameters = signature(getattr(scorer, "_score_func", scorer)).parameters.values()
+    except ValueError:
+        return False
+    return any(one.name == "sample_weight" or one.kind == one.VAR_KEYWORD for one in parameters)
 
 
 @lru_cache(maxsize=64)
