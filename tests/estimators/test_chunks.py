@@ -1,0 +1,177 @@
+"""A stream ends near the same model, however it is cut into chunks and whatever the first of them says."""
+
+import pickle
+
+import numpy as np
+import optax
+import pytest
+from sklearn.metrics import r2_score, roc_auc_score
+
+from skfm import ESMMClassifier, FMClassifier, FMRegressor, LinearClassifier, MixtureFMClassifier
+
+N = 1200
+RNG = np.random.default_rng(0)
+# Signs: their scale is the same in any chunk.
+X = RNG.choice([-1.0, 1.0], size=(N, 4))
+RAW = X[:, 0] - 0.7 * X[:, 1] + X[:, 2] * X[:, 3]
+NOISE = RNG.normal(size=N)
+RARE = (RNG.random(N) < 1 / (1 + np.exp(3.0 - 1.5 * RAW))).astype(int)
+CLICK = (RNG.random(N) < 1 / (1 + np.exp(1 - RAW))).astype(int)
+NUMBERS = 1e3 * (RAW + 0.3 * NOISE) + 5e3
+SETTINGS = {
+    "n_factors": 2,
+    "init_scale": 0.3,
+    "l2_linear": 1e-3,
+    "l2_factors": 1e-3,
+    "batch_size": 100,
+    # Else the first chunk decides, and programs differ.
+    "dtype": "float32",
+}
+TARGETS = {
+    "binary": (FMClassifier, {}, RARE),
+    "softmax": (FMClassifier, {}, np.digitize(RAW + NOISE, [-1.5, 1.0])),
+    "multilabel": (FMClassifier, {}, np.column_stack([RARE, RAW + NOISE > 0]).astype(int)),
+    "esmm": (ESMMClassifier, {"tower": "fm"}, np.column_stack([CLICK, CLICK * (NOISE > 0.5)])),
+    "squared_error": (FMRegressor, {}, NUMBERS),
+    "absolute_error": (FMRegressor, {"loss": "absolute_error"}, NUMBERS),
+    "huber": (FMRegressor, {"loss": "huber"}, NUMBERS),
+    "quantile": (FMRegressor, {"loss": "quantile", "quantile": 0.9}, NUMBERS),
+    "poisson": (FMRegressor, {"loss": "poisson"}, RNG.poisson(np.exp(0.5 * RAW)).astype(float)),
+}
+
+
+HUNDREDS = range(100, N, 100)
+
+
+def parts_of(y):
+    """Several cuts of the rows, by name."""
+    rows = np.arange(N)
+    kind = y.reshape(N, -1).sum(axis=1)
+    alike = np.flatnonzero(kind == kind.min())[:30]
+    return {
+        "five rows": np.split(rows, [5, *HUNDREDS]),
+        "one kind": np.split(np.append(alike, np.setdiff1d(rows, alike)), [alike.size, *HUNDREDS]),
+        "one row": [rows[:1], rows[1:]],
+        "small": np.split(rows, range(20, N, 20)),
+    }
+
+
+def trained(kind, parts, solver, n_epochs=6, **more):
+    estimator, settings, y = TARGETS[kind]
+    rate = {"adam": 0.02, "sgd": 0.02}.get(solver, "auto") if isinstance(solver, str) else "auto"
+    model = estimator(**SETTINGS, **settings, **more, solver=solver, learning_rate=rate, random_state=0)
+    classes = {"classes": np.unique(y)} if kind in ("binary", "softmax") else {}
+    for _ in range(n_epochs):
+        for part in parts:
+            model.partial_fit(X[part], y[part], **classes)
+        model = pickle.loads(pickle.dumps(model)) if isinstance(solver, str) else model
+    return model
+
+
+def says(kind, model):
+    """Mean predictions, and how well they rank or fit."""
+    y = TARGETS[kind][2]
+    if hasattr(model, "predict_proba"):
+        found = model.predict_proba(X)
+        of_one = found[:, -1] if y.ndim == 1 else found[:, 0]
+        label = y == y.max() if y.ndim == 1 else y[:, 0]
+        return found.mean(axis=0), roc_auc_score(label, of_one)
+    found = model.predict(X)
+    unit = NUMBERS.std() if y is NUMBERS else 1.0
+    return found.mean(keepdims=True) / unit, r2_score(y, found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "solver", "n_cuts"),
+    [
+        ("binary", "adagrad", 4),
+        ("squared_error", "adagrad", 4),
+        *((kind, "adagrad", 2) for kind in TARGETS if kind not in ("binary", "squared_error")),
+        *(("binary", solver, 1) for solver in ("adam", "sgd", "ftrl", optax.adam(0.02))),
+        *(("quantile", solver, 1) for solver in ("adam", "ftrl")),
+    ],
+)
+def test_a_stream_ends_near_the_same_model_however_it_is_cut(kind, solver, n_cuts):
+    whole, score = says(kind, trained(kind, np.split(np.arange(N), HUNDREDS), solver))
+    tolerance = 0.1 if kind in ("quantile", "poisson") else 0.05
+    for name, parts in list(parts_of(TARGETS[kind][2]).items())[:n_cuts]:
+        mean, found = says(kind, trained(kind, parts, solver))
+        np.testing.assert_allclose(mean, whole, atol=tolerance, err_msg=name)
+        assert found > score - 0.03, name
+
+
+@pytest.mark.parametrize(
+    ("factor", "shift"), [(1e-6, 0.0), (1e-3, 0.0), (0.0, 0.0), (0.0, 1.0), (1.0, 3e4)], ids=str
+)
+@pytest.mark.parametrize("kind", ["squared_error", "quantile"])
+def test_a_first_chunk_in_other_units_is_forgotten(kind, factor, shift):
+    parts = np.split(np.arange(N), HUNDREDS)
+    whole, score = says(kind, trained(kind, parts, "adagrad"))
+    estimator, settings, y = TARGETS[kind]
+    model = estimator(**SETTINGS, **settings, solver="adagrad", random_state=0)
+    model.partial_fit(X[:5], factor * y[:5] + shift)
+    for _ in range(6):
+        for part in parts:
+            model.partial_fit(X[part], y[part])
+    mean, found = says(kind, model)
+    np.testing.assert_allclose(mean, whole, atol=0.1)
+    assert found > score - 0.03
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LinearClassifier(random_state=0),
+        FMClassifier(2, random_state=0),
+        FMClassifier(2, solver="adam", random_state=0),
+        FMClassifier(2, solver="ftrl", random_state=0),
+        MixtureFMClassifier(2, 2, random_state=0),
+    ],
+)
+def test_a_first_chunk_of_one_class_does_not_decide(model):
+    order = np.argsort(RARE, kind="stable")
+    rows = np.append(order[:5], RNG.permutation(order[5:]))
+    for _ in range(3):
+        for part in np.split(rows, [5, *HUNDREDS]):
+            model.partial_fit(X[part], RARE[part], classes=[0, 1])
+    assert model.predict_proba(X)[:, 1].mean() == pytest.approx(RARE.mean(), abs=0.03)
+
+
+def test_the_first_prediction_is_smoothed():
+    """A class that was not in the first chunk counts as half a row."""
+    settings = {"solver": "sgd", "learning_rate": 1e-12, "random_state": 0}
+    model = LinearClassifier(**settings).partial_fit(X[:3], [0, 0, 0], classes=[0, 1])
+    np.testing.assert_allclose(model.predict_proba(np.zeros((1, 4)))[0, 1], 0.5 / 4)
+    # From then on it has its share, of all rows.
+    model.partial_fit(X[:5], [0, 0, 1, 0, 0])
+    np.testing.assert_allclose(model.predict_proba(np.zeros((1, 4)))[0, 1], 1 / 8)
+    three = LinearClassifier(**settings).partial_fit(X[:3], [0, 0, 1], classes=[0, 1, 2])
+    share = three.predict_proba(np.zeros((1, 4)))[0]
+    np.testing.assert_allclose(share / share[0], [1, 0.5, 0.125 / (2 / 3)])
+
+
+def test_counts_of_zero_are_a_chunk():
+    y = TARGETS["poisson"][2]
+    model = FMRegressor(2, loss="poisson", random_state=0).partial_fit(X[:4], np.zeros(4))
+    assert 0 < model.predict(X[:4]).mean() < 0.5
+    for _ in range(5):
+        model.partial_fit(X, y).partial_fit(X[:4], np.zeros(4))
+    assert model.predict(X).mean() == pytest.approx(y.mean(), rel=0.1)
+
+
+def test_after_fit_the_first_call_knows_the_rows_of_the_fit():
+    model = FMRegressor(2, solver="adagrad", max_iter=20, random_state=0).fit(X, NUMBERS)
+    before = model.predict(X)
+    # One row has no deviation, and a mean of its own.
+    model.set_params(learning_rate=1e-12).partial_fit(X[:1], NUMBERS[:1])
+    np.testing.assert_allclose(model.predict(X), before, rtol=1e-3)
+
+
+def test_weights_of_columns_without_rows_stay_while_units_do():
+    model = FMRegressor(2, solver="adagrad", random_state=0).partial_fit(X, NUMBERS)
+    some = X.copy()
+    some[:, 3] = 0
+    expected = np.array(model.coef_[3])
+    for part in np.split(np.arange(N), 6):
+        model.partial_fit(some[part], 1.1 * NUMBERS[part])
+    np.testing.assert_array_equal(model.coef_[3], expected)

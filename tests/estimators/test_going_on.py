@@ -1,0 +1,305 @@
+"""What may change between calls that go on from each other, and what is refused by name."""
+
+import inspect
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.utils import compute_class_weight
+
+import skfm
+from skfm import FieldEncoder
+from tests.estimators.problems import LABELS, D, N, X, Y, make, predictions, target
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+ALL = sorted(name for name in skfm.__all__ if name.endswith(("Classifier", "Regressor")))
+TABLE = pd.DataFrame({"a": ["x", "y"] * (N // 2), "b": np.arange(N) % 3, "c": X[:, 0]})
+
+# Another valid value of each parameter. What is not refused changes what the call does, or, where it has no
+# part in partial_fit, nothing.
+REFUSED = {
+    "activation": "tanh",
+    "attention_layer_sizes": (3,),
+    "attention_softmax": False,
+    "batch_norm": True,
+    "cin_activation": "tanh",
+    "cin_layer_sizes": (3,),
+    "class_weight": {0: 1.0, 1: 3.0},
+    "cross_slots": 64,
+    "crosses": (("a", "b"),),
+    "degree": 3,
+    "encoder": FieldEncoder(min_frequency=3),
+    "expert": "fm",
+    "fields": np.arange(D) % 2,
+    "fit_intercept": False,
+    "fit_linear": False,
+    "gate": ...,
+    "hidden_layer_sizes": (5,),
+    "huber_delta": 2.0,
+    "init_from": ...,
+    "layer_norm": ...,
+    "loss": "huber",
+    "max_length": 3,
+    "mixing": "score",
+    "n_attention": 3,
+    "n_components": 3,
+    "n_cross_layers": 3,
+    "n_experts": 3,
+    "n_factors": 5,
+    "n_heads": 2,
+    "normalize_rows": ...,
+    "parts": "deep",
+    "product": "outer",
+    "quantile": 0.7,
+    "random_state": 1,
+    "rank": 2,
+    "second_layer_sizes": (3,),
+    "sequence_fields": {"h": "a"},
+    "sequence_separator": " ",
+    "structure": "stacked",
+    "task_weights": (1.0, 2.0),
+    "tower": "fm",
+    "version": 1,
+    # Of the optimizer that goes on.
+    "dtype": "float32",
+    "solver": "adam",
+    "wide_solver": "ftrl",
+}
+EFFECTIVE = {
+    "batch_size": 7,
+    "dropout": 0.5,
+    "l1_linear": 0.3,
+    "l2_dense": 0.5,
+    "l2_factors": 0.5,
+    "l2_frequency_power": 1.0,
+    "l2_linear": 0.5,
+    "learning_rate": 0.5,
+    "learning_rate_schedule": lambda step: 0.5,
+    "wide_learning_rate": ...,
+}
+# They concern new columns, stopping, what is printed, or the first fit.
+IDLE = {
+    "early_stopping": True,
+    "init_scale": 0.5,
+    "max_iter": 7,
+    "n_iter_no_change": 7,
+    "pretrain": False,
+    "scoring": "accuracy",
+    "tol": 0.5,
+    "validation_fraction": 0.4,
+    "verbose": 2,
+    "warm_start": True,
+    "n_jobs": 1,
+}
+
+
+def first_call(name, **parameters):
+    # Strong penalties, so that their absence is seen, and batches of which there are several.
+    known = inspect.signature(getattr(skfm, name)).parameters
+    settings = {"solver": "adagrad", "batch_size": 32, "l2_frequency_power": 0.5, "dtype": "float64"}
+    settings |= {one: 0.1 for one in ("l2_linear", "l2_factors", "l2_dense") if one in known}
+    return make(name, **settings | parameters).partial_fit(X, target(name))
+
+
+def other_value(name, parameter):
+    now = getattr(make(name), parameter)
+    if parameter == "init_from":
+        kind = "Classifier" if name.endswith("Classifier") else "Regressor"
+        return make(f"Linear{kind}").fit(X, target(name))
+    if parameter == "gate":
+        return "fm" if name.startswith("Mixture") else "row"
+    return not now
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_parameter_that_must_stay_is_refused_by_name(name):
+    model = first_call(name)
+    given, before, n_iter = model.get_params(deep=False), predictions(model), model.n_iter_
+    assert not given.keys() - REFUSED.keys() - EFFECTIVE.keys() - IDLE.keys()
+    for parameter in given.keys() & REFUSED.keys():
+        value = REFUSED[parameter]
+        value = other_value(name, parameter) if value is ... else value
+        model.set_params(**{parameter: value})
+        shown = {"wide_solver": "linear weights' solver"}.get(parameter, parameter)
+        with pytest.raises(ValueError, match=rf"partial_fit goes on with .*{shown}.*[sS]et (it|them) back"):
+            model.partial_fit(X, target(name))
+        model.set_params(**{parameter: given[parameter]})
+    np.testing.assert_array_equal(predictions(model), before)
+    assert model.n_iter_ == n_iter
+    assert model.partial_fit(X, target(name)).n_iter_ == n_iter + 1
+
+
+@pytest.mark.parametrize("name", ["FNNRegressor", "MixtureFMClassifier", "WideDeepClassifier"])
+def test_every_parameter_that_may_change_has_its_effect(name):
+    model = first_call(name)
+    same = predictions(pickle.loads(pickle.dumps(model)).partial_fit(X, target(name)))
+    for parameter in model.get_params(deep=False).keys() - REFUSED.keys():
+        copied = pickle.loads(pickle.dumps(model))
+        if parameter == "wide_learning_rate":
+            with pytest.raises(ValueError, match=r"wide_learning_rate=0\.5 now\. Set it back"):
+                copied.set_params(wide_learning_rate=0.5).partial_fit(X, target(name))
+            continue
+        value = (EFFECTIVE | IDLE)[parameter]
+        changed = predictions(copied.set_params(**{parameter: value}).partial_fit(X, target(name)))
+        assert np.array_equal(changed, same) == (parameter in IDLE), parameter
+
+
+def test_the_same_value_in_other_words_goes_on():
+    fields = np.arange(D) % 2
+    model = make("DeepFMClassifier", fields=fields, hidden_layer_sizes=(4,)).partial_fit(X, LABELS)
+    model.set_params(fields=fields.tolist(), hidden_layer_sizes=[4]).partial_fit(X, LABELS)
+    assert model.n_iter_ == 2
+
+
+def test_an_encoder_that_was_changed_in_place_is_seen():
+    model = make("FMClassifier", encoder=FieldEncoder(min_frequency=1)).partial_fit(TABLE, LABELS)
+    model.set_params(encoder__min_frequency=4)
+    with pytest.raises(ValueError, match=r"encoder FieldEncoder\(min_frequency=1\) -> .*min_frequency=4"):
+        model.partial_fit(TABLE, LABELS)
+    again = model.set_params(encoder=FieldEncoder(min_frequency=1)).partial_fit(TABLE, LABELS)
+    assert again.n_iter_ == 2
+
+
+def test_another_source_of_the_same_parameters_is_seen():
+    one, other = make("LinearClassifier").fit(X, LABELS), make("LinearClassifier").fit(X, 1 - LABELS)
+    model = pickle.loads(pickle.dumps(make("FMClassifier", init_from=one).partial_fit(X, LABELS)))
+    model.partial_fit(X, LABELS)
+    with pytest.raises(ValueError, match=r"changed it since \(init_from LinearClassifier"):
+        model.set_params(init_from=other).partial_fit(X, LABELS)
+
+
+def test_calls_go_on_after_pickling_and_copies_of_the_random_state():
+    model = make("FMClassifier", random_state=np.random.RandomState(3))
+    model.partial_fit(X, LABELS)
+    copied = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(
+        predictions(copied.partial_fit(X, LABELS)), predictions(model.partial_fit(X, LABELS))
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"n_factors": 5}, {"degree": 3}, {"fit_linear": False}, {"fit_intercept": False}, {"fields": None}],
+)
+def test_a_warm_start_refuses_another_model(changed):
+    model = make("FMClassifier", warm_start=True).fit(X, LABELS)
+    expected, name = predictions(model), next(iter(changed))
+    with pytest.raises(ValueError, match=rf"fit with warm_start=True goes on .*\({name} .* warm_start=False"):
+        model.set_params(**changed).fit(X, LABELS)
+    np.testing.assert_array_equal(predictions(model), expected)
+    model.set_params(warm_start=False).fit(X, LABELS)
+
+
+def test_a_warm_start_takes_another_objective():
+    model = make("FMRegressor", warm_start=True, solver="adam").fit(X, Y)
+    model.set_params(loss="quantile", quantile=0.7, solver="lbfgs", random_state=3).fit(X, Y)
+    labels = make("FMClassifier", warm_start=True, class_weight="balanced").fit(X, LABELS)
+    labels.set_params(class_weight={0: 1.0, 1: 2.0}).fit(X, LABELS)
+    # After fit the optimizer starts anew too.
+    labels.set_params(class_weight=None, solver="adam").partial_fit(X, LABELS)
+
+
+def test_a_warm_start_refuses_other_classes():
+    model = make("FMClassifier", warm_start=True).fit(X, LABELS)
+    for y in (LABELS + 5, np.array(["a", "b"])[LABELS], np.arange(N) % 3):
+        with pytest.raises(ValueError, match="the weights to go on from"):
+            model.fit(X, y)
+    assert model.fit(X, LABELS).n_iter_ > 0
+
+
+# -- classes and class weights -------------------------------------------------------------------------
+
+
+def test_classes_that_are_given_again_must_be_the_same():
+    model = make("FMClassifier", solver="adam").partial_fit(X, LABELS, classes=[1, 0])
+    model.partial_fit(X, LABELS, classes=[0, 1]).partial_fit(X, LABELS, classes=(1, 0, 1)).partial_fit(
+        X, LABELS
+    )
+    for classes in ([0, 1, 2], [1], ["0", "1"]):
+        with pytest.raises(ValueError, match="are not the classes of the first call"):
+            model.partial_fit(X, LABELS, classes=classes)
+    assert model.n_iter_ == 4
+    fitted = make("FMClassifier", solver="adam").fit(X, LABELS)
+    with pytest.raises(ValueError, match=r"classes=\[0, 2\] are not"):
+        fitted.partial_fit(X, LABELS, classes=[0, 2])
+
+
+def test_classes_of_the_first_call_that_are_none():
+    with pytest.raises(ValueError, match="Only one class, 3, in classes="):
+        make("FMClassifier").partial_fit(X, LABELS, classes=[3])
+    with pytest.raises(ValueError, match="No class in classes="):
+        make("FMClassifier").partial_fit(X, LABELS, classes=[])
+    both = np.column_stack([LABELS, 1 - LABELS])
+    make("FMClassifier").partial_fit(X, both, classes=[0, 1])
+    with pytest.raises(ValueError, match="are not the labels of y"):
+        make("FMClassifier").partial_fit(X, both, classes=[0, 1, 2])
+    clicks = np.column_stack([LABELS, np.zeros_like(LABELS)])
+    esmm = make("ESMMClassifier", tower="fm").partial_fit(X, clicks, classes=[0, 1])
+    with pytest.raises(ValueError, match="clicks and conversions are 0 and 1"):
+        esmm.partial_fit(X, clicks, classes=[0, 1, 2])
+
+
+@pytest.mark.parametrize("name", ["FMClassifier", "ESMMClassifier"])
+def test_balanced_classes_need_all_rows(name):
+    y = LABELS if name == "FMClassifier" else np.column_stack([LABELS, LABELS])
+    model = make(name, class_weight="balanced")
+    with pytest.raises(ValueError, match=r"sklearn\.utils\.compute_class_weight"):
+        model.partial_fit(X, y)
+    balanced = compute_class_weight("balanced", classes=np.array([0, 1]), y=LABELS)
+    weights = dict(enumerate(balanced))
+    model.set_params(class_weight=weights if name == "FMClassifier" else [weights, weights]).partial_fit(X, y)
+    fitted = make(name, class_weight="balanced").fit(X, y)
+    with pytest.raises(ValueError, match=r"sklearn\.utils\.compute_class_weight"):
+        fitted.partial_fit(X, y)
+
+
+def test_class_weights_of_a_chunk_are_those_of_all_rows():
+    y = np.arange(N) % 3
+    weights = {0: 2.0, 1: 0.5}
+    model = make("FMClassifier", class_weight=weights, solver="adam").partial_fit(X, y)
+    alike = make("FMClassifier", solver="adam").partial_fit(X, y, sample_weight=np.array([2.0, 0.5, 1.0])[y])
+    # A chunk without a class that has a weight, and with one that has none.
+    some = y != 1
+    model.partial_fit(X[some], y[some])
+    alike.partial_fit(X[some], y[some], sample_weight=np.array([2.0, 0.5, 1.0])[y[some]])
+    np.testing.assert_allclose(predictions(model), predictions(alike), rtol=1e-9)
+    with pytest.raises(ValueError, match=r"class_weight names \[7\]"):
+        make("FMClassifier", class_weight={7: 2.0}).partial_fit(X, y)
+
+
+def test_weights_of_labels_of_a_chunk():
+    y = np.column_stack([LABELS, np.arange(N) % 2])
+    model = make("FMClassifier", class_weight=[{1: 3.0}, {0: 2.0}], solver="adam").partial_fit(X, y)
+    none = y[:, 0] == 0
+    model.partial_fit(X[none], y[none])
+    with pytest.raises(ValueError, match="a dict with weights of 0 and 1 for each of 2 labels"):
+        make("FMClassifier", class_weight=[{1: 3.0}]).partial_fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.column_stack([LABELS, LABELS]), "but the estimator was fitted on one column of classes"),
+        (LABELS + 1, "label 2 at row"),
+        (Y, "Unknown label type"),
+    ],
+)
+def test_other_kinds_of_y_are_refused(y, message):
+    model = make("FMClassifier", solver="adam").partial_fit(X, LABELS)
+    expected = predictions(model)
+    with pytest.raises(ValueError, match=message):
+        model.partial_fit(X, y)
+    np.testing.assert_array_equal(predictions(model), expected)
+
+
+def test_other_columns_are_refused():
+    names = [f"c{i}" for i in range(D)]
+    model = make("FMRegressor").partial_fit(pd.DataFrame(X, columns=names), Y)
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.partial_fit(pd.DataFrame(X, columns=names[::-1]), Y)
+    with pytest.raises(ValueError, match="features"):
+        make("FMRegressor").partial_fit(X, Y).partial_fit(X[:, :3], Y)
+    with pytest.raises(ValueError, match="y has 2 columns"):
+        model.partial_fit(pd.DataFrame(X, columns=names), np.column_stack([Y, Y]))
