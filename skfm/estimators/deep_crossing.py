@@ -114,7 +114,7 @@ class DeepCrossingClassifier(_DeepCrossing, FactorizationClassifier):
     class_weight : "balanced", dict, list of dict or None, default=None
         Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list has one
         dict a label of multilabel targets. ``"balanced"``: inversely proportional to the share of the
-        class.
+        class; partial_fit, which does not know it, refuses that.
     fit_intercept : bool, default=True
         Whether the raw prediction has an intercept (in a mixture: each expert; gates have one in any
         case). It is not penalised, and starts at the log odds of the classes in the training data.
@@ -158,10 +158,10 @@ class DeepCrossingClassifier(_DeepCrossing, FactorizationClassifier):
         the training loss. False: all ``max_iter`` epochs are run (L-BFGS still stops by ``tol``), and
         ``X_val`` is not used.
     validation_fraction : "auto" or float, default="auto"
-        Share of the rows to hold out, between 0 and 1; by a classifier stratified by class, where every
-        class has two rows. ``"auto"``: a tenth, but no more than 2,000 rows, or ``5 * sqrt(n_samples)``
-        where that is more (of a stream that is not put in memory a tenth). Not used where ``X_val`` is given
-        to fit.
+        Share of the rows to hold out, between 0 and 1; by a classifier stratified by class. A row that is
+        alone in its class is trained on. ``"auto"``: a tenth, but no more than 2,000 rows, or
+        ``5 * sqrt(n_samples)`` where that is more (of a stream that is not put in memory a tenth). Not used
+        where ``X_val`` is given to fit.
     n_iter_no_change : int, default=3
         Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than ``tol``
         before the rate is cut or training stops.
@@ -171,17 +171,19 @@ class DeepCrossingClassifier(_DeepCrossing, FactorizationClassifier):
     scoring : str or callable, default="loss"
         ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on held-out
         rows. A callable gets this estimator in training, whose predictions of these rows alone are known,
-        the rows as the model takes them (encoded), their targets, and ``sample_weight`` where weights differ.
-        Without held-out rows the training loss is monitored.
+        the rows as the model takes them (encoded), their targets, and ``sample_weight`` where weights differ
+        and it takes them. A score that is not finite is an error. Without held-out rows the training loss is
+        monitored.
     warm_start : bool, default=False
-        Whether another call of fit starts from the parameters of the last one. The state of the optimizer
-        starts anew.
+        Whether another call of fit starts from the parameters of the last one. The state
+        of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
-        Fitted skfm estimator whose tables of the same name, such as linear weights or factors, start this
-        one where they have the same columns and shape.
+        Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
+        linear weights or factors, which must have the same columns and shape, and its network if that is the
+        same. Its loss must have the same link. Where y is in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
-        gates and networks, and dropout.
+        gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
     verbose : int, default=0
         1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in any
         case. 0: nothing.
@@ -475,10 +477,10 @@ class DeepCrossingRegressor(_DeepCrossing, FactorizationRegressor):
         the training loss. False: all ``max_iter`` epochs are run (L-BFGS still stops by ``tol``), and
         ``X_val`` is not used.
     validation_fraction : "auto" or float, default="auto"
-        Share of the rows to hold out, between 0 and 1; by a classifier stratified by class, where every
-        class has two rows. ``"auto"``: a tenth, but no more than 2,000 rows, or ``5 * sqrt(n_samples)``
-        where that is more (of a stream that is not put in memory a tenth). Not used where ``X_val`` is given
-        to fit.
+        Share of the rows to hold out, between 0 and 1; by a classifier stratified by class. A row that is
+        alone in its class is trained on. ``"auto"``: a tenth, but no more than 2,000 rows, or
+        ``5 * sqrt(n_samples)`` where that is more (of a stream that is not put in memory a tenth). Not used
+        where ``X_val`` is given to fit.
     n_iter_no_change : int, default=3
         Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than ``tol``
         before the rate is cut or training stops.
@@ -488,17 +490,19 @@ class DeepCrossingRegressor(_DeepCrossing, FactorizationRegressor):
     scoring : str or callable, default="loss"
         ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on held-out
         rows. A callable gets this estimator in training, whose predictions of these rows alone are known,
-        the rows as the model takes them (encoded), their targets, and ``sample_weight`` where weights differ.
-        Without held-out rows the training loss is monitored.
+        the rows as the model takes them (encoded), their targets, and ``sample_weight`` where weights differ
+        and it takes them. A score that is not finite is an error. Without held-out rows the training loss is
+        monitored.
     warm_start : bool, default=False
-        Whether another call of fit starts from the parameters of the last one. The state of the optimizer
-        starts anew.
+        Whether another call of fit starts from the parameters of the last one. The state
+        of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
-        Fitted skfm estimator whose tables of the same name, such as linear weights or factors, start this
-        one where they have the same columns and shape.
+        Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
+        linear weights or factors, which must have the same columns and shape, and its network if that is the
+        same. Its loss must have the same link. Where y is in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
-        gates and networks, and dropout.
+        gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
     verbose : int, default=0
         1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in any
         case. 0: nothing.

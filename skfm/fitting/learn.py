@@ -96,6 +96,25 @@ class Learned:
         chosen = slice(self.fields.numbers.size) if rows is None else rows
         return self.model.split(self.parameters.table[chosen])
 
+    def in_units_of(self, targets: Targets) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
+        """Tables and dense weights of the same function in the units of other targets."""
+        tables, dense, known = self.tables(), self.parameters.dense, self.targets
+        degrees = self.model.degrees()
+        if degrees is None or known.n_outputs != targets.n_outputs:
+            return tables, dense
+        ratio = np.asarray(known.scale) / targets.scale
+        shift = np.asarray(known.location - targets.location) / targets.scale
+        if np.all(ratio == 1) and not np.any(shift):
+            return tables, dense
+        tables = {
+            name: table * np.power(ratio, 1 / degrees[name]).reshape(-1, *[1] * (table.ndim - 2))
+            for name, table in tables.items()
+        }
+        offsets = dense["offsets"]
+        if "intercept" in offsets or np.any(shift):
+            offsets = offsets | {"intercept": ratio * offsets.get("intercept", 0.0) + shift}
+        return tables, dense | {"offsets": offsets}
+
     @property
     def encoder(self) -> FieldEncoder | None:
         """What encodes a table, or None."""
@@ -432,8 +451,11 @@ def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Uni
         base_score = targets.base_score(seen, seen.n_rows)
         moved = base_score - known.targets.base_score(known.seen, known.seen.n_rows)
         return targets, Units(seen.compact(), base_score, moved)
-    targets = targets.in_units_of(known.targets)
-    return targets, Units(seen, targets.base_score(here, here.n_rows))
+    # Units of its own, where those known are far from right and the weights can be converted.
+    fixed = known.model.degrees() is None
+    targets = targets.in_units_of(known.targets) if fixed else targets.standardized(here, known.targets)
+    is_same = np.array_equal(targets.scale, known.targets.scale)
+    return targets, Units(seen if is_same else here.compact(), targets.base_score(here, here.n_rows))
 
 
 def find_fields(given, X, encoder: FieldEncoder | None, n_features: int) -> tuple[Fields, int]:
@@ -564,11 +586,13 @@ def warm_start(prepared: Prepared, context: Context, model, first: Start | None)
     if before is not None:
         if context.incremental and before.session is not None:
             return None
-        dense, moved = before.parameters.dense, prepared.units.base_moved
+        moved, tables, dense = prepared.units.base_moved, before.tables(), before.parameters.dense
+        if not context.incremental:
+            tables, dense = before.in_units_of(prepared.posed.targets)
         if moved is not None and "intercept" in dense["offsets"]:
             offsets = dense["offsets"] | {"intercept": dense["offsets"]["intercept"] + moved}
             dense = dense | {"offsets": offsets}
-        start = Start(before.tables(), dense, before.parameters.averages)
+        start = Start(tables, dense, before.parameters.averages)
         n_columns = before.fields.numbers.size
         _check_dense(model, start)
     if start is not None:
@@ -689,12 +713,13 @@ def new_seed(random_state) -> int:
 # -- start from other weights ------------------------------------------------------------------------
 
 
-def start_from(source: Learned | None, model, shown: str) -> Start:
+def start_from(source: Learned | None, model, targets: Targets, shown: str) -> Start:
     """What the model can take over from another fit: tables, the intercept, and a network that is the same.
 
     Parameters
     ----------
     source : the other fit; None has nothing
+    targets : those of the model
     shown : how the message names it
 
     Raises
@@ -702,7 +727,7 @@ def start_from(source: Learned | None, model, shown: str) -> Start:
     ValueError
         If it has none of the tables.
     """
-    known = {} if source is None else source.tables()
+    known, dense = ({}, None) if source is None else source.in_units_of(targets)
     wanted = model.tables()
     tables = {}
     for name, table in wanted.items():
@@ -710,18 +735,18 @@ def start_from(source: Learned | None, model, shown: str) -> Start:
         given = known.get(name, known.get(name.removeprefix("expert_")))
         if given is not None:
             tables[name] = _reshaped(given, table.shape)
-    if source is None or not tables:
+    if source is None or dense is None or not tables:
         raise ValueError(
             f"init_from={shown} has none of the tables {sorted(wanted)} that this model "
             f"starts from. Give a fitted skfm estimator that has."
         )
-    return Start(tables, *_dense_to_start_from(source, model))
+    return Start(tables, *_dense_to_start_from(source, dense, model))
 
 
-def _dense_to_start_from(source: Learned, model) -> tuple[dict[str, dict], dict]:
+def _dense_to_start_from(source: Learned, dense: dict[str, dict], model) -> tuple[dict[str, dict], dict]:
     """Dense weights and running averages to take over: all where the model has no others, else intercepts."""
     first = model.init(np.random.default_rng(0), np.zeros(model.n_outputs))
-    dense, averages = source.parameters.dense, source.parameters.averages
+    averages = source.parameters.averages
     # A model without an intercept is one with 0.
     intercept = dense["offsets"].get("intercept", np.zeros(source.model.n_outputs))
     found: dict[str, dict] = {role: dict(leaves) for role, leaves in dense.items()}

@@ -427,12 +427,12 @@ class Numbers(Targets):
         if known is not None:
             ratio, step = scale / known.scale, np.abs(location - known.location)
             keeps = (ratio <= _SAME_UNITS) & (ratio >= 1 / _SAME_UNITS) & (step <= _SAME_UNITS * known.scale)
-            location, scale = np.where(keeps, known.location, location), np.where(keeps, known.scale, scale)
+            scale = np.where(keeps, known.scale, scale)
+            location = np.where(keeps, known.location, location) if self.fit_intercept else location
         return replace(self, location=location, scale=scale)
 
     def in_units_of(self, known):
         units = super().in_units_of(known)
-        # Without an intercept the prediction for an empty row is 0.
         return units if self.fit_intercept else replace(units, location=np.zeros_like(known.location))
 
     def standardize(self, terms):

@@ -107,6 +107,13 @@ class Model:
         offsets = {"intercept": np.asarray(base_score, dtype=np.float64)} if self.fit_intercept else {}
         return {"weights": {}, "offsets": offsets}
 
+    def degrees(self) -> dict[str, int] | None:
+        """Degree, by table, of the term of the raw prediction that is a polynomial in the table's numbers.
+
+        The second axis of such a table is that of the outputs. None for a model that is no sum of such terms.
+        """
+        return None
+
     def intercept(self, dense: Dense) -> Array:
         """The intercept, or 0 for a model without one."""
         return dense["offsets"].get("intercept", 0.0)

@@ -46,6 +46,9 @@ class FFM(Model):
         total = (fields * fields.transpose(0, 3, 2, 1, 4)).sum(axis=(1, 3, 4))
         return 0.5 * (total - jnp.square(same_field).sum(axis=(1, 3)))
 
+    def degrees(self):
+        return {"linear": 1, "factors": 2}
+
     def forward(self, slots, dense, averages, batch, training):
         pairs = self.pairs(slots["factors"], batch.slot_fields)
         # `sums` would add up all numbers of the rows.

@@ -42,6 +42,9 @@ class FM(Model):
         cross = jnp.concatenate([slots.pairs["factors"], *terms], axis=-1)
         return cross.reshape(cross.shape[0], -1)
 
+    def degrees(self):
+        return {"linear": 1, "factors": 2} | self.higher
+
     def forward(self, slots, dense, averages, batch, training):
         raw = slots.interactions("factors") + self.intercept(dense)
         for name, order in self.higher.items():

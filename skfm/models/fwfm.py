@@ -43,6 +43,9 @@ class FwFM(Model):
         pair[upper] = pair[upper[1], upper[0]] = np.arange(upper[0].size)
         return 1 + dense["weights"]["pairs"][:, pair]
 
+    def degrees(self):
+        return {"linear": 1, "factors": 2}
+
     def forward(self, slots, dense, averages, batch, training):
         factors = slots["factors"]
         n_rows, n_slots = factors.shape[:2]

@@ -14,6 +14,9 @@ class Linear(Model):
     def tables(self):
         return {"linear": Table((self.n_outputs,), "linear", "zero")}
 
+    def degrees(self):
+        return {"linear": 1}
+
     def forward(self, slots, dense, averages, batch, training):
         raw = slots.sums["linear"] + self.intercept(dense)
         return raw, averages

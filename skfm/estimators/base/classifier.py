@@ -19,7 +19,8 @@ class FactorizationClassifier(ClassifierMixin, LabelParameters, FactorizationEst
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Do one epoch on the rows given, going on from earlier calls.
 
-        The optimizer goes on as well: k calls with the same rows are k epochs of `fit`.
+        The optimizer goes on as well: k calls with the same rows are k epochs of `fit`. What is known of y
+        (class odds, mean and deviation) is that of the rows of all calls.
 
         Parameters
         ----------
@@ -28,7 +29,8 @@ class FactorizationClassifier(ClassifierMixin, LabelParameters, FactorizationEst
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Labels; or 0 and 1 for each of several labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels that later calls may bring; those of the first call if None.
+            All labels that later calls may bring; those of the first call if None. Given again, they must be
+            the same, in any order.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.
 

@@ -93,11 +93,12 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             **of_model,
         )
 
-    def _start(self, model, data: Data, context: Context) -> tuple[Start | None, Pretrained | None]:
+    def _start(self, model, prepared: Prepared, context: Context) -> tuple[Start | None, Pretrained | None]:
         """What a first fit starts from, and the machine that was fitted for it on the way, if any."""
+        targets = prepared.posed.targets
         if self.init_from is None:
             return None, None
-        return fitting.start_from(context.source, model, repr(self.init_from)), None
+        return fitting.start_from(context.source, model, targets, repr(self.init_from)), None
 
     # -- fit ---------------------------------------------------------------------------------------
 
@@ -137,7 +138,8 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
     def partial_fit(self, X, y, sample_weight=None):
         """Do one epoch on the rows given, going on from earlier calls.
 
-        The optimizer goes on as well: k calls with the same rows are k epochs of `fit`.
+        The optimizer goes on as well: k calls with the same rows are k epochs of `fit`. What is known of y
+        (class odds, mean and deviation) is that of the rows of all calls.
 
         Parameters
         ----------
@@ -214,7 +216,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         model = self._make_model(prepared.shape(context))
         start, pretrained = (None, None)
         if context.before is None:
-            start, pretrained = self._start(model, prepared.data, context)
+            start, pretrained = self._start(model, prepared, context)
         start = fitting.warm_start(prepared, context, model, start)
         score = self._scorer(model, prepared, context)
         listeners = Listeners(score, reporter(self.verbose, type(self).__name__))

@@ -140,7 +140,7 @@ class LabelParameters:
         """
         Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list has one
         dict a label of multilabel targets. ``"balanced"``: inversely proportional to the share of the
-        class.
+        class; partial_fit, which does not know it, refuses that.
         """,
         dict,
         list,
@@ -277,10 +277,10 @@ class TrainingParameters:
     validation_fraction: float | Literal["auto"] = parameter(
         "auto",
         """
-        Share of the rows to hold out, between 0 and 1; by a classifier stratified by class, where every
-        class has two rows. ``"auto"``: a tenth, but no more than 2,000 rows, or ``5 * sqrt(n_samples)``
-        where that is more (of a stream that is not put in memory a tenth). Not used where ``X_val`` is given
-        to fit.
+        Share of the rows to hold out, between 0 and 1; by a classifier stratified by class. A row that is
+        alone in its class is trained on. ``"auto"``: a tenth, but no more than 2,000 rows, or
+        ``5 * sqrt(n_samples)`` where that is more (of a stream that is not put in memory a tenth). Not used
+        where ``X_val`` is given to fit.
         """,
         accepted.BETWEEN_0_AND_1,
     )
@@ -305,8 +305,9 @@ class TrainingParameters:
         """
         ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on held-out
         rows. A callable gets this estimator in training, whose predictions of these rows alone are known,
-        the rows as the model takes them (encoded), their targets, and ``sample_weight`` where weights differ.
-        Without held-out rows the training loss is monitored.
+        the rows as the model takes them (encoded), their targets, and ``sample_weight`` where weights differ
+        and it takes them. A score that is not finite is an error. Without held-out rows the training loss is
+        monitored.
         """,
         accepted.SCORING,
         callable,
@@ -315,15 +316,16 @@ class TrainingParameters:
     warm_start: bool = parameter(
         False,
         """
-        Whether another call of fit starts from the parameters of the last one. The state of the optimizer
-        starts anew.
+        Whether another call of fit starts from the parameters of the last one. The state
+        of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
         """,
     )
     init_from: BaseEstimator | None = parameter(
         None,
         """
-        Fitted skfm estimator whose tables of the same name, such as linear weights or factors, start this
-        one where they have the same columns and shape.
+        Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
+        linear weights or factors, which must have the same columns and shape, and its network if that is the
+        same. Its loss must have the same link. Where y is in other units, weights are converted.
         """,
         accepted.ESTIMATOR,
         None,
@@ -333,7 +335,7 @@ class TrainingParameters:
         None,
         """
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
-        gates and networks, and dropout.
+        gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
         """,
         "random_state",
         kind="int, RandomState instance or None",

@@ -1,0 +1,131 @@
+"""A model that starts from another one starts as the same function, where that is possible."""
+
+import numpy as np
+import pytest
+
+from skfm import FieldEncoder
+from tests.estimators.problems import LABELS, RAW, X, Y, make, predictions
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+STILL = {"solver": "sgd", "learning_rate": 1e-12, "max_iter": 1, "early_stopping": False, "dtype": "float64"}
+THREE = np.digitize(RAW, [-1.0, 1.0])
+BOTH = np.column_stack([LABELS, np.arange(LABELS.size) % 2])
+CLICKS = np.column_stack([LABELS, LABELS * BOTH[:, 1]])
+COUNTS = np.round(np.abs(Y))
+
+
+@pytest.mark.parametrize(
+    ("name", "y", "settings"),
+    [
+        ("LinearClassifier", THREE, {}),
+        ("FMClassifier", LABELS, {}),
+        ("FMClassifier", THREE, {}),
+        ("FMClassifier", BOTH, {"degree": 3}),
+        ("FMClassifier", LABELS, {"fit_intercept": False}),
+        ("FMRegressor", Y, {}),
+        ("FMRegressor", np.column_stack([Y, -5 * Y]), {"loss": "quantile", "quantile": 0.7}),
+        ("FMRegressor", COUNTS, {"loss": "poisson"}),
+        ("FFMRegressor", Y, {}),
+        ("FwFMClassifier", LABELS, {}),
+        ("DeepFMClassifier", LABELS, {}),
+        ("NFMRegressor", Y, {}),
+        ("MixtureFMClassifier", LABELS, {}),
+        ("MixtureFMRegressor", Y, {"mixing": "score"}),
+        ("ESMMClassifier", CLICKS, {"tower": "fm"}),
+        ("ESMMClassifier", CLICKS, {"tower": "mlp"}),
+    ],
+)
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_a_model_of_the_same_kind_starts_as_the_same_function(name, y, settings, call):
+    source = make(name, max_iter=20, **settings).fit(X, y)
+    model = make(name, init_from=source, **STILL, **settings)
+    # In other units too.
+    y = 700 * y + 100 if y is Y else y
+    getattr(model, call)(X, y)
+    np.testing.assert_allclose(predictions(model), predictions(source), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "other", "settings"),
+    [
+        ("Linear", "FM", {"init_scale": 0.0}),
+        ("Linear", "MixtureFM", {"init_scale": 0.0}),
+        ("FM", "MixtureFM", {}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("ending", "y"),
+    [("Classifier", LABELS), ("Classifier", THREE), ("Regressor", Y)],
+    ids=["two", "three", "y"],
+)
+def test_a_model_with_more_terms_starts_as_the_function_of_its_source(kind, other, settings, ending, y):
+    source = make(f"{kind}{ending}", max_iter=20).fit(X, y)
+    model = make(f"{other}{ending}", init_from=source, **STILL, **settings).fit(X, y)
+    np.testing.assert_allclose(predictions(model), predictions(source), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("other", ["DeepFMClassifier", "WideDeepClassifier"])
+def test_the_intercept_goes_to_networks(other):
+    source = make("FMClassifier", max_iter=20).fit(X + 1, LABELS)
+    model = make(other, init_from=source, **STILL).fit(X + 1, LABELS)
+    np.testing.assert_allclose(model.intercept_, source.intercept_, rtol=1e-6)
+    np.testing.assert_allclose(model.coef_, source.coef_, rtol=1e-6)
+
+
+def test_a_network_of_another_shape_starts_anew():
+    source = make("DeepFMClassifier", solver="adam", learning_rate=0.05).fit(X, LABELS)
+    same = make("DeepFMClassifier", init_from=source, **STILL).fit(X, LABELS)
+    wider = make("DeepFMClassifier", init_from=source, hidden_layer_sizes=(4, 5), **STILL).fit(X, LABELS)
+    np.testing.assert_allclose(wider.intercept_, source.intercept_, rtol=1e-6)
+    of_source, of_same, of_wider = (
+        one._learned.parameters.dense["weights"]["layer_0"] for one in (source, same, wider)
+    )
+    np.testing.assert_allclose(of_same, of_source, rtol=1e-6)
+    assert not np.allclose(of_wider, of_source)
+
+
+@pytest.mark.parametrize(
+    ("source", "settings", "model", "others"),
+    [
+        ("FMRegressor", {}, "FMClassifier", {}),
+        ("FMClassifier", {}, "FMRegressor", {}),
+        ("FMRegressor", {}, "FMRegressor", {"loss": "poisson"}),
+        ("FMRegressor", {"loss": "poisson"}, "DeepFMRegressor", {}),
+    ],
+)
+def test_raw_predictions_on_another_scale_are_refused(source, settings, model, others):
+    def y(name):
+        return LABELS if name.endswith("Classifier") else COUNTS
+
+    machine = make(source, **settings).fit(X, y(source))
+    with pytest.raises(ValueError, match="takes raw predictions on another scale"):
+        make(model, init_from=machine, **others).fit(X, y(model))
+
+
+def test_other_outputs_are_refused():
+    machine = make("FMRegressor").fit(X, Y)
+    with pytest.raises(ValueError, match="number of outputs"):
+        make("FMRegressor", init_from=machine).fit(X, np.column_stack([Y, Y]))
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e4])
+def test_training_goes_on_in_units_of_its_own(factor):
+    """So that penalties and rates mean what they mean without a source."""
+    settings = {"solver": "lbfgs", "max_iter": 300, "tol": 1e-9}
+    source = make("FMRegressor", **settings).fit(X, Y)
+    model = make("FMRegressor", init_from=source, **settings).fit(X, factor * Y + 7)
+    np.testing.assert_allclose((model.predict(X) - 7) / factor, source.predict(X), rtol=1e-3)
+    assert model.n_iter_ < 300
+    source.set_params(warm_start=True).fit(X, factor * Y + 7)
+    np.testing.assert_allclose(source.predict(X), model.predict(X), rtol=1e-3)
+
+
+def test_the_source_may_have_its_own_encoder():
+    import pandas as pd
+
+    table = pd.DataFrame({"a": np.array(["x", "y", "z", "x"] * 16), "b": np.arange(64) % 5})
+    encoder = FieldEncoder(min_frequency=1)
+    source = make("FMClassifier", encoder=encoder, max_iter=20).fit(table, LABELS)
+    model = make("FMClassifier", encoder=encoder, init_from=source, **STILL).fit(table, LABELS)
+    np.testing.assert_allclose(model.predict_proba(table), source.predict_proba(table), rtol=1e-6)
