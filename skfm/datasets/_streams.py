@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from skfm.datasets import _sparse_text
-from skfm.datasets._text import _shape, iter_sparse_text
+from skfm.datasets._sparse_text import read_rows
+from skfm.datasets._text import Columns, find_columns, read_chunks
 
 
 class ParquetStream:
@@ -115,6 +115,10 @@ class SparseTextStream:
         Columns; found in a pass over the files if None.
     format : {"auto", "libsvm", "libfm", "libffm"}, default="auto"
         "auto" looks at the first row.
+    field_sizes : "auto", None or array-like of int of shape (n_fields,), default="auto"
+        Indices of each field, in libffm files where they start anew in each; see `load_sparse_text`. "auto"
+        finds out in the pass for `n_features`, and is None where that is given. A stream of other files gets
+        the columns of this one with ``n_features=stream.n_features, field_sizes=stream.field_sizes``.
     zero_based : bool, default=True
         Whether indices start at 0.
     chunk_rows : int, default=65536
@@ -124,9 +128,14 @@ class SparseTextStream:
 
     Attributes
     ----------
+    n_features, field_sizes
+        As given or found.
     fields : ndarray of shape (n_features,), or None
         Field of each column, for ``fields=`` of an estimator, 0 for columns that do not occur; found in a
         pass over the files. None but for libffm.
+    groups : ndarray of shape (n_samples,), or None
+        The numbers after ``qid:`` of all rows, for the metrics of groups; found in a pass over the files.
+        None in files without.
 
     See Also
     --------
@@ -153,37 +162,46 @@ class SparseTextStream:
         *,
         n_features=None,
         format="auto",
+        field_sizes="auto",
         zero_based=True,
         chunk_rows=1 << 16,
         buffer_rows=1 << 18,
         folder=None,
     ):
         self.paths = list(paths) if isinstance(paths, list | tuple) else [paths]
-        self.options = {"format": format, "zero_based": zero_based, "chunk_rows": chunk_rows}
-        self.n_features = self._count() if n_features is None else n_features
+        self.format, self.zero_based, self.chunk_rows = format, zero_based, chunk_rows
+        pieces = (rows for path in self.paths for rows in read_rows(path, format))
+        columns = find_columns(pieces, n_features, field_sizes, zero_based)
+        self.n_features, self.field_sizes = columns.n_features, columns.field_sizes
         self.buffer_rows, self.folder = buffer_rows, folder
 
-    def _count(self) -> int:
-        largest = -1
+    def _bunches(self):
+        columns = Columns(self.n_features, self.field_sizes, self.zero_based)
         for path in self.paths:
-            shape = _shape(path, self.options["format"])
-            for block in _sparse_text.read_blocks(path):
-                largest = max(largest, int(_sparse_text.parse(*block, *shape).ids.max(initial=-1)))
-        return largest + 1 if self.options["zero_based"] else largest
+            yield from read_chunks(path, self.format, columns, np.float64, self.chunk_rows)
 
     @property
     def fields(self):
         """Field of each column, or None where the files have none."""
-        known = np.full(self.n_features, -1)
-        for path in self.paths:
-            for rows in iter_sparse_text(path, n_features=self.n_features, **self.options):
-                if rows.fields is None:
-                    return None
-                known[rows.data.indices] = rows.fields[rows.data.indices]
-        return np.maximum(known, 0)
+        fields = None
+        for rows in self._bunches():
+            fields = rows.fields
+        return fields
+
+    @property
+    def groups(self):
+        """Group of each row, or None where the files have none."""
+        parts = [rows.groups for rows in self._bunches()]
+        has_group = [part is not None for part in parts]
+        if not any(has_group):
+            return None
+        if not all(has_group):
+            raise ValueError(
+                f"Rows of some of the files have a group (qid:) and of others none: {self.paths}."
+            )
+        return np.concatenate(parts)
 
     def __iter__(self):
         """Chunks ``(X, y)``, X a csr_matrix."""
-        for path in self.paths:
-            for rows in iter_sparse_text(path, n_features=self.n_features, **self.options):
-                yield rows.data, rows.target
+        for rows in self._bunches():
+            yield rows.data, rows.target
