@@ -1,107 +1,9 @@
-"""Files as streams of chunks, for `fit` and predictions on more rows than memory holds."""
+"""Files of sparse rows as streams of chunks, for `fit` and predictions on more rows than memory holds."""
 
 import numpy as np
 
 from skfm.datasets._sparse_text import read_rows
 from skfm.datasets._text import Columns, find_columns, read_chunks
-
-
-class ParquetStream:
-    """Rows of Parquet files, chunk by chunk.
-
-    Needs pyarrow (``pip install pyarrow``).
-
-    Parameters
-    ----------
-    source : path-like, list of path-like or pyarrow.dataset.Dataset
-        A file, several, a folder of files, or a dataset of pyarrow (which may be of other formats).
-    target : str, list of str or None, default=None
-        Column of targets, or columns; None to predict.
-    sample_weight : str, default=None
-        Column of weights.
-    columns : list of str, default=None
-        Columns of X; all others if None.
-    chunk_rows : int, default=131072
-        Rows of a chunk at most.
-    buffer_rows : int, default=262144
-        Rows that training shuffles among each other in memory; see the guide on data.
-    folder : path-like, default=None
-        Where fit keeps its temporary files; that of Python's tempfile if None. They need about 8 to 14
-        bytes a nonzero.
-
-    Raises
-    ------
-    ValueError
-        If a column is not in the files.
-
-    See Also
-    --------
-    SparseTextStream : The same for libsvm, libffm and libFM files.
-
-    Examples
-    --------
-    >>> import tempfile, pathlib
-    >>> import pandas as pd
-    >>> from skfm import FMClassifier
-    >>> from skfm.datasets import ParquetStream
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "clicks.parquet"
-    >>> table = pd.DataFrame({"day": ["mon", "tue"] * 20, "site": ["a", "a", "b", "b"] * 10})
-    >>> table.assign(click=[1, 0, 0, 1] * 10).to_parquet(path)
-    >>> clicks = ParquetStream(path, target="click", chunk_rows=16)
-    >>> model = FMClassifier(n_factors=2, l2_factors=1e-3, random_state=0).fit(clicks)
-    >>> model.predict(table.head(4))
-    array([1, 0, 0, 1])
-    >>> model.predict_proba(clicks).shape
-    (40, 2)
-    """
-
-    def __init__(
-        self,
-        source,
-        target=None,
-        *,
-        sample_weight=None,
-        columns=None,
-        chunk_rows=1 << 17,
-        buffer_rows=1 << 18,
-        folder=None,
-    ):
-        import pyarrow.dataset as ds
-
-        self.dataset = source if isinstance(source, ds.Dataset) else ds.dataset(source)
-        self.targets = [target] if isinstance(target, str) else list(target or [])
-        self.one_target = isinstance(target, str)
-        self.sample_weight = sample_weight
-        apart = {*self.targets, sample_weight}
-        names = self.dataset.schema.names
-        self.columns = [name for name in names if name not in apart] if columns is None else list(columns)
-        self.chunk_rows, self.buffer_rows, self.folder = chunk_rows, buffer_rows, folder
-        for name in [*self.columns, *self.targets, *([sample_weight] if sample_weight else [])]:
-            if name not in names:
-                raise ValueError(f"There is no column {name!r}; columns are {names[:20]}.")
-
-    def __iter__(self):
-        """Chunks ``(X,)``, ``(X, y)`` or ``(X, y, sample_weight)``, X a pyarrow.Table."""
-        import pyarrow as pa
-        import pyarrow.dataset as ds
-
-        more = [self.sample_weight] if self.sample_weight else []
-        # fit and predict read ahead themselves: more would only be memory.
-        options: dict = {"batch_readahead": 2, "fragment_readahead": 1}
-        if isinstance(getattr(self.dataset, "format", None), ds.ParquetFileFormat):
-            options["fragment_scan_options"] = ds.ParquetFragmentScanOptions(pre_buffer=False)
-        names = [*self.columns, *self.targets, *more]
-        batches = self.dataset.to_batches(columns=names, batch_size=self.chunk_rows, **options)
-        for batch in batches:
-            if not batch.num_rows:
-                continue
-            table = pa.Table.from_batches([batch])
-            chunk = [table.select(self.columns)]
-            if self.targets:
-                y = [table[name].to_numpy() for name in self.targets]
-                chunk.append(y[0] if self.one_target else np.column_stack(y))
-            chunk += [table[name].to_numpy() for name in more]
-            yield tuple(chunk)
 
 
 class SparseTextStream:
@@ -139,7 +41,7 @@ class SparseTextStream:
 
     See Also
     --------
-    ParquetStream : Tables.
+    ParquetStream, CsvStream : Tables.
 
     Examples
     --------
