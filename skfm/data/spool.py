@@ -27,9 +27,7 @@ from skfm.data.pack import choose_layout, pack_rows
 # Rows of a piece on disk: what is read at once, and the grain of shuffling between buffers.
 _PIECE_ROWS = 1 << 15
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_ELSEWHERE = (
-    " Choose another folder: the attribute `folder` of the stream, or the environment variable TMPDIR."
-)
+_ELSEWHERE = ". Choose another: the attribute `folder` of the stream, or the environment variable TMPDIR"
 T = TypeVar("T")
 
 
@@ -46,7 +44,7 @@ def writing(path, n_bytes: int | None = None, remedy: str = "") -> Iterator[None
         free = _megabytes(shutil.disk_usage(folder).free)
         raise OSError(
             error.errno,
-            f"{os.strerror(error.errno)} in {folder}: {wanted}{free} are free.{remedy}",
+            f"{os.strerror(error.errno)} in the folder {folder}: {wanted}{free} are free{remedy}",
             str(path),
         ) from error
 
@@ -76,7 +74,7 @@ def temporary_folder(parent=None) -> Iterator[Path]:
         folder = tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
     except OSError as error:
         error.filename = str(parent)
-        error.strerror = f"{error.strerror}; no temporary files can be made there.{_ELSEWHERE}"
+        error.strerror = f"{error.strerror}; no temporary files can be made in the folder{_ELSEWHERE}"
         raise
     with folder as name, _locked(Path(name)):
         yield Path(name)
