@@ -52,9 +52,15 @@ class _TableStream:
         import pyarrow as pa
 
         more = [self.sample_weight] if self.sample_weight else []
+        n_rows = 0
         for batch in self._batches():
             for first in range(0, batch.num_rows, self.chunk_rows):
                 table = pa.Table.from_batches([batch.slice(first, self.chunk_rows)])
+                for name in (*self.targets, *more):
+                    if table[name].null_count:
+                        row = n_rows + int(np.argmax(table[name].is_null().to_numpy()))
+                        raise ValueError(f"Column {name!r} is missing at row {row}. Drop or fill such rows.")
+                n_rows += table.num_rows
                 chunk = [table.select(self.columns)]
                 if self.targets:
                     y = [table[name].to_numpy() for name in self.targets]
@@ -305,7 +311,10 @@ class CsvStream(_TableStream):
             for batch in self._read(path, others):
                 for name, kinds in possible.items():
                     values = batch.column(batch.schema.get_field_index(name))
-                    possible[name] = tuple(kind for kind in kinds if _can_be(values, kind))
+                    # pyarrow takes long to say no, of all values at once.
+                    for some in (values.slice(0, 100), values):
+                        kinds = tuple(kind for kind in kinds if _can_be(some, kind))
+                    possible[name] = kinds
         types |= {name: kinds[0] for name, kinds in possible.items()}
         return {name: types[name] for name in self.names_read}
 

@@ -117,6 +117,18 @@ def test_without_pyarrow_it_is_named(monkeypatch, stream):
         stream("rows")
 
 
+@pytest.mark.parametrize("values", [[1, None, 0], ["yes", None, "no"]])
+@pytest.mark.parametrize("role", ["target", "sample_weight"])
+def test_missing_targets_and_weights_are_named(tmp_path, values, role):
+    table = pd.DataFrame({"site": list("abc") * 2, "y": ["1"] * 3 + values})
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    table.astype({"y": str}).where(table["y"].notna()).to_parquet(tmp_path / "rows.parquet")
+    for stream in (CsvStream, ParquetStream):
+        path = next(tmp_path.glob(f"*.{stream.__name__[:3].lower()}*"))
+        with pytest.raises(ValueError, match="Column 'y' is missing at row 4"):
+            list(stream(path, **{role: "y"}, chunk_rows=3))
+
+
 # ------------------------------------------------------------------------------------------------- CSV
 
 
