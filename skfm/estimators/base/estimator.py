@@ -124,6 +124,12 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         -------
         self : object
             Fitted estimator. If fitting fails, an estimator fitted before is left as it was.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After Ctrl-C. Where an epoch had begun, the estimator is fitted all the same: it keeps the best
+            weights so far. A search or a cross-validation, which fits clones, ends as a whole.
         """
         held_out = _NOTHING if self.early_stopping is False else Given(X_val, y_val, sample_weight_val)
         learned = self._learn(Given(X, y, sample_weight), held_out)
@@ -131,6 +137,11 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         for message in (one.message for one in (*on_the_way, learned) if one.message is not None):
             warnings.warn(f"{type(self).__name__}: {message}", ConvergenceWarning, stacklevel=3)
         self._learned = learned
+        if learned.interrupted:
+            raise KeyboardInterrupt(
+                f"Interrupted after epoch {learned.n_iter}: the {type(self).__name__} keeps the best weights "
+                f"so far."
+            )
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -151,10 +162,17 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         Returns
         -------
         self : object
-            Fitted estimator.
+            Fitted estimator. If the call fails or is interrupted, it is left as it was.
         """
-        self._learned = self._learn(Given(X, y, sample_weight), incremental=True)
+        self._go_on(Given(X, y, sample_weight))
         return self
+
+    def _go_on(self, given: Given, classes=None) -> None:
+        """Learn from one more chunk, as a whole or not at all."""
+        learned = self._learn(given, incremental=True, classes=classes)
+        if learned.interrupted:
+            raise KeyboardInterrupt(f"Interrupted: the {type(self).__name__} is as it was before this call.")
+        self._learned = learned
 
     def _learn(self, given: Given, held_out: Given = _NOTHING, *, incremental=False, classes=None) -> Learned:
         """What is learned from rows, or from a stream."""
