@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
+from sklearn.base import _clone_parametrized, _fit_context, clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 from skfm.data.encode import FieldEncoder
 from skfm.data.spool import temporary_folder
 from skfm.estimators.base.parameters import GradientTransformation, TrainingParameters
+from skfm.estimators.base.pickling import Pickling
 from skfm.estimators.base.progress import reporter
 from skfm.estimators.base.scoring import in_training
 from skfm.estimators.base.tables import fitted
@@ -38,9 +39,13 @@ from skfm.train.method import Method
 from skfm.train.problem import Start
 
 _NOTHING = Given()
+_START_NOT_FITTED = (
+    "init_from: this %(name)s instance is not fitted yet. Call 'fit' first. scikit-learn's clone forgets "
+    "what the candidates of a grid were fitted on: give sklearn.frozen.FrozenEstimator(estimator) there."
+)
 
 
-class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMeta):
+class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
     """Base class of all estimators; subclasses say which model, and which targets."""
 
     _learned: Learned
@@ -95,7 +100,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         """What a first fit starts from, and the machine that was fitted for it on the way, if any."""
         if self.init_from is None:
             return None, None
-        check_is_fitted(self.init_from)
+        check_is_fitted(self.init_from, msg=_START_NOT_FITTED)
         source = getattr(self.init_from, "_learned", None)
         return Start(fitting.tables_to_start_from(source, model, repr(self.init_from))), None
 
@@ -326,6 +331,14 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         """What stands for the parameters that can be "auto", and the number of rows held out."""
         chosen = self._learned.plan.chosen(self._learned.prior)
         return {name: value for name, value in chosen.items() if hasattr(self, name) or name == "n_held_out"}
+
+    # -- scikit-learn ------------------------------------------------------------------------------
+
+    def __sklearn_clone__(self):
+        cloned = _clone_parametrized(self)
+        # A clone without its start would learn something else.
+        cloned.init_from = self.init_from
+        return cloned
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
