@@ -1,0 +1,155 @@
+"""Evaluation inside fit: rows to stop on that say little, and scorers that say nothing."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.metrics import make_scorer, max_error
+
+from tests.estimators.problems import LABELS, N, X, Y, make, predictions
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore::sklearn.exceptions.UndefinedMetricWarning"
+)
+
+WEIGHT = np.linspace(0.5, 2, N)
+SOLVERS = pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+ONE_CLASS = np.flatnonzero(LABELS == 1)[:5]
+
+
+@SOLVERS
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"y_val": [0, 1, 2, 0]}, r"y_val contains the label 2 at row 2.* Drop that row, or add rows"),
+        ({"y_val": [0, 1]}, r"Of X_val and y_val: Found input variables with inconsistent numbers"),
+        ({"y_val": [0.5, 0.2, 1.0, 1.5]}, r"Of X_val and y_val: Unknown label type"),
+        ({"y_val": np.eye(4)}, r"y_val has shape \(4, 4\), but the estimator was fitted on one column"),
+        ({"X_val": X[:4, :3]}, r"X_val has 3 features, but FMClassifier is expecting 6"),
+        ({"X_val": np.full((4, 6), np.nan)}, r"Input X_val contains NaN at row 0, column 0"),
+        ({"X_val": X[:0], "y_val": []}, r"Of X_val and y_val: Found array with 0 sample"),
+        ({"X_val": None}, r"X_val and y_val go together"),
+        ({"y_val": None}, r"X_val and y_val go together"),
+        ({"sample_weight_val": np.zeros(4)}, r"sample_weight_val is zero for every row"),
+        ({"sample_weight_val": np.ones(3)}, r"sample_weight_val.shape == \(3,\), .* each row of X_val"),
+        ({"X_val": None, "y_val": None, "sample_weight_val": [1.0]}, r"sample_weight_val goes with X_val"),
+    ],
+)
+def test_errors_name_the_arguments_of_held_out_rows(solver, given, message):
+    held_out = {"X_val": X[:4], "y_val": [0, 1, 1, 0]} | given
+    with pytest.raises(ValueError, match=message) as caught:
+        make("FMClassifier", solver=solver).fit(X, LABELS, **held_out)
+    assert "partial_fit" not in str(caught.value)
+
+
+def test_errors_name_the_arguments_of_a_stream_too():
+    with pytest.raises(ValueError, match=r"y_val contains the label 5 at row 1"):
+        make("FMClassifier", solver="adam").fit([(X, LABELS)], X_val=[(X[:2], np.array([0, 5]))])
+    with pytest.raises(ValueError, match=r"Chunk 0 of the stream: X_val has 3 features"):
+        make("FMClassifier", solver="adam").fit([(X, LABELS)], X_val=[(X[:2, :3], np.array([0, 1]))])
+
+
+def test_a_label_in_quotes_is_no_argument():
+    y = np.array(["x", "z"])[LABELS]
+    with pytest.raises(ValueError, match=r"y_val contains the label 'y' at row 1, .* \['x', 'z'\]"):
+        make("FMClassifier").fit(X, y, X_val=X[:2], y_val=["x", "y"])
+
+
+@SOLVERS
+@pytest.mark.parametrize("streams", [False, True])
+def test_held_out_rows_of_one_class(solver, streams):
+    rows, held_out = (X, LABELS), (X[ONE_CLASS], LABELS[ONE_CLASS])
+    given = (
+        (([rows], None), {"X_val": [held_out]})
+        if streams
+        else (rows, {"X_val": held_out[0], "y_val": held_out[1]})
+    )
+    make("FMClassifier", solver=solver).fit(*given[0], **given[1])
+    model = make("FMClassifier", solver=solver, scoring="roc_auc")
+    with pytest.raises(ValueError, match=r"\(5, in which y is the same everywhere\): it gives nan"):
+        model.fit(*given[0], **given[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match=r"scoring='roc_auc' cannot score the held-out rows"):
+            model.fit(*given[0], **given[1])
+    make("FMClassifier", solver=solver, scoring="accuracy").fit(*given[0], **given[1])
+
+
+@SOLVERS
+@pytest.mark.parametrize(
+    ("found", "shown"),
+    [
+        (np.nan, "nan"),
+        (np.inf, "inf"),
+        (None, "None"),
+        (np.ones(3), r"an array of shape \(3,\)"),
+        ("a", "'a'"),
+    ],
+)
+def test_scores_that_are_no_number(solver, found, shown):
+    model = make("FMClassifier", solver=solver, early_stopping=True, scoring=lambda *args: found)
+    with pytest.raises(
+        ValueError, match=rf"scoring=.* cannot score the held-out rows \(7\): it gives {shown}\."
+    ):
+        model.fit(X, LABELS)
+    for number in (0.5, np.float32(0.5), np.array(0.5), 1, True):
+        make("FMClassifier", solver=solver, early_stopping=True, scoring=lambda *args, n=number: n).fit(
+            X, LABELS
+        )
+
+
+@SOLVERS
+def test_scorers_that_raise(solver):
+    y = np.append(np.arange(N - 4) % 3, [3, 4, 5, 6])
+    model = make("FMClassifier", solver=solver, early_stopping=True, scoring="roc_auc_ovr")
+    with pytest.raises(ValueError, match=r"scoring='roc_auc_ovr' cannot score the held-out rows .*classes"):
+        model.fit(X, y)
+
+    def own(estimator, held_out, y):
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        make("FMClassifier", solver=solver, early_stopping=True, scoring=own).fit(X, y)
+
+
+@SOLVERS
+def test_scorers_without_weights(solver):
+    seen = []
+
+    def own(estimator, held_out, y):
+        seen.append(len(y))
+        return 0.5
+
+    settings = {"solver": solver, "early_stopping": True}
+    make("FMRegressor", scoring=own, **settings).fit(X, Y, WEIGHT)
+    assert set(seen) == {7}
+    made = make("FMRegressor", scoring=make_scorer(max_error, greater_is_better=False), **settings)
+    assert max(made.fit(X, Y, WEIGHT).history_["validation_score"]) < 0
+
+
+@SOLVERS
+def test_rows_that_are_few(solver):
+    settings = {"solver": solver, "early_stopping": True}
+    with pytest.raises(
+        ValueError, match=r"validation_fraction='auto' holds out 1 of 1 rows.*early_stopping=False"
+    ):
+        make("FMRegressor", **settings).fit(X[:1], Y[:1])
+    for n in (2, 3):
+        assert np.isfinite(predictions(make("FMRegressor", **settings).fit(X[:n], Y[:n]))).all()
+        assert np.isfinite(predictions(make("FMClassifier", **settings).fit(X[:n], [0, 1, 1][:n]))).all()
+    with pytest.raises(ValueError, match=r"validation_fraction=0\.999 holds out 64 of 64 rows"):
+        make("FMRegressor", validation_fraction=0.999, **settings).fit(X, Y)
+    assert make("FMRegressor", validation_fraction=1e-9, **settings).fit(X, Y).plan_["n_held_out"] == 1
+
+
+@SOLVERS
+def test_more_classes_than_held_out_rows(solver):
+    y = np.arange(N) % 30
+    model = make("FMClassifier", solver=solver, early_stopping=True).fit(X, y)
+    assert model.classes_.size == 30 > model.plan_["n_held_out"]
+
+
+def test_counts_that_are_all_zero_may_be_held_out():
+    make("FMRegressor", loss="poisson").fit(X, np.abs(Y), X_val=X[:3], y_val=np.zeros(3))
+    with pytest.raises(ValueError, match="at least one target above 0"):
+        make("FMRegressor", loss="poisson").fit(X, np.zeros(N))
