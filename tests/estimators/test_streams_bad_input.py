@@ -80,7 +80,7 @@ def test_errors_name_the_chunk(first, second, match, model):
 
 
 def test_errors_name_the_chunk_of_held_out_rows(model):
-    message = fail(X, "X has 29 features", y=RAW, X_val=[(X, RAW), (X[:, 1:], RAW)])
+    message = fail(X, "X_val has 29 features", y=RAW, X_val=[(X, RAW), (X[:, 1:], RAW)])
     assert "Chunk 1" in message
     message = fail(TABLE, "'size'", model=model, y=RAW, X_val=[GOOD, (TABLE.assign(size="big"), RAW)])
     assert "Chunk 1" in message
