@@ -123,7 +123,12 @@ class _FM(
             The vectors of the outputs side by side.
         """
         check_is_fitted(self)
-        return self._map(type(self._learned.model).cross_features, X)
+        learned = self._learned
+        cross = self._map(type(learned.model).cross_features, X, learned.units_of_terms)
+        scale = np.reshape(learned.targets.scale, -1)
+        if np.all(scale == 1):
+            return cross
+        return cross * np.repeat(scale, cross.shape[1] // scale.size)
 
     @property
     def _n_features_out(self):

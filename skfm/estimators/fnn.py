@@ -18,9 +18,8 @@ from skfm.estimators.base.deep import DeepEstimator
 from skfm.estimators.base.parameters import GradientTransformation, LinearParameters, parameter
 from skfm.estimators.base.regressor import FactorizationRegressor
 from skfm.estimators.base.tables import fitted
-from skfm.fitting.learn import Pretrained, tables_to_start_from
+from skfm.fitting.learn import Pretrained, start_from
 from skfm.train.method import Method
-from skfm.train.problem import Start
 
 
 class _FNN(DeepEstimator, LinearParameters):
@@ -93,7 +92,7 @@ class _FNN(DeepEstimator, LinearParameters):
         machine = self._machine(model.n_outputs)
         learned = machine._solve(data, context)
         pretrained = Pretrained(machine.get_params(deep=False), learned)
-        return Start(tables_to_start_from(learned, model, "machine_")), pretrained
+        return start_from(learned, model, "machine_"), pretrained
 
     def _machine(self, n_outputs: int):
         """The machine to fit first, with the parameters that it has in common with the network."""

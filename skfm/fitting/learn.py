@@ -20,6 +20,7 @@ from skfm.data.batches import Samples
 from skfm.data.encode import FieldEncoder
 from skfm.data.fields import Fields, field_numbers, resolve_fields
 from skfm.data.statistics import mean_evidence
+from skfm.data.units import Units
 from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
 from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, validation_fraction
@@ -56,7 +57,7 @@ class Learned:
     plan : what was chosen
     seed : of all that was random
     model : configuration
-    parameters : weights for rows in the units of X
+    parameters : weights, for rows in standard units, and these
     history : one number an epoch in each list
     n_iter : epochs run
     prior : number of the prior of the plan that the weights were learned under
@@ -87,23 +88,61 @@ class Learned:
         return self.targets.loss
 
     def tables(self) -> dict[str, np.ndarray]:
-        """Rows of each table for the columns, (n_columns, *shape) by name."""
+        """Rows of each table for the columns in standard units, (n_columns, *shape) by name."""
         rows = self.fields.rows
         chosen = slice(self.fields.numbers.size) if rows is None else rows
         return self.model.split(self.parameters.table[chosen])
+
+    def in_units_of_x(self) -> tuple[dict[str, np.ndarray], Any]:
+        """Tables and dense weights of the same function of ``x - center``; see `center`."""
+        tables, dense = self._in_units_of_x()
+        return self._folded(tables, dense) or (tables, dense)
+
+    def _in_units_of_x(self) -> tuple[dict[str, np.ndarray], Any]:
+        tables, scale = self.tables(), self.parameters.units.scale
+        if scale is not None:
+            # A column of tiny values may have weights that no number can say.
+            with np.errstate(over="ignore"):
+                tables = {
+                    name: table / scale.reshape(-1, *[1] * (table.ndim - 1)) for name, table in tables.items()
+                }
+        return tables, self.parameters.dense
+
+    def _folded(self, tables, dense):
+        center = self.parameters.units.center
+        if center is None:
+            return None
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.model.shifted(tables, dense, center, self.fields.numbers)
+
+    @property
+    def center(self) -> np.ndarray:
+        """What the tables in the units of X take off each column: 0 where another weight takes the shift."""
+        units = self.units_of_terms
+        return np.zeros(self.fields.numbers.size) if units.center is None else units.center
+
+    @property
+    def units_of_terms(self) -> Units:
+        """Units of columns in which the terms of the model are those of the tables in the units of X."""
+        units = self.parameters.units
+        return units if self._folded(*self._in_units_of_x()) is None else units._replace(center=None)
 
     @property
     def encoder(self) -> FieldEncoder | None:
         """What encodes a table, or None."""
         return self.encoding.encoder
 
-    def map(self, output: Callable, X: sparse.csr_array) -> np.ndarray:
-        """An output of the model, a function of its class, for each row of encoded X."""
+    def map(self, output: Callable, X: sparse.csr_array, units: Units | None = None) -> np.ndarray:
+        """An output of the model, a function of its class, for each row of encoded X.
+
+        Parameters
+        ----------
+        units : in place of those that the parameters are for
+        """
         from skfm.train.predict import map_matrix
 
-        return map_matrix(
-            output, self.model, self.parameters, X, packed_fields(self.fields, self.needs_fields)
-        )
+        parameters = self.parameters if units is None else self.parameters.in_units(units)
+        return map_matrix(output, self.model, parameters, X, packed_fields(self.fields, self.needs_fields))
 
 
 class Pretrained(NamedTuple):
@@ -462,7 +501,8 @@ def warm_start(context: Context, model, first: Start | None, n_columns: int) -> 
         if context.incremental and before.session is not None:
             _check_same_model(model, before.model)
             return None
-        start = Start(before.tables(), before.parameters.dense, before.parameters.averages)
+        known = before.parameters
+        start = Start(before.tables(), known.units, known.dense, known.averages)
         n_columns = before.fields.numbers.size
     if start is not None:
         check_tables(model, start.tables, n_columns)
@@ -610,8 +650,8 @@ def new_seed(random_state) -> int:
 # -- start from other weights ------------------------------------------------------------------------
 
 
-def tables_to_start_from(source: Learned | None, model, shown: str) -> dict[str, np.ndarray]:
-    """Tables of another fit that the model can start from, by name.
+def start_from(source: Learned | None, model, shown: str) -> Start:
+    """Those tables of another fit that the model can start from.
 
     Parameters
     ----------
@@ -636,7 +676,8 @@ def tables_to_start_from(source: Learned | None, model, shown: str) -> dict[str,
             f"init_from={shown} has none of the tables {sorted(wanted)} that this model "
             f"starts from. Give a fitted skfm estimator that has."
         )
-    return tables
+    assert source is not None
+    return Start(tables, source.parameters.units)
 
 
 def _reshaped(table: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -15,7 +15,7 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
-from skfm.data.validate import check_sample_weight, first_row
+from skfm.data.validate import bounded, check_sample_weight, first_row
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,9 @@ class Targets:
         return terms
 
     def in_units(self, raw: np.ndarray) -> np.ndarray:
-        """Raw predictions in the units of y, in float64."""
-        return self.location + self.scale * raw.astype(np.float64)
+        """Raw predictions in the units of y, in float64; those beyond its range are its ends."""
+        with np.errstate(over="ignore"):
+            return np.nan_to_num(self.location + self.scale * raw.astype(np.float64), nan=np.nan)
 
     def per_output(self, values):
         """Values (n_outputs, ...) of the outputs in the shape of y."""
@@ -187,7 +188,8 @@ class Labels(Targets):
                 raise ValueError(f"class_weight names {unknown}, which are none of {self.classes.tolist()}.")
             if min(self.class_weight.values(), default=1) < 0:
                 raise ValueError(f"class_weight must not be negative, got {self.class_weight}.")
-        weight = sample_weight * compute_sample_weight(self.class_weight, y)
+        of_classes = compute_sample_weight(self.class_weight, y)
+        weight = bounded(sample_weight * bounded(of_classes)) if np.isfinite(of_classes).all() else of_classes
         if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
             raise ValueError(
                 f"class_weight must be finite, not negative, and above 0 for some row: {self.class_weight}."
@@ -280,15 +282,18 @@ class Numbers(Targets):
     def standardized(self, terms, weight):
         if not self.loss.standardizes_target:
             return super().standardized(terms, weight)
+        unit = _powers_of_two(terms)
+        terms = terms / unit
         # Without an intercept the prediction for an empty row is 0.
         mean = np.average(terms, axis=0, weights=weight)
         location = mean if self.fit_intercept else np.zeros_like(mean)
         deviation = np.sqrt(np.average(np.square(terms - location), axis=0, weights=weight))
-        constant = deviation <= 1e-12 * np.maximum(np.abs(location), 1e-300)
-        return replace(self, location=location, scale=np.where(constant, 1.0, deviation))
+        constant = deviation <= 1e-12 * np.abs(location)
+        return replace(self, location=location * unit, scale=np.where(constant, 1.0, deviation * unit))
 
     def standardize(self, terms):
-        return (terms - self.location) / self.scale
+        unit = _powers_of_two(terms)
+        return (terms / unit - self.location / unit) / (self.scale / unit)
 
     def per_output(self, values):
         return values[0] if self.is_vector else values
@@ -450,6 +455,12 @@ def label_set(y) -> np.ndarray:
 def merge_label_sets(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The label set of the rows of both."""
     return unique_labels(a, b)
+
+
+def _powers_of_two(terms: np.ndarray) -> np.ndarray:
+    """Unit of each column in which sums and squares stay in the range of floats, and no digit is lost."""
+    largest = np.abs(terms).max(axis=0, initial=0)
+    return np.where((largest > 1e100) | (largest < 1e-100), np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
 
 
 def _joined(parts):

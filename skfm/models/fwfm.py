@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from skfm.layers.pairwise import pool_fields
-from skfm.models.base import Hints, Model, Table
+from skfm.models.base import Hints, Model, Table, fold_linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,18 @@ class FwFM(Model):
         pair = np.zeros((self.n_fields, self.n_fields), dtype=np.int32)
         pair[upper] = pair[upper[1], upper[0]] = np.arange(upper[0].size)
         return 1 + dense["weights"]["pairs"][:, pair]
+
+    def shifted(self, tables, dense, center, fields):
+        factors = tables["factors"]
+        r = np.asarray(self.pair_weights(dense), dtype=np.float64)
+        sums = np.zeros((self.n_fields, *factors.shape[1:]))
+        np.add.at(sums, fields, center[:, None, None] * factors)
+        met = np.einsum("ofg,gok->fok", r, sums)[fields]
+        same = r[:, fields, fields].T
+        pairs = (factors * met).sum(axis=-1) - center[:, None] * same * np.square(factors).sum(axis=-1)
+        offsets = dense["offsets"]
+        linear, intercept = fold_linear(tables["linear"], offsets["intercept"], pairs, center)
+        return tables | {"linear": linear}, dense | {"offsets": offsets | {"intercept": intercept}}
 
     def forward(self, slots, dense, averages, batch, training):
         factors = slots["factors"]

@@ -11,6 +11,7 @@ from scipy import sparse
 from skfm.data.batches import Batching, Samples, compose, make_batches
 from skfm.data.fields import Fields
 from skfm.data.pack import pack_rows, table_rows
+from skfm.data.units import Units
 from skfm.layers.mlp import MLP
 from skfm.losses import Logistic, Softmax, SquaredError
 from skfm.models.deepfm import DeepFM
@@ -99,7 +100,7 @@ class Problem:
         charge = np.concatenate([charge, np.zeros((self.n_rows - 12, charge.shape[1]))])
         rng = np.random.default_rng(0)
         samples = Samples(self.X, self.y, self.weight)
-        batching = Batching(charge, None, self.fields, batch_size, np.float64, 0)
+        batching = Batching(charge, Units(), self.fields, batch_size, np.float64, 0)
         orders = [compose(size, batch_size, rng) for size in self.sizes]
         return [
             jax.tree.map(jnp.asarray, make_batches(block, order, samples, batching))

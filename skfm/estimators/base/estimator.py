@@ -98,7 +98,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             return None, None
         check_is_fitted(self.init_from)
         source = getattr(self.init_from, "_learned", None)
-        return Start(fitting.tables_to_start_from(source, model, repr(self.init_from))), None
+        return fitting.start_from(source, model, repr(self.init_from)), None
 
     # -- fit ---------------------------------------------------------------------------------------
 
@@ -234,13 +234,13 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             return Reader(name, tags, encodes=self.encoder)
         return Reader(name, tags, learned.columns, learned.encoder is not None)
 
-    def _map(self, output, X) -> np.ndarray:
-        """Apply an output of the model, a function of its class, to each row of X."""
+    def _map(self, output, X, units=None) -> np.ndarray:
+        """Apply an output of the model, a function of its class, to each row of X; see `Learned.map`."""
         check_is_fitted(self)
         if is_stream(X):
-            return map_stream(partial(self._map, output), X)
+            return map_stream(partial(self._map, output, units=units), X)
         learned = self._learned
-        return learned.map(output, learned.encoding(self._reader(learned).read_X(X)))
+        return learned.map(output, learned.encoding(self._reader(learned).read_X(X)), units)
 
     def _raw_predict(self, X) -> np.ndarray:
         """Raw predictions (n_samples, n_outputs) in float64, in the units of y."""
@@ -251,10 +251,10 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
     # -- fitted attributes -------------------------------------------------------------------------
 
     def _table(self, name: str) -> np.ndarray:
-        """A table by name, (n_columns, *shape)."""
+        """A table by name in the units of X, (n_columns, *shape)."""
         if not self.__sklearn_is_fitted__():
             raise AttributeError(f"{type(self).__name__} has no fitted attributes before fit.")
-        tables = self._learned.tables()
+        tables, _ = self._learned.in_units_of_x()
         if name not in tables:
             raise AttributeError(f"This {type(self).__name__} has no table {name!r}.")
         return tables[name]
@@ -263,8 +263,18 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
     def intercept_(self) -> np.ndarray:
         """Intercept of each output, shape (n_outputs,); a float where y was one column of numbers."""
         targets = self._learned.targets
-        value = self._learned.parameters.dense["offsets"].get("intercept", np.zeros(targets.n_outputs))
-        return targets.per_output(targets.in_units(np.asarray(value)))
+        value = self._offset("intercept", np.zeros(targets.n_outputs))
+        return targets.per_output(targets.in_units(value))
+
+    def _offset(self, name: str, otherwise=None) -> np.ndarray:
+        """Dense weights that are not penalised, by name, beside the tables in the units of X."""
+        _, dense = self._learned.in_units_of_x()
+        return np.asarray(dense["offsets"].get(name, otherwise))
+
+    @fitted
+    def center_(self) -> np.ndarray:
+        """What is taken off each column before the weights apply, shape (n_features,); see Notes."""
+        return self._learned.center
 
     @fitted
     def n_features_in_(self) -> int:
