@@ -76,9 +76,9 @@ def check_range(X: sparse.csr_array, dtype, first_row: int | None = None) -> Non
     first_row : number of the first row, or None where rows have no numbers that a user knows
     """
     largest = float(np.finfo(dtype).max) ** _LARGEST_POWER
-    if not X.data.size or (X.data.max() <= largest and X.data.min() >= -largest):
+    if not X.data.size or (float(X.data.max()) <= largest and float(X.data.min()) >= -largest):
         return
-    place = int(np.argmax(~(np.abs(X.data) <= largest)))
+    place = int(np.argmax(~(np.abs(X.data.astype(np.float64)) <= largest)))
     row = int(np.searchsorted(X.indptr, place, side="right")) - 1
     where = "" if first_row is None else f" row {first_row + row},"
     raise ValueError(

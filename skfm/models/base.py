@@ -76,6 +76,8 @@ class Hints(NamedTuple):
     numbers_per_row, numbers_per_slot : numbers that `forward` makes of a row, and of each of its slots; 0
         where they are about as many as the slots hold
     own_units : fields whose columns are trained in their own units, not at root mean square 1
+    centers : whether columns may be trained less their means. Not where products of columns are all there is:
+        those with a column far from 0 are its linear weights
     """
 
     pools: bool = True
@@ -83,6 +85,7 @@ class Hints(NamedTuple):
     numbers_per_row: int = 0
     numbers_per_slot: int = 0
     own_units: tuple[int, ...] = ()
+    centers: bool = True
 
 
 def fold_linear(linear: np.ndarray, intercept: np.ndarray, pairs, center: np.ndarray):

@@ -24,7 +24,7 @@ class FM(Model):
     @property
     def hints(self):
         # Products of more than two slots take these one by one.
-        return Hints(pools=self.degree == 2)
+        return Hints(pools=self.degree == 2, centers=self.fit_linear)
 
     @property
     def higher(self) -> dict[str, int]:
@@ -37,7 +37,7 @@ class FM(Model):
         return tables | dict.fromkeys(["factors", *self.higher], factors)
 
     def shifted(self, tables, dense, center, fields):
-        if self.higher or not self.fit_linear:
+        if self.higher:
             return None
         pairs, offsets = pairs_with(tables["factors"], center), dense["offsets"]
         linear, intercept = fold_linear(tables["linear"], offsets["intercept"], pairs, center)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from skfm.models.base import Model, Table, fold_linear, pairs_with
+from skfm.models.base import Hints, Model, Table, fold_linear, pairs_with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,10 @@ class MixtureFM(Model):
     def terms(self, role: str) -> list[str]:
         """Terms of the gates or of the experts: "linear", "fm" or both."""
         return getattr(self, role).split("+")
+
+    @property
+    def hints(self):
+        return Hints(centers=all("linear" in self.terms(role) for role in ("gate", "expert")))
 
     def tables(self):
         sizes = {"gate": (self.n_components,), "expert": (self.n_components, self.n_outputs)}
@@ -68,8 +72,6 @@ class MixtureFM(Model):
         return jax.nn.log_softmax(scores, axis=-1)
 
     def shifted(self, tables, dense, center, fields):
-        if any("linear" not in self.terms(role) for role in ("gate", "expert")):
-            return None
         tables, offsets = dict(tables), dict(dense["offsets"])
         for role, intercept in (("gate", "gate_intercept"), ("expert", "intercept")):
             factors = tables.get(f"{role}_factors")

@@ -75,7 +75,7 @@ def _may_be_centred(problem: Problem) -> np.ndarray:
     The shift of the others would have nowhere to go without an intercept.
     """
     fields, n_columns = problem.fields, problem.train.X.shape[1]
-    if not problem.model.fit_intercept:
+    if not (problem.model.fit_intercept and problem.model.hints.centers):
         return np.zeros(n_columns, dtype=bool)
     allowed = ~_in_own_units(problem)
     if fields is None:

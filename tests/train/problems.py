@@ -219,3 +219,12 @@ def pose(model, loss, samples, fields=None, *, l2=0.1, power=0.0, dtype=np.float
         seed=0,
     )
     return problem._replace(**more or {})
+
+
+def in_units_of_x(parameters):
+    """The parameters of the same function of rows that are not in standard units."""
+    units, table = parameters.units, parameters.table.astype(np.float64)
+    assert units.center is None
+    if units.scale is not None:
+        table[: units.scale.size] /= units.scale[:, None]
+    return posed.Parameters(table, parameters.dense, parameters.averages)
