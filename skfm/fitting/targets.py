@@ -17,6 +17,9 @@ from sklearn.utils.validation import column_or_1d
 
 from skfm.data.validate import bounded, check_sample_weight, first_row
 
+# Means of counts beyond this, or below its inverse, are taken to be 1.
+_MOST_COUNTED = 1e9
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -281,7 +284,7 @@ class Numbers(Targets):
 
     def standardized(self, terms, weight):
         if not self.loss.standardizes_target:
-            return super().standardized(terms, weight)
+            return self._in_counted_units(terms, weight)
         unit = _powers_of_two(terms)
         terms = terms / unit
         # Without an intercept the prediction for an empty row is 0.
@@ -291,7 +294,21 @@ class Numbers(Targets):
         constant = deviation <= 1e-12 * np.abs(location)
         return replace(self, location=location * unit, scale=np.where(constant, 1.0, deviation * unit))
 
+    def _in_counted_units(self, terms, weight) -> Targets:
+        """Targets whose raw predictions are logarithms: of counts as they are, unless these are extreme.
+
+        A penalty means nothing beside losses of 1e100, and is all there is beside losses of 1e-100.
+        """
+        unit = np.abs(terms).max(axis=0)
+        mean = np.average(terms / np.where(unit > 0, unit, 1), axis=0, weights=weight) * unit
+        extreme = (mean > _MOST_COUNTED) | ((mean > 0) & (mean < 1 / _MOST_COUNTED))
+        if not extreme.any():
+            return super().standardized(terms, weight)
+        return replace(self, location=np.log(np.where(extreme, mean, 1.0)), scale=np.ones_like(mean))
+
     def standardize(self, terms):
+        if not self.loss.standardizes_target:
+            return terms / np.exp(self.location)
         unit = _powers_of_two(terms)
         return (terms / unit - self.location / unit) / (self.scale / unit)
 
@@ -299,7 +316,8 @@ class Numbers(Targets):
         return values[0] if self.is_vector else values
 
     def predict(self, raw):
-        return self.decode(self.loss.inverse_link(raw))
+        with np.errstate(over="ignore"):
+            return self.decode(np.nan_to_num(self.loss.inverse_link(raw), nan=np.nan))
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,17 @@ from skfm.names import FULL_BATCH
 from skfm.optim.penalty import charges
 from skfm.runtime import precision
 from skfm.train.held_out import validator
-from skfm.train.loop import DivergenceError, Stopping, interrupt_later, validation_scores, warn_interrupted
+from skfm.train.loop import (
+    DivergenceError,
+    Stopping,
+    interrupt_later,
+    largest_loss,
+    validation_scores,
+    warn_interrupted,
+)
 from skfm.train.problem import Parameters, Problem, Progress, Result
 from skfm.train.start import (
+    base_loss,
     base_score,
     check_memory,
     column_units,
@@ -44,6 +52,8 @@ from skfm.train.step import Program, make_slots
 _MOST_PADDED = 16
 # In units of `tol`: where no component of the gradient is larger, L-BFGS has arrived.
 _GRADIENT_TOLERANCE = 1e-2
+# Factors that have grown so many times have left the plateau that they start on.
+_GROWTH = 10.0
 # A penalty as strong as this is much steeper than any loss in standard units.
 _STEEP = 1e4
 
@@ -230,7 +240,8 @@ def _fit(problem: Problem) -> Result:
     full = start_table(problem, prior.init_scale, columns, units)
     table = np.zeros((n_rows, model.width), dtype=dtype)
     table[: columns.size] = full[columns]
-    dense, averages = start_dense(problem, base_score(problem))
+    base = base_score(problem)
+    dense, averages = start_dense(problem, base)
     objective = Objective(
         Program(model, loss),
         averages,
@@ -238,12 +249,12 @@ def _fit(problem: Problem) -> Result:
         padded(charge[columns], n_rows, dtype),
         hyper_parameters(problem, prior),
     )
-    progress = Progress()
     with interrupt_later() as interrupted:
-        watcher = _Watcher(narrow, validator(narrow, n_rows - 1, Units()), averages, progress, interrupted)
+        watcher = _Watcher(narrow, validator(narrow, n_rows - 1, Units()), table, averages, interrupted)
         table, dense, message = minimize(
             objective, table, dense, schedule.max_iter, schedule.tol * _GRADIENT_TOLERANCE, watcher
         )
+    progress = watcher.progress
     # A warm start at the optimum has no iteration to record.
     progress.history = progress.history or {"loss": [], "time": []}
     progress.best_score = watcher.stopping.best_score
@@ -253,6 +264,12 @@ def _fit(problem: Problem) -> Result:
     if watcher.stopping.best is not None:
         table, dense = watcher.stopping.best
     full[columns] = table[: columns.size]
+    limit = largest_loss(base_loss(loss, narrow.train, base))
+    if progress.n_iter and not progress.history["loss"][-1] <= limit:
+        raise DivergenceError(
+            f"Training diverged: the loss of the last weights is {progress.history['loss'][-1]:.3g}. Give a "
+            f"smaller init_scale, or check y for outliers."
+        )
     if message is not None:
         message = (
             f"L-BFGS stopped after {progress.n_iter} iterations ({message}). Increase max_iter "
@@ -277,13 +294,20 @@ def _blocks(narrow: Problem, n_rows: int) -> list[DeviceRows]:
     return [device_rows(block, y, weight, dtype) for block in packed.blocks]
 
 
+def _size(factors: np.ndarray) -> float:
+    """Length of all factors as one vector."""
+    return float(np.linalg.norm(factors))
+
+
 class _Watcher:
     """Record each iteration, keep the best weights, stop when the validation score does."""
 
-    def __init__(self, problem: Problem, validate, averages, progress: Progress, interrupted: list):
-        self.validate, self.averages, self.progress = validate, averages, progress
+    def __init__(self, problem: Problem, validate, table, averages, interrupted: list):
+        self.validate, self.averages, self.progress = validate, averages, Progress()
         self.schedule, self.report, self.interrupted = problem.schedule, problem.report, interrupted
         self.stopping = Stopping(self.schedule.tol * _GRADIENT_TOLERANCE, self.schedule.n_iter_no_change)
+        self.factors = problem.model.per_lane(lambda table: table.penalty == "factors").astype(bool)
+        self.first_size, self.has_begun = _size(table[:, self.factors]), not self.factors.any()
         self.began = time.perf_counter()
 
     def __call__(self, table, dense, data_term):
@@ -298,5 +322,10 @@ class _Watcher:
             raise StopIteration
         if score is not None:
             self.stopping.record(score, lambda: jax.tree.map(np.copy, (table, dense)))
+            # Linear weights are learned first: then scores get no better, or worse, until factors have grown.
+            if not self.has_begun:
+                is_better = self.stopping.waited == 0
+                self.has_begun = is_better and _size(table[:, self.factors]) >= _GROWTH * self.first_size
+                self.stopping.waited = 0
             if self.stopping.is_due:
                 raise StopIteration
