@@ -55,6 +55,10 @@ _TEXTS = {
         {end if}
         """,
     "attributes": """
+        center_ : ndarray of shape (n_features,)
+            What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+            most columns, and for all where the linear weights and the intercept can take the
+            difference.
         n_features_in_ : int
             Number of columns seen in fit.
         feature_names_in_ : ndarray of shape (n_features,)
@@ -119,7 +123,8 @@ _TEXTS = {
         Predictions, ``intercept_`` and linear weights are in units of y.
         {end if}
         Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-        their own units.
+        their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+        its mean, and its weights are penalised as those of the difference.
         """,
 }
 

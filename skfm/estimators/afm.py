@@ -265,6 +265,10 @@ class AFMClassifier(_AFM, FactorizationClassifier):
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
     field_pairs_ : ndarray of shape (n_pairs, 2)
         Fields of each pair that there is attention to.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -323,7 +327,8 @@ class AFMClassifier(_AFM, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k + n_samples * n_fields^2 * k * n_attention), at any number of columns. Memory:
     k + n_outputs numbers a column, two to five times that with the state of the optimizer, once more for
@@ -583,6 +588,10 @@ class AFMRegressor(_AFM, FactorizationRegressor):
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
     field_pairs_ : ndarray of shape (n_pairs, 2)
         Fields of each pair that there is attention to.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -642,7 +651,8 @@ class AFMRegressor(_AFM, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k + n_samples * n_fields^2 * k * n_attention), at any number of columns. Memory:
     k + n_outputs numbers a column, two to five times that with the state of the optimizer, once more for

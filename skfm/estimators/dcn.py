@@ -255,6 +255,10 @@ class DCNClassifier(_DCN, FactorizationClassifier):
         Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -311,7 +315,8 @@ class DCNClassifier(_DCN, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings and O(n_samples * (number of weights of the networks)), at
     any number of columns; a cross layer has d = n_fields * k weights in version 1, d^2 in version 2, or 2 d
@@ -604,6 +609,10 @@ class DCNRegressor(_DCN, FactorizationRegressor):
         Intercept in units of y; a float where y was a vector.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -661,7 +670,8 @@ class DCNRegressor(_DCN, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings and O(n_samples * (number of weights of the networks)), at
     any number of columns; a cross layer has d = n_fields * k weights in version 1, d^2 in version 2, or 2 d

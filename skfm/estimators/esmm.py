@@ -223,6 +223,10 @@ class ESMMClassifier(_ESMM, FactorizationClassifier):
         Linear weights of each tower; not with towers without a linear term.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -280,7 +284,8 @@ class ESMMClassifier(_ESMM, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs what two epochs of the model of a tower cost. Memory: k numbers a column, and 2 for towers
     with a linear term, two to five times that with the state of the optimizer, once more for the best weights

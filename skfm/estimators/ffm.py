@@ -226,6 +226,10 @@ class FFMClassifier(_FFM, FactorizationClassifier):
     factors_ : ndarray of shape (n_features, n_fields, n_factors)
         Factors of each column for each field, with the outputs before it where there are several; 0 for
         columns that no training row touched.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -283,7 +287,8 @@ class FFMClassifier(_FFM, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O((nnz + n_samples * n_fields) * n_fields * k * n_outputs), at any number of columns.
     Memory: n_fields * k + 1 numbers a column and output, two to five times that with the state of the
@@ -532,6 +537,10 @@ class FFMRegressor(_FFM, FactorizationRegressor):
     factors_ : ndarray of shape (n_features, n_fields, n_factors)
         Factors of each column for each field, with the outputs before it where there are several; 0 for
         columns that no training row touched.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -590,7 +599,8 @@ class FFMRegressor(_FFM, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O((nnz + n_samples * n_fields) * n_fields * k * n_outputs), at any number of columns.
     Memory: n_fields * k + 1 numbers a column and output, two to five times that with the state of the

@@ -237,6 +237,10 @@ class FinalMLPClassifier(_FinalMLP, FactorizationClassifier):
         Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -293,7 +297,8 @@ class FinalMLPClassifier(_FinalMLP, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings and O(n_samples * (number of weights of the networks)), at
     any number of columns; both first layers have n_fields * k inputs. Memory: k numbers a column, two to five
@@ -568,6 +573,10 @@ class FinalMLPRegressor(_FinalMLP, FactorizationRegressor):
         Intercept in units of y; a float where y was a vector.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -625,7 +634,8 @@ class FinalMLPRegressor(_FinalMLP, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings and O(n_samples * (number of weights of the networks)), at
     any number of columns; both first layers have n_fields * k inputs. Memory: k numbers a column, two to five

@@ -274,6 +274,10 @@ class FMClassifier(_FM, FactorizationClassifier):
         Factors; 0 for columns that no training row touched.
     higher_factors_ : list of ndarray
         Factors of the orders 3 to ``degree``, each in the shape of ``factors_``.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -332,7 +336,8 @@ class FMClassifier(_FM, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k * n_outputs * degree^2), nnz being the nonzeros of X, at any number of columns.
     Memory: k + 1 numbers a column and output, two to five times that with the state of the optimizer,
@@ -596,6 +601,10 @@ class FMRegressor(_FM, FactorizationRegressor):
         Their products are in units of y.
     higher_factors_ : list of ndarray
         Factors of the orders 3 to ``degree``, each in the shape of ``factors_``.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -655,7 +664,8 @@ class FMRegressor(_FM, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k * n_outputs * degree^2), nnz being the nonzeros of X, at any number of columns.
     Memory: k + 1 numbers a column and output, two to five times that with the state of the optimizer,

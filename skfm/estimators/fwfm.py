@@ -224,6 +224,10 @@ class FwFMClassifier(_FwFM, FactorizationClassifier):
         Factors; 0 for columns that no training row touched.
     pair_weights_ : ndarray of shape (n_fields, n_fields) or (n_outputs, n_fields, n_fields)
         Weights r of pairs of fields, symmetric.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -281,7 +285,8 @@ class FwFMClassifier(_FwFM, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     The dense weights are ``r - 1``: a strong penalty makes this a factorization machine.
 
@@ -536,6 +541,10 @@ class FwFMRegressor(_FwFM, FactorizationRegressor):
         Their products are in units of y.
     pair_weights_ : ndarray of shape (n_fields, n_fields) or (n_outputs, n_fields, n_fields)
         Weights r of pairs of fields, symmetric.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -594,7 +603,8 @@ class FwFMRegressor(_FwFM, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     The dense weights are ``r - 1``: a strong penalty makes this a factorization machine.
 

@@ -183,6 +183,10 @@ class LinearClassifier(_Linear, FactorizationClassifier):
         Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.
     coef_ : ndarray of shape (n_outputs, n_features)
         Linear weights; 0 for columns that no training row touched.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -241,7 +245,8 @@ class LinearClassifier(_Linear, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz), nnz being the nonzeros of X, at any number of columns. Memory: one number a
     column and output, two to five with the state of the optimizer, one more for the best weights on
@@ -461,6 +466,10 @@ class LinearRegressor(_Linear, FactorizationRegressor):
         Intercept in units of y; a float where y was a vector.
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Linear weights in units of y; 0 for columns that no training row touched.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -520,7 +529,8 @@ class LinearRegressor(_Linear, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz), nnz being the nonzeros of X, at any number of columns. Memory: one number a
     column and output, two to five with the state of the optimizer, one more for the best weights on

@@ -303,6 +303,10 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
         Linear weights of the gates, if they have some.
     gate_factors_ : ndarray of shape (n_components, n_features, n_factors)
         Factors of the gates, if they have some.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -361,7 +365,8 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
     w_j holds the linear weights of column j in all gates and experts, v_j its factors.
 
     An epoch costs O(nnz * W), nnz being the nonzeros of X and W the numbers of a column, M or M k for
@@ -637,6 +642,10 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
         Linear weights of the gates, if they have some.
     gate_factors_ : ndarray of shape (n_components, n_features, n_factors)
         Factors of the gates, if they have some.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -696,7 +705,8 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
     w_j holds the linear weights of column j in all gates and experts, v_j its factors.
 
     An epoch costs O(nnz * W), nnz being the nonzeros of X and W the numbers of a column, M or M k for

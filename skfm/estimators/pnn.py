@@ -215,6 +215,10 @@ class PNNClassifier(_PNN, FactorizationClassifier):
         Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -271,7 +275,8 @@ class PNNClassifier(_PNN, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings, O(n_samples * n_fields^2 * k) for inner and k times that for
     outer products, and O(n_samples * (number of weights of the network)), at any number of columns; the first
@@ -542,6 +547,10 @@ class PNNRegressor(_PNN, FactorizationRegressor):
         Intercept in units of y; a float where y was a vector.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -599,7 +608,8 @@ class PNNRegressor(_PNN, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings, O(n_samples * n_fields^2 * k) for inner and k times that for
     outer products, and O(n_samples * (number of weights of the network)), at any number of columns; the first

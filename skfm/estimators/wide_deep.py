@@ -301,6 +301,10 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
     wide_solver_ : str or optax.GradientTransformation
         The solver used for the linear weights.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -359,7 +363,8 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings and O(n_samples * (number of weights of the network)), at any
     number of columns; the first layer has F * k inputs. Memory: k + n_outputs numbers a column (those of
@@ -666,6 +671,10 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
     wide_solver_ : str or optax.GradientTransformation
         The solver used for the linear weights.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -725,7 +734,8 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings and O(n_samples * (number of weights of the network)), at any
     number of columns; the first layer has F * k inputs. Memory: k + n_outputs numbers a column (those of

@@ -236,6 +236,10 @@ class XDeepFMClassifier(_XDeepFM, FactorizationClassifier):
         Linear weights; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -294,7 +298,8 @@ class XDeepFMClassifier(_XDeepFM, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings, O(n_samples * n_fields * k * H_{l-1} * H_l) for a layer of
     the compressed interaction network, and O(n_samples * (number of weights of the network)), at any number
@@ -584,6 +589,10 @@ class XDeepFMRegressor(_XDeepFM, FactorizationRegressor):
         Linear weights in units of y; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -643,7 +652,8 @@ class XDeepFMRegressor(_XDeepFM, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings, O(n_samples * n_fields * k * H_{l-1} * H_l) for a layer of
     the compressed interaction network, and O(n_samples * (number of weights of the network)), at any number

@@ -273,7 +273,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
 
     @fitted
     def center_(self) -> np.ndarray:
-        """What is taken off each column before the weights apply, shape (n_features,); see Notes."""
+        """What is taken off each column before the weights meet it, shape (n_features,)."""
         return self._learned.center
 
     @fitted
