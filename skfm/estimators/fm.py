@@ -124,7 +124,7 @@ class _FM(
         """
         check_is_fitted(self)
         learned = self._learned
-        cross = self._map(type(learned.model).cross_features, X, learned.units_of_terms)
+        cross = self._map(type(learned.model).cross_features, X, of_terms=True)
         scale = np.reshape(learned.targets.scale, -1)
         if np.all(scale == 1):
             return cross

@@ -137,7 +137,7 @@ class Learned:
 
         Parameters
         ----------
-        units : in place of those that the parameters are for
+        units : those that the columns are brought to, if not those of the parameters
         """
         from skfm.train.predict import map_matrix
 

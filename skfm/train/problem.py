@@ -181,28 +181,28 @@ class Parameters:
         self.units = units
         self.dense = dense
         self.averages = averages
-        self._on_device: Any = None
+        # At most one copy on the device, shared with the same parameters in other units.
+        self._placed: list[Any] = []
 
     def __getstate__(self):
-        return {name: value for name, value in vars(self).items() if name != "_on_device"}
+        return {name: value for name, value in vars(self).items() if name != "_placed"}
 
     def __setstate__(self, state):
         self.__init__(**state)  # type: ignore[misc]
 
     def in_units(self, units: Units) -> Parameters:
         """The same for columns in other units, with the same copy on the device."""
-        self.on_device()
         other = Parameters(self.table, self.dense, self.averages, units)
-        other._on_device = self._on_device
+        other._placed = self._placed
         return other
 
     def on_device(self) -> tuple[Any, Any, Any]:
         """``(table, dense, averages)`` as arrays of the device."""
-        if self._on_device is None:
+        if not self._placed:
             from skfm.train.state import on_device
 
-            self._on_device = on_device((self.table, self.dense, self.averages))
-        return self._on_device
+            self._placed.append(on_device((self.table, self.dense, self.averages)))
+        return self._placed[0]
 
 
 class Result(NamedTuple):

@@ -234,12 +234,18 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             return Reader(name, tags, encodes=self.encoder)
         return Reader(name, tags, learned.columns, learned.encoder is not None)
 
-    def _map(self, output, X, units=None) -> np.ndarray:
-        """Apply an output of the model, a function of its class, to each row of X; see `Learned.map`."""
+    def _map(self, output, X, *, of_terms: bool = False) -> np.ndarray:
+        """Apply an output of the model, a function of its class, to each row of X.
+
+        Parameters
+        ----------
+        of_terms : whether the output is that of the tables in the units of X
+        """
         check_is_fitted(self)
         if is_stream(X):
-            return map_stream(partial(self._map, output, units=units), X)
+            return map_stream(partial(self._map, output, of_terms=of_terms), X)
         learned = self._learned
+        units = learned.units_of_terms if of_terms else None
         return learned.map(output, learned.encoding(self._reader(learned).read_X(X)), units)
 
     def _raw_predict(self, X) -> np.ndarray:
