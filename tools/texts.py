@@ -94,7 +94,7 @@ _TEXTS = {
         Warns
         -----
         ConvergenceWarning
-            By fit, where L-BFGS reached ``max_iter``.
+            By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
         UserWarning
             By fit, where Ctrl-C ended training early: the best weights so far are kept.
         """,

@@ -293,7 +293,7 @@ class DCNClassifier(_DCN, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
     UserWarning
         By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
@@ -647,7 +647,7 @@ class DCNRegressor(_DCN, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
     UserWarning
         By fit, where Ctrl-C ended training early: the best weights so far are kept.
 

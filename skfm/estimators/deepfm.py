@@ -252,7 +252,7 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
     UserWarning
         By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
@@ -598,7 +598,7 @@ class DeepFMRegressor(_DeepFM, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
     UserWarning
         By fit, where Ctrl-C ended training early: the best weights so far are kept.
 

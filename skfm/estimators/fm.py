@@ -312,7 +312,7 @@ class FMClassifier(_FM, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
     UserWarning
         By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
@@ -639,7 +639,7 @@ class FMRegressor(_FM, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
     UserWarning
         By fit, where Ctrl-C ended training early: the best weights so far are kept.
 

@@ -293,7 +293,7 @@ class FNNClassifier(_FNN, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
     UserWarning
         By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
@@ -643,7 +643,7 @@ class FNNRegressor(_FNN, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
     UserWarning
         By fit, where Ctrl-C ended training early: the best weights so far are kept.
 

@@ -339,7 +339,7 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
     UserWarning
         By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
@@ -709,7 +709,7 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
     UserWarning
         By fit, where Ctrl-C ended training early: the best weights so far are kept.
 

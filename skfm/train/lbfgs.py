@@ -31,7 +31,7 @@ from skfm.train.loop import (
     validation_scores,
     warn_interrupted,
 )
-from skfm.train.problem import Parameters, Problem, Progress, Result
+from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
 from skfm.train.start import (
     base_loss,
     base_score,
@@ -264,8 +264,8 @@ def _fit(problem: Problem) -> Result:
     if watcher.stopping.best is not None:
         table, dense = watcher.stopping.best
     full[columns] = table[: columns.size]
-    limit = largest_loss(base_loss(loss, narrow.train, base))
-    if progress.n_iter and not progress.history["loss"][-1] <= limit:
+    without = base_loss(loss, narrow.train, base)
+    if progress.n_iter and not progress.history["loss"][-1] <= largest_loss(without):
         raise DivergenceError(
             f"Training diverged: the loss of the last weights is {progress.history['loss'][-1]:.3g}. Give a "
             f"smaller init_scale, or check y for outliers."
@@ -275,6 +275,8 @@ def _fit(problem: Problem) -> Result:
             f"L-BFGS stopped after {progress.n_iter} iterations ({message}). Increase max_iter "
             f"(={schedule.max_iter}) or scale the columns of X."
         )
+    elif not interrupted and problem.start is None:
+        message = learned_nothing(progress, without)
     return Result(Parameters(full, to_numpy(dense), to_numpy(averages), units), progress, message=message)
 
 

@@ -23,7 +23,7 @@ from skfm.runtime import precision
 from skfm.train.epochs import BatchEpochs, InMemory, Source, mean_batch_rows
 from skfm.train.held_out import validator
 from skfm.train.loop import DivergenceError, Watch, descend
-from skfm.train.problem import Parameters, Problem, Progress, Result
+from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
 from skfm.train.start import (
     base_loss,
     base_score,
@@ -161,4 +161,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
             "Training was interrupted after it had diverged. Scale the columns of X, check y for outliers, "
             "or give a smaller learning_rate."
         )
-    return Result(parameters, progress, kept, prior=chosen)
+    # The loss of an epoch is that before its steps: a few of them say nothing.
+    has_ended = schedule.stops_early and progress.n_iter < schedule.max_iter and problem.start is None
+    message = learned_nothing(progress, watch.base_loss) if has_ended and not progress.interrupted else None
+    return Result(parameters, progress, kept, message, prior=chosen)

@@ -13,6 +13,8 @@ from skfm.data.fields import Fields
 from skfm.data.units import Units
 
 _PLAIN = Units()
+# A share of the loss that training has gained and that no prediction shows.
+_NEGLIGIBLE = 1e-6
 
 
 class Prior(NamedTuple):
@@ -120,6 +122,17 @@ class Progress:
         """Append one value to each list."""
         for name, value in values.items():
             self.history.setdefault(name, []).append(float(value))
+
+
+def learned_nothing(progress: Progress, base_loss: float) -> str | None:
+    """What to say of a training whose loss is still that of the best constant prediction; else None."""
+    losses = progress.history.get("loss", [])
+    if not losses or base_loss - min(losses) > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
+        return None
+    return (
+        "nothing was learned: predictions are the same for all rows. If X says something about y, give smaller "
+        "penalties (l2_linear, l2_factors, l2_dense), a larger init_scale, or solver='adam'."
+    )
 
 
 def silent(progress: Progress, max_iter: int) -> None:
