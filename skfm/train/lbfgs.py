@@ -29,7 +29,6 @@ from skfm.train.loop import (
     interrupt_later,
     largest_loss,
     validation_scores,
-    warn_interrupted,
 )
 from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
 from skfm.train.start import (
@@ -258,9 +257,7 @@ def _fit(problem: Problem) -> Result:
     # A warm start at the optimum has no iteration to record.
     progress.history = progress.history or {"loss": [], "time": []}
     progress.best_score = watcher.stopping.best_score
-    if interrupted:
-        progress.interrupted = True
-        warn_interrupted(progress.n_iter)
+    progress.interrupted = bool(interrupted)
     if watcher.stopping.best is not None:
         table, dense = watcher.stopping.best
     full[columns] = table[: columns.size]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
+import jax
 import numpy as np
 from scipy import sparse
 
@@ -154,13 +155,13 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
             margin = _CLEARLY * abs(progress.best_score)
             if second.best_score > progress.best_score + margin:
                 weights, progress, chosen = epochs.weights(), second, number
+            progress.interrupted = second.interrupted
     table, dense, averages = weights
     parameters = Parameters(np.array(table), to_numpy(dense), to_numpy(averages), units)
-    if progress.interrupted and not np.isfinite(parameters.table).all():
-        raise DivergenceError(
-            "Training was interrupted after it had diverged. Scale the columns of X, check y for outliers, "
-            "or give a smaller learning_rate."
-        )
+    if progress.interrupted and not all(
+        np.isfinite(leaf).all() for leaf in jax.tree.leaves((parameters.table, parameters.dense))
+    ):
+        raise KeyboardInterrupt("Interrupted when training had diverged: nothing is kept.")
     # The loss of an epoch is that before its steps: a few of them say nothing.
     has_ended = schedule.stops_early and progress.n_iter < schedule.max_iter and problem.start is None
     message = learned_nothing(progress, watch.base_loss) if has_ended and not progress.interrupted else None
