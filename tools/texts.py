@@ -55,10 +55,6 @@ _TEXTS = {
         {end if}
         """,
     "attributes": """
-        center_ : ndarray of shape (n_features,)
-            What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
-            most columns, and for all where the linear weights and the intercept can take the
-            difference.
         n_features_in_ : int
             Number of columns seen in fit.
         feature_names_in_ : ndarray of shape (n_features,)
@@ -67,6 +63,10 @@ _TEXTS = {
             Number of the field of each column, from 0.
         encoder_ : FieldEncoder or None
             What encoded the table; columns of the other attributes are then those that it makes.
+        center_ : ndarray of shape (n_features,)
+            What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+            most columns, and for all where the linear weights and the intercept can take the
+            difference.
         n_iter_ : int
             Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
         history_ : dict of lists

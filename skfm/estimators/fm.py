@@ -274,10 +274,6 @@ class FMClassifier(_FM, FactorizationClassifier):
         Factors; 0 for columns that no training row touched.
     higher_factors_ : list of ndarray
         Factors of the orders 3 to ``degree``, each in the shape of ``factors_``.
-    center_ : ndarray of shape (n_features,)
-        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
-        most columns, and for all where the linear weights and the intercept can take the
-        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -286,6 +282,10 @@ class FMClassifier(_FM, FactorizationClassifier):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -601,10 +601,6 @@ class FMRegressor(_FM, FactorizationRegressor):
         Their products are in units of y.
     higher_factors_ : list of ndarray
         Factors of the orders 3 to ``degree``, each in the shape of ``factors_``.
-    center_ : ndarray of shape (n_features,)
-        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
-        most columns, and for all where the linear weights and the intercept can take the
-        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -613,6 +609,10 @@ class FMRegressor(_FM, FactorizationRegressor):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists

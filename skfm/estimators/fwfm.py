@@ -224,10 +224,6 @@ class FwFMClassifier(_FwFM, FactorizationClassifier):
         Factors; 0 for columns that no training row touched.
     pair_weights_ : ndarray of shape (n_fields, n_fields) or (n_outputs, n_fields, n_fields)
         Weights r of pairs of fields, symmetric.
-    center_ : ndarray of shape (n_features,)
-        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
-        most columns, and for all where the linear weights and the intercept can take the
-        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -236,6 +232,10 @@ class FwFMClassifier(_FwFM, FactorizationClassifier):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -541,10 +541,6 @@ class FwFMRegressor(_FwFM, FactorizationRegressor):
         Their products are in units of y.
     pair_weights_ : ndarray of shape (n_fields, n_fields) or (n_outputs, n_fields, n_fields)
         Weights r of pairs of fields, symmetric.
-    center_ : ndarray of shape (n_features,)
-        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
-        most columns, and for all where the linear weights and the intercept can take the
-        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -553,6 +549,10 @@ class FwFMRegressor(_FwFM, FactorizationRegressor):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists

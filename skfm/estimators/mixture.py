@@ -303,10 +303,6 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
         Linear weights of the gates, if they have some.
     gate_factors_ : ndarray of shape (n_components, n_features, n_factors)
         Factors of the gates, if they have some.
-    center_ : ndarray of shape (n_features,)
-        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
-        most columns, and for all where the linear weights and the intercept can take the
-        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -315,6 +311,10 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -642,10 +642,6 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
         Linear weights of the gates, if they have some.
     gate_factors_ : ndarray of shape (n_components, n_features, n_factors)
         Factors of the gates, if they have some.
-    center_ : ndarray of shape (n_features,)
-        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
-        most columns, and for all where the linear weights and the intercept can take the
-        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -654,6 +650,10 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists

@@ -236,10 +236,6 @@ class XDeepFMClassifier(_XDeepFM, FactorizationClassifier):
         Linear weights; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
-    center_ : ndarray of shape (n_features,)
-        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
-        most columns, and for all where the linear weights and the intercept can take the
-        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -248,6 +244,10 @@ class XDeepFMClassifier(_XDeepFM, FactorizationClassifier):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -589,10 +589,6 @@ class XDeepFMRegressor(_XDeepFM, FactorizationRegressor):
         Linear weights in units of y; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
-    center_ : ndarray of shape (n_features,)
-        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
-        most columns, and for all where the linear weights and the intercept can take the
-        difference.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -601,6 +597,10 @@ class XDeepFMRegressor(_XDeepFM, FactorizationRegressor):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists

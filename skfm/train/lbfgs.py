@@ -35,6 +35,7 @@ from skfm.train.start import (
     base_loss,
     base_score,
     check_memory,
+    check_representable,
     column_units,
     hyper_parameters,
     known_units,
@@ -217,6 +218,7 @@ def _fit(problem: Problem) -> Result:
     model, loss, dtype, schedule = problem.model, problem.loss, problem.dtype, problem.schedule
     (X, y, weight), shared = problem.train, shared_rows(problem)
     check_memory(table_rows(X.shape[1]), model.width, dtype)
+    check_representable(problem)
     statistics = column_statistics(X, weight, shared)
     units = column_units(problem, statistics, known_units(problem))
     frequency = standard_frequency(statistics, units)
@@ -262,10 +264,15 @@ def _fit(problem: Problem) -> Result:
         table, dense = watcher.stopping.best
     full[columns] = table[: columns.size]
     without = base_loss(loss, narrow.train, base)
-    if progress.n_iter and not progress.history["loss"][-1] <= largest_loss(without):
+    last = (
+        progress.history["loss"][-1]
+        if progress.n_iter
+        else float(objective.value_and_gradient(table, dense)[1])
+    )
+    if not last <= largest_loss(without):
         raise DivergenceError(
-            f"Training diverged: the loss of the last weights is {progress.history['loss'][-1]:.3g}. Give a "
-            f"smaller init_scale, or check y for outliers."
+            f"Training diverged: the loss of the last weights is {last:.3g}. Give a smaller init_scale, or "
+            f"check y for outliers."
         )
     if message is not None:
         message = (
@@ -295,7 +302,8 @@ def _blocks(narrow: Problem, n_rows: int) -> list[DeviceRows]:
 
 def _size(factors: np.ndarray) -> float:
     """Length of all factors as one vector."""
-    return float(np.linalg.norm(factors))
+    with np.errstate(over="ignore"):
+        return float(np.linalg.norm(factors))
 
 
 class _Watcher:

@@ -29,6 +29,7 @@ from skfm.train.start import (
     base_loss,
     base_score,
     check_memory,
+    check_representable,
     column_units,
     hyper_parameters,
     known_units,
@@ -96,6 +97,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     n_columns = problem.train.X.shape[1]
     n_rows = table_rows(n_columns)
     check_memory(n_rows, model.width, dtype)
+    check_representable(problem)
     rate = np.asarray(schedule.learning_rate, dtype)
     statistics = column_statistics(problem.train.X, problem.train.weight, shared_rows(problem))
     fresh = statistics.touched > 0

@@ -13,7 +13,7 @@ from skfm.data.statistics import ColumnStatistics
 from skfm.data.units import Units
 from skfm.models.base import Model
 from skfm.runtime import physical_memory
-from skfm.train.problem import Known, Prior, Problem, Schedule
+from skfm.train.problem import Known, Prior, Problem
 from skfm.train.state import Hyper, first_rows, on_device, random_key
 
 # Rows whose losses are computed at once.
@@ -104,6 +104,18 @@ def check_memory(n_rows: int, width: int, dtype) -> None:
         )
 
 
+def check_representable(problem: Problem) -> None:
+    """Raise ValueError if a parameter is too large for the precision of the weights."""
+    schedule, dtype = problem.schedule, problem.dtype
+    rates = {"learning_rate": schedule.learning_rate, "wide_learning_rate": schedule.linear_learning_rate}
+    for name, value in (problem.priors[0]._asdict() | rates).items():
+        if value is not None and not value <= float(np.finfo(dtype).max):
+            raise ValueError(
+                f"{name}={value:.3g} is more than {dtype.name}, the precision of the weights, can hold. "
+                f"Give a smaller value."
+            )
+
+
 def base_score(problem: Problem) -> np.ndarray:
     """Raw prediction without features, in the loss's terms."""
     loss, (_, y, weight) = problem.loss, problem.train
@@ -154,7 +166,6 @@ def hyper_parameters(problem: Problem, prior: Prior) -> Hyper:
     model, schedule, dtype = problem.model, problem.schedule, problem.dtype
     l1 = {"linear": prior.l1_linear, "factors": 0.0}
     l2 = {"linear": prior.l2_linear, "factors": prior.l2_factors}
-    _check_representable(prior, schedule, dtype)
     lanes = [_per_lane(model, strengths).astype(dtype) for strengths in (l1, l2)]
     linear_rate = None
     if schedule.linear_learning_rate is not None:
@@ -162,20 +173,6 @@ def hyper_parameters(problem: Problem, prior: Prior) -> Hyper:
     l2_dense, dropout = (np.asarray(value, dtype) for value in (prior.l2_dense, problem.dropout))
     key = random_key(problem.seed)
     return on_device(Hyper((lanes[0], lanes[1]), l2_dense, dropout, key, linear_rate))
-
-
-def _check_representable(prior: Prior, schedule: Schedule, dtype) -> None:
-    """Raise ValueError if a parameter is too large for the precision of the weights."""
-    given = prior._asdict() | {
-        "learning_rate": schedule.learning_rate,
-        "wide_learning_rate": schedule.linear_learning_rate,
-    }
-    for name, value in given.items():
-        if value is not None and not value <= np.finfo(dtype).max:
-            raise ValueError(
-                f"{name}={value:.3g} is more than {dtype.name}, the precision of the weights, can hold. "
-                f"Give a smaller value."
-            )
 
 
 def _per_lane(model: Model, strengths: dict[str, float]) -> np.ndarray:
