@@ -14,6 +14,8 @@ from skfm.data.validate import row_pieces
 _MOSTLY = 0.5
 # A variance below this, in units of the largest value squared, is that of rounding.
 _NOISE = 1e-28
+# And a difference below this share is that of rounding.
+_ROUNDING = 1e-12
 
 
 class ColumnStatistics(NamedTuple):
@@ -175,11 +177,20 @@ def _of_piece(X: sparse.csr_array, weight: np.ndarray, table_rows: np.ndarray | 
     squares = np.bincount(columns, weights * values**2, n_columns)
     divisor = np.where(touched > 0, touched, 1)
     means = np.bincount(columns, weights * values, n_columns) / divisor
-    # A second pass: of a large mean the first one is off by more than a small deviation.
-    values -= means[columns]
-    errors = np.bincount(columns, weights * values, n_columns) / divisor
-    deviations = np.maximum(np.bincount(columns, weights * values**2, n_columns) - touched * errors**2, 0)
-    return ColumnStatistics(*total, largest, squares, means + errors, deviations)
+    deviations = squares - touched * means**2
+    deviations[deviations < _ROUNDING * squares] = 0
+    dense = touched >= _MOSTLY * total[0]
+    if dense.any():
+        # A second pass, for those that may have an offset: of a large mean the first one is off by more than
+        # a small deviation.
+        chosen = dense[columns]
+        columns, weights, values = columns[chosen], weights[chosen], values[chosen]
+        values = values - means[columns]
+        errors = np.bincount(columns, weights * values, n_columns) / divisor
+        means += errors
+        second = np.bincount(columns, weights * values**2, n_columns) - touched * errors**2
+        deviations[dense] = np.maximum(second[dense], 0)
+    return ColumnStatistics(*total, largest, squares, means, deviations)
 
 
 def mean_evidence(X, weight: np.ndarray, table_rows: np.ndarray | None = None) -> float:
