@@ -22,6 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import optimize, special
 
+from skfm.data.validate import powers_of_two, standardized_values
+
 # Base scores of classes that are (nearly) never seen stay finite.
 _MIN_SHARE = 1e-7
 # Points that stand for the targets of all rows so far, where more may come.
@@ -63,8 +65,8 @@ class Distribution(NamedTuple):
 def standardized_statistics(statistics, location, scale):
     """What a loss knows of ``(y - location) / scale``, from what it knows of y."""
     if isinstance(statistics, Distribution):
-        return statistics._replace(values=(statistics.values - location) / scale)
-    return statistics._replace(mean=(statistics.mean - location) / scale)
+        return statistics._replace(values=standardized_values(statistics.values, location, scale))
+    return statistics._replace(mean=standardized_values(statistics.mean[None], location, scale)[0])
 
 
 def merge_statistics(a, b):
@@ -73,14 +75,15 @@ def merge_statistics(a, b):
         return Distribution(np.concatenate([a.values, b.values]), np.concatenate([a.weight, b.weight]))
     total = a.weight + b.weight
     share = b.weight / np.where(total > 0, total, 1)
-    return Means(total, a.mean + share * (b.mean - a.mean))
+    return Means(total, (1 - share) * a.mean + share * b.mean)
 
 
 def _means(y: np.ndarray, weight: np.ndarray) -> Means:
     if not weight.any():
         return Means(np.zeros(y.shape[1:]), np.zeros(y.shape[1:]))
-    mean, total = np.average(y, axis=0, weights=weight, returned=True)
-    return Means(total, mean)
+    unit = powers_of_two(y)
+    mean, total = np.average(y / unit, axis=0, weights=weight, returned=True)
+    return Means(total, mean * unit)
 
 
 @dataclass(frozen=True)

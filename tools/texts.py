@@ -63,6 +63,10 @@ _TEXTS = {
             Number of the field of each column, from 0.
         encoder_ : FieldEncoder or None
             What encoded the table; columns of the other attributes are then those that it makes.
+        center_ : ndarray of shape (n_features,)
+            What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+            most columns, and for all where the linear weights and the intercept can take the
+            difference.
         n_iter_ : int
             Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
         history_ : dict of lists
@@ -92,7 +96,7 @@ _TEXTS = {
         Warns
         -----
         ConvergenceWarning
-            By fit, where L-BFGS reached ``max_iter``.
+            By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
         """,
     "fields": """
         E_f is the sum of ``x_j v_j`` over the columns j of field f, so a field may have several nonzeros.
@@ -119,7 +123,8 @@ _TEXTS = {
         Predictions, ``intercept_`` and linear weights are in units of y.
         {end if}
         Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-        their own units.
+        their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+        its mean, and its weights are penalised as those of the difference.
         """,
 }
 

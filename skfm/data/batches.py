@@ -8,7 +8,7 @@ import numpy as np
 
 from skfm.data.fields import Fields
 from skfm.data.pack import Block, bucket, pack_rows
-from skfm.data.validate import scaled
+from skfm.data.units import Units, check_range, standardized
 
 # Numbers of touched rows are rounded up by an eighth at most, so that near batches share a program.
 _TOUCHED_BITS = 3
@@ -40,7 +40,7 @@ class Batching(NamedTuple):
     ----------
     charge : (D, 1 or 2) charge of the penalty for a sample that touches a row of the tables; 0 for the last
         row, the dummy one
-    scale : (d,) what the columns are divided by, or None
+    units : of the columns
     fields : field of each column, for models that need to know it, and its row of the tables, or None
     batch_size : most rows of a batch
     dtype : of values, charges, targets and weights
@@ -48,7 +48,7 @@ class Batching(NamedTuple):
     """
 
     charge: np.ndarray
-    scale: np.ndarray | None
+    units: Units
     fields: Fields | None
     batch_size: int
     dtype: Any
@@ -135,7 +135,9 @@ def number_rows(ids: np.ndarray, scratch: np.ndarray) -> tuple[np.ndarray, np.nd
 def batch_in_memory(samples: Samples, batching: Batching) -> tuple[list[Batches], list[int]]:
     """Batches of the rows of each width, with weights of mean 1, and the number of these rows."""
     to_mean_one = samples.X.shape[0] / samples.weight.sum()
-    samples = samples._replace(X=scaled(samples.X, batching.scale), weight=samples.weight * to_mean_one)
+    X = standardized(samples.X, batching.units)
+    check_range(X, batching.dtype)
+    samples = samples._replace(X=X, weight=samples.weight * to_mean_one)
     packed = pack_rows(samples.X, dummy=batching.dummy, dtype=batching.dtype, fields=batching.fields)
     rng = np.random.default_rng([batching.seed, 2])
     batches = [

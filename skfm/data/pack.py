@@ -9,11 +9,13 @@ import numpy as np
 from scipy import sparse
 
 from skfm.data.fields import Fields, one_slot_each
+from skfm.data.units import Units
 from skfm.data.validate import row_pieces
 
 # Padding may cost four fifths of the nonzeros, and anything below this number of slots.
 _MAX_PADDING = 1.8
 _FREE_SLOTS = 1 << 15
+_PLAIN = Units()
 
 
 def bucket(n: int, bits: int = 4, least: int = 1) -> int:
@@ -109,11 +111,17 @@ def choose_widths(count: np.ndarray) -> np.ndarray:
     return np.asarray(widths)
 
 
-def choose_layout(X, fields: Fields | None) -> Layout:
-    """How to pack a matrix, or the rows on disk that pieces are then packed of."""
+def choose_layout(X, fields: Fields | None, units: Units = _PLAIN) -> Layout:
+    """How to pack a matrix, or the rows on disk that pieces are then packed of.
+
+    Parameters
+    ----------
+    units : those that the rows will be in when they are packed
+    """
     count = np.zeros(1, dtype=np.int64)
-    by_field, all_ones = True, True
+    by_field, all_ones = True, units.scale is None
     for _, piece in row_pieces(X):
+        piece = units.filled(piece)
         by_field = by_field and fields is not None and fields.n > 1 and one_slot_each(piece, fields)
         all_ones = all_ones and bool(np.all(piece.data == 1))
         longer = np.bincount(np.diff(piece.indptr), minlength=count.size)

@@ -23,6 +23,7 @@ except ImportError:  # Windows
 
 from skfm.data.batches import Batches, Batching, Samples, compose, make_batches, n_batches
 from skfm.data.pack import choose_layout, pack_rows
+from skfm.data.units import check_range, standardized
 
 # Rows of a piece on disk: what is read at once, and the grain of shuffling between buffers.
 _PIECE_ROWS = 1 << 15
@@ -212,8 +213,7 @@ class BatchSpool:
         self.rows.flush()
         # Weights of mean 1; a copy of all of them might not fit.
         self.to_mean_one = self.rows.shape[0] / samples.weight.sum()
-        layout = choose_layout(self.rows, batching.fields)
-        self.layout = layout if batching.scale is None else layout._replace(all_ones=False)
+        self.layout = choose_layout(self.rows, batching.fields, batching.units)
         pieces = np.random.default_rng([batching.seed, 4]).permutation(len(self.rows.firsts) - 1)
         n_parts = max(self.rows.shape[0] // self.rows.buffer_rows, 1)
         self.groups = [group for group in np.array_split(pieces, n_parts) if group.size]
@@ -245,8 +245,11 @@ class BatchSpool:
         return [self._read(number, width) for width in sizes], list(sizes.values())
 
     def _lengths(self, group) -> np.ndarray:
-        names = [f"{self.rows._name(piece)}.indptr.npy" for piece in group]
-        return np.concatenate([np.diff(np.load(name)) for name in names])
+        units = self.batching.units
+        if units.center is None:
+            names = [f"{self.rows._name(piece)}.indptr.npy" for piece in group]
+            return np.concatenate([np.diff(np.load(name)) for name in names])
+        return np.concatenate([np.diff(units.filled(self.rows.piece(piece)).indptr) for piece in group])
 
     def _sizes(self, group) -> dict[int, int]:
         """Number of rows of each width that a group has."""
@@ -260,8 +263,8 @@ class BatchSpool:
         """Batches of a part to disk."""
         group, batching = self.groups[number], self.batching
         X = sparse.vstack([self.rows.piece(piece) for piece in group], format="csr")
-        if batching.scale is not None:
-            X.data = X.data / batching.scale[X.indices]
+        X = standardized(sparse.csr_array(X), batching.units)
+        check_range(X, batching.dtype)
         spans = [np.arange(self.rows.firsts[piece], self.rows.firsts[piece + 1]) for piece in group]
         rows = np.concatenate(spans)
         weight = self.samples.weight[rows] * self.to_mean_one

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from skfm.data.validate import row_pieces
+
+# Share of the weight that touches a column that is dense.
+_MOSTLY = 0.5
+# A variance below this, in units of the largest value squared, is that of rounding.
+_NOISE = 1e-28
+# And a difference below this share is that of rounding.
+_ROUNDING = 1e-12
 
 
 class ColumnStatistics(NamedTuple):
@@ -24,6 +31,8 @@ class ColumnStatistics(NamedTuple):
     entries : sample weight of all nonzeros
     largest : (n_columns,) largest absolute value of each column, or None when every value is 1
     squares : (n_columns,) weighted sum of ``(value / largest)^2``, or None when every value is 1
+    means : (n_columns,) weighted mean of ``value / largest`` over the nonzeros, or None when every value is 1
+    deviations : (n_columns,) weighted sum of ``(value / largest - mean)^2``, or None when every value is 1
     """
 
     weight: float
@@ -31,6 +40,8 @@ class ColumnStatistics(NamedTuple):
     entries: float
     largest: np.ndarray | None
     squares: np.ndarray | None
+    means: np.ndarray | None = None
+    deviations: np.ndarray | None = None
 
     @property
     def all_ones(self) -> bool:
@@ -53,15 +64,15 @@ class ColumnStatistics(NamedTuple):
         def longer(known):
             return None if known is None else np.append(known, np.zeros(n_columns - known.size))
 
-        return self._replace(
-            touched=longer(self.touched), largest=longer(self.largest), squares=longer(self.squares)
-        )
+        known = {
+            name: getattr(self, name) for name in ("touched", "largest", "squares", "means", "deviations")
+        }
+        return self._replace(**{name: longer(values) for name, values in known.items()})
 
     def scale(self, table_rows: np.ndarray | None = None) -> np.ndarray | None:
         """Weighted root mean square of each column's nonzeros; None when every value is 1.
 
-        Models train on ``x / scale`` and hand back weights for x, so that columns of any unit learn at
-        one rate.
+        Models train on ``x / scale``, so that columns of any unit learn at one rate.
 
         Parameters
         ----------
@@ -72,7 +83,38 @@ class ColumnStatistics(NamedTuple):
         scale = np.ones(self.touched.size)
         seen = self.touched > 0
         scale[seen] = np.sqrt(self.squares[seen] / self.touched[seen]) * self.largest[seen]
+        # That of the smallest denormal number rounds to 0.
+        scale = np.where(scale > 0, scale, 1.0)
         return scale if table_rows is None else scale[table_rows]
+
+    def offsets(self) -> np.ndarray:
+        """Mean over all rows of each column that is far from 0 in most of them, and 0 for all others.
+
+        Such a column varies, most of the weight touches it, and it is further from 0 than its standard
+        deviation: it would learn what it has to say only after its weight and the intercept, or the weights
+        of all columns, have balanced each other.
+        """
+        center = np.zeros(self.touched.size)
+        if self.largest is None or self.means is None or self.deviations is None:
+            return center
+        dense = np.flatnonzero(self.touched >= _MOSTLY * self.weight)
+        touched, means, deviations = self.touched[dense], self.means[dense], self.deviations[dense]
+        share = np.minimum(touched / self.weight, 1)
+        variance = deviations / self.weight + share * (1 - share) * means**2
+        chosen = (deviations > _NOISE * touched) & ((share * means) ** 2 > variance)
+        center[dense[chosen]] = (share * means)[chosen] * self.largest[dense[chosen]]
+        return center
+
+    def distances(self, center: np.ndarray) -> np.ndarray:
+        """Weighted root mean square of ``x - center`` over all rows, zeros included; 1 where it is 0."""
+        if self.largest is None or self.means is None or self.deviations is None:
+            known = _with_values(self)
+            return known.distances(center)
+        divisor = np.where(self.largest > 0, self.largest, 1)
+        share, center = np.minimum(self.touched / self.weight, 1), center / divisor
+        square = self.deviations / self.weight + share * (self.means - center) ** 2 + (1 - share) * center**2
+        distance = np.sqrt(square) * divisor
+        return np.where(distance > 0, distance, 1.0)
 
 
 def column_statistics(X, weight: np.ndarray, table_rows: np.ndarray | None = None) -> ColumnStatistics:
@@ -92,22 +134,31 @@ def column_statistics(X, weight: np.ndarray, table_rows: np.ndarray | None = Non
 
 def merge_column_statistics(a: ColumnStatistics, b: ColumnStatistics) -> ColumnStatistics:
     """Statistics of the rows of both, from those of different rows with the same columns."""
-    largest = squares = None
-    if not (a.all_ones and b.all_ones):
-        (largest_a, squares_a), (largest_b, squares_b) = _magnitudes(a), _magnitudes(b)
-        largest = np.maximum(largest_a, largest_b)
-        divisor = np.where(largest > 0, largest, 1)
-        squares = squares_a * (largest_a / divisor) ** 2 + squares_b * (largest_b / divisor) ** 2
-    return ColumnStatistics(
-        a.weight + b.weight, a.touched + b.touched, a.entries + b.entries, largest, squares
+    total = a.weight + b.weight, a.touched + b.touched, a.entries + b.entries
+    if a.all_ones and b.all_ones:
+        return ColumnStatistics(*total, None, None)
+    one, other = _with_values(a), _with_values(b)
+    largest = np.maximum(one.largest, other.largest)
+    divisor = np.where(largest > 0, largest, 1)
+    ratios = one.largest / divisor, other.largest / divisor
+    squares = one.squares * ratios[0] ** 2 + other.squares * ratios[1] ** 2
+    # Chan, Golub and LeVeque: the difference of two means adds to the variance.
+    share = b.touched / np.where(total[1] > 0, total[1], 1)
+    difference = other.means * ratios[1] - one.means * ratios[0]
+    means = one.means * ratios[0] + share * difference
+    deviations = one.deviations * ratios[0] ** 2 + other.deviations * ratios[1] ** 2
+    deviations += a.touched * share * difference**2
+    return ColumnStatistics(*total, largest, squares, means, deviations)
+
+
+def _with_values(statistics: ColumnStatistics) -> Any:
+    """The statistics, with those of values of columns of ones too."""
+    if not statistics.all_ones:
+        return statistics
+    seen = (statistics.touched > 0).astype(np.float64)
+    return statistics._replace(
+        largest=seen, squares=statistics.touched, means=seen, deviations=np.zeros_like(seen)
     )
-
-
-def _magnitudes(statistics: ColumnStatistics) -> tuple[np.ndarray, np.ndarray]:
-    """Largest values and squares, of columns of ones too."""
-    if statistics.largest is None or statistics.squares is None:
-        return (statistics.touched > 0).astype(np.float64), statistics.touched
-    return statistics.largest, statistics.squares
 
 
 def _of_piece(X: sparse.csr_array, weight: np.ndarray, table_rows: np.ndarray | None) -> ColumnStatistics:
@@ -115,14 +166,31 @@ def _of_piece(X: sparse.csr_array, weight: np.ndarray, table_rows: np.ndarray | 
     columns = X.indices if table_rows is None else table_rows[X.indices]
     weights = np.repeat(weight, lengths)
     touched = np.bincount(columns, weights, n_columns)
-    largest = squares = None
-    if not np.all(X.data == 1):
-        largest = np.zeros(n_columns)
-        # Values of the type of `largest`: NumPy is ten times slower at mixed types.
-        np.maximum.at(largest, columns, np.abs(X.data, dtype=np.float64))
-        # Values near the ends of the float range must not overflow when squared.
-        squares = np.bincount(columns, weights * (X.data / largest[columns]) ** 2, n_columns)
-    return ColumnStatistics(float(weight.sum()), touched, float(weight @ lengths), largest, squares)
+    total = float(weight.sum()), touched, float(weight @ lengths)
+    if np.all(X.data == 1):
+        return ColumnStatistics(*total, None, None)
+    largest = np.zeros(n_columns)
+    # Values of the type of `largest`: NumPy is ten times slower at mixed types.
+    np.maximum.at(largest, columns, np.abs(X.data, dtype=np.float64))
+    # Values near the ends of the float range must not overflow when squared.
+    values = X.data / largest[columns]
+    squares = np.bincount(columns, weights * values**2, n_columns)
+    divisor = np.where(touched > 0, touched, 1)
+    means = np.bincount(columns, weights * values, n_columns) / divisor
+    deviations = squares - touched * means**2
+    deviations[deviations < _ROUNDING * squares] = 0
+    dense = touched >= _MOSTLY * total[0]
+    if dense.any():
+        # A second pass, for those that may have an offset: of a large mean the first one is off by more than
+        # a small deviation.
+        chosen = dense[columns]
+        columns, weights, values = columns[chosen], weights[chosen], values[chosen]
+        values = values - means[columns]
+        errors = np.bincount(columns, weights * values, n_columns) / divisor
+        means += errors
+        second = np.bincount(columns, weights * values**2, n_columns) - touched * errors**2
+        deviations[dense] = np.maximum(second[dense], 0)
+    return ColumnStatistics(*total, largest, squares, means, deviations)
 
 
 def mean_evidence(X, weight: np.ndarray, table_rows: np.ndarray | None = None) -> float:

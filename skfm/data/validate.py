@@ -7,6 +7,7 @@ from scipy import sparse
 
 # Ids are int32, tables are a little longer than this, and numbers past their end mean "nowhere".
 _MOST_COLUMNS = 2**31 - 2**28
+_LARGEST_WEIGHT = 1e100
 
 
 def check_finite(X, column_names=None) -> None:
@@ -86,7 +87,25 @@ def check_sample_weight(sample_weight, n_samples: int) -> np.ndarray:
             )
     if not weight.any():
         raise ValueError("sample_weight is zero for every row: there is nothing to learn from.")
-    return weight
+    return bounded(weight)
+
+
+def bounded(weight: np.ndarray) -> np.ndarray:
+    """Weights; divided by the largest where sums and products of them would leave the range of floats."""
+    largest = weight.max(initial=0)
+    return weight if largest == 0 or 1 / _LARGEST_WEIGHT <= largest <= _LARGEST_WEIGHT else weight / largest
+
+
+def powers_of_two(values: np.ndarray) -> np.ndarray:
+    """Unit of each column in which sums and squares stay in the range of floats, and no digit is lost."""
+    largest = np.abs(values).max(axis=0, initial=0)
+    return np.where((largest > 1e100) | (largest < 1e-100), np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
+
+
+def standardized_values(values: np.ndarray, location, scale) -> np.ndarray:
+    """``(values - location) / scale`` of each column, whatever its unit."""
+    unit = powers_of_two(values)
+    return (values / unit - location / unit) / (scale / unit)
 
 
 def first_row(bad: np.ndarray) -> int:
@@ -97,12 +116,3 @@ def first_row(bad: np.ndarray) -> int:
 def row_pieces(X):
     """Pieces ``(first row, csr_array)`` of a matrix: a CSR matrix is one, rows on disk are several."""
     return iter([(0, X)]) if sparse.issparse(X) else X.pieces()
-
-
-def scaled(X, scale: np.ndarray | None):
-    """CSR with columns divided by their scale."""
-    if scale is None:
-        return X
-    out = X.copy()
-    out.data = out.data / scale[out.indices]
-    return out

@@ -434,6 +434,10 @@ class DINClassifier(_DIN, FactorizationClassifier):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -462,7 +466,7 @@ class DINClassifier(_DIN, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -483,7 +487,8 @@ class DINClassifier(_DIN, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k * (units of the attention's hidden layers)) for the histories and O(n_samples *
     (number of weights of the network)), at any number of columns. Rows are packed by the lengths of their
@@ -802,6 +807,10 @@ class DINRegressor(_DIN, FactorizationRegressor):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -830,7 +839,7 @@ class DINRegressor(_DIN, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -851,7 +860,8 @@ class DINRegressor(_DIN, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k * (units of the attention's hidden layers)) for the histories and O(n_samples *
     (number of weights of the network)), at any number of columns. Rows are packed by the lengths of their

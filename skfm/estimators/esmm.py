@@ -233,6 +233,10 @@ class ESMMClassifier(_ESMM, FactorizationClassifier):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -261,7 +265,7 @@ class ESMMClassifier(_ESMM, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -282,7 +286,8 @@ class ESMMClassifier(_ESMM, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs what two epochs of the model of a tower cost. Memory: k numbers a column, and 2 for towers
     with a linear term, two to five times that with the state of the optimizer, once more for the best weights

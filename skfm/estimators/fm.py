@@ -123,7 +123,12 @@ class _FM(
             The vectors of the outputs side by side.
         """
         check_is_fitted(self)
-        return self._map(type(self._learned.model).cross_features, X)
+        learned = self._learned
+        cross = self._map(type(learned.model).cross_features, X, of_terms=True)
+        scale = np.reshape(learned.targets.scale, -1)
+        if np.all(scale == 1):
+            return cross
+        return cross * np.repeat(scale, cross.shape[1] // scale.size)
 
     @property
     def _n_features_out(self):
@@ -279,6 +284,10 @@ class FMClassifier(_FM, FactorizationClassifier):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -307,7 +316,7 @@ class FMClassifier(_FM, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -329,7 +338,8 @@ class FMClassifier(_FM, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k * n_outputs * degree^2), nnz being the nonzeros of X, at any number of columns.
     Memory: k + 1 numbers a column and output, two to five times that with the state of the optimizer,
@@ -603,6 +613,10 @@ class FMRegressor(_FM, FactorizationRegressor):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -631,7 +645,7 @@ class FMRegressor(_FM, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -654,7 +668,8 @@ class FMRegressor(_FM, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k * n_outputs * degree^2), nnz being the nonzeros of X, at any number of columns.
     Memory: k + 1 numbers a column and output, two to five times that with the state of the optimizer,

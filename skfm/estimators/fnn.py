@@ -20,7 +20,6 @@ from skfm.estimators.base.regressor import FactorizationRegressor
 from skfm.estimators.base.tables import fitted
 from skfm.fitting.learn import Pretrained, start_from
 from skfm.train.method import Method
-from skfm.train.problem import Start
 
 
 class _FNN(DeepEstimator, LinearParameters):
@@ -95,7 +94,8 @@ class _FNN(DeepEstimator, LinearParameters):
         if learned.interrupted:
             raise KeyboardInterrupt("Interrupted while the machine was trained: nothing is kept.")
         pretrained = Pretrained(machine.get_params(deep=False), learned)
-        return Start(start_from(learned, model, learned.targets, "machine_").tables), pretrained
+        start = start_from(learned, model, learned.targets, "machine_")
+        return start._replace(dense=None, averages=None), pretrained
 
     def _machine(self, n_outputs: int):
         """The machine to fit first, with the parameters that it has in common with the network."""
@@ -268,6 +268,10 @@ class FNNClassifier(_FNN, FactorizationClassifier):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -296,7 +300,7 @@ class FNNClassifier(_FNN, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -318,7 +322,8 @@ class FNNClassifier(_FNN, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings and O(n_samples * (number of weights of the network)), at any
     number of columns; the first layer has n_fields * (k + n_outputs) inputs. The machine's fit comes before.
@@ -615,6 +620,10 @@ class FNNRegressor(_FNN, FactorizationRegressor):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -643,7 +652,7 @@ class FNNRegressor(_FNN, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -666,7 +675,8 @@ class FNNRegressor(_FNN, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings and O(n_samples * (number of weights of the network)), at any
     number of columns; the first layer has n_fields * (k + n_outputs) inputs. The machine's fit comes before.

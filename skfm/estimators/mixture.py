@@ -313,6 +313,10 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -341,7 +345,7 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -363,7 +367,8 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
     w_j holds the linear weights of column j in all gates and experts, v_j its factors.
 
     An epoch costs O(nnz * W), nnz being the nonzeros of X and W the numbers of a column, M or M k for
@@ -649,6 +654,10 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -677,7 +686,7 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -700,7 +709,8 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
     w_j holds the linear weights of column j in all gates and experts, v_j its factors.
 
     An epoch costs O(nnz * W), nnz being the nonzeros of X and W the numbers of a column, M or M k for

@@ -311,6 +311,10 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -339,7 +343,7 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -361,7 +365,8 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings and O(n_samples * (number of weights of the network)), at any
     number of columns; the first layer has F * k inputs. Memory: k + n_outputs numbers a column (those of
@@ -678,6 +683,10 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -706,7 +715,7 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -729,7 +738,8 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings and O(n_samples * (number of weights of the network)), at any
     number of columns; the first layer has F * k inputs. Memory: k + n_outputs numbers a column (those of

@@ -246,6 +246,10 @@ class XDeepFMClassifier(_XDeepFM, FactorizationClassifier):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -274,7 +278,7 @@ class XDeepFMClassifier(_XDeepFM, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -296,7 +300,8 @@ class XDeepFMClassifier(_XDeepFM, FactorizationClassifier):
     The loss is the log loss; for several classes that of the softmax, for multilabel targets the sum over
     the labels.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings, O(n_samples * n_fields * k * H_{l-1} * H_l) for a layer of
     the compressed interaction network, and O(n_samples * (number of weights of the network)), at any number
@@ -596,6 +601,10 @@ class XDeepFMRegressor(_XDeepFM, FactorizationRegressor):
         Number of the field of each column, from 0.
     encoder_ : FieldEncoder or None
         What encoded the table; columns of the other attributes are then those that it makes.
+    center_ : ndarray of shape (n_features,)
+        What is taken off each column first: x_j in the formula stands for ``x_j - center_[j]``. 0 for
+        most columns, and for all where the linear weights and the intercept can take the
+        difference.
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
@@ -624,7 +633,7 @@ class XDeepFMRegressor(_XDeepFM, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``.
+        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -647,7 +656,8 @@ class XDeepFMRegressor(_XDeepFM, FactorizationRegressor):
     is taken, so the penalties mean the same in any unit of y; ``loss="poisson"`` takes y as it is.
     Predictions, ``intercept_`` and linear weights are in units of y.
     Intercepts and biases are not penalised. Columns are trained at root mean square 1 and penalised in
-    their own units.
+    their own units. A numeric column that is far from 0 in most rows (a year, a pressure) is trained less
+    its mean, and its weights are penalised as those of the difference.
 
     An epoch costs O(nnz * k) for the embeddings, O(n_samples * n_fields * k * H_{l-1} * H_l) for a layer of
     the compressed interaction network, and O(n_samples * (number of weights of the network)), at any number

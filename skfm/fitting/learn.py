@@ -20,6 +20,7 @@ from skfm.data.encode import FieldEncoder
 from skfm.data.fields import Fields, field_numbers, resolve_fields
 from skfm.data.spool import temporary_folder
 from skfm.data.statistics import mean_evidence
+from skfm.data.units import Units
 from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
 from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, validation_fraction
@@ -57,7 +58,7 @@ class Learned:
     plan : what was chosen
     seed : of all that was random
     model : configuration
-    parameters : weights for rows in the units of X
+    parameters : weights, for rows in standard units, and these
     history : one number an epoch in each list
     n_iter : epochs run
     prior : number of the prior of the plan that the weights were learned under
@@ -93,7 +94,7 @@ class Learned:
         return self.targets.loss
 
     def tables(self) -> dict[str, np.ndarray]:
-        """Rows of each table for the columns, (n_columns, *shape) by name."""
+        """Rows of each table for the columns in standard units, (n_columns, *shape) by name."""
         rows = self.fields.rows
         chosen = slice(self.fields.numbers.size) if rows is None else rows
         return self.model.split(self.parameters.table[chosen])
@@ -117,18 +118,56 @@ class Learned:
             offsets = offsets | {"intercept": ratio * offsets.get("intercept", 0.0) + shift}
         return tables, dense | {"offsets": offsets}
 
+    def in_units_of_x(self) -> tuple[dict[str, np.ndarray], Any]:
+        """Tables and dense weights of the same function of ``x - center``; see `center`."""
+        tables, dense = self._in_units_of_x()
+        return self._folded(tables, dense) or (tables, dense)
+
+    def _in_units_of_x(self) -> tuple[dict[str, np.ndarray], Any]:
+        tables, scale = self.tables(), self.parameters.units.scale
+        if scale is not None:
+            # A column of tiny values may have weights that no number can say.
+            with np.errstate(over="ignore"):
+                tables = {
+                    name: table / scale.reshape(-1, *[1] * (table.ndim - 1)) for name, table in tables.items()
+                }
+        return tables, self.parameters.dense
+
+    def _folded(self, tables, dense):
+        center = self.parameters.units.center
+        if center is None:
+            return None
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.model.shifted(tables, dense, center, self.fields.numbers)
+
+    @property
+    def center(self) -> np.ndarray:
+        """What the tables in the units of X take off each column: 0 where another weight takes the shift."""
+        units = self.units_of_terms
+        return np.zeros(self.fields.numbers.size) if units.center is None else units.center
+
+    @property
+    def units_of_terms(self) -> Units:
+        """Units of columns in which the terms of the model are those of the tables in the units of X."""
+        units = self.parameters.units
+        return units if self._folded(*self._in_units_of_x()) is None else units._replace(center=None)
+
     @property
     def encoder(self) -> FieldEncoder | None:
         """What encodes a table, or None."""
         return self.encoding.encoder
 
-    def map(self, output: Callable, X: sparse.csr_array) -> np.ndarray:
-        """An output of the model, a function of its class, for each row of encoded X."""
+    def map(self, output: Callable, X: sparse.csr_array, units: Units | None = None) -> np.ndarray:
+        """An output of the model, a function of its class, for each row of encoded X.
+
+        Parameters
+        ----------
+        units : those that the columns are brought to, if not those of the parameters
+        """
         from skfm.train.predict import map_matrix
 
-        return map_matrix(
-            output, self.model, self.parameters, X, packed_fields(self.fields, self.needs_fields)
-        )
+        parameters = self.parameters if units is None else self.parameters.in_units(units)
+        return map_matrix(output, self.model, parameters, X, packed_fields(self.fields, self.needs_fields))
 
 
 class Pretrained(NamedTuple):
@@ -396,7 +435,7 @@ def hold_out(data: Data, plan: Plan, random_state) -> Data:
     return data._replace(samples=samples.take(train), held_out=samples.take(held_out), facts=facts)
 
 
-class Units(NamedTuple):
+class TargetUnits(NamedTuple):
     """Units and constants that targets are trained in.
 
     Attributes
@@ -411,7 +450,7 @@ class Units(NamedTuple):
     base_moved: np.ndarray | None = None
 
 
-def in_standard_units(data: Data, plan: Plan, context: Context) -> tuple[Data, Units]:
+def in_standard_units(data: Data, plan: Plan, context: Context) -> tuple[Data, TargetUnits]:
     """Data as the loss takes them: equal rows merged where that is sound, targets standardised.
 
     Units come from the rows to train on; with weights taken over, from the rows that these were learned from;
@@ -429,7 +468,7 @@ def in_standard_units(data: Data, plan: Plan, context: Context) -> tuple[Data, U
     return data._replace(samples=samples, held_out=held_out, targets=targets), units
 
 
-def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Units]:
+def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, TargetUnits]:
     """Targets that know their units, and these.
 
     Parameters
@@ -442,7 +481,7 @@ def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Uni
     if known is None or known.targets.n_outputs != targets.n_outputs:
         targets = targets.standardized(here)
         n_rows = here.n_rows if context.incremental else None
-        return targets, Units(here.compact(), targets.base_score(here, n_rows))
+        return targets, TargetUnits(here.compact(), targets.base_score(here, n_rows))
     _check_same_scale(targets, context)
     seen = known.seen
     if known.loss != targets.loss:
@@ -452,12 +491,12 @@ def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Uni
         targets = targets.standardized(seen, known.targets)
         base_score = targets.base_score(seen, seen.n_rows)
         moved = base_score - known.targets.base_score(known.seen, known.seen.n_rows)
-        return targets, Units(seen.compact(), base_score, moved)
+        return targets, TargetUnits(seen.compact(), base_score, moved)
     # Units of its own, where those known are far from right and the weights can be converted.
     fixed = known.model.degrees() is None
     targets = targets.in_units_of(known.targets) if fixed else targets.standardized(here, known.targets)
     is_same = np.array_equal(targets.scale, known.targets.scale)
-    return targets, Units(seen if is_same else here.compact(), targets.base_score(here, here.n_rows))
+    return targets, TargetUnits(seen if is_same else here.compact(), targets.base_score(here, here.n_rows))
 
 
 def find_fields(given, X, encoder: FieldEncoder | None, n_features: int) -> tuple[Fields, int]:
@@ -525,7 +564,7 @@ class Prepared(NamedTuple):
     plan: Plan
     data: Data
     posed: Data
-    units: Units
+    units: TargetUnits
     fields: Fields
     n_blocks: int
     seed: int
@@ -588,13 +627,14 @@ def warm_start(prepared: Prepared, context: Context, model, first: Start | None)
     if before is not None:
         if context.incremental and before.session is not None:
             return None
-        moved, tables, dense = prepared.units.base_moved, before.tables(), before.parameters.dense
+        moved, known = prepared.units.base_moved, before.parameters
+        tables, dense = before.tables(), known.dense
         if not context.incremental:
             tables, dense = before.in_units_of(prepared.posed.targets)
         if moved is not None and "intercept" in dense["offsets"]:
             offsets = dense["offsets"] | {"intercept": dense["offsets"]["intercept"] + moved}
             dense = dense | {"offsets": offsets}
-        start = Start(tables, dense, before.parameters.averages)
+        start = Start(tables, known.units, dense, known.averages)
         n_columns = before.fields.numbers.size
         _check_dense(model, start)
     if start is not None:
@@ -743,7 +783,7 @@ def start_from(source: Learned | None, model, targets: Targets, shown: str) -> S
             f"init_from={shown} has none of the tables {sorted(wanted)} that this model "
             f"starts from. Give a fitted skfm estimator that has."
         )
-    return Start(tables, *_dense_to_start_from(source, dense, model))
+    return Start(tables, source.parameters.units, *_dense_to_start_from(source, dense, model))
 
 
 def _dense_to_start_from(source: Learned, dense: dict[str, dict], model) -> tuple[dict[str, dict], dict]:

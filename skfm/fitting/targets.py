@@ -15,7 +15,16 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
-from skfm.data.validate import check_sample_weight, first_row
+from skfm.data.validate import (
+    bounded,
+    check_sample_weight,
+    first_row,
+    powers_of_two,
+    standardized_values,
+)
+
+# Means of counts beyond this, or below its inverse, are taken to be 1.
+_MOST_COUNTED = 1e9
 
 _FIT_ANEW = "Fit anew: with warm_start=False, or a clone of the estimator."
 # Units of y in which the deviation is between one half and 2 are about right.
@@ -42,27 +51,28 @@ class Seen(NamedTuple):
     ----------
     n_rows : their number
     weight : the sum of their weights
-    mean, variance : (n_outputs,), where the loss is taken in standard units
+    mean, deviation : (n_outputs,), where the loss is taken in standard units
     of_loss : see `skfm.losses.Loss.statistics`
     """
 
     n_rows: int
     weight: float
     mean: Any
-    variance: Any
+    deviation: Any
     of_loss: Any
 
     def merged(self, more: Seen) -> Seen:
         """What is known of these rows and more (Chan's update)."""
         from skfm.losses import merge_statistics
 
-        share, step = more.weight / (self.weight + more.weight), more.mean - self.mean
-        between = share * (1 - share) * np.square(step)
+        share = more.weight / (self.weight + more.weight)
+        within = np.hypot(np.sqrt(1 - share) * self.deviation, np.sqrt(share) * more.deviation)
+        between = np.sqrt(share * (1 - share)) * more.mean - np.sqrt(share * (1 - share)) * self.mean
         return Seen(
             self.n_rows + more.n_rows,
             self.weight + more.weight,
-            self.mean + share * step,
-            self.variance + share * (more.variance - self.variance) + between,
+            (1 - share) * self.mean + share * more.mean,
+            np.hypot(within, between),
             merge_statistics(self.of_loss, more.of_loss),
         )
 
@@ -173,8 +183,9 @@ class Targets:
         return terms
 
     def in_units(self, raw: np.ndarray) -> np.ndarray:
-        """Raw predictions in the units of y, in float64."""
-        return self.location + self.scale * raw.astype(np.float64)
+        """Raw predictions in the units of y, in float64; those beyond its range are its ends."""
+        with np.errstate(over="ignore"):
+            return np.nan_to_num(self.location + self.scale * raw.astype(np.float64), nan=np.nan)
 
     def per_output(self, values):
         """Values (n_outputs, ...) of the outputs in the shape of y."""
@@ -307,7 +318,7 @@ class Labels(Targets):
             of_rows = self._of_labels(y)
         else:
             of_rows = compute_sample_weight(self.class_weight, y)
-        weight = sample_weight * of_rows
+        weight = bounded(sample_weight * bounded(of_rows)) if np.isfinite(of_rows).all() else of_rows
         if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
             raise ValueError(
                 f"class_weight must be finite, not negative, and above 0 for some row: {self.class_weight}."
@@ -412,37 +423,63 @@ class Numbers(Targets):
         seen = super().seen(terms, weight)
         if not self.loss.standardizes_target:
             return seen
-        mean = np.average(terms, axis=0, weights=weight)
-        variance = np.average(np.square(terms - mean), axis=0, weights=weight)
-        return seen._replace(mean=mean, variance=variance)
+        unit = powers_of_two(terms)
+        mean = np.average(terms / unit, axis=0, weights=weight)
+        deviation = np.sqrt(np.average(np.square(terms / unit - mean), axis=0, weights=weight))
+        return seen._replace(mean=mean * unit, deviation=deviation * unit)
 
     def standardized(self, seen, known=None):
         if not self.loss.standardizes_target:
-            return super().standardized(seen)
+            return self._in_counted_units(seen, known)
         # Without an intercept the prediction for an empty row is 0.
         location = seen.mean if self.fit_intercept else np.zeros_like(seen.mean)
-        deviation = np.sqrt(seen.variance + np.square(seen.mean - location))
-        constant = deviation <= 1e-12 * np.maximum(np.abs(location), 1e-300)
+        deviation = seen.deviation if self.fit_intercept else np.hypot(seen.deviation, seen.mean)
+        constant = deviation <= 1e-12 * np.abs(location)
         scale = np.where(constant, 1.0, deviation)
         if known is not None:
-            ratio, step = scale / known.scale, np.abs(location - known.location)
-            keeps = (ratio <= _SAME_UNITS) & (ratio >= 1 / _SAME_UNITS) & (step <= _SAME_UNITS * known.scale)
+            with np.errstate(over="ignore"):
+                ratio, step = (
+                    scale / known.scale,
+                    np.abs(location / known.scale - known.location / known.scale),
+                )
+            keeps = (ratio <= _SAME_UNITS) & (ratio >= 1 / _SAME_UNITS) & (step <= _SAME_UNITS)
             scale = np.where(keeps, known.scale, scale)
             location = np.where(keeps, known.location, location) if self.fit_intercept else location
         return replace(self, location=location, scale=scale)
+
+    def _in_counted_units(self, seen: Seen, known: Targets | None) -> Targets:
+        """Targets whose raw predictions are logarithms: of counts as they are, unless these are extreme.
+
+        A penalty means nothing beside losses of 1e100, and is all there is beside losses of 1e-100.
+        """
+        if known is not None:
+            return replace(self, location=known.location, scale=known.scale)
+        mean = seen.of_loss.mean
+        extreme = (mean > _MOST_COUNTED) | ((mean > 0) & (mean < 1 / _MOST_COUNTED))
+        if not extreme.any():
+            return super().standardized(seen)
+        return replace(self, location=np.log(np.where(extreme, mean, 1.0)), scale=np.ones_like(mean))
+
+    def base_score(self, seen, n_rows=None):
+        if self.loss.standardizes_target:
+            return super().base_score(seen, n_rows)
+        return self.loss.base_score(seen.of_loss, n_rows) - self.location
 
     def in_units_of(self, known):
         units = super().in_units_of(known)
         return units if self.fit_intercept else replace(units, location=np.zeros_like(known.location))
 
     def standardize(self, terms):
-        return (terms - self.location) / self.scale
+        if not self.loss.standardizes_target:
+            return terms / np.exp(self.location)
+        return standardized_values(terms, self.location, self.scale)
 
     def per_output(self, values):
         return values[0] if self.is_vector else values
 
     def predict(self, raw):
-        return self.decode(self.loss.inverse_link(raw))
+        with np.errstate(over="ignore"):
+            return self.decode(np.nan_to_num(self.loss.inverse_link(raw), nan=np.nan))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from skfm.layers.pairwise import pairwise_products, sum_slots
 
 Array = Any
 Dense = dict[str, dict[str, Array]]
+# Tables and dense weights.
+Folded = tuple[dict[str, np.ndarray], Dense]
 
 
 class Table(NamedTuple):
@@ -74,6 +76,8 @@ class Hints(NamedTuple):
     numbers_per_row, numbers_per_slot : numbers that `forward` makes of a row, and of each of its slots; 0
         where they are about as many as the slots hold
     own_units : fields whose columns are trained in their own units, not at root mean square 1
+    centers : whether columns may be trained less their means. Not where products of columns are all there is:
+        those with a column far from 0 are its linear weights
     """
 
     pools: bool = True
@@ -81,6 +85,31 @@ class Hints(NamedTuple):
     numbers_per_row: int = 0
     numbers_per_slot: int = 0
     own_units: tuple[int, ...] = ()
+    centers: bool = True
+
+
+def fold_linear(linear: np.ndarray, intercept: np.ndarray, pairs, center: np.ndarray):
+    """Linear weights and intercept of a model of second order for x, from those for ``x - center``.
+
+    ``sum_{i<j} c_ij (x_i - m_i) (x_j - m_j)`` has the linear weights ``-sum_{i != j} c_ij m_i`` and the
+    constant ``1/2 sum_j m_j sum_{i != j} c_ij m_i``.
+
+    Parameters
+    ----------
+    linear : (n_columns, *outputs)
+    intercept : (*outputs)
+    pairs : (n_columns, *outputs) ``sum_{i != j} c_ij m_i`` for each column j, or 0
+    center : (n_columns,) the m_j
+    """
+    intercept = intercept - np.tensordot(center, linear - 0.5 * pairs, axes=1)
+    return linear - pairs, intercept
+
+
+def pairs_with(factors: np.ndarray, center: np.ndarray) -> np.ndarray:
+    """``sum_{i != j} m_i <v_i, v_j>`` for each column j; factors (n_columns, *shape, k)."""
+    total = np.tensordot(center, factors, axes=1)
+    own = center.reshape(-1, *[1] * (factors.ndim - 1)) * factors
+    return ((total - own) * factors).sum(axis=-1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +173,21 @@ class Model:
         batch. `skfm.train.predict` maps outputs over matrices.
         """
         return self.forward(slots, dense, averages, batch, None)[0]
+
+    def shifted(
+        self, tables: dict[str, np.ndarray], dense: Dense, center: np.ndarray, fields: np.ndarray
+    ) -> Folded | None:
+        """Tables and dense weights of the same function of x, from those of the function of ``x - center``.
+
+        None where the model has no terms that could take the difference, and only a center of zeros will do.
+
+        Parameters
+        ----------
+        tables : (n_columns, *shape) by name, float64
+        center : (n_columns,)
+        fields : (n_columns,) field of each column, as the model tells them apart
+        """
+        return None
 
     @property
     def hints(self) -> Hints:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from skfm.models.base import Hints, Model, Table
+from skfm.models.base import Hints, Model, Table, fold_linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,19 @@ class FFM(Model):
     @property
     def hints(self):
         return Hints(pools=False, numbers_per_slot=self.width)
+
+    def shifted(self, tables, dense, center, fields):
+        factors = tables["factors"]
+        columns = np.arange(fields.size)
+        # Sums over the columns of each field, (F, n_outputs, F, k).
+        sums = np.zeros((self.n_fields, *factors.shape[1:]))
+        np.add.at(sums, fields, center[:, None, None, None] * factors)
+        # Each column's vector for field f meets the vectors of field f for its own field.
+        pairs = np.einsum("jofk,jfok->jo", factors, sums.transpose(2, 0, 1, 3)[fields])
+        pairs -= center[:, None] * np.square(factors[columns, :, fields]).sum(axis=-1)
+        offsets = dense["offsets"]
+        linear, intercept = fold_linear(tables["linear"], offsets["intercept"], pairs, center)
+        return tables | {"linear": linear}, dense | {"offsets": offsets | {"intercept": intercept}}
 
     def pairs(self, factors, slot_fields):
         """(B, n_outputs) second-order term; factors (B, S, n_outputs, F, k)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from skfm.layers.pairwise import anova
-from skfm.models.base import Hints, Model, Table
+from skfm.models.base import Hints, Model, Table, fold_linear, pairs_with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class FM(Model):
     @property
     def hints(self):
         # Products of more than two slots take these one by one.
-        return Hints(pools=self.degree == 2)
+        return Hints(pools=self.degree == 2, centers=self.fit_linear)
 
     @property
     def higher(self) -> dict[str, int]:
@@ -35,6 +35,13 @@ class FM(Model):
         tables = {"linear": Table((self.n_outputs,), "linear", "zero")} if self.fit_linear else {}
         factors = Table((self.n_outputs, self.n_factors), "factors", "scale")
         return tables | dict.fromkeys(["factors", *self.higher], factors)
+
+    def shifted(self, tables, dense, center, fields):
+        if self.higher:
+            return None
+        pairs, offsets = pairs_with(tables["factors"], center), dense["offsets"]
+        linear, intercept = fold_linear(tables["linear"], offsets["intercept"], pairs, center)
+        return tables | {"linear": linear}, dense | {"offsets": offsets | {"intercept": intercept}}
 
     def cross_features(self, slots, dense, averages, batch):
         """(B, n_outputs (degree - 1) n_factors) vectors whose sums are the terms of order 2 and higher."""

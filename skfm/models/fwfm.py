@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from skfm.layers.pairwise import pool_fields
-from skfm.models.base import Hints, Model, Table
+from skfm.models.base import Hints, Model, Table, fold_linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,18 @@ class FwFM(Model):
 
     def degrees(self):
         return {"linear": 1, "factors": 2}
+
+    def shifted(self, tables, dense, center, fields):
+        factors = tables["factors"]
+        r = np.asarray(self.pair_weights(dense), dtype=np.float64)
+        sums = np.zeros((self.n_fields, *factors.shape[1:]))
+        np.add.at(sums, fields, center[:, None, None] * factors)
+        met = np.einsum("ofg,gok->fok", r, sums)[fields]
+        same = r[:, fields, fields].T
+        pairs = (factors * met).sum(axis=-1) - center[:, None] * same * np.square(factors).sum(axis=-1)
+        offsets = dense["offsets"]
+        linear, intercept = fold_linear(tables["linear"], offsets["intercept"], pairs, center)
+        return tables | {"linear": linear}, dense | {"offsets": offsets | {"intercept": intercept}}
 
     def forward(self, slots, dense, averages, batch, training):
         factors = slots["factors"]

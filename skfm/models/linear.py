@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skfm.models.base import Model, Table
+from skfm.models.base import Model, Table, fold_linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +16,11 @@ class Linear(Model):
 
     def degrees(self):
         return {"linear": 1}
+
+    def shifted(self, tables, dense, center, fields):
+        offsets = dense["offsets"]
+        linear, intercept = fold_linear(tables["linear"], offsets["intercept"], 0.0, center)
+        return {"linear": linear}, dense | {"offsets": offsets | {"intercept": intercept}}
 
     def forward(self, slots, dense, averages, batch, training):
         raw = slots.sums["linear"] + self.intercept(dense)

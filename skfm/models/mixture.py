@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from skfm.models.base import Model, Table
+from skfm.models.base import Hints, Model, Table, fold_linear, pairs_with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,10 @@ class MixtureFM(Model):
     def terms(self, role: str) -> list[str]:
         """Terms of the gates or of the experts: "linear", "fm" or both."""
         return getattr(self, role).split("+")
+
+    @property
+    def hints(self):
+        return Hints(centers=all("linear" in self.terms(role) for role in ("gate", "expert")))
 
     def tables(self):
         sizes = {"gate": (self.n_components,), "expert": (self.n_components, self.n_outputs)}
@@ -66,6 +70,16 @@ class MixtureFM(Model):
         """Log of the gate's probabilities, (B, M)."""
         scores = self.scores("gate", slots) + dense["offsets"]["gate_intercept"]
         return jax.nn.log_softmax(scores, axis=-1)
+
+    def shifted(self, tables, dense, center, fields):
+        tables, offsets = dict(tables), dict(dense["offsets"])
+        for role, intercept in (("gate", "gate_intercept"), ("expert", "intercept")):
+            factors = tables.get(f"{role}_factors")
+            pairs = 0.0 if factors is None else pairs_with(factors, center)
+            tables[f"{role}_linear"], offsets[intercept] = fold_linear(
+                tables[f"{role}_linear"], offsets[intercept], pairs, center
+            )
+        return tables, dense | {"offsets": offsets}
 
     def forward(self, slots, dense, averages, batch, training):
         log_gate = self.log_gate(slots, dense, averages, batch)[:, :, None]

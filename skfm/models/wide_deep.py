@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skfm.models.base import Model
+from skfm.models.base import Model, fold_linear
 from skfm.models.fieldwise import NetworkModel
 
 
@@ -34,6 +34,13 @@ class WideDeep(NetworkModel):
 
     def init_averages(self):
         return {} if self.parts == "wide" else super().init_averages()
+
+    def shifted(self, tables, dense, center, fields):
+        if self.parts != "wide":
+            return None
+        offsets = dense["offsets"]
+        linear, intercept = fold_linear(tables["linear"], offsets["intercept"], 0.0, center)
+        return {"linear": linear}, dense | {"offsets": offsets | {"intercept": intercept}}
 
     def forward(self, slots, dense, averages, batch, training):
         raw = self.intercept(dense) if self.parts == "deep" else self.linear(slots, dense)

@@ -26,4 +26,11 @@ def charges(frequency: np.ndarray, power: float, scale: np.ndarray | None) -> np
     """
     charge = np.zeros((frequency.size, 1))
     np.power(frequency[:, None], power - 1, out=charge, where=frequency[:, None] > 0)
-    return charge if scale is None else charge / np.stack([scale, scale**2], axis=1)
+    if scale is None:
+        return charge
+    # A column of tiny values may cost more than a number can say.
+    with np.errstate(over="ignore", divide="ignore", under="ignore"):
+        divisor = np.stack([scale, scale**2], axis=1)
+        paid = np.divide(charge, divisor, out=np.zeros_like(divisor), where=charge > 0)
+    # And sums of it over a batch must stay finite.
+    return np.minimum(paid, 1e280)

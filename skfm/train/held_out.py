@@ -7,31 +7,31 @@ from scipy import sparse
 
 from skfm.data.pack import choose_layout, pack_rows
 from skfm.data.spool import ahead
-from skfm.data.validate import scaled
+from skfm.data.units import Units, check_range, standardized
 from skfm.train.predict import cut, loss_sum, map_pieces
 from skfm.train.problem import Problem
 from skfm.train.state import on_device, rows_of_block
 
 
-def validator(problem: Problem, dummy: int, scale):
+def validator(problem: Problem, dummy: int, units: Units):
     """Function of (table, dense, averages) that gives the monitored score and what to record.
 
     Parameters
     ----------
     dummy : row of the table that unused slots point to
-    scale : what columns are divided by, or None
+    units : those that the columns of the rows are brought to
     """
     model, loss, held_out = problem.model, problem.loss, problem.held_out
     fields, dtype = problem.fields, problem.dtype
     if held_out is None:
         return None
-    layout = choose_layout(held_out.X, fields)
-    if scale is not None:
-        layout = layout._replace(all_ones=False)
+    layout = choose_layout(held_out.X, fields, units)
 
     def packed(first, X):
         """Positions of the rows, and the rows in pieces."""
-        blocks = pack_rows(scaled(X, scale), dummy=dummy, dtype=dtype, fields=fields, layout=layout).blocks
+        X = standardized(X, units)
+        check_range(X, dtype)
+        blocks = pack_rows(X, dummy=dummy, dtype=dtype, fields=fields, layout=layout).blocks
         pieces = [piece for block in blocks for piece in cut(rows_of_block(block))]
         return first + np.concatenate([block.rows for block in blocks]), pieces
 

@@ -17,25 +17,34 @@ from skfm.data.batches import Samples
 from skfm.data.fields import Fields
 from skfm.data.pack import pack_rows, table_rows
 from skfm.data.statistics import column_statistics
-from skfm.data.validate import scaled
+from skfm.data.units import Units, check_range, standardized
 from skfm.models.base import Batch, DenseSlots, Slots, Training
 from skfm.names import FULL_BATCH
 from skfm.optim.penalty import charges
 from skfm.runtime import precision
 from skfm.train.held_out import validator
-from skfm.train.loop import Stopping, interrupt_later, validation_scores
-from skfm.train.problem import Problem, Progress, Result
+from skfm.train.loop import (
+    DivergenceError,
+    Stopping,
+    interrupt_later,
+    largest_loss,
+    validation_scores,
+)
+from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
 from skfm.train.start import (
+    base_loss,
     base_score,
     check_memory,
-    column_scale,
-    finished,
+    check_representable,
+    column_units,
     hyper_parameters,
+    known_units,
     shared_rows,
+    standard_frequency,
     start_dense,
     start_table,
 )
-from skfm.train.state import DeviceRows, Hyper, dense_rows, device_rows, padded
+from skfm.train.state import DeviceRows, Hyper, dense_rows, device_rows, padded, to_numpy
 from skfm.train.step import Program, make_slots
 
 # Rows become dense where the matrix is no larger than the gathered rows would be, and less than this many
@@ -43,6 +52,10 @@ from skfm.train.step import Program, make_slots
 _MOST_PADDED = 16
 # In units of `tol`: where no component of the gradient is larger, L-BFGS has arrived.
 _GRADIENT_TOLERANCE = 1e-2
+# Factors that have grown so many times have left the plateau that they start on.
+_GROWTH = 10.0
+# A penalty as strong as this is much steeper than any loss in standard units.
+_STEEP = 1e4
 
 # How often the objective was traced, for tests that count compilations.
 n_traces = 0
@@ -71,6 +84,33 @@ class Objective(NamedTuple):
         return _value_and_gradient(self.program, table, dense, self[1:])
 
 
+def _strongest(dtype) -> float:
+    """The largest strength of a penalty that can be computed with."""
+    return float(np.finfo(dtype).max) ** 0.9
+
+
+def _steepness(objective: Objective, table, dense) -> np.ndarray | None:
+    """What each weight is multiplied by to be optimised, None where that is 1 for all.
+
+    A column of tiny values pays so much for its weights that steps which suit them would leave the others
+    where they are.
+    """
+    hyper, dtype = objective.hyper, table.dtype
+    with np.errstate(over="ignore"):
+        strength = np.asarray(objective.charges)[:, -1:] * np.asarray(hyper.lanes[1])
+    of_dense = {role: jax.tree.map(np.zeros_like, leaves) for role, leaves in dense.items()}
+    of_dense["weights"] = jax.tree.map(lambda leaf: leaf + np.asarray(hyper.l2_dense), of_dense["weights"])
+    strengths = _flat(np.broadcast_to(strength, table.shape), of_dense)
+    if strengths.max(initial=0) <= _STEEP:
+        return None
+    return np.sqrt(np.clip(strengths, _STEEP, _strongest(dtype)) / _STEEP)
+
+
+def _flat(table, dense) -> np.ndarray:
+    """All weights as one vector."""
+    return np.concatenate([np.ravel(leaf) for leaf in [table, *jax.tree.leaves(dense)]])
+
+
 @partial(jax.jit, static_argnames="program")
 def _value_and_gradient(program: Program, table, dense, rest):
     global n_traces
@@ -90,7 +130,8 @@ def _value_and_gradient(program: Program, table, dense, rest):
             training = Training(hyper.key, hyper.dropout)
             raw, _ = model.forward(slots, dense, averages, batch, training)
             total = total + jnp.where(block.weight > 0, loss.value(block.y, raw), 0) @ block.weight
-        penalty = 0.5 * (charges[:, -1:] * hyper.lanes[1] * jnp.square(table)).sum()
+        strength = jnp.minimum(charges[:, -1:] * hyper.lanes[1], _strongest(table.dtype))
+        penalty = 0.5 * (strength * jnp.square(table)).sum()
         penalty += 0.5 * hyper.l2_dense * sum(jnp.square(leaf).sum() for leaf in dense["weights"].values())
         return total + penalty, total
 
@@ -111,24 +152,35 @@ def minimize(objective: Objective, table, dense, max_iter: int, tol: float, on_i
     leaves, structure = jax.tree.flatten(dense)
     shapes = [table.shape, *(leaf.shape for leaf in leaves)]
     borders = np.cumsum([np.prod(shape, dtype=int) for shape in shapes])[:-1]
-    data_terms = []
+    data_terms: list[float] = []
+
+    steepness = _steepness(objective, table, dense)
 
     def unravel(vector):
+        weights = vector if steepness is None else vector / steepness
         first, *rest = (
-            leaf.reshape(shape) for leaf, shape in zip(np.split(vector, borders), shapes, strict=True)
+            leaf.reshape(shape) for leaf, shape in zip(np.split(weights, borders), shapes, strict=True)
         )
         return first, jax.tree.unflatten(structure, rest)
 
     def evaluate(vector):
         value, data_term, gradient = objective.value_and_gradient(*unravel(vector))
-        flat = np.concatenate([np.ravel(leaf) for leaf in [gradient[0], *jax.tree.leaves(gradient[1])]])
+        flat = _flat(*gradient)
+        if not (data_terms or np.isfinite(value)):
+            raise DivergenceError(
+                "The loss of the first weights is not finite: give a smaller init_scale, or check y for "
+                "outliers."
+            )
         data_terms.append(float(data_term))
-        return float(value), flat
+        return float(value), flat if steepness is None else flat / steepness
 
     def callback(intermediate_result):
         on_iteration(*unravel(intermediate_result.x), data_terms[-1])
 
-    start = np.concatenate([np.ravel(leaf) for leaf in [table, *leaves]])
+    start = _flat(table, dense)
+    if steepness is not None:
+        # A prior so narrow has no room for first weights of the usual size.
+        start = np.where(steepness > 1, np.clip(start * steepness, -1, 1), start)
     # Threads of BLAS only get into the way of JAX's on vectors of this size.
     with threadpool_limits(1, user_api="blas"):
         result = optimize.minimize(
@@ -166,26 +218,31 @@ def _fit(problem: Problem) -> Result:
     model, loss, dtype, schedule = problem.model, problem.loss, problem.dtype, problem.schedule
     (X, y, weight), shared = problem.train, shared_rows(problem)
     check_memory(table_rows(X.shape[1]), model.width, dtype)
+    check_representable(problem)
     statistics = column_statistics(X, weight, shared)
-    scale, frequency = column_scale(problem, statistics), statistics.frequency
+    units = column_units(problem, statistics, known_units(problem))
+    frequency = standard_frequency(statistics, units)
     columns = np.flatnonzero((frequency if shared is None else frequency[shared]) > 0)
     n_rows = table_rows(columns.size)
     prior = problem.priors[0]
 
     def narrowed(samples: Samples) -> Samples:
         """Only touched columns are optimised: they become the columns of a smaller table."""
-        return samples._replace(X=scaled(samples.X, scale)[:, columns])
+        X = standardized(samples.X, units)
+        check_range(X, dtype)
+        return samples._replace(X=X[:, columns])
 
     narrow = problem._replace(
         train=narrowed(Samples(X, y, weight / weight.sum())),
         held_out=None if problem.held_out is None else narrowed(problem.held_out),
         fields=_narrowed_fields(problem.fields, columns),
     )
-    charge = charges(frequency, prior.l2_frequency_power, scale) * frequency[:, None]
-    full = start_table(problem, prior.init_scale, columns, scale)
+    charge = charges(frequency, prior.l2_frequency_power, units.scale) * frequency[:, None]
+    full = start_table(problem, prior.init_scale, columns, units)
     table = np.zeros((n_rows, model.width), dtype=dtype)
     table[: columns.size] = full[columns]
-    dense, averages = start_dense(problem, base_score(problem))
+    base = base_score(problem)
+    dense, averages = start_dense(problem, base)
     objective = Objective(
         Program(model, loss),
         averages,
@@ -193,12 +250,12 @@ def _fit(problem: Problem) -> Result:
         padded(charge[columns], n_rows, dtype),
         hyper_parameters(problem, prior),
     )
-    progress = Progress()
     with interrupt_later() as interrupted:
-        watcher = _Watcher(narrow, validator(narrow, n_rows - 1, None), averages, progress, interrupted)
+        watcher = _Watcher(narrow, validator(narrow, n_rows - 1, Units()), table, averages, interrupted)
         table, dense, message = minimize(
             objective, table, dense, schedule.max_iter, schedule.tol * _GRADIENT_TOLERANCE, watcher
         )
+    progress = watcher.progress
     # A warm start at the optimum has no iteration to record.
     progress.history = progress.history or {"loss": [], "time": []}
     progress.best_score = watcher.stopping.best_score
@@ -206,12 +263,25 @@ def _fit(problem: Problem) -> Result:
     if watcher.stopping.best is not None:
         table, dense = watcher.stopping.best
     full[columns] = table[: columns.size]
+    without = base_loss(loss, narrow.train, base)
+    last = (
+        progress.history["loss"][-1]
+        if progress.n_iter
+        else float(objective.value_and_gradient(table, dense)[1])
+    )
+    if not last <= largest_loss(without):
+        raise DivergenceError(
+            f"Training diverged: the loss of the last weights is {last:.3g}. Give a smaller init_scale, or "
+            f"check y for outliers."
+        )
     if message is not None:
         message = (
             f"L-BFGS stopped after {progress.n_iter} iterations ({message}). Increase max_iter "
             f"(={schedule.max_iter}) or scale the columns of X."
         )
-    return Result(finished(full, scale, dense, averages), progress, message=message)
+    elif not interrupted and problem.start is None:
+        message = learned_nothing(progress, without)
+    return Result(Parameters(full, to_numpy(dense), to_numpy(averages), units), progress, message=message)
 
 
 def _narrowed_fields(fields: Fields | None, columns: np.ndarray) -> Fields | None:
@@ -230,13 +300,21 @@ def _blocks(narrow: Problem, n_rows: int) -> list[DeviceRows]:
     return [device_rows(block, y, weight, dtype) for block in packed.blocks]
 
 
+def _size(factors: np.ndarray) -> float:
+    """Length of all factors as one vector."""
+    with np.errstate(over="ignore"):
+        return float(np.linalg.norm(factors))
+
+
 class _Watcher:
     """Record each iteration, keep the best weights, stop when the validation score does."""
 
-    def __init__(self, problem: Problem, validate, averages, progress: Progress, interrupted: list):
-        self.validate, self.averages, self.progress = validate, averages, progress
+    def __init__(self, problem: Problem, validate, table, averages, interrupted: list):
+        self.validate, self.averages, self.progress = validate, averages, Progress()
         self.schedule, self.report, self.interrupted = problem.schedule, problem.report, interrupted
         self.stopping = Stopping(self.schedule.tol * _GRADIENT_TOLERANCE, self.schedule.n_iter_no_change)
+        self.factors = problem.model.per_lane(lambda table: table.penalty == "factors").astype(bool)
+        self.first_size, self.has_begun = _size(table[:, self.factors]), not self.factors.any()
         self.began = time.perf_counter()
 
     def __call__(self, table, dense, data_term):
@@ -251,5 +329,10 @@ class _Watcher:
             raise StopIteration
         if score is not None:
             self.stopping.record(score, lambda: jax.tree.map(np.copy, (table, dense)))
+            # Linear weights are learned first: then scores get no better, or worse, until factors have grown.
+            if not self.has_begun:
+                is_better = self.stopping.waited == 0
+                self.has_begun = is_better and _size(table[:, self.factors]) >= _GROWTH * self.first_size
+                self.stopping.waited = 0
             if self.stopping.is_due:
                 raise StopIteration

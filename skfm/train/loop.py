@@ -25,6 +25,11 @@ _PLATEAU_FACTOR = 0.1
 _MAX_CUTS = 2
 
 
+def largest_loss(base_loss: float) -> float:
+    """The mean loss from which on training has diverged."""
+    return _EXPLODED * (1 + abs(base_loss))
+
+
 class DivergenceError(ValueError):
     """Training diverged at every rate tried."""
 
@@ -172,7 +177,7 @@ def descend(epochs: Epochs, schedule: Schedule, watch: Watch, first_epoch: int =
                     raise DivergenceError(
                         f"Training diverged: {cause}, even at {descent.factor:.1g} times the learning rate, "
                         f"which was halved {_MAX_BACKOFFS} times. Scale the columns of X, check y "
-                        "for outliers, or give a smaller learning_rate."
+                        "for outliers, or give a smaller learning_rate or init_scale."
                     ) from None
             descent.back_off()
     progress = descent.progress
@@ -185,7 +190,7 @@ class _Descent:
 
     def __init__(self, epochs: Epochs, schedule: Schedule, watch: Watch, first_epoch: int):
         self.epochs, self.schedule, self.watch, self.first_epoch = epochs, schedule, watch, first_epoch
-        self.largest_loss = _EXPLODED * (1 + abs(watch.base_loss))
+        self.largest_loss = largest_loss(watch.base_loss)
         self.factor = 1.0
         self._begin()
 

@@ -15,6 +15,7 @@ from skfm.data.batches import Batching, batch_in_memory
 from skfm.data.pack import table_rows
 from skfm.data.spool import BatchSpool
 from skfm.data.statistics import column_statistics, merge_column_statistics
+from skfm.data.units import Units
 from skfm.models.base import Model
 from skfm.names import MINIBATCH
 from skfm.optim.penalty import charges
@@ -23,15 +24,17 @@ from skfm.runtime import precision
 from skfm.train.epochs import BatchEpochs, InMemory, Source, mean_batch_rows
 from skfm.train.held_out import validator
 from skfm.train.loop import DivergenceError, Watch, descend
-from skfm.train.problem import Problem, Progress, Result
+from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
 from skfm.train.start import (
     base_loss,
     base_score,
     check_memory,
-    column_scale,
-    finished,
+    check_representable,
+    column_units,
     hyper_parameters,
+    known_units,
     shared_rows,
+    standard_frequency,
     start_dense,
     start_table,
 )
@@ -77,10 +80,10 @@ class MiniBatch:
         return Split(element_wise(self.linear_solver), solver, model.tables()["linear"].width)
 
 
-def _source(problem: Problem, scale, charge: np.ndarray) -> Source:
+def _source(problem: Problem, units: Units, charge: np.ndarray) -> Source:
     """The rows in batches."""
     batch_size = problem.schedule.batch_size
-    batching = Batching(charge, scale, problem.fields, batch_size, problem.dtype, problem.seed)
+    batching = Batching(charge, units, problem.fields, batch_size, problem.dtype, problem.seed)
     if not sparse.issparse(problem.train.X):
         return BatchSpool(problem.train, batching, on_device)
     blocks, sizes = batch_in_memory(problem.train, batching)
@@ -94,36 +97,36 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     n_columns = problem.train.X.shape[1]
     n_rows = table_rows(n_columns)
     check_memory(n_rows, model.width, dtype)
+    check_representable(problem)
     rate = np.asarray(schedule.learning_rate, dtype)
     statistics = column_statistics(problem.train.X, problem.train.weight, shared_rows(problem))
     fresh = statistics.touched > 0
-    if session is None:
-        scale = column_scale(problem, statistics)
-        first_epoch = 0
-    else:
+    known, first_epoch = known_units(problem), 0
+    if session is not None:
         session = session.grown(n_columns, n_rows)
         if problem.base_moved is not None:
             session = session.moved(problem.base_moved, solver)
         fresh &= session.statistics.touched == 0
         statistics = merge_column_statistics(session.statistics, statistics)
-        scale, first_epoch = session.scale, session.n_epochs
+        known, first_epoch = session.known, session.n_epochs
+    units = column_units(problem, statistics, known)
     new_columns = np.flatnonzero(fresh)
     power = problem.priors[0].l2_frequency_power
-    charge = charges(statistics.frequency, power, scale)
-    source = _source(problem, scale, padded(charge, n_rows, charge.dtype))
+    charge = charges(standard_frequency(statistics, units), power, units.scale)
+    source = _source(problem, units, padded(charge, n_rows, charge.dtype))
     if not problem.keeps_session:
         del statistics
     del charge, fresh
     score = base_score(problem)
     watch = Watch(
-        validator(problem, n_rows - 1, scale),
+        validator(problem, n_rows - 1, units),
         problem.report,
         base_loss(problem.loss, problem.train, score),
     )
     program = Program(model, problem.loss, solver)
 
     def first_state(init_scale: float) -> TrainState:
-        table = start_table(problem, init_scale, new_columns, scale)
+        table = start_table(problem, init_scale, new_columns, units)
         if session is not None:
             return on_device(session.joined_by(table, new_columns, solver, rate))
         # Wait, so that the rows in NumPy are freed before the optimizer's state is made.
@@ -144,7 +147,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     weights, chosen, kept = epochs.weights(), 0, None
     if problem.keeps_session:
         n_epochs = progress.n_iter + first_epoch
-        kept = Session(to_numpy(epochs.state), statistics, scale, n_epochs)
+        kept = Session(to_numpy(epochs.state), statistics, known, n_epochs)
     del epochs
     for number, prior in enumerate(others, 1):
         if progress.interrupted:
@@ -158,9 +161,12 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
                 weights, progress, chosen = epochs.weights(), second, number
             progress.interrupted = second.interrupted
     table, dense, averages = weights
-    parameters = finished(np.array(table), scale, dense, averages)
+    parameters = Parameters(np.array(table), to_numpy(dense), to_numpy(averages), units)
     if progress.interrupted and not all(
         np.isfinite(leaf).all() for leaf in jax.tree.leaves((parameters.table, parameters.dense))
     ):
         raise KeyboardInterrupt("Interrupted when training had diverged: nothing is kept.")
-    return Result(parameters, progress, kept, prior=chosen)
+    # The loss of an epoch is that before its steps: a few of them say nothing.
+    has_ended = schedule.stops_early and progress.n_iter < schedule.max_iter and problem.start is None
+    message = learned_nothing(progress, watch.base_loss) if has_ended and not progress.interrupted else None
+    return Result(parameters, progress, kept, message, prior=chosen)

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from skfm.data.batches import Batches
 from skfm.data.pack import pack_rows
+from skfm.data.units import check_range, standardized
 from skfm.models.base import Batch, Model, Slots
 from skfm.optim.rows import read_rows
 from skfm.runtime import precision
@@ -106,6 +107,8 @@ def map_matrix(output, model: Model, parameters, X, fields) -> np.ndarray:
         on_device = parameters.on_device()
         for start in range(0, X.shape[0], _ROWS_AT_ONCE):
             some = _rows_between(X, start, min(start + _ROWS_AT_ONCE, X.shape[0]))
+            some = standardized(some, parameters.units)
+            check_range(some, dtype, start)
             for block in pack_rows(some, dummy=dummy, dtype=dtype, fields=fields).blocks:
                 values = map_pieces(output, model, on_device, cut(rows_of_block(block)))
                 if out is None:

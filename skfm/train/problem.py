@@ -10,6 +10,11 @@ import numpy as np
 
 from skfm.data.batches import Samples
 from skfm.data.fields import Fields
+from skfm.data.units import Units
+
+_PLAIN = Units()
+# A share of the loss that training has gained and that no prediction shows.
+_NEGLIGIBLE = 1e-6
 
 
 class Prior(NamedTuple):
@@ -58,12 +63,42 @@ class Start(NamedTuple):
     Attributes
     ----------
     tables : tables to take over, (d, *shape) by name; rows of zeros were never trained
+    units : of the columns that the tables are for
     dense, averages : dense weights and running averages to take over, or None
     """
 
     tables: dict[str, np.ndarray]
+    units: Units = _PLAIN
     dense: Any = None
     averages: Any = None
+
+    @property
+    def trained(self) -> np.ndarray:
+        """Which columns have been trained, (d,)."""
+        return np.any([table.reshape(len(table), -1).any(axis=1) for table in self.tables.values()], axis=0)
+
+
+class Known(NamedTuple):
+    """Center and scale of columns that weights are taken over for.
+
+    Attributes
+    ----------
+    columns : (n_columns,) which columns these are
+    center, scale : (n_columns,), of all columns
+    """
+
+    columns: np.ndarray
+    center: np.ndarray
+    scale: np.ndarray
+
+    def grown(self, n_columns: int) -> Known:
+        """The same with more columns, of which nothing is known."""
+        more = n_columns - self.columns.size
+        return Known(
+            np.append(self.columns, np.zeros(more, dtype=bool)),
+            np.append(self.center, np.zeros(more)),
+            np.append(self.scale, np.ones(more)),
+        )
 
 
 @dataclass
@@ -87,6 +122,17 @@ class Progress:
         """Append one value to each list."""
         for name, value in values.items():
             self.history.setdefault(name, []).append(float(value))
+
+
+def learned_nothing(progress: Progress, base_loss: float) -> str | None:
+    """What to say of a training whose loss is still that of the best constant prediction; else None."""
+    losses = progress.history.get("loss", [])
+    if not losses or base_loss - losses[-1] > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
+        return None
+    return (
+        "nothing was learned: predictions are the same for all rows. If X tells something about y, give "
+        "smaller penalties (l2_linear, l2_factors, l2_dense), a larger init_scale, or solver='adam'."
+    )
 
 
 def silent(progress: Progress, max_iter: int) -> None:
@@ -144,27 +190,36 @@ class Parameters:
     ----------
     table : (D, W), all tables side by side; the last row is the dummy row, all zero
     dense, averages : dicts of arrays
+    units : those that columns are in when they meet the table
     """
 
-    def __init__(self, table: np.ndarray, dense: Any, averages: Any):
+    def __init__(self, table: np.ndarray, dense: Any, averages: Any, units: Units = _PLAIN):
         self.table = table
+        self.units = units
         self.dense = dense
         self.averages = averages
-        self._on_device: Any = None
+        # At most one copy on the device, shared with the same parameters in other units.
+        self._placed: list[Any] = []
 
     def __getstate__(self):
-        return {"table": self.table, "dense": self.dense, "averages": self.averages}
+        return {name: value for name, value in vars(self).items() if name != "_placed"}
 
     def __setstate__(self, state):
         self.__init__(**state)  # type: ignore[misc]
 
+    def in_units(self, units: Units) -> Parameters:
+        """The same for columns in other units, with the same copy on the device."""
+        other = Parameters(self.table, self.dense, self.averages, units)
+        other._placed = self._placed
+        return other
+
     def on_device(self) -> tuple[Any, Any, Any]:
         """``(table, dense, averages)`` as arrays of the device."""
-        if self._on_device is None:
+        if not self._placed:
             from skfm.train.state import on_device
 
-            self._on_device = on_device((self.table, self.dense, self.averages))
-        return self._on_device
+            self._placed.append(on_device((self.table, self.dense, self.averages)))
+        return self._placed[0]
 
 
 class Result(NamedTuple):
@@ -172,7 +227,7 @@ class Result(NamedTuple):
 
     Attributes
     ----------
-    parameters : for rows in the units of X
+    parameters : those learned, with the units of the columns
     progress : what happened
     session : what `partial_fit` goes on from, if it was asked for; its `dtype` is that of the weights
     message : that the method stopped before its end, why, and what to do; or None

@@ -1,4 +1,4 @@
-"""First weights of a fit, and weights back in the units of X: what all methods of skfm share."""
+"""First weights of a fit, and the units of its columns: what all methods of skfm share."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 from skfm.data.batches import Samples
 from skfm.data.pack import table_rows
 from skfm.data.statistics import ColumnStatistics
+from skfm.data.units import Units
 from skfm.models.base import Model
 from skfm.runtime import physical_memory
-from skfm.train.problem import Parameters, Prior, Problem
-from skfm.train.state import Hyper, first_rows, on_device, random_key, to_numpy
+from skfm.train.problem import Known, Prior, Problem
+from skfm.train.state import Hyper, first_rows, on_device, random_key
 
 # Rows whose losses are computed at once.
 _ROWS_AT_ONCE = 1 << 18
@@ -24,17 +25,72 @@ def shared_rows(problem: Problem) -> np.ndarray | None:
     return None if problem.fields is None else problem.fields.rows
 
 
-def column_scale(problem: Problem, statistics: ColumnStatistics) -> np.ndarray | None:
-    """What columns are divided by in training, or None."""
+def known_units(problem: Problem) -> Known | None:
+    """Units of the columns that weights are taken over for."""
+    start = problem.start
+    if start is None or not start.tables:
+        return None
+    units, trained = start.units, start.trained
+    center = np.zeros(trained.size) if units.center is None else units.center
+    scale = np.ones(trained.size) if units.scale is None else units.scale
+    return Known(trained, center, scale).grown(problem.train.X.shape[1])
+
+
+def column_units(problem: Problem, statistics: ColumnStatistics, known: Known | None) -> Units:
+    """Units that columns are trained in.
+
+    Columns that weights are taken over for keep their center, so that the first weights are the same
+    function; and, where calls go on, their scale, which a chunk of few rows may not change.
+    """
+    shared, may_be = shared_rows(problem), _may_be_centred(problem)
+    scale, center = statistics.scale(shared), statistics.offsets()
+    if known is not None:
+        center = np.where(known.columns, known.center, center)
+    center[~may_be] = 0
+    centred = center != 0
+    if scale is None and (known is not None and (centred.any() or np.any(known.scale != 1))):
+        scale = np.ones(center.size)
+    if scale is not None:
+        if centred.any():
+            scale[centred] = statistics.distances(center)[centred]
+        if known is not None and problem.keeps_session:
+            scale[known.columns] = known.scale[known.columns]
+        scale[_in_own_units(problem)] = 1
+    return Units(center if centred.any() else None, scale)
+
+
+def _in_own_units(problem: Problem) -> np.ndarray:
+    """Columns that the model takes as they are."""
     own_units, fields = problem.model.hints.own_units, problem.fields
-    scale = statistics.scale(shared_rows(problem))
-    if scale is not None and own_units and fields is not None:
-        in_own_units = np.isin(fields.numbers, own_units)
-        if fields.rows is not None:
-            # And columns of other fields that use the same rows of the tables.
-            in_own_units = np.isin(fields.rows, fields.rows[in_own_units])
-        scale[in_own_units] = 1
-    return scale
+    if not own_units or fields is None:
+        return np.zeros(problem.train.X.shape[1], dtype=bool)
+    found = np.isin(fields.numbers, own_units)
+    # And columns of other fields that use the same rows of the tables.
+    return found if fields.rows is None else np.isin(fields.rows, fields.rows[found])
+
+
+def _may_be_centred(problem: Problem) -> np.ndarray:
+    """Columns that every row may have an entry in: alone in their field, and in their row of the tables.
+
+    The shift of the others would have nowhere to go without an intercept.
+    """
+    fields, n_columns = problem.fields, problem.train.X.shape[1]
+    if not (problem.model.fit_intercept and problem.model.hints.centers):
+        return np.zeros(n_columns, dtype=bool)
+    allowed = ~_in_own_units(problem)
+    if fields is None:
+        return allowed
+    if fields.n > 1:
+        allowed &= np.bincount(fields.numbers, minlength=fields.n)[fields.numbers] == 1
+    if fields.rows is not None:
+        allowed &= np.bincount(fields.rows, minlength=n_columns)[fields.rows] == 1
+    return allowed
+
+
+def standard_frequency(statistics: ColumnStatistics, units: Units) -> np.ndarray:
+    """Share of the weight whose rows touch each column in these units: all touch a centred column."""
+    frequency = statistics.frequency
+    return frequency if units.center is None else np.where(units.center != 0, 1.0, frequency)
 
 
 def check_memory(n_rows: int, width: int, dtype) -> None:
@@ -46,6 +102,18 @@ def check_memory(n_rows: int, width: int, dtype) -> None:
             f"{needed / 1e9:.1f} GB, and the machine has {available / 1e9:.1f} GB. Give fewer factors, or "
             f"fewer columns, with FieldEncoder(hash=...) for instance."
         )
+
+
+def check_representable(problem: Problem) -> None:
+    """Raise ValueError if a parameter is too large for the precision of the weights."""
+    schedule, dtype = problem.schedule, problem.dtype
+    rates = {"learning_rate": schedule.learning_rate, "wide_learning_rate": schedule.linear_learning_rate}
+    for name, value in (problem.priors[0]._asdict() | rates).items():
+        if value is not None and not value <= float(np.finfo(dtype).max):
+            raise ValueError(
+                f"{name}={value:.3g} is more than {dtype.name}, the precision of the weights, can hold. "
+                f"Give a smaller value."
+            )
 
 
 def base_score(problem: Problem) -> np.ndarray:
@@ -66,18 +134,22 @@ def base_loss(loss, samples: Samples, score: np.ndarray) -> float:
     return total / float(samples.weight.sum())
 
 
-def start_table(problem: Problem, init_scale: float, columns: np.ndarray, scale) -> np.ndarray:
+def start_table(problem: Problem, init_scale: float, columns: np.ndarray, units: Units) -> np.ndarray:
     """First table (n_rows, W): random rows for `columns`, else zeros, but for tables taken over."""
     model, dtype = problem.model, problem.dtype
     rng = np.random.default_rng([problem.seed, 0])
     table = np.zeros((table_rows(problem.train.X.shape[1]), model.width), dtype)
     table[columns] = first_rows(model, columns.size, init_scale, rng, dtype)
     views = model.split(table)
-    for name, known in ({} if problem.start is None else problem.start.tables).items():
+    if problem.start is None:
+        return table
+    before = problem.start.units.scale
+    for name, known in problem.start.tables.items():
         # Rows of zeros were never trained.
         trained = np.flatnonzero(known.reshape(known.shape[0], -1).any(axis=1))
-        factor = 1 if scale is None else scale[trained].reshape(-1, *[1] * (known.ndim - 1))
-        views[name][trained] = known[trained] * factor
+        change = 1.0 if units.scale is None else units.scale[trained]
+        change = change if before is None else change / before[trained]
+        views[name][trained] = known[trained] * np.reshape(change, (-1, *[1] * (known.ndim - 1)))
     return table
 
 
@@ -110,10 +182,3 @@ def hyper_parameters(problem: Problem, prior: Prior) -> Hyper:
 def _per_lane(model: Model, strengths: dict[str, float]) -> np.ndarray:
     """Strength of a penalty for each number of a row of the table."""
     return model.per_lane(lambda table: strengths[table.penalty])
-
-
-def finished(table: np.ndarray, scale, dense, averages) -> Parameters:
-    """Parameters for rows in the units of X."""
-    if scale is not None:
-        table[: scale.size] /= scale[:, None].astype(table.dtype)
-    return Parameters(table, to_numpy(dense), to_numpy(averages))

@@ -13,6 +13,7 @@ from skfm.data.batches import Batches
 from skfm.data.pack import Block, bucket
 from skfm.data.statistics import ColumnStatistics
 from skfm.models.base import Model
+from skfm.train.problem import Known
 
 Array = Any
 
@@ -146,15 +147,15 @@ class Session:
 
     Attributes
     ----------
-    state : optimizer state and parameters, in units of the scaled columns
+    state : optimizer state and parameters, for columns in standard units
     statistics : of the columns of all rows so far
-    scale : (d,) scale of each column, or None
+    known : units that columns had before the first call, or None
     n_epochs : epochs done
     """
 
     state: TrainState
     statistics: ColumnStatistics
-    scale: np.ndarray | None
+    known: Known | None
     n_epochs: int
 
     @property
@@ -177,8 +178,8 @@ class Session:
             return out
 
         state = old._replace(table=longer(old.table), table_state=jax.tree.map(longer, old.table_state))
-        scale = None if self.scale is None else np.append(self.scale, np.ones(n_columns - n_known))
-        return replace(self, state=state, statistics=self.statistics.grown(n_columns), scale=scale)
+        known = None if self.known is None else self.known.grown(n_columns)
+        return replace(self, state=state, statistics=self.statistics.grown(n_columns), known=known)
 
     def moved(self, by: np.ndarray, solver) -> Session:
         """The session with the intercept, or that of each piece, moved by (n_outputs,)."""

@@ -17,6 +17,7 @@ from skfm.data.batches import (
 )
 from skfm.data.fields import Fields
 from skfm.data.pack import pack_rows, table_rows
+from skfm.data.units import Units
 from tests.cases import FIELDS, sparse_rows
 
 
@@ -64,7 +65,7 @@ def test_batches_are_the_rows_of_the_matrix(n_charges, fields, ones, several_wid
     found = []
     for block in pack_rows(sparse.csr_array(X), dummy=dummy, dtype=np.float64, fields=fields).blocks:
         order = compose(block.rows.size, 4, rng)
-        batching = Batching(charges, None, fields, 4, np.float64, 0)
+        batching = Batching(charges, Units(), fields, 4, np.float64, 0)
         batches = make_batches(block, order, Samples(X, y, weight), batching)
         for touched, charge, place, shared, targets in zip(
             batches.touched, batches.charge, batches.position, batches.weight, batches.y, strict=True
@@ -102,7 +103,9 @@ def test_batches_in_memory_have_every_row_once_with_weights_of_mean_one(scaled, 
     X, y, weight = sparse_rows(rng, n=43, several=True), np.arange(43.0), 0.1 + rng.random(43)
     scale = 0.5 + rng.random(12) if scaled else None
     samples = Samples(sparse.csr_array(X), y, weight)
-    batching = Batching(np.ones((table_rows(12), 1)), scale, None, 4, np.dtype(np.float64), seed=3)
+    batching = Batching(
+        np.ones((table_rows(12), 1)), Units(None, scale), None, 4, np.dtype(np.float64), seed=3
+    )
     found = np.zeros((43, 12))
     weights = np.zeros(43)
     blocks, sizes = batch_in_memory(samples, batching)

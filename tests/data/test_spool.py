@@ -18,6 +18,7 @@ from skfm.data.batches import Batching, Samples
 from skfm.data.fields import Fields
 from skfm.data.pack import table_rows
 from skfm.data.spool import BatchSpool, RowSpool, ahead, temporary_folder
+from skfm.data.units import Units
 from tests.cases import FIELDS, sparse_rows
 
 N, D = 103, FIELDS.size
@@ -79,7 +80,7 @@ FIELDS_OF_TWO = Fields(FIELDS, 3)
 
 def batch_spool(folder, X, fields=None, scale=None, buffer_rows=30, seed=0, batch_size=4):
     samples = Samples(spooled(folder, X, buffer_rows=buffer_rows), Y, 4 * WEIGHT)
-    batching = Batching(CHARGE, scale, fields, batch_size, np.dtype(np.float64), seed)
+    batching = Batching(CHARGE, Units(None, scale), fields, batch_size, np.dtype(np.float64), seed)
     return BatchSpool(samples, batching, place_on_device=lambda batches: batches)
 
 

@@ -91,6 +91,8 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(found.largest, expected.largest)
         np.testing.assert_allclose(found.squares, expected.squares, rtol=1e-12)
         np.testing.assert_allclose(found.scale(), expected.scale(), rtol=1e-12)
+        np.testing.assert_allclose(found.means, expected.means, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(found.deviations, expected.deviations, rtol=1e-11, atol=1e-15)
 
 
 @pytest.mark.parametrize("table_rows", [None, TABLE_ROWS])
@@ -127,3 +129,44 @@ def test_statistics_of_rows_on_disk(tmp_path, monkeypatch):
     spool = RowSpool(tmp_path / "rows", 12, 100)
     spool.append(sparse.csr_array(X))
     assert_same(column_statistics(spool, weight), column_statistics(sparse.csr_array(X), weight))
+
+
+def offset_rows():
+    """Columns that are far from 0, or not for one reason each."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 7))
+    X[:, 0] = 1.6e9 + 5 * X[:, 0]  # far
+    X[:, 1] = np.where(rng.random(200) < 0.8, 300 + X[:, 1], 0)  # far, and 0 in some rows
+    X[:, 2] = np.where(rng.random(200) < 0.2, 300 + X[:, 2], 0)  # in few rows
+    X[:, 3] = np.where(rng.random(200) < 0.8, 7.0, 0)  # one value
+    X[:, 4] += 0.5  # nearer than its deviation
+    X[:, 5] = 0.1 + 0.2 * (X[:, 5] > 0) - 0.2 * (X[:, 5] > 0) + 0  # constant but for rounding
+    return X, 0.1 + rng.random(200)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-300, 1e290])
+@pytest.mark.parametrize("cuts", [(), (1,), (50, 51, 120)])
+def test_offsets_are_means_of_the_columns_far_from_0(unit, cuts):
+    X, weight = offset_rows()
+    counted = [
+        column_statistics(sparse.csr_array(part * unit), own)
+        for part, own in zip(np.split(X, cuts), np.split(weight, cuts), strict=True)
+    ]
+    statistics = reduce(merge_column_statistics, counted)
+    center = statistics.offsets()
+    np.testing.assert_array_equal(np.flatnonzero(center), [0, 1])
+    expected = np.average(X, axis=0, weights=weight)
+    np.testing.assert_allclose(center[:2], unit * expected[:2], rtol=1e-14)
+    deviation = np.sqrt(np.average((X - expected) ** 2, axis=0, weights=weight))
+    np.testing.assert_allclose(statistics.distances(center)[:2], unit * deviation[:2], rtol=1e-6)
+    other = np.full(7, 2.0)
+    expected = np.sqrt(np.average((X - 2) ** 2, axis=0, weights=weight))
+    np.testing.assert_allclose(statistics.distances(unit * other), unit * expected, rtol=1e-7)
+
+
+def test_columns_of_ones_have_no_offset():
+    X, weight = rows(ones=True)
+    statistics = column_statistics(sparse.csr_array(X), weight)
+    assert not statistics.offsets().any()
+    expected = np.sqrt(np.average((X - 0.25) ** 2, axis=0, weights=weight))
+    np.testing.assert_allclose(statistics.distances(np.full(12, 0.25)), expected, rtol=1e-12)

@@ -11,6 +11,7 @@ from scipy import sparse
 from skfm.data.batches import Batching, Samples, compose, make_batches
 from skfm.data.fields import Fields
 from skfm.data.pack import pack_rows, table_rows
+from skfm.data.units import Units
 from skfm.layers.mlp import MLP
 from skfm.losses import Logistic, Softmax, SquaredError
 from skfm.models.deepfm import DeepFM
@@ -99,7 +100,7 @@ class Problem:
         charge = np.concatenate([charge, np.zeros((self.n_rows - 12, charge.shape[1]))])
         rng = np.random.default_rng(0)
         samples = Samples(self.X, self.y, self.weight)
-        batching = Batching(charge, None, self.fields, batch_size, np.float64, 0)
+        batching = Batching(charge, Units(), self.fields, batch_size, np.float64, 0)
         orders = [compose(size, batch_size, rng) for size in self.sizes]
         return [
             jax.tree.map(jnp.asarray, make_batches(block, order, samples, batching))
@@ -218,3 +219,12 @@ def pose(model, loss, samples, fields=None, *, l2=0.1, power=0.0, dtype=np.float
         seed=0,
     )
     return problem._replace(**more or {})
+
+
+def in_units_of_x(parameters):
+    """The parameters of the same function of rows that are not in standard units."""
+    units, table = parameters.units, parameters.table.astype(np.float64)
+    assert units.center is None
+    if units.scale is not None:
+        table[: units.scale.size] /= units.scale[:, None]
+    return posed.Parameters(table, parameters.dense, parameters.averages)

@@ -19,7 +19,7 @@ from skfm.train.lbfgs import LBFGS, Objective, minimize
 from skfm.train.state import dense_rows
 from tests import reference
 from tests.cases import sparse_rows
-from tests.train.problems import MODELS, Problem, pose
+from tests.train.problems import MODELS, Problem, in_units_of_x, pose
 
 
 def objective_of(problem, blocks=None):
@@ -117,7 +117,7 @@ def fitted(model, loss, X, y, weight, l2, power=0.0):
     samples = Samples(sparse.csr_array(X), y, weight)
     result = LBFGS().fit(pose(model, loss, samples, l2=l2, power=power, max_iter=2000, tol=1e-8))
     assert result.message is None
-    table = result.parameters.table
+    table = in_units_of_x(result.parameters).table
     return table[: X.shape[1]], result.parameters.dense["offsets"]["intercept"]
 
 

@@ -17,7 +17,7 @@ from skfm.train.method import method_of
 from skfm.train.problem import Progress
 from tests import reference
 from tests.cases import sparse_rows
-from tests.train.problems import pose
+from tests.train.problems import in_units_of_x, pose
 
 
 def samples_of(seed=0, n=40, **kind):
@@ -38,8 +38,8 @@ def test_batches_and_full_batch_have_one_minimum(solver, power):
     samples.X.data *= 1 + samples.X.indices  # columns of different units
     rate = {"adagrad": 1.0, "adam": 0.3, "ftrl": 3.0, "sgd": 1.0}[solver]
     loop = {"batch_size": 40, "max_iter": 1200, "shape": "cosine", "learning_rate": rate}
-    ours = fit(Linear(), samples, solver, power=power, **loop).parameters
-    best = fit(Linear(), samples, "lbfgs", power=power, max_iter=500, tol=1e-8).parameters
+    ours = in_units_of_x(fit(Linear(), samples, solver, power=power, **loop).parameters)
+    best = in_units_of_x(fit(Linear(), samples, "lbfgs", power=power, max_iter=500, tol=1e-8).parameters)
 
     def objective(parameters):
         tables = {"linear": parameters.table[:12].astype(float)}
@@ -120,20 +120,20 @@ def test_columns_of_any_unit_train_alike():
     unit = 10.0 ** np.arange(-6, 6)
     other = samples._replace(X=sparse.csr_array(samples.X.toarray() * unit))
     loop = {"batch_size": 8, "max_iter": 3, "l2": 0.0}
-    here = fit(FM(n_factors=2), samples, **loop).parameters.table[:12]
-    there = fit(FM(n_factors=2), other, **loop).parameters.table[:12]
+    here = in_units_of_x(fit(FM(n_factors=2), samples, **loop).parameters).table[:12]
+    there = in_units_of_x(fit(FM(n_factors=2), other, **loop).parameters).table[:12]
     np.testing.assert_allclose(there * unit[:, None], here, rtol=1e-8)
 
 
 @pytest.mark.parametrize("solver", ["adagrad", "adam"])
-@pytest.mark.parametrize("unit", [1e-30, 1e30, 1e37])
+@pytest.mark.parametrize("unit", [1e-300, 1e-200, 1e-30, 1e30, 1e37, 1e200, 1e300])
 def test_columns_of_extreme_units_train_in_float32(unit, solver):
     """Their charges are beyond the range of float32."""
     samples = samples_of()
     other = samples._replace(X=sparse.csr_array(samples.X.toarray() * unit))
     loop = {"batch_size": 8, "max_iter": 3, "l2": 0.0}
     here, there = (
-        fit(Linear(), rows, solver, dtype=np.float32, **loop).parameters.table[:12]
+        in_units_of_x(fit(Linear(), rows, solver, dtype=np.float32, **loop).parameters).table[:12]
         for rows in (samples, other)
     )
     np.testing.assert_allclose(there * unit, here, rtol=1e-4, atol=1e-6)
@@ -147,7 +147,7 @@ def test_validation_is_the_loss_of_the_rows_held_out(solver):
     more = {"held_out": held}
     result = fit(model, samples, solver, max_iter=4, stops_early=True, n_iter_no_change=10, more=more)
     history = result.progress.history["validation_loss"]
-    parameters = result.parameters
+    parameters = in_units_of_x(result.parameters)
     raw = reference.fm(held.X.toarray(), model.split(parameters.table[:12]), parameters.dense)
     value = reference.data_term(reference.logistic, held.y, raw, held.weight)
     assert value == pytest.approx(min(history), rel=1e-9)
@@ -159,7 +159,7 @@ def test_scores_see_raw_predictions_in_the_order_of_the_rows():
     more = {"held_out": held, "loss": SquaredError(), "score": lambda raw: seen.append(raw) or 0.5}
     result = fit(Linear(), samples, max_iter=1, more=more)
     assert result.progress.history["validation_score"] == [0.5]
-    tables = {"linear": result.parameters.table[:12]}
+    tables = {"linear": in_units_of_x(result.parameters).table[:12]}
     expected = reference.linear(held.X.toarray(), tables, result.parameters.dense)
     np.testing.assert_allclose(seen[0], expected, rtol=1e-9)
 

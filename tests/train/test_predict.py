@@ -186,7 +186,7 @@ def test_device_copies_are_made_once_and_neither_pickled_nor_copied():
         assert parameters.on_device() is on_device
     assert len(pickle.dumps(parameters)) == len(plain)
     for other in (pickle.loads(pickle.dumps(parameters)), copy.deepcopy(parameters), copy.copy(parameters)):
-        assert other._on_device is None
+        assert not other._placed
         np.testing.assert_array_equal(other.table, parameters.table)
         np.testing.assert_array_equal(
             other.dense["offsets"]["intercept"], parameters.dense["offsets"]["intercept"]

@@ -272,13 +272,19 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
             return Reader(name, tags, encodes=self.encoder)
         return Reader(name, tags, learned.columns, learned.encoder is not None)
 
-    def _map(self, output, X) -> np.ndarray:
-        """Apply an output of the model, a function of its class, to each row of X."""
+    def _map(self, output, X, *, of_terms: bool = False) -> np.ndarray:
+        """Apply an output of the model, a function of its class, to each row of X.
+
+        Parameters
+        ----------
+        of_terms : whether the output is that of the tables in the units of X
+        """
         check_is_fitted(self)
         if is_stream(X):
-            return map_stream(partial(self._map, output), X)
+            return map_stream(partial(self._map, output, of_terms=of_terms), X)
         learned = self._learned
-        return learned.map(output, learned.encoding(self._reader(learned).read_X(X)))
+        units = learned.units_of_terms if of_terms else None
+        return learned.map(output, learned.encoding(self._reader(learned).read_X(X)), units)
 
     def _raw_predict(self, X) -> np.ndarray:
         """Raw predictions (n_samples, n_outputs) in float64, in the units of y."""
@@ -289,10 +295,10 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
     # -- fitted attributes -------------------------------------------------------------------------
 
     def _table(self, name: str) -> np.ndarray:
-        """A table by name, (n_columns, *shape)."""
+        """A table by name in the units of X, (n_columns, *shape)."""
         if not self.__sklearn_is_fitted__():
             raise AttributeError(f"{type(self).__name__} has no fitted attributes before fit.")
-        tables = self._learned.tables()
+        tables, _ = self._learned.in_units_of_x()
         if name not in tables:
             raise AttributeError(f"This {type(self).__name__} has no table {name!r}.")
         return tables[name]
@@ -301,8 +307,18 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
     def intercept_(self) -> np.ndarray:
         """Intercept of each output, shape (n_outputs,); a float where y was one column of numbers."""
         targets = self._learned.targets
-        value = self._learned.parameters.dense["offsets"].get("intercept", np.zeros(targets.n_outputs))
-        return targets.per_output(targets.in_units(np.asarray(value)))
+        value = self._offset("intercept", np.zeros(targets.n_outputs))
+        return targets.per_output(targets.in_units(value))
+
+    def _offset(self, name: str, otherwise=None) -> np.ndarray:
+        """Dense weights that are not penalised, by name, beside the tables in the units of X."""
+        _, dense = self._learned.in_units_of_x()
+        return np.asarray(dense["offsets"].get(name, otherwise))
+
+    @fitted
+    def center_(self) -> np.ndarray:
+        """What is taken off each column before the weights meet it, shape (n_features,)."""
+        return self._learned.center
 
     @fitted
     def n_features_in_(self) -> int:

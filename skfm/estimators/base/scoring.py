@@ -35,11 +35,11 @@ class _InTraining:
                 )
         return self._raw
 
-    def _unknown(self, *arguments):
+    def _unknown(self, *arguments, **options):
         raise AttributeError(f"This {type(self).__name__} is in training: its weights are not known yet.")
 
-    _table = _map = _unknown
-    intercept_ = property(_unknown)
+    _table = _map = _offset = _unknown
+    intercept_ = center_ = property(_unknown)
 
     def __reduce__(self):
         # As an unfitted estimator: there is nothing to keep yet.

@@ -66,13 +66,13 @@ class MixtureTables:
         """Intercept of each expert: ``intercept_[m]`` is what an estimator that is expert m alone has."""
         model, targets = self._learned.model, self._learned.targets
         shape = (model.n_components, targets.n_outputs)
-        value = self._learned.parameters.dense["offsets"].get("intercept", np.zeros(shape))
+        value = self._offset("intercept", np.zeros(shape))
         return self._per_component(targets.in_units(value))
 
     @fitted
     def gate_intercept_(self) -> np.ndarray:
         """Intercept of each gate, shape (n_components,)."""
-        return self._learned.parameters.dense["offsets"]["gate_intercept"].astype(np.float64)
+        return self._offset("gate_intercept").astype(np.float64)
 
     @property
     def gate_coef_(self) -> np.ndarray:

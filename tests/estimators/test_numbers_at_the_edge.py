@@ -1,0 +1,179 @@
+"""Finite numbers of any size: a fit, or an error that names the cause; never NaN, no constant in silence."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+import skfm
+from skfm.train.loop import DivergenceError
+
+RNG = np.random.default_rng(0)
+N = 200
+X = RNG.normal(size=(N, 4))
+Y = X[:, 0] + 0.5 * X[:, 2]
+SOLVERS = ("adagrad", "lbfgs")
+NAMES = ("LinearRegressor", "FMRegressor", "DeepFMRegressor")
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*L-BFGS stopped:sklearn.exceptions.ConvergenceWarning")
+
+
+def make(name, solver="adagrad", **parameters):
+    return getattr(skfm, name)(solver=solver, random_state=0, **parameters)
+
+
+def share_explained(model, X, y):
+    """R2 of targets whose squares may overflow."""
+    unit = np.abs(y).max()
+    residual = model.predict(X) / unit - y / unit
+    return 1 - np.mean(residual**2) / np.var(y / unit)
+
+
+COLUMNS = {
+    "denormal": lambda column: 1e-310 * column,
+    "beyond float32": lambda column: 1e60 * column,
+    "near the end": lambda column: 1e300 * column,
+    "both ends at once": lambda column: 1.7e308 * np.sign(column),
+    "far from 0 and large": lambda column: 1e300 * (5 + column),
+    "far from 0 and small": lambda column: 1e-300 * (5 + column),
+    "two sizes": lambda column: np.where(column > 0, 1e300, 1e-300),
+    "an outlier": lambda column: np.append(column[1:], 1e300),
+    "the smallest number": lambda column: np.full(N, 5e-324),
+}
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("name", [*NAMES, "FFMRegressor"])
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_column_of_any_size_leaves_the_others_to_learn(column, name, solver):
+    rows = X.copy()
+    rows[:, 1] = COLUMNS[column](rows[:, 1])
+    assert make(name, solver).fit(rows, Y).score(rows, Y) > 0.9
+
+
+WEIGHTS = {
+    "large": np.full(N, 1e308),
+    "small": np.full(N, 1e-320),
+    "differing": np.where(np.arange(N) % 2, 1e300, 3e300),
+}
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("weight", WEIGHTS)
+def test_weights_of_any_size(weight, name, solver):
+    assert make(name, solver).fit(X, Y, WEIGHTS[weight]).score(X, Y) > 0.9
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_class_weights_of_any_size(solver):
+    labels = (Y > 0).astype(int)
+    model = make("FMClassifier", solver, class_weight={0: 1e308, 1: 1e308})
+    assert model.fit(X, labels, np.full(N, 1e308)).score(X, labels) > 0.9
+    assert np.isfinite(model.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("unit", [1e-310, 1e-200, 1e200, 1e307])
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "quantile"])
+def test_targets_of_any_size(loss, unit, solver):
+    model = make("LinearRegressor", solver, loss=loss).fit(X, unit * Y)
+    assert share_explained(model, X, unit * Y) > 0.9
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("unit", [1e-200, 1e12, 1e200])
+def test_counts_of_any_size(unit, solver):
+    counts = unit * np.round(3 * np.exp(Y))
+    model = make("FMRegressor", solver, loss="poisson").fit(X, counts)
+    assert share_explained(model, X, counts) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("solver", "parameters", "message"),
+    [
+        ("lbfgs", {"init_scale": 1e300}, "smaller init_scale"),
+        ("lbfgs", {"init_scale": 1e30}, "smaller init_scale"),
+        ("adagrad", {"init_scale": 1e300}, r"init_scale=1e\+300 is more than float64|smaller .*init_scale"),
+        (
+            "adagrad",
+            {"learning_rate": 1e300, "dtype": "float32"},
+            r"learning_rate=1e\+300 is more than float32",
+        ),
+        ("adagrad", {"l2_factors": 1e300, "dtype": "float32"}, r"l2_factors=1e\+300 is more than float32"),
+        ("adagrad", {"l1_linear": 1e300, "dtype": "float32"}, r"l1_linear=1e\+300 is more than float32"),
+        ("adagrad", {"learning_rate": 1e30}, "smaller learning_rate"),
+    ],
+)
+def test_a_parameter_that_is_too_large_is_named(solver, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        make("FMRegressor", solver, **parameters).fit(X, Y)
+
+
+@pytest.mark.parametrize("l2", [1e30, 1e300, 1e308])
+def test_a_penalty_without_bounds_leaves_the_linear_weights_to_learn(l2):
+    assert make("FMRegressor", "lbfgs", l2_factors=l2).fit(X, Y).score(X, Y) > 0.9
+
+
+@pytest.mark.parametrize("name", ["FMRegressor", "FMClassifier", "DeepFMClassifier"])
+@pytest.mark.parametrize("value", [1e300, -1e300, 1.7e308])
+def test_a_row_to_predict_that_is_out_of_range_is_named(value, name):
+    target = (Y > 0) if name.endswith("Classifier") else Y
+    model, rows = make(name, max_iter=3, dtype="float32").fit(X, target), X[:9].copy()
+    rows[4, 2] = value
+    with pytest.raises(ValueError, match=r"row 4, column 2 .*Clip the column"):
+        model.predict(rows)
+
+
+# -- learning nothing --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_model_that_learned_nothing_says_so(solver):
+    with pytest.warns(ConvergenceWarning, match="nothing was learned.*smaller penalties"):
+        make("FMRegressor", solver, l2_linear=1e9, l2_factors=1e9, init_scale=1e-9).fit(X, Y)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_model_that_learned_something_does_not(solver):
+    noise = RNG.normal(size=N)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", ".*L-BFGS stopped")
+        make("FMRegressor", solver).fit(X, noise)
+        make("FMRegressor", solver).fit(X, np.full(N, 3.0))
+
+
+# -- L-BFGS with held-out rows -----------------------------------------------------------------------
+
+
+def grid(n=45):
+    """Users and items, whose products are worth as much as they themselves."""
+    rng = np.random.default_rng(0)
+    user, item = (index.ravel() for index in np.meshgrid(np.arange(n), np.arange(n)))
+    rows = np.concatenate([np.eye(n)[user], np.eye(n)[item]], axis=1)
+    factors = rng.normal(0, 0.4, (2 * n, 2))
+    y = rows @ rng.normal(0, 0.5, 2 * n) + 3 * (factors[user] * factors[n + item]).sum(axis=1)
+    order = rng.permutation(n * n)
+    return rows[order], y[order] + 0.2 * rng.normal(size=n * n)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", ["FMRegressor", "FFMRegressor", "FwFMRegressor"])
+def test_lbfgs_does_not_stop_before_factors_have_grown(name, seed):
+    rows, y = grid()
+    train, test = slice(1500), slice(1500, None)
+    linear = make("LinearRegressor", "lbfgs").fit(rows[train], y[train]).score(rows[test], y[test])
+    model = getattr(skfm, name)(solver="lbfgs", random_state=seed, l2_factors=1e-3, early_stopping=True)
+    assert model.fit(rows[train], y[train]).score(rows[test], y[test]) > linear + 0.15
+    given = (rows[1300:1500], y[1300:1500])
+    model.fit(rows[:1300], y[:1300], X_val=given[0], y_val=given[1])
+    assert model.score(rows[test], y[test]) > linear + 0.15
+    assert model.n_iter_ < 200
+
+
+@pytest.mark.parametrize("max_iter", [2, 200])
+def test_a_diverged_fit_is_no_model(max_iter):
+    with pytest.raises(DivergenceError, match="the loss of the last weights is"):
+        make("FMRegressor", "lbfgs", init_scale=1e30, max_iter=max_iter).fit(X, Y)
