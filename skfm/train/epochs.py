@@ -14,6 +14,7 @@ import numpy as np
 from skfm.data.batches import Batches, n_batches
 from skfm.train.predict import loss_of_batches
 from skfm.train.problem import Schedule
+from skfm.train.programs import Compiled
 from skfm.train.state import Hyper, TrainState
 from skfm.train.step import Program, Run, run_batches
 
@@ -79,7 +80,7 @@ def _epoch_rates(schedule: Schedule, factor: float, first_step: int, n_batches: 
     return rates
 
 
-@jax.jit
+@Compiled
 def _copy(tree):
     return jax.tree.map(jnp.copy, tree)
 

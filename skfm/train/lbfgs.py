@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -25,6 +24,7 @@ from skfm.runtime import precision
 from skfm.train.held_out import validator
 from skfm.train.loop import Stopping, interrupt_later, validation_scores, warn_interrupted
 from skfm.train.problem import Problem, Progress, Result
+from skfm.train.programs import Compiled
 from skfm.train.start import (
     base_score,
     check_memory,
@@ -53,7 +53,7 @@ class Objective(NamedTuple):
 
     Attributes
     ----------
-    program : model and loss, static
+    program : model and loss
     averages : running averages of the model
     blocks : rows of each width, with weights that sum to 1
     charges : f_j^nu for each row of the table
@@ -71,7 +71,7 @@ class Objective(NamedTuple):
         return _value_and_gradient(self.program, table, dense, self[1:])
 
 
-@partial(jax.jit, static_argnames="program")
+@Compiled
 def _value_and_gradient(program: Program, table, dense, rest):
     global n_traces
     n_traces += 1

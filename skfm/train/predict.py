@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Any
 
 import jax
@@ -15,6 +14,7 @@ from skfm.data.pack import pack_rows
 from skfm.models.base import Batch, Model, Slots
 from skfm.optim.rows import read_rows
 from skfm.runtime import precision
+from skfm.train.programs import Compiled
 from skfm.train.state import DeviceRows, rows_in_batch, rows_of_block
 
 # Rows of a piece: the least that holds all rows of a matrix, for the latency of few rows. Larger ones than
@@ -35,7 +35,7 @@ def cut(rows: DeviceRows) -> Iterator[tuple[int, DeviceRows]]:
         yield n_valid, jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], rows)
 
 
-@partial(jax.jit, static_argnames=("output", "model"))
+@Compiled
 def _map_rows(output, model: Model, parameters, rows: DeviceRows):
     table, dense, averages = parameters
     slots = Slots(model, read_rows(table, rows.ids), rows.values)

@@ -13,6 +13,7 @@ from skfm.data.batches import Batches
 from skfm.data.pack import Block, bucket
 from skfm.data.statistics import ColumnStatistics
 from skfm.models.base import Model
+from skfm.train.programs import Compiled
 
 Array = Any
 
@@ -122,7 +123,7 @@ def random_key(seed: int) -> Array:
     return jax.random.wrap_key_data(data, impl="threefry2x32")
 
 
-@partial(jax.jit, static_argnames="solver")
+@Compiled
 def _solver_state(solver, table, dense, rate, batch_rows):
     def first(role, leaf):
         if role == "weights":
