@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from skfm.data.pack import choose_layout, pack_rows
+from skfm.data.pack import choose_layout, layout_to_predict, pack_rows
 from skfm.data.spool import ahead
 from skfm.data.validate import scaled
 from skfm.train.predict import cut, loss_sum, map_pieces
@@ -25,9 +25,11 @@ def validator(problem: Problem, dummy: int, scale):
     fields, dtype = problem.fields, problem.dtype
     if held_out is None:
         return None
-    layout = choose_layout(held_out.X, fields)
-    if scale is not None:
-        layout = layout._replace(all_ones=False)
+    if sparse.issparse(held_out.X):
+        layout = layout_to_predict(held_out.X, fields)
+    else:
+        # With values, as all rows that are predicted.
+        layout = choose_layout(held_out.X, fields)._replace(all_ones=False)
 
     def packed(first, X):
         """Positions of the rows, and the rows in pieces."""

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from skfm.data.batches import Batches
-from skfm.data.pack import pack_rows
+from skfm.data.pack import layout_to_predict, pack_rows
 from skfm.models.base import Batch, Model, Slots
 from skfm.optim.rows import read_rows
 from skfm.runtime import precision
@@ -106,7 +106,8 @@ def map_matrix(output, model: Model, parameters, X, fields) -> np.ndarray:
         on_device = parameters.on_device()
         for start in range(0, X.shape[0], _ROWS_AT_ONCE):
             some = _rows_between(X, start, min(start + _ROWS_AT_ONCE, X.shape[0]))
-            for block in pack_rows(some, dummy=dummy, dtype=dtype, fields=fields).blocks:
+            layout = layout_to_predict(some, fields)
+            for block in pack_rows(some, dummy=dummy, dtype=dtype, fields=fields, layout=layout).blocks:
                 values = map_pieces(output, model, on_device, cut(rows_of_block(block)))
                 if out is None:
                     out = np.empty((X.shape[0], *values.shape[1:]), dtype=values.dtype)

@@ -83,7 +83,8 @@ def rows_of_block(block: Block) -> DeviceRows:
 def rows_in_batch(batches: Batches, number: int) -> DeviceRows:
     """The rows of one batch without targets and weights, those that only fill it up included; NumPy."""
     batch = jax.tree.map(lambda leaf: np.asarray(leaf)[number], batches)
-    return DeviceRows(batch.touched[batch.position], batch.values, batch.slot_fields)
+    values = np.ones(batch.position.shape, batch.weight.dtype) if batch.values is None else batch.values
+    return DeviceRows(batch.touched[batch.position], values, batch.slot_fields)
 
 
 def device_rows(block: Block, y, weight, dtype) -> DeviceRows:
@@ -94,7 +95,7 @@ def device_rows(block: Block, y, weight, dtype) -> DeviceRows:
 
 def dense_rows(X, y, weight, dtype, n_columns: int) -> DeviceRows:
     """A sparse matrix as one block of dense rows, with columns of zeros up to `n_columns`."""
-    n_padded = bucket(X.shape[0])
+    n_padded = bucket(X.shape[0], bits=3)
     values = np.zeros((n_padded, n_columns), dtype=dtype)
     values[: X.shape[0], : X.shape[1]] = X.toarray()
     y, weight = (padded(column, n_padded, dtype) for column in (y, weight))
