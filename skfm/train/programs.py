@@ -7,6 +7,7 @@ and those that were used last are kept.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import lru_cache, update_wrapper
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ import jax
 import numpy as np
 
 # A model has one for each width of its rows, in training and in prediction: two to ten in all.
-N_PROGRAMS = 128
+N_PROGRAMS = int(os.environ.get("SKFM_PROGRAMS", "128"))
 
 
 class _Traced(NamedTuple):
