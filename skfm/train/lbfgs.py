@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy import optimize
-from threadpoolctl import threadpool_limits
 
 from skfm.data.batches import Samples
 from skfm.data.fields import Fields
@@ -20,7 +19,7 @@ from skfm.data.validate import scaled
 from skfm.models.base import Batch, DenseSlots, Slots, Training
 from skfm.names import FULL_BATCH
 from skfm.optim.penalty import charges
-from skfm.runtime import precision
+from skfm.runtime import blas_threads, precision
 from skfm.train.held_out import validator
 from skfm.train.loop import Stopping, interrupt_later, validation_scores, warn_interrupted
 from skfm.train.problem import Problem, Progress, Result
@@ -130,7 +129,7 @@ def minimize(objective: Objective, table, dense, max_iter: int, tol: float, on_i
 
     start = np.concatenate([np.ravel(leaf) for leaf in [table, *leaves]])
     # Threads of BLAS only get into the way of JAX's on vectors of this size.
-    with threadpool_limits(1, user_api="blas"):
+    with blas_threads.one():
         result = optimize.minimize(
             evaluate,
             start,

@@ -10,6 +10,7 @@ import numpy as np
 
 from skfm.data.batches import Samples
 from skfm.data.fields import Fields
+from skfm.runtime import some_cores
 
 
 class Prior(NamedTuple):
@@ -155,12 +156,13 @@ class Parameters:
         self.__init__(**state)  # type: ignore[misc]
 
     def on_device(self) -> tuple[Any, Any, Any]:
-        """``(table, dense, averages)`` as arrays of the device."""
-        if self._on_device is None:
-            from skfm.train.state import on_device
+        """``(table, dense, averages)`` as arrays of the device in use."""
+        from skfm.train.state import on_device
 
-            self._on_device = on_device((self.table, self.dense, self.averages))
-        return self._on_device
+        device = some_cores.device
+        if self._on_device is None or self._on_device[0] is not device:
+            self._on_device = device, on_device((self.table, self.dense, self.averages))
+        return self._on_device[1]
 
 
 class Result(NamedTuple):

@@ -13,7 +13,7 @@ import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,22 @@ from skfm.fitting.plan import Settings
 from skfm.fitting.streams import is_stream, map_stream
 from skfm.fitting.targets import Targets
 from skfm.names import BATCH_ACTIVATIONS
+from skfm.runtime import some_cores
 from skfm.train.method import Method
 from skfm.train.problem import Start
 
 _NOTHING = Given()
+
+
+def _on_its_cores(method):
+    """A method that computes on as many cores as `n_jobs` says."""
+
+    @wraps(method)
+    def limited(self, *arguments, **options):
+        with some_cores.use(self.n_jobs):
+            return method(self, *arguments, **options)
+
+    return limited
 
 
 class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMeta):
@@ -157,6 +169,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         self._learned = self._learn(Given(X, y, sample_weight), incremental=True)
         return self
 
+    @_on_its_cores
     def _learn(self, given: Given, held_out: Given = _NOTHING, *, incremental=False, classes=None) -> Learned:
         """What is learned from rows, or from a stream."""
         before = self._learned if self.__sklearn_is_fitted__() and (incremental or self.warm_start) else None
@@ -234,6 +247,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             return Reader(name, tags, encodes=self.encoder)
         return Reader(name, tags, learned.columns, learned.encoder is not None)
 
+    @_on_its_cores
     def _map(self, output, X) -> np.ndarray:
         """Apply an output of the model, a function of its class, to each row of X."""
         check_is_fitted(self)
