@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import narwhals.stable.v1 as nw
 import numpy as np
+from narwhals.stable.v1.dependencies import is_pandas_dataframe, is_polars_dataframe
 
 # What values of a column look like, for messages, by the family of their types.
 _FAMILIES: dict[str, tuple[type, ...]] = {
@@ -22,6 +23,9 @@ _FAMILIES: dict[str, tuple[type, ...]] = {
     "dates": (datetime.date, np.datetime64),
     "lists": (list, tuple, set, frozenset, np.ndarray),
 }
+_NAMES = nw.String, nw.Categorical, nw.Enum, nw.Boolean, nw.Binary
+# Values that Python is through with before Arrow has begun.
+_FEW_ROWS = 16
 
 
 class Column(NamedTuple):
@@ -47,6 +51,8 @@ class Column(NamedTuple):
 
 def is_frame(X) -> bool:
     """Whether X is a DataFrame of pandas, polars or another library that narwhals knows."""
+    if is_pandas_dataframe(X) or is_polars_dataframe(X):
+        return True
     return hasattr(X, "columns") and isinstance(
         nw.from_native(X, eager_only=True, pass_through=True), nw.DataFrame
     )
@@ -100,6 +106,8 @@ def _kind(name, values) -> str:
         kinds = {"f": "number", "i": "integer", "u": "integer", "M": "date", "m": "number"}
         kinds |= dict.fromkeys("bUS", "category")
         kind = "category" if dtype == np.uint64 else kinds.get(dtype.kind)
+    elif isinstance(dtype, _NAMES):
+        return "category"
     elif dtype == nw.Object:
         return _kind_of_objects(name, values)
     elif dtype.is_integer():
@@ -112,9 +120,8 @@ def _kind(name, values) -> str:
     elif dtype in (nw.List, nw.Array):
         kind = "list"
     else:
-        named = (nw.String, nw.Categorical, nw.Enum, nw.Boolean, nw.Binary)
         # All values of a column without a type are missing.
-        kind = "category" if dtype in named or _is_null(values) else None
+        kind = "category" if _is_null(values) else None
     if kind is None:
         shown = values.to_native().dtype if dtype == nw.Unknown else dtype
         raise TypeError(f"Column {name!r} is of type {shown}, which has no encoding. Convert or drop it.")
@@ -215,7 +222,9 @@ def _arrow_dictionary(values) -> tuple[list, np.ndarray] | None:
 
     All values are of one type; None is the last.
     """
-    if isinstance(values, list | np.ndarray) or values.dtype not in (nw.String, nw.Categorical, nw.Enum):
+    if isinstance(values, list | np.ndarray) or len(values) <= _FEW_ROWS:
+        return None
+    if values.dtype not in (nw.String, nw.Categorical, nw.Enum):
         return None
     try:
         import pyarrow as pa
