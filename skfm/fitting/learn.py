@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from sklearn.utils import check_random_state
 from skfm.data.batches import Samples
 from skfm.data.encode import FieldEncoder
 from skfm.data.fields import Fields, field_numbers, resolve_fields
+from skfm.data.spool import temporary_folder
 from skfm.data.statistics import mean_evidence
 from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
@@ -61,6 +61,7 @@ class Learned:
     n_iter : epochs run
     prior : number of the prior of the plan that the weights were learned under
     session : what `partial_fit` goes on from, or None after a fit
+    interrupted : whether Ctrl-C ended training early
     message : that the method stopped before its end, why, and what to do; or None
     pretrained : the machine that the weights started from, where one was fitted on the way
     """
@@ -78,6 +79,7 @@ class Learned:
     n_iter: int
     prior: int = 0
     session: Any = None
+    interrupted: bool = False
     message: str | None = None
     pretrained: Pretrained | None = None
 
@@ -233,7 +235,7 @@ def gather_held_out(given: Given, intake: Intake) -> Samples | None:
         )
     stream = CheckedStream(given.X, intake.reader, intake.targets)
     with contextlib.ExitStack() as stack:
-        folder = intake.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="skfm")))
+        folder = intake.folder or stack.enter_context(temporary_folder(getattr(given.X, "folder", None)))
         (folder / "given").mkdir()
         spooled = spool_rows(stream, intake.encoding, folder / "given")
         is_whole = intake.folder is None or spooled.is_small
@@ -597,6 +599,7 @@ def learn(problem: Problem, prepared: Prepared, context: Context, needs_fields: 
         n_iter=n_iter,
         prior=prior,
         session=result.session,
+        interrupted=progress.interrupted,
         message=result.message,
         pretrained=None if context.before is None else context.before.pretrained,
     )
