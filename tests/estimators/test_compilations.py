@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
 
-from skfm.train import lbfgs, step
+from skfm.train import lbfgs, programs, step
 from tests.conftest import REPOSITORY
 from tests.estimators.problems import make
 
@@ -69,6 +71,27 @@ def test_another_model_is_traced():
     assert step.n_traces == before + 1
     fit(make("FMRegressor", n_factors=14, **settings))
     assert step.n_traces == before + 1
+
+
+@pytest.mark.parametrize(("solver", "n_factors"), [("lbfgs", 15), ("adagrad", 16)])
+def test_folds_of_texts_share_programs(solver, n_factors):
+    """Vocabularies and longest rows differ from fold to fold."""
+    rng = np.random.default_rng(0)
+    shares = 1 / np.arange(5, 3005)
+    lengths = 1 + np.exp(rng.normal(3.5, 0.7, 1500)).astype(int)
+    words = rng.choice(3000, p=shares / shares.sum(), size=lengths.sum())
+    texts = [" ".join(f"word{word}" for word in one) for one in np.split(words, np.cumsum(lengths)[:-1])]
+    y = rng.integers(2, size=len(texts))
+    model = make("FMClassifier", solver=solver, n_factors=n_factors, batch_size=128, max_iter=1)
+    compiled = [programs._program.cache_info().misses]
+    for train, test in KFold(5, shuffle=True, random_state=0).split(texts):
+        pipeline = make_pipeline(TfidfVectorizer(), clone(model))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            pipeline.fit([texts[row] for row in train], y[train]).predict([texts[row] for row in test])
+        compiled.append(programs._program.cache_info().misses)
+    first, *others = np.diff(compiled)
+    assert sum(others) <= 1.5 * first
 
 
 def in_new_process(script: str) -> str:

@@ -7,12 +7,16 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from skfm.losses import Huber, Quantile, Softmax
+from skfm.optim.solvers import Optax
 from skfm.train import programs
+from skfm.train.epochs import _epoch_rates
 from skfm.train.programs import Compiled
 from tests.estimators.problems import make
+from tests.train.problems import make_schedule
 
 MAPS = Path("/proc/self/maps")
 n_traces = 0
@@ -92,6 +96,37 @@ def test_a_grid_over_a_constant_of_the_loss_compiles_nothing_new(solver, loss, n
         compiled.add(programs._program.cache_info().misses)
     assert len(compiled) == 1
     assert len(predictions) == len(values)
+
+
+def test_optax_solvers_of_equal_settings_are_equal():
+    makers = (
+        lambda rate: Optax(optax.adam(rate)),
+        lambda rate: Optax(optax.chain(optax.clip(1.0), optax.sgd(rate, momentum=0.9, nesterov=True))),
+        lambda rate: Optax(optax.lion(optax.cosine_decay_schedule(rate, 100))),
+    )
+    solvers = [make_solver(rate) for make_solver in makers for rate in (0.1, 0.2)]
+    again = [make_solver(rate) for make_solver in makers for rate in (0.1, 0.2)]
+    assert solvers == again
+    assert list(map(hash, solvers)) == list(map(hash, again))
+    assert len(set(solvers)) == len(solvers)
+
+
+def test_optax_solvers_that_hold_other_arrays_differ():
+    def holding(array):
+        return Optax(optax.GradientTransformation(lambda _: array, None))
+
+    array = np.ones(3)
+    assert holding(array) == holding(array) != holding(np.ones(3))
+
+
+def test_a_schedule_of_epochs_of_near_lengths_is_one_program(in_float64):
+    shape = optax.cosine_decay_schedule(0.1, 500)
+    before = programs._program.cache_info().misses
+    for first, n_batches in ((0, 100), (100, 100), (200, 99), (0, 98)):
+        rates = _epoch_rates(make_schedule(shape=shape), 0.5, first, n_batches)
+        expected = [0.5 * float(shape(step)) for step in range(first, first + n_batches)]
+        np.testing.assert_allclose(rates, expected, rtol=1e-12)
+    assert programs._program.cache_info().misses == before + 1
 
 
 def test_threads_share_programs(traced):
