@@ -51,14 +51,16 @@ class _BlasThreads:
 blas_threads = _BlasThreads()
 
 
-def n_cores(n_jobs: int | None) -> int:
-    """Number of cores that `n_jobs` means, as in joblib; None: of a `joblib.parallel_config`, else all."""
+def n_cores(n_jobs: int | None) -> int | None:
+    """Number of cores that `n_jobs` means, as in joblib; None is all. The default: a `parallel_config`."""
     from joblib import cpu_count
     from joblib.parallel import get_active_backend
 
     if n_jobs is None:
         n_jobs = get_active_backend()[1]
         n_jobs = -1 if n_jobs in (None, 1) else n_jobs
+    if n_jobs == -1:
+        return None
     return n_jobs if n_jobs > 0 else max(cpu_count() + 1 + n_jobs, 1)
 
 
@@ -84,7 +86,7 @@ class _SomeCores:
     def use(self, n_jobs: int | None):
         """What this thread computes by JAX, it computes on some cores; on all where the system cannot."""
         wanted = n_cores(n_jobs)
-        if self.device is not None or not self._can_limit(wanted):
+        if wanted is None or self.device is not None or not self._can_limit(wanted):
             yield
             return
         import jax
