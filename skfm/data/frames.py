@@ -81,6 +81,17 @@ def _is_sparse(values) -> bool:
     return str(getattr(values.to_native(), "dtype", "")).startswith("Sparse")
 
 
+def _values(frame, name):
+    """A column of a frame; Python takes a few texts faster than narwhals looks at them."""
+    native = nw.to_native(frame)
+    if len(native) <= _FEW_ROWS and is_pandas_dataframe(native):
+        values = native[name]
+        if values.dtype.name in ("object", "str", "string"):
+            return values.to_numpy(object)
+    values = frame.get_column(name)
+    return np.asarray(values.to_native()) if _is_sparse(values) else values
+
+
 def columns_of(X) -> list[Column]:
     """The columns of a frame, or of an array of two dimensions, with their kinds.
 
@@ -90,8 +101,8 @@ def columns_of(X) -> list[Column]:
         If a column is of a type that cannot be encoded.
     """
     if is_frame(X):
-        series = _series(X)
-        named = [(one.name, np.asarray(one.to_native()) if _is_sparse(one) else one) for one in series]
+        frame = nw.from_native(X, eager_only=True)
+        named = [(name, _values(frame, name)) for name in frame.columns]
     else:
         named = [(f"x{number}", X[:, number]) for number in range(X.shape[1])]
     return [Column(name, _kind(name, values), values) for name, values in named]
