@@ -5,7 +5,8 @@ Conventions, those of scikit-learn's own losses:
 - ``raw`` is the model's output before the link, shape (n_samples, n_outputs);
 - ``y`` has shape (n_samples, n_outputs), but (n_samples,) class numbers for `Softmax`;
 - ``value(y, raw)`` is summed over the outputs, shape (n_samples,); JAX, or NumPy for NumPy arrays;
-- everything else is NumPy.
+- everything else is NumPy;
+- numbers that a loss depends on are traced: losses are trees of JAX, and share a program whatever they are.
 
 What a loss needs to know of the targets for its base score is computed by parts of the rows and merged.
 
@@ -14,12 +15,13 @@ A new loss is one class here and one line in `REGRESSION_LOSSES`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import register_dataclass
 from scipy import optimize, special
 
 from skfm.data.validate import powers_of_two, standardized_values
@@ -121,6 +123,7 @@ class Loss:
         """Raise ValueError if the loss is not defined for some target."""
 
 
+@register_dataclass
 @dataclass(frozen=True)
 class SquaredError(Loss):
     """``1/2 (y - raw)^2``."""
@@ -129,6 +132,7 @@ class SquaredError(Loss):
         return 0.5 * ((y - raw) ** 2).sum(-1)
 
 
+@register_dataclass
 @dataclass(frozen=True)
 class Quantile(Loss):
     """Pinball loss ``max(q (y - raw), (q - 1) (y - raw))`` of the `quantile` q."""
@@ -147,6 +151,7 @@ class Quantile(Loss):
         return np.array([_weighted_quantile(column, statistics.weight, self.quantile) for column in columns])
 
 
+@register_dataclass
 @dataclass(frozen=True)
 class AbsoluteError(Loss):
     """``|y - raw|``."""
@@ -162,6 +167,7 @@ class AbsoluteError(Loss):
         return np.array([_weighted_quantile(column, statistics.weight, 0.5) for column in columns])
 
 
+@register_dataclass
 @dataclass(frozen=True)
 class Huber(Loss):
     """``1/2 e^2`` where ``|e| <= delta``, else ``delta (|e| - delta / 2)``, with ``e = y - raw``."""
@@ -181,6 +187,7 @@ class Huber(Loss):
         return np.array([_huber_center(column, statistics.weight, self.delta) for column in columns])
 
 
+@register_dataclass
 @dataclass(frozen=True)
 class Poisson(Loss):
     """Half the Poisson deviance for ``exp(raw)``, up to a constant: ``exp(raw) - y raw``."""
@@ -208,6 +215,7 @@ class Poisson(Loss):
             )
 
 
+@register_dataclass
 @dataclass(frozen=True)
 class Logistic(Loss):
     """Log loss of targets 0 and 1, ``log(1 + exp(raw)) - y raw``, for binary and multilabel targets."""
@@ -225,13 +233,14 @@ class Logistic(Loss):
         return _log_odds(statistics.mean, n_rows)
 
 
+@register_dataclass
 @dataclass(frozen=True)
 class Softmax(Loss):
     """Multinomial log loss ``logsumexp(raw) - raw[y]`` of class numbers y."""
 
     link: ClassVar[str] = "softmax"
     standardizes_target: ClassVar[bool] = False
-    n_classes: int = 3
+    n_classes: int = field(default=3, metadata={"static": True})
 
     def value(self, y, raw):
         chosen = _namespace(raw).take_along_axis(raw, y.astype(np.int32)[:, None], axis=1)[:, 0]
@@ -252,6 +261,7 @@ class Softmax(Loss):
         return score - score.mean()
 
 
+@register_dataclass
 @dataclass(frozen=True)
 class ClickConversionLoss(Loss):
     """Log loss of clicks, and of clicks with a conversion, over all rows (ESMM).

@@ -1,10 +1,13 @@
-"""Device, precision, memory and the compile cache. JAX is imported when first needed."""
+"""Device, cores, precision, memory and the compile cache. JAX is imported when first needed."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -18,6 +21,125 @@ def precision(dtype):
 
     with jax.enable_x64(np.dtype(dtype) == np.float64), jax.default_matmul_precision("highest"):
         yield
+
+
+class _BlasThreads:
+    """The limit of BLAS is that of the process: the first to come sets it, the last to go puts it back."""
+
+    def __init__(self):
+        self._lock, self._n_inside = threading.Lock(), 0
+        self._limits: Any = None
+
+    @contextmanager
+    def one(self):
+        """BLAS has one thread as long as anybody is inside."""
+        from threadpoolctl import threadpool_limits
+
+        with self._lock:
+            if not self._n_inside:
+                self._limits = threadpool_limits(1, user_api="blas")
+            self._n_inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_inside -= 1
+                if not self._n_inside:
+                    self._limits.restore_original_limits()
+
+
+blas_threads = _BlasThreads()
+
+
+def n_cores(n_jobs: int | None) -> int | None:
+    """Number of cores that `n_jobs` means, as in joblib; None is all. The default: a `parallel_config`."""
+    from joblib import cpu_count
+    from joblib.parallel import get_active_backend
+
+    if n_jobs is None:
+        n_jobs = get_active_backend()[1]
+        n_jobs = -1 if n_jobs in (None, 1) else n_jobs
+    if n_jobs == -1:
+        return None
+    return n_jobs if n_jobs > 0 else max(cpu_count() + 1 + n_jobs, 1)
+
+
+class _SomeCores:
+    """A second CPU of JAX, whose threads are bound to as many cores as its users asked for together.
+
+    XLA fixes the number of threads when JAX starts, for the whole process, and how it shares out a product
+    of matrices, and so the last digits, depends on this number. Here it is the same as that of JAX's own.
+    """
+
+    def __init__(self):
+        self._lock, self._inside = threading.Lock(), threading.local()
+        self._device: Any = None
+        self._threads: list[int] = []
+        self._n_cores = 0
+
+    @property
+    def device(self) -> Any:
+        """The device that this thread computes on; None where that is JAX's own."""
+        return self._device if getattr(self._inside, "yes", False) else None
+
+    @contextmanager
+    def use(self, n_jobs: int | None):
+        """What this thread computes by JAX, it computes on some cores; on all where the system cannot."""
+        wanted = n_cores(n_jobs)
+        if wanted is None or self.device is not None or not self._can_limit(wanted):
+            yield
+            return
+        import jax
+
+        self._bind(wanted)
+        self._inside.yes = True
+        try:
+            with jax.default_device(self._device):
+                yield
+        finally:
+            self._inside.yes = False
+            self._bind(-wanted)
+
+    def _can_limit(self, wanted: int) -> bool:
+        if not hasattr(os, "sched_setaffinity") or wanted >= len(os.sched_getaffinity(0)):
+            return False
+        import jax
+
+        if jax.default_backend() != "cpu":
+            return False
+        with self._lock:
+            if self._device is None:
+                self._start()
+        return bool(self._threads)
+
+    def _start(self) -> None:
+        tasks = Path("/proc/self/task")
+        before = set(os.listdir(tasks))
+        try:
+            from jaxlib.xla_client import make_cpu_client
+        except ImportError:
+            return
+        client: Any = make_cpu_client()
+        self._device = client.local_devices()[0]
+        for task in set(os.listdir(tasks)) - before:
+            # Other threads may start at the same time.
+            with contextlib.suppress(OSError):
+                if (tasks / task / "comm").read_text().startswith("tf_"):
+                    self._threads.append(int(task))
+
+    def _bind(self, change: int) -> None:
+        """Bind the threads to cores, this thread's first: there the system found room for it."""
+        with self._lock:
+            self._n_cores += change
+            allowed = sorted(os.sched_getaffinity(0))
+            here = int(Path("/proc/thread-self/stat").read_text().rpartition(")")[2].split()[36])
+            first = allowed.index(here) if here in allowed else 0
+            cores = [*allowed[first:], *allowed[:first]][: max(self._n_cores, 1)]
+            for thread in self._threads:
+                os.sched_setaffinity(thread, cores)
+
+
+some_cores = _SomeCores()
 
 
 def physical_memory() -> int | None:

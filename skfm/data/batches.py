@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skfm.data.fields import Fields
-from skfm.data.pack import Block, bucket, pack_rows
+from skfm.data.pack import Block, bucket, coarse, pack_rows
 from skfm.data.units import Units, check_range, standardized
 
-# Numbers of touched rows are rounded up by an eighth at most, so that near batches share a program.
-_TOUCHED_BITS = 3
+# Up to this number of batches, half of them more cost nothing.
+_FEW_BATCHES = 32
 
 
 class Samples(NamedTuple):
@@ -101,8 +101,11 @@ def compose(size: int, batch_size: int, rng: np.random.Generator, least: int = 1
     least : number of batches up to which unfilled ones are added, for parts that share a program
     """
     n = n_batches(size, batch_size)
-    width = batch_size if max(n, least) > 1 else min(batch_size, bucket(size, least=32))
-    order = np.full((bucket(max(n, least)), width), size, dtype=np.int32)
+    n_padded = max(n, least)
+    width = batch_size if n_padded > 1 else min(batch_size, coarse(size, least=32))
+    if 1 < n_padded <= _FEW_BATCHES:
+        n_padded = bucket(n_padded, bits=1, least=4)
+    order = np.full((bucket(n_padded), width), size, dtype=np.int32)
     even = np.linspace(0, size, n + 1).astype(int)
     filled = np.arange(width) < np.diff(even)[:, None]
     order[:n][filled] = rng.permutation(size) if n > 1 else np.arange(size)
@@ -185,7 +188,7 @@ def _charged(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Touched rows of all batches, and what their samples pay for them, from the weight that touches each."""
     charges, dtype = batching.charge, batching.dtype
-    most = bucket(max(different.size for different in touched), _TOUCHED_BITS)
+    most = coarse(max(different.size for different in touched))
     all_touched = np.full((len(touched), most), batching.dummy, dtype=np.int32)
     charge = np.zeros((*all_touched.shape, charges.shape[1]), dtype=dtype)
     # A charge rounded to 0, here or where it is divided by a batch's rows, would leave its row alone.

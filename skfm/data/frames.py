@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import narwhals.stable.v1 as nw
 import numpy as np
+from narwhals.stable.v1.dependencies import is_pandas_dataframe, is_polars_dataframe
 
 # What values of a column look like, for messages, by the family of their types.
 _FAMILIES: dict[str, tuple[type, ...]] = {
@@ -22,6 +23,9 @@ _FAMILIES: dict[str, tuple[type, ...]] = {
     "dates": (datetime.date, np.datetime64),
     "lists": (list, tuple, set, frozenset, np.ndarray),
 }
+_NAMES = nw.String, nw.Categorical, nw.Enum, nw.Boolean, nw.Binary
+# Values that Python is through with before Arrow has begun.
+_FEW_ROWS = 16
 
 
 class Column(NamedTuple):
@@ -47,6 +51,8 @@ class Column(NamedTuple):
 
 def is_frame(X) -> bool:
     """Whether X is a DataFrame of pandas, polars or another library that narwhals knows."""
+    if is_pandas_dataframe(X) or is_polars_dataframe(X):
+        return True
     return hasattr(X, "columns") and isinstance(
         nw.from_native(X, eager_only=True, pass_through=True), nw.DataFrame
     )
@@ -75,6 +81,17 @@ def _is_sparse(values) -> bool:
     return str(getattr(values.to_native(), "dtype", "")).startswith("Sparse")
 
 
+def _values(frame, name):
+    """A column of a frame; Python takes a few texts faster than narwhals looks at them."""
+    native = nw.to_native(frame)
+    if len(native) <= _FEW_ROWS and is_pandas_dataframe(native):
+        values = native[name]
+        if values.dtype.name in ("object", "str", "string"):
+            return values.to_numpy(object)
+    values = frame.get_column(name)
+    return np.asarray(values.to_native()) if _is_sparse(values) else values
+
+
 def columns_of(X) -> list[Column]:
     """The columns of a frame, or of an array of two dimensions, with their kinds.
 
@@ -84,8 +101,8 @@ def columns_of(X) -> list[Column]:
         If a column is of a type that cannot be encoded.
     """
     if is_frame(X):
-        series = _series(X)
-        named = [(one.name, np.asarray(one.to_native()) if _is_sparse(one) else one) for one in series]
+        frame = nw.from_native(X, eager_only=True)
+        named = [(name, _values(frame, name)) for name in frame.columns]
     else:
         named = [(f"x{number}", X[:, number]) for number in range(X.shape[1])]
     return [Column(name, _kind(name, values), values) for name, values in named]
@@ -100,6 +117,8 @@ def _kind(name, values) -> str:
         kinds = {"f": "number", "i": "integer", "u": "integer", "M": "date", "m": "number"}
         kinds |= dict.fromkeys("bUS", "category")
         kind = "category" if dtype == np.uint64 else kinds.get(dtype.kind)
+    elif isinstance(dtype, _NAMES):
+        return "category"
     elif dtype == nw.Object:
         return _kind_of_objects(name, values)
     elif dtype.is_integer():
@@ -112,9 +131,8 @@ def _kind(name, values) -> str:
     elif dtype in (nw.List, nw.Array):
         kind = "list"
     else:
-        named = (nw.String, nw.Categorical, nw.Enum, nw.Boolean, nw.Binary)
         # All values of a column without a type are missing.
-        kind = "category" if dtype in named or _is_null(values) else None
+        kind = "category" if _is_null(values) else None
     if kind is None:
         shown = values.to_native().dtype if dtype == nw.Unknown else dtype
         raise TypeError(f"Column {name!r} is of type {shown}, which has no encoding. Convert or drop it.")
@@ -215,7 +233,9 @@ def _arrow_dictionary(values) -> tuple[list, np.ndarray] | None:
 
     All values are of one type; None is the last.
     """
-    if isinstance(values, list | np.ndarray) or values.dtype not in (nw.String, nw.Categorical, nw.Enum):
+    if isinstance(values, list | np.ndarray) or len(values) <= _FEW_ROWS:
+        return None
+    if values.dtype not in (nw.String, nw.Categorical, nw.Enum):
         return None
     try:
         import pyarrow as pa

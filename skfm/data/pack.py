@@ -16,6 +16,10 @@ from skfm.data.validate import row_pieces
 _MAX_PADDING = 1.8
 _FREE_SLOTS = 1 << 15
 _PLAIN = Units()
+# Up to this number of rows of a table, a quarter of them more costs nothing.
+_FEW_ROWS = 1 << 13
+# Rows to predict for which a row twice as wide costs less than a program; four times, for the least piece.
+_ROWS_OF_WIDTH_TWICE, _ROWS_OF_WIDTH_FOUR_TIMES = 1024, 32
 
 
 def bucket(n: int, bits: int = 4, least: int = 1) -> int:
@@ -31,9 +35,20 @@ def bucket(n: int, bits: int = 4, least: int = 1) -> int:
     return -(-n // step) * step
 
 
+def coarse(n: int, least: int = 1) -> int:
+    """Round up by an eighth at most, by a quarter while that is little: sizes that differ from fold to fold.
+
+    Examples
+    --------
+    >>> [coarse(n) for n in (900, 1000, 1030, 10_000)]
+    [1024, 1024, 1280, 10240]
+    """
+    return bucket(n, bits=2 if n <= _FEW_ROWS else 3, least=least)
+
+
 def table_rows(n_columns: int) -> int:
     """Rows of a table for `n_columns` columns; the last one is the dummy row that padding points to."""
-    return bucket(n_columns + 1, least=16)
+    return coarse(n_columns + 1, least=16)
 
 
 @dataclass(frozen=True)
@@ -83,21 +98,24 @@ class Layout(NamedTuple):
     all_ones: bool
 
 
-def choose_widths(count: np.ndarray) -> np.ndarray:
+def choose_widths(count: np.ndarray, bits: int = 2) -> np.ndarray:
     """Few widths such that all rows fit and padding stays below four fifths of the nonzeros.
 
-    Starts from four widths an octave and merges neighbours, cheapest first, while the budget lasts.
+    One width if it can be. Else it starts from powers of two, so that near mixes of lengths, as those of
+    folds, get the same, and merges neighbours, cheapest first, while the budget lasts.
 
     Parameters
     ----------
     count : number of rows of each length, from 0
+    bits : how finely a single width is chosen, see `bucket`
     """
     lengths = np.arange(count.size)
     longest = int(np.flatnonzero(count).max(initial=0))
     budget = max(_FREE_SLOTS, _MAX_PADDING * int(count @ lengths))
-    if longest * int(count.sum()) <= budget:
-        return np.array([max(longest, 1)])
-    widths = sorted({bucket(int(length), bits=2) for length in np.flatnonzero(count)})
+    width = bucket(longest, bits)
+    if width * int(count.sum()) <= budget:
+        return np.array([width])
+    widths = sorted({bucket(int(length), bits=0) for length in np.flatnonzero(count)})
     edges = np.concatenate([[-1], widths])
     cumulative = np.cumsum(count)
     n_rows = np.diff([cumulative[min(edge, longest)] if edge >= 0 else 0 for edge in edges]).tolist()
@@ -127,7 +145,21 @@ def choose_layout(X, fields: Fields | None, units: Units = _PLAIN) -> Layout:
         longer = np.bincount(np.diff(piece.indptr), minlength=count.size)
         longer[: count.size] += count
         count = longer
+    if np.count_nonzero(count) == 1:
+        # Of a table without zeros, of which every part has this width.
+        return Layout(np.array([max(count.size - 1, 1)]), by_field, all_ones)
     return Layout(choose_widths(count), by_field, all_ones)
+
+
+def layout_to_predict(X: sparse.csr_array, fields: Fields | None) -> Layout:
+    """How to pack rows to predict: the fewer they are, the fewer layouts there are."""
+    layout, n_rows = choose_layout(X, fields), X.shape[0]
+    if n_rows <= _ROWS_OF_WIDTH_FOUR_TIMES:
+        longest = int(layout.widths[-1])
+        layout = layout._replace(widths=np.array([4 ** max(-(-(longest - 1).bit_length() // 2), 1)]))
+    elif n_rows <= _ROWS_OF_WIDTH_TWICE:
+        layout = layout._replace(widths=choose_widths(np.bincount(np.diff(X.indptr)), bits=0))
+    return layout._replace(all_ones=False)
 
 
 def pack_rows(
@@ -186,7 +218,7 @@ def _pack_block(X, rows, width, packing: _Packing, *, slots=None, slot_fields=No
     """Rows of one width; `slots` of the nonzeros, or None where they follow one another."""
     n_rows = X.shape[0]
     # One row more than needed: unfilled rows of a batch point to it.
-    shape = (bucket(n_rows + 1, least=32), width)
+    shape = (bucket(n_rows + 1, bits=3, least=32), width)
     if X.indices.size == n_rows * width and slot_fields is None:
         # Every slot is filled, and sorted columns come in the order of their slots only where fields do.
         in_order = slots is None or np.array_equal(slots[:width], np.arange(width))

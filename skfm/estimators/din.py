@@ -414,6 +414,10 @@ class DINClassifier(_DIN, FactorizationClassifier):
     verbose : int, default=0
         1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in any
         case. 0: nothing.
+    n_jobs : int or None, default=None
+        Number of cores that a fit or a prediction computes on, as in joblib: -1 is all, -2 all but one.
+        None is the number of a ``joblib.parallel_config``, and all cores without one. The results are the
+        same bits. It binds threads of XLA on Linux; elsewhere, and on a GPU, it has no effect.
     dtype : "auto", "float32", "float64" or dtype, default="auto"
         Precision of the parameters. ``"auto"`` is float64 with L-BFGS or where all rows make one batch,
         else float32.
@@ -570,6 +574,7 @@ class DINClassifier(_DIN, FactorizationClassifier):
         "init_from": [accepted.ESTIMATOR, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
+        "n_jobs": [None, accepted.CORES, accepted.CORES_LEFT_OUT],
         "dtype": [StrOptions({"auto", "float32", "float64"}), accepted.FLOAT_TYPE, accepted.FLOAT_DTYPE],
     }
 
@@ -609,6 +614,7 @@ class DINClassifier(_DIN, FactorizationClassifier):
         init_from: BaseEstimator | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
+        n_jobs: int | None = None,
         dtype: Literal["auto", "float32", "float64"] | type | np.dtype = "auto",
     ) -> None:
         self.n_factors = n_factors
@@ -643,6 +649,7 @@ class DINClassifier(_DIN, FactorizationClassifier):
         self.init_from = init_from
         self.random_state = random_state
         self.verbose = verbose
+        self.n_jobs = n_jobs
         self.dtype = dtype
 
 
@@ -789,6 +796,10 @@ class DINRegressor(_DIN, FactorizationRegressor):
     verbose : int, default=0
         1: a progress bar on a terminal where tqdm is installed, else a line an epoch. 2: lines in any
         case. 0: nothing.
+    n_jobs : int or None, default=None
+        Number of cores that a fit or a prediction computes on, as in joblib: -1 is all, -2 all but one.
+        None is the number of a ``joblib.parallel_config``, and all cores without one. The results are the
+        same bits. It binds threads of XLA on Linux; elsewhere, and on a GPU, it has no effect.
     dtype : "auto", "float32", "float64" or dtype, default="auto"
         Precision of the parameters. ``"auto"`` is float64 with L-BFGS or where all rows make one batch,
         else float32.
@@ -933,6 +944,7 @@ class DINRegressor(_DIN, FactorizationRegressor):
         "init_from": [accepted.ESTIMATOR, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
+        "n_jobs": [None, accepted.CORES, accepted.CORES_LEFT_OUT],
         "dtype": [StrOptions({"auto", "float32", "float64"}), accepted.FLOAT_TYPE, accepted.FLOAT_DTYPE],
     }
 
@@ -974,6 +986,7 @@ class DINRegressor(_DIN, FactorizationRegressor):
         init_from: BaseEstimator | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
+        n_jobs: int | None = None,
         dtype: Literal["auto", "float32", "float64"] | type | np.dtype = "auto",
     ) -> None:
         self.n_factors = n_factors
@@ -1010,4 +1023,5 @@ class DINRegressor(_DIN, FactorizationRegressor):
         self.init_from = init_from
         self.random_state = random_state
         self.verbose = verbose
+        self.n_jobs = n_jobs
         self.dtype = dtype

@@ -7,7 +7,10 @@ charged implicitly: the step ``w - step * g`` is followed by the proximal map of
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field, replace
+from functools import partial
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import jax
@@ -175,20 +178,40 @@ class FTRL(Solver):
         return updated, {"z": z, "squares": squares, "l1": l1, "l2": l2}
 
 
-@dataclass(frozen=True, eq=False)
+def _made_of(value: Any, within: tuple[Any, ...] = ()) -> Any:
+    """What a value is made of, hashable: that of two functions with equal code and settings is equal."""
+    if isinstance(value, FunctionType) and value not in within:
+        closed = inspect.getclosurevars(value).nonlocals
+        parts = value.__defaults__, value.__kwdefaults__, closed
+        return value.__code__, _made_of(parts, (*within, value))
+    if isinstance(value, partial):
+        return _made_of((value.func, value.args, value.keywords), within)
+    if isinstance(value, dict):
+        return _made_of(tuple(value.items()), within)
+    if isinstance(value, tuple | list):
+        return type(value), *(_made_of(part, within) for part in value)
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return type(value), value
+
+
 class Optax(Solver):
-    """Any element-wise optax transformation.
+    """Any element-wise optax transformation; those with equal settings are equal.
 
     The penalty is added to the gradient, and the rate scales the updates.
     """
 
-    transformation: Any
+    def __init__(self, transformation: Any):
+        self.transformation = transformation
+        self._made_of = _made_of(transformation)
 
     def __hash__(self):
-        return hash(self.transformation)
+        return hash(self._made_of)
 
     def __eq__(self, other):
-        return isinstance(other, Optax) and self.transformation == other.transformation
+        return isinstance(other, Optax) and self._made_of == other._made_of
 
     def init(self, parameters, rate):
         # Copies, since leaves that share memory cannot be donated.

@@ -12,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from skfm.data.batches import Batches, n_batches
+from skfm.data.pack import bucket
 from skfm.train.predict import loss_of_batches
 from skfm.train.problem import Schedule
+from skfm.train.programs import Compiled
 from skfm.train.state import Hyper, TrainState
 from skfm.train.step import Program, Run, run_batches
 
@@ -68,18 +70,24 @@ def _runs(counts: list[int], rng: np.random.Generator) -> Iterator[tuple[int, in
         done[block] += run.size
 
 
+@Compiled
+def _rates_at(shape, steps):
+    return jax.vmap(shape)(steps)
+
+
 def _epoch_rates(schedule: Schedule, factor: float, first_step: int, n_batches: int) -> np.ndarray:
     """Learning rate of each step of an epoch."""
     steps = first_step + np.arange(n_batches)
     if callable(schedule.shape):
-        return factor * np.asarray(jax.vmap(schedule.shape)(jnp.asarray(steps)), dtype=np.float64)
+        padded = first_step + np.arange(bucket(n_batches))
+        return factor * np.asarray(_rates_at(schedule.shape, padded), dtype=np.float64)[:n_batches]
     rates = np.full(n_batches, schedule.learning_rate * factor)
     if schedule.shape == "cosine":
         rates *= 0.5 * (1 + np.cos(np.pi * np.minimum(steps / (schedule.horizon * n_batches), 1)))
     return rates
 
 
-@jax.jit
+@Compiled
 def _copy(tree):
     return jax.tree.map(jnp.copy, tree)
 

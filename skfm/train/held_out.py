@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from skfm.data.pack import choose_layout, pack_rows
+from skfm.data.pack import choose_layout, layout_to_predict, pack_rows
 from skfm.data.spool import ahead
 from skfm.data.units import Units, check_range, standardized
 from skfm.train.predict import cut, loss_sum, map_pieces
@@ -25,17 +25,20 @@ def validator(problem: Problem, dummy: int, units: Units):
     fields, dtype = problem.fields, problem.dtype
     if held_out is None:
         return None
-    layout = choose_layout(held_out.X, fields, units)
+    # Rows in memory are packed once, rows on disk each time: with values, as all rows that are predicted.
+    layout = None
+    if not sparse.issparse(held_out.X):
+        layout = choose_layout(held_out.X, fields, units)._replace(all_ones=False)
 
     def packed(first, X):
         """Positions of the rows, and the rows in pieces."""
         X = standardized(X, units)
         check_range(X, dtype)
-        blocks = pack_rows(X, dummy=dummy, dtype=dtype, fields=fields, layout=layout).blocks
+        of_rows = layout or layout_to_predict(X, fields)
+        blocks = pack_rows(X, dummy=dummy, dtype=dtype, fields=fields, layout=of_rows).blocks
         pieces = [piece for block in blocks for piece in cut(rows_of_block(block))]
         return first + np.concatenate([block.rows for block in blocks]), pieces
 
-    # Rows in memory are packed once, rows on disk each time.
     kept = None
     if sparse.issparse(held_out.X):
         positions, pieces = packed(0, held_out.X)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy import optimize
-from threadpoolctl import threadpool_limits
 
 from skfm.data.batches import Samples
 from skfm.data.fields import Fields
@@ -21,7 +19,7 @@ from skfm.data.units import Units, check_range, standardized
 from skfm.models.base import Batch, DenseSlots, Slots, Training
 from skfm.names import FULL_BATCH
 from skfm.optim.penalty import charges
-from skfm.runtime import precision
+from skfm.runtime import blas_threads, precision
 from skfm.train.held_out import validator
 from skfm.train.loop import (
     DivergenceError,
@@ -31,6 +29,7 @@ from skfm.train.loop import (
     validation_scores,
 )
 from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
+from skfm.train.programs import Compiled
 from skfm.train.start import (
     base_loss,
     base_score,
@@ -66,7 +65,7 @@ class Objective(NamedTuple):
 
     Attributes
     ----------
-    program : model and loss, static
+    program : model and loss
     averages : running averages of the model
     blocks : rows of each width, with weights that sum to 1
     charges : f_j^nu for each row of the table
@@ -111,7 +110,7 @@ def _flat(table, dense) -> np.ndarray:
     return np.concatenate([np.ravel(leaf) for leaf in [table, *jax.tree.leaves(dense)]])
 
 
-@partial(jax.jit, static_argnames="program")
+@Compiled
 def _value_and_gradient(program: Program, table, dense, rest):
     global n_traces
     n_traces += 1
@@ -182,7 +181,7 @@ def minimize(objective: Objective, table, dense, max_iter: int, tol: float, on_i
         # A prior so narrow has no room for first weights of the usual size.
         start = np.where(steepness > 1, np.clip(start * steepness, -1, 1), start)
     # Threads of BLAS only get into the way of JAX's on vectors of this size.
-    with threadpool_limits(1, user_api="blas"):
+    with blas_threads.one():
         result = optimize.minimize(
             evaluate,
             start,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Any
 
 import jax
@@ -11,11 +10,12 @@ import numpy as np
 from scipy import sparse
 
 from skfm.data.batches import Batches
-from skfm.data.pack import pack_rows
+from skfm.data.pack import layout_to_predict, pack_rows
 from skfm.data.units import check_range, standardized
 from skfm.models.base import Batch, Model, Slots
 from skfm.optim.rows import read_rows
 from skfm.runtime import precision
+from skfm.train.programs import Compiled
 from skfm.train.state import DeviceRows, rows_in_batch, rows_of_block
 
 # Rows of a piece: the least that holds all rows of a matrix, for the latency of few rows. Larger ones than
@@ -36,7 +36,7 @@ def cut(rows: DeviceRows) -> Iterator[tuple[int, DeviceRows]]:
         yield n_valid, jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], rows)
 
 
-@partial(jax.jit, static_argnames=("output", "model"))
+@Compiled
 def _map_rows(output, model: Model, parameters, rows: DeviceRows):
     table, dense, averages = parameters
     slots = Slots(model, read_rows(table, rows.ids), rows.values)
@@ -109,7 +109,8 @@ def map_matrix(output, model: Model, parameters, X, fields) -> np.ndarray:
             some = _rows_between(X, start, min(start + _ROWS_AT_ONCE, X.shape[0]))
             some = standardized(some, parameters.units)
             check_range(some, dtype, start)
-            for block in pack_rows(some, dummy=dummy, dtype=dtype, fields=fields).blocks:
+            layout = layout_to_predict(some, fields)
+            for block in pack_rows(some, dummy=dummy, dtype=dtype, fields=fields, layout=layout).blocks:
                 values = map_pieces(output, model, on_device, cut(rows_of_block(block)))
                 if out is None:
                     out = np.empty((X.shape[0], *values.shape[1:]), dtype=values.dtype)

@@ -11,6 +11,7 @@ import numpy as np
 from skfm.data.batches import Samples
 from skfm.data.fields import Fields
 from skfm.data.units import Units
+from skfm.runtime import some_cores
 
 _PLAIN = Units()
 # A share of the loss that training has gained and that no prediction shows.
@@ -214,12 +215,13 @@ class Parameters:
         return other
 
     def on_device(self) -> tuple[Any, Any, Any]:
-        """``(table, dense, averages)`` as arrays of the device."""
-        if not self._placed:
-            from skfm.train.state import on_device
+        """``(table, dense, averages)`` as arrays of the device in use."""
+        from skfm.train.state import on_device
 
-            self._placed.append(on_device((self.table, self.dense, self.averages)))
-        return self._placed[0]
+        device = some_cores.device
+        if not self._placed or self._placed[0][0] is not device:
+            self._placed[:] = [(device, on_device((self.table, self.dense, self.averages)))]
+        return self._placed[0][1]
 
 
 class Result(NamedTuple):

@@ -14,6 +14,7 @@ from skfm.data.pack import Block, bucket
 from skfm.data.statistics import ColumnStatistics
 from skfm.models.base import Model
 from skfm.train.problem import Known
+from skfm.train.programs import Compiled
 
 Array = Any
 
@@ -83,7 +84,8 @@ def rows_of_block(block: Block) -> DeviceRows:
 def rows_in_batch(batches: Batches, number: int) -> DeviceRows:
     """The rows of one batch without targets and weights, those that only fill it up included; NumPy."""
     batch = jax.tree.map(lambda leaf: np.asarray(leaf)[number], batches)
-    return DeviceRows(batch.touched[batch.position], batch.values, batch.slot_fields)
+    values = np.ones(batch.position.shape, batch.weight.dtype) if batch.values is None else batch.values
+    return DeviceRows(batch.touched[batch.position], values, batch.slot_fields)
 
 
 def device_rows(block: Block, y, weight, dtype) -> DeviceRows:
@@ -94,7 +96,7 @@ def device_rows(block: Block, y, weight, dtype) -> DeviceRows:
 
 def dense_rows(X, y, weight, dtype, n_columns: int) -> DeviceRows:
     """A sparse matrix as one block of dense rows, with columns of zeros up to `n_columns`."""
-    n_padded = bucket(X.shape[0])
+    n_padded = bucket(X.shape[0], bits=3)
     values = np.zeros((n_padded, n_columns), dtype=dtype)
     values[: X.shape[0], : X.shape[1]] = X.toarray()
     y, weight = (padded(column, n_padded, dtype) for column in (y, weight))
@@ -123,7 +125,7 @@ def random_key(seed: int) -> Array:
     return jax.random.wrap_key_data(data, impl="threefry2x32")
 
 
-@partial(jax.jit, static_argnames="solver")
+@Compiled
 def _solver_state(solver, table, dense, rate, batch_rows):
     def first(role, leaf):
         if role == "weights":

@@ -1,7 +1,7 @@
 """The compiled part of mini-batch training: a run of batches.
 
-The only static argument is `Program`, small and hashable; rates, penalties and dropout are traced. So
-clones, folds and the candidates of a grid share one compiled program.
+Static are model and solver, small and hashable; rates, penalties, dropout and the constants of a loss are
+traced. So clones, folds and the candidates of a grid share one compiled program.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from skfm.losses import Loss
 from skfm.models.base import Batch, Model, PooledSlots, Slots, Training
 from skfm.optim.rows import Touched, read_rows, update_rows
 from skfm.optim.solvers import Solver, Step
+from skfm.train.programs import Compiled
 from skfm.train.state import Hyper, TrainState
 
 Array = Any
@@ -55,7 +56,7 @@ class Run(NamedTuple):
     stop: Array
 
 
-@partial(jax.jit, static_argnames="program", donate_argnames="state")
+@partial(Compiled, donated=1)
 def run_batches(
     program: Program, state: TrainState, batches: Batches, run: Run, batch_rows, hyper: Hyper
 ) -> TrainState:

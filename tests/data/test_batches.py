@@ -37,7 +37,7 @@ def test_batches_hold_every_row_once(size, batch_size):
 def test_rows_are_shuffled_reproducibly():
     first, again, other = (compose(100, 10, np.random.default_rng(seed)) for seed in (7, 7, 8))
     np.testing.assert_array_equal(first, again)
-    assert np.mean(first == other) < 0.1
+    assert np.mean((first == other)[first < 100]) < 0.1
     assert np.mean(first[:, 1:] > first[:, :-1]) < 0.7
 
 

@@ -332,3 +332,19 @@ def test_text_is_cut_at_the_separator():
     a = [{"a=x": 2, "a=y": 1}, {}, {"a:missing": 1}, {"a=y": 1}]
     b = [{"b=1": 1, "b=2": 1}, {"b=2": 1}, {"b=3": 1}, {"b:missing": 1}]
     assert rows(encoder, X) == [left | right for left, right in zip(a, b, strict=True)]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_rows_one_by_one_are_encoded_as_all_together(library):
+    """Few values go through Python, many through Arrow."""
+    rng = np.random.default_rng(0)
+    texts = rng.choice(["a", "b", "c", None], 60)
+    columns = {"text": texts, "number": rng.choice([1.5, np.nan], 60), "flag": rng.random(60) < 0.5}
+    if library == "pandas":
+        frame = pd.DataFrame(columns).assign(category=pd.Categorical(texts))
+    else:
+        frame = pl.DataFrame(columns | {"text": texts.tolist()})
+        frame = frame.with_columns(category=pl.col("text").cast(pl.Categorical))
+    encoder = fitted(frame, min_frequency=1)
+    one_by_one = [encoder.transform(frame[row : row + 1]).toarray() for row in range(60)]
+    np.testing.assert_array_equal(np.vstack(one_by_one), encoder.transform(frame).toarray())

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from skfm.data.fields import Fields
-from skfm.data.pack import bucket, choose_widths, pack_rows, table_rows
+from skfm.data.pack import bucket, choose_layout, choose_widths, layout_to_predict, pack_rows, table_rows
 from tests.cases import FIELDS, sparse_rows
 
 DUMMY = 99
@@ -150,6 +150,43 @@ def test_padding_costs_less_than_the_nonzeros_of_any_mix(groups):
 def test_widths_without_rows_or_nonzeros():
     assert choose_widths(np.zeros(0, dtype=int)).tolist() == [1]
     assert choose_widths(np.array([5])).tolist() == [1]
+
+
+def rows_of(lengths):
+    """A matrix of ones whose rows have these lengths."""
+    lengths = np.asarray(lengths)
+    starts = np.append(0, np.cumsum(lengths))
+    indices = np.concatenate([np.arange(length) for length in lengths])
+    return sparse.csr_array((np.ones(indices.size), indices, starts), shape=(lengths.size, 4096))
+
+
+def test_few_rows_to_predict_have_one_of_few_widths():
+    widths = [tuple(layout_to_predict(rows_of([length]), None).widths) for length in range(1001)]
+    assert set(widths) == {(4,), (16,), (64,), (256,), (1024,)}
+    assert all(width >= length for length, (width,) in enumerate(widths))
+    assert not layout_to_predict(rows_of([3]), None).all_ones
+
+
+@pytest.mark.parametrize(("n_rows", "most"), [(32, 5), (100, 10), (1025, 19)])
+def test_widths_of_rows_to_predict_are_on_a_ladder(n_rows, most):
+    rng = np.random.default_rng(0)
+    found = set()
+    for longest in np.linspace(2, 999, 150).astype(int):
+        found.update(layout_to_predict(rows_of(rng.integers(1, longest + 1, n_rows)), None).widths.tolist())
+    assert len(found) <= most
+
+
+def test_folds_have_the_same_widths():
+    """Near mixes of lengths, as those of texts in folds."""
+    rng = np.random.default_rng(1)
+    lengths = np.exp(rng.normal(4, 0.7, 5000)).astype(int)
+    folds = np.array_split(rng.permutation(lengths), 5)
+    widths = {
+        tuple(choose_layout(rows_of(np.delete(folds, k, axis=0).ravel()), None).widths) for k in range(5)
+    }
+    assert len(widths) <= 2
+    # Those of a table are its own.
+    assert choose_layout(rows_of([17, 17, 17]), None).widths.tolist() == [17]
 
 
 @pytest.mark.parametrize("bits", [2, 4])

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
 
-from skfm.train import lbfgs, step
+from skfm.train import lbfgs, programs, step
 from tests.conftest import REPOSITORY
 from tests.estimators.problems import make
 
@@ -71,7 +73,40 @@ def test_another_model_is_traced():
     assert step.n_traces == before + 1
 
 
-# Counted in a process of its own, without compiled programs of others on disk.
+@pytest.mark.parametrize(("solver", "n_factors"), [("lbfgs", 15), ("adagrad", 16)])
+def test_folds_of_texts_share_programs(solver, n_factors):
+    """Vocabularies and longest rows differ from fold to fold."""
+    rng = np.random.default_rng(0)
+    shares = 1 / np.arange(5, 3005)
+    lengths = 1 + np.exp(rng.normal(3.5, 0.7, 1500)).astype(int)
+    words = rng.choice(3000, p=shares / shares.sum(), size=lengths.sum())
+    texts = [" ".join(f"word{word}" for word in one) for one in np.split(words, np.cumsum(lengths)[:-1])]
+    y = rng.integers(2, size=len(texts))
+    model = make("FMClassifier", solver=solver, n_factors=n_factors, batch_size=128, max_iter=1)
+    compiled = [programs._program.cache_info().misses]
+    for train, test in KFold(5, shuffle=True, random_state=0).split(texts):
+        pipeline = make_pipeline(TfidfVectorizer(), clone(model))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            pipeline.fit([texts[row] for row in train], y[train]).predict([texts[row] for row in test])
+        compiled.append(programs._program.cache_info().misses)
+    first, *others = np.diff(compiled)
+    assert sum(others) <= 1.5 * first
+
+
+def in_new_process(script: str) -> str:
+    """What a script prints, without compiled programs of others, on disk either."""
+    environment = {key: value for key, value in os.environ.items() if "CACHE" not in key}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment | {"PYTHONPATH": str(REPOSITORY)},
+    )
+    return done.stdout
+
+
 FIRST_FIT = """
 import numpy as np
 from jax import monitoring
@@ -93,17 +128,62 @@ for early_stopping in (False, True):
 """
 
 
+# Rows of other lengths than any seen in training, with fields in order and not; one by one, and together.
+MANY_LENGTHS = """
+import numpy as np
+from jax import monitoring
+from scipy import sparse
+from tests.estimators.problems import make
+
+compiled = []
+monitoring.register_event_duration_secs_listener(
+    lambda name, seconds, **_: compiled.append(name) if name.endswith("backend_compile_duration") else None
+)
+X = sparse.random(300, 1000, {density}, format="csr", random_state=0)
+y = np.arange(300) % 2
+options = {options}
+model = make("{name}", max_iter=2, n_factors=2, **options).fit(X, y)
+compiled.clear()
+
+def row(length):
+    values = np.full(length, 1.0 + length % 2)
+    return sparse.csr_array((values, (np.zeros(length, int), np.arange(length))), shape=(1, 1000))
+
+def count(lengths):
+    for length in lengths:
+        model.predict_proba(row(length))
+        model.decision_function(row(length))
+    return len(compiled)
+
+one_by_one = count(range(100)), count(range(0, 1001, 11))
+model.predict_proba(sparse.vstack([row(length) for length in range(100)], format="csr"))
+print(*one_by_one, len(compiled))
+"""
+
+
+@pytest.mark.parametrize("density", [0.01, 0.3])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("FMClassifier", "{}"),
+        ("FFMClassifier", "dict(fields=np.arange(1000) % 7)"),
+        ("FFMClassifier", "dict(fields=np.minimum(np.arange(1000), 50))"),
+        ("DeepFMClassifier", "dict(fields=np.arange(1000) % 7, hidden_layer_sizes=(4,))"),
+    ],
+)
+def test_rows_of_all_lengths_are_predicted_by_few_programs(name, options, density):
+    few, all_lengths, together = map(
+        int, in_new_process(MANY_LENGTHS.format(name=name, options=options, density=density)).split()
+    )
+    assert few <= 5
+    assert all_lengths <= 6
+    assert together <= 8
+
+
 @pytest.mark.parametrize("name", ["FMClassifier", "DeepFMClassifier"])
 def test_a_first_fit_compiles_few_programs(name):
-    environment = {key: value for key, value in os.environ.items() if "CACHE" not in key}
-    done = subprocess.run(
-        [sys.executable, "-c", FIRST_FIT.format(name=name)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment | {"PYTHONPATH": str(REPOSITORY)},
-    )
-    plain, stopped = ([int(number) for number in line.split()] for line in done.stdout.splitlines())
+    out = in_new_process(FIRST_FIT.format(name=name))
+    plain, stopped = ([int(number) for number in line.split()] for line in out.splitlines())
     # The loop over batches, the solver's state and predictions; then prediction has nothing to compile.
     assert plain[0] == plain[1] <= 3
     # Fewer rows are trained on, and the best weights are copied; predictions are compiled already.

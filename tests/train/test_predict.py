@@ -17,7 +17,7 @@ from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
 from skfm.models.mixture import MixtureFM
 from skfm.runtime import precision
-from skfm.train import predict
+from skfm.train import predict, programs
 from skfm.train.predict import cut, loss_of_batches, loss_sum, map_matrix
 from skfm.train.problem import Parameters
 from skfm.train.state import DeviceRows, random_key
@@ -132,11 +132,11 @@ def test_matrices_of_any_length_share_three_programs():
     model = FM(n_factors=2)
     _, _, parameters = parameters_of(model)
     rng = np.random.default_rng(6)
-    before = predict._map_rows._cache_size()
+    before = programs._program.cache_info().misses
     for n in (90, 3, 20, 1, 100, 1000, 2):
         X = sparse.csr_array(np.tile(np.eye(12), (n, 1))[rng.permutation(12 * n)])
         map_matrix(Model.raw_prediction, model, parameters, X, None)
-    assert predict._map_rows._cache_size() <= before + 3
+    assert programs._program.cache_info().misses <= before + 3
 
 
 def test_equal_models_share_the_program_of_an_output():

@@ -26,6 +26,8 @@ class _TrainingMethod(HasMethods):
 
 
 COUNT = Interval(Integral, 1, None, closed="left")
+CORES = Interval(Integral, 1, None, closed="left")
+CORES_LEFT_OUT = Interval(Integral, None, -1, closed="right")
 COUNT_OR_ZERO = Interval(Integral, 0, None, closed="left")
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")

@@ -12,7 +12,7 @@ import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ from skfm.fitting.plan import Settings
 from skfm.fitting.streams import is_stream, map_stream
 from skfm.fitting.targets import Targets
 from skfm.names import BATCH_ACTIVATIONS
+from skfm.runtime import some_cores
 from skfm.train.method import Method
 from skfm.train.problem import Start
 
@@ -44,6 +45,17 @@ _START_NOT_FITTED = (
     "init_from: this %(name)s instance is not fitted yet. Call 'fit' first. scikit-learn's clone forgets "
     "what the candidates of a grid were fitted on: give sklearn.frozen.FrozenEstimator(estimator) there."
 )
+
+
+def _on_its_cores(method):
+    """A method that computes on as many cores as `n_jobs` says."""
+
+    @wraps(method)
+    def limited(self, *arguments, **options):
+        with some_cores.use(self.n_jobs):
+            return method(self, *arguments, **options)
+
+    return limited
 
 
 class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
@@ -180,6 +192,7 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
             raise KeyboardInterrupt(f"Interrupted: the {type(self).__name__} is as it was before this call.")
         self._learned = learned
 
+    @_on_its_cores
     def _learn(self, given: Given, held_out: Given = _NOTHING, *, incremental=False, classes=None) -> Learned:
         """What is learned from rows, or from a stream."""
         before = self._learned if self.__sklearn_is_fitted__() and (incremental or self.warm_start) else None
@@ -272,6 +285,7 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
             return Reader(name, tags, encodes=self.encoder)
         return Reader(name, tags, learned.columns, learned.encoder is not None)
 
+    @_on_its_cores
     def _map(self, output, X, *, of_terms: bool = False) -> np.ndarray:
         """Apply an output of the model, a function of its class, to each row of X.
 

@@ -348,6 +348,17 @@ class TrainingParameters:
         """,
         "verbose",
     )
+    n_jobs: int | None = parameter(
+        None,
+        """
+        Number of cores that a fit or a prediction computes on, as in joblib: -1 is all, -2 all but one.
+        None is the number of a ``joblib.parallel_config``, and all cores without one. The results are the
+        same bits. It binds threads of XLA on Linux; elsewhere, and on a GPU, it has no effect.
+        """,
+        None,
+        accepted.CORES,
+        accepted.CORES_LEFT_OUT,
+    )
     dtype: Literal["auto", "float32", "float64"] | type | np.dtype = parameter(
         "auto",
         """

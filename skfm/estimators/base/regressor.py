@@ -13,7 +13,8 @@ class FactorizationRegressor(RegressorMixin, NumberParameters, FactorizationEsti
     """Base class of all regressors."""
 
     def _make_targets(self):
-        options = {"huber": (("delta", self.huber_delta),), "quantile": (("quantile", self.quantile),)}
+        delta, quantile = float(self.huber_delta), float(self.quantile)
+        options = {"huber": (("delta", delta),), "quantile": (("quantile", quantile),)}
         return Numbers(
             loss_name=self.loss, loss_options=options.get(self.loss, ()), fit_intercept=self.fit_intercept
         )
