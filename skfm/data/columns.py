@@ -367,7 +367,7 @@ class Crossed(Hashed):
         return f"{len(start)}:{start}{end}"
 
 
-def _key(value) -> str | bytes:
+def _key(value: Any) -> str | bytes:
     """Text that is the same for equal values of any type."""
     if isinstance(value, str):
         try:
@@ -381,10 +381,10 @@ def _key(value) -> str | bytes:
         value = value.astype("datetime64[us]").item()
     if isinstance(value, numbers.Integral | np.bool_):
         return _digits(int(value))
-    if isinstance(value, numbers.Real | decimal.Decimal):
-        if math.isinf(value) or value != int(value):
+    if isinstance(value, decimal.Decimal | numbers.Rational | float | np.floating):
+        if math.isinf(value) or value != int(value):  # type: ignore[arg-type]
             return repr(float(value))
-        return _digits(int(value))
+        return _digits(int(value))  # type: ignore[arg-type]
     if isinstance(value, tuple | frozenset):
         entries = [_text(_key(entry)) if entry is not None else "" for entry in value]
         entries = sorted(entries) if isinstance(value, frozenset) else entries

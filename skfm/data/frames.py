@@ -6,11 +6,14 @@ import datetime
 import decimal
 import numbers
 from collections import defaultdict
+from collections.abc import Hashable
+from enum import Enum
 from itertools import count
 from typing import Any, NamedTuple
 
 import narwhals.stable.v1 as nw
 import numpy as np
+from narwhals.exceptions import DuplicateError
 
 # What values of a column look like, for messages, by the family of their types.
 _FAMILIES: dict[str, tuple[type, ...]] = {
@@ -57,7 +60,7 @@ def refuse_lazy(X) -> None:
     library = type(X).__module__.split(".")[0]
     # Known by its name, as narwhals knows the frames of some versions of Dask only.
     is_dask = library.startswith("dask") and hasattr(X, "columns") and hasattr(X, "compute")
-    if is_dask or isinstance(nw.from_native(X, pass_through=True), nw.LazyFrame):
+    if is_dask or isinstance(_known(X, pass_through=True), nw.LazyFrame):
         compute = _COMPUTE.get(library[:4] if is_dask else library, ".df()")
         chunks = " or give its partitions to partial_fit, one after another, each" if is_dask else ""
         raise TypeError(
@@ -68,9 +71,21 @@ def refuse_lazy(X) -> None:
 
 def is_frame(X) -> bool:
     """Whether X is a DataFrame of pandas, polars or another library that narwhals knows."""
-    return hasattr(X, "columns") and isinstance(
-        nw.from_native(X, eager_only=True, pass_through=True), nw.DataFrame
+    # That of the class: asking a lazy frame of polars for its columns is a warning.
+    return hasattr(type(X), "columns") and isinstance(
+        _known(X, eager_only=True, pass_through=True), nw.DataFrame
     )
+
+
+def _known(X, **how):
+    """A frame as narwhals sees it."""
+    try:
+        return nw.from_native(X, **how)
+    except DuplicateError as error:
+        raise ValueError(
+            f"The columns of X need names that are different: {' '.join(str(error).split())}. Rename them, "
+            f"or drop those that stand there twice."
+        ) from None
 
 
 def is_text(X) -> bool:
@@ -94,7 +109,7 @@ def is_of_numbers(X) -> bool:
 
 
 def _series(X) -> list:
-    frame = nw.from_native(X, eager_only=True)
+    frame = _known(X, eager_only=True)
     return [frame.get_column(name) for name in frame.columns]
 
 
@@ -159,7 +174,7 @@ def _kind(name, values) -> str:
     elif dtype in (nw.List, nw.Array):
         kind = "list"
     else:
-        named = (nw.String, nw.Categorical, nw.Enum, nw.Boolean, nw.Binary)
+        named = (nw.String, nw.Categorical, nw.Enum, nw.Boolean, nw.Binary, nw.Time)
         # All values of a column without a type are missing.
         kind = "category" if dtype in named or _is_null(values) else None
     if kind is None:
@@ -216,15 +231,22 @@ def family_of(name, value, row: int | None = None) -> str:
     TypeError
         If the value is something that cannot be encoded.
     """
+    where = "" if row is None else f" at row {row}"
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        raise TypeError(
+            f"Column {name!r} holds {shown(value)}{where}, an array without dimensions. Take its value with "
+            f".item() first."
+        )
     for family, types in _FAMILIES.items():
         if isinstance(value, types):
             return family
     kind = type(value)
     if kind.__module__.startswith("pandas") and kind.__name__ == "Period":
         return "dates"
-    if kind.__hash__ not in (None, object.__hash__) and not isinstance(value, complex | np.complexfloating):
+    # An object that is equal to itself alone would be new at prediction.
+    can_be_compared = isinstance(value, Hashable) and any("__eq__" in vars(one) for one in kind.__mro__[:-1])
+    if (can_be_compared or isinstance(value, Enum)) and not isinstance(value, complex | np.complexfloating):
         return f"values of type {kind.__name__}"
-    where = "" if row is None else f" at row {row}"
     raise TypeError(
         f"Column {name!r} holds {shown(value)}{where}, of type {kind.__name__}, which has no encoding: the "
         f"argument must be a string or a number, or a value that can be hashed and compared. Convert it to "
@@ -346,6 +368,11 @@ def _mixed(column, values) -> ValueError:
             f"Column {column.name!r} holds lists of {found[0]}, where lists of single values are expected. "
             f"Flatten them, or make each entry a tuple, which counts as one value."
         )
+    if "lists" in first_of:
+        return ValueError(
+            f"Column {column.name!r} mixes {' and '.join(found)}. Make each value a list of text, or where all "
+            f"that are no lists are text, name its separator: multi_hot={{{column.name!r}: '|'}}."
+        )
     remedy = (
         "with .astype(str) for instance, or name the column in categorical= of FieldEncoder"
         if column.rows is None
@@ -397,7 +424,8 @@ def _parsed(column, values: list) -> tuple[np.ndarray, np.ndarray]:
         elif family != "numbers":
             raise ValueError(
                 f"Column {column.name!r} holds {family} at row {row} ({shown(value)}), where numbers are "
-                f"expected. Convert it first, or name it in categorical= of FieldEncoder."
+                f"expected. Convert it first"
+                + ("." if family == "lists" else ", or name it in categorical= of FieldEncoder.")
             )
         elif isinstance(value, int) and abs(value) > _LARGEST:
             raise ValueError(
@@ -457,12 +485,17 @@ def lists_of(column: Column, separator: str | None, max_length: int | None) -> t
             value = value.split(separator) if value else []
         elif is_missing(value):
             value = (None,)
-        elif isinstance(value, np.ndarray):
+        elif isinstance(value, np.ndarray) and value.ndim:
             value = value.tolist()
         if not isinstance(value, list | tuple | set | frozenset):
+            remedy = (
+                f"For text name the separator: multi_hot={{{column.name!r}: '|'}}"
+                if isinstance(value, str)
+                else "Make it a list of one entry"
+            )
             raise ValueError(
-                f"Column {column.name!r} holds {shown(value)} at row {row}, where a list is expected. "
-                f"For text name the separator: multi_hot={{{column.name!r}: '|'}}."
+                f"Column {column.name!r} holds {shown(value)} at row {row}, where a list is "
+                f"expected. {remedy}."
             )
         if max_length is not None and len(value) > max_length:
             value = list(value)[-max_length:]

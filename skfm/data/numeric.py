@@ -14,6 +14,8 @@ from skfm.data.frames import Column, dates_of, numbers_of
 
 _DAY = 86_400_000
 _HOUR = 3_600_000
+# Whole numbers from here on are not all floats.
+_EXACT = 2.0**53
 # Standardised numbers are bent towards this bound.
 _BOUND = 3.0
 # Most numbers that stand for those of several parts of the rows.
@@ -128,8 +130,8 @@ class Integers(ColumnEncoder):
 
     def count(self, column: Column, weight: np.ndarray) -> IntegerCounts:
         values, missing = numbers_of(column)
-        # Later columns may be of floats.
-        use = ~missing & (np.abs(values) < 2.0**63) if values.dtype.kind == "f" else ~missing
+        # Later columns may be of floats, which are different whole numbers in one beyond this.
+        use = ~missing & (np.abs(values) < _EXACT) if values.dtype.kind == "f" else ~missing
         whole = values[use].astype(np.int64)
         found, weights = _counted(whole, np.where(whole == values[use], weight[use], 0))
         rare = ~np.isin(found, self.frequent) & (weights > 0)
@@ -172,6 +174,7 @@ class Integers(ColumnEncoder):
 
     def encode(self, column: Column) -> list[FieldSlots]:
         values, missing = numbers_of(column)
+        self._check_exact(column, values)
         number = FieldSlots(np.zeros(values.shape, np.int32), self.number.standardised(values, missing))
         values = np.where(missing, 0, values)
         slots = np.full(values.shape, OTHER, dtype=np.int32)
@@ -182,6 +185,22 @@ class Integers(ColumnEncoder):
             slots = np.where(self.frequent[nearest] == values, self.frequent_slots[nearest], slots)
         slots[missing] = MISSING
         return [number, FieldSlots(slots)] if self._has_number else [FieldSlots(slots)]
+
+    def _check_exact(self, column: Column, values: np.ndarray) -> None:
+        """Raise ValueError for a float that may be one of several whole numbers, some of them known."""
+        if values.dtype.kind != "f":
+            return
+        large = self.frequent[np.abs(self.frequent.astype(np.float64)) >= _EXACT]
+        if large.size == 0:
+            return
+        unclear = np.isin(values, large.astype(np.float64))
+        if unclear.any():
+            row = int(np.argmax(unclear))
+            raise ValueError(
+                f"Column {self.name!r} holds {values[row]:.0f} at row {row} as a floating-point number, "
+                f"which cannot tell whole numbers beyond 2**53 apart, as those of fit. Read the column as "
+                f"whole numbers, of pandas's type 'Int64' if some are missing, or as text in fit and here."
+            )
 
     def names(self) -> list[list[str]]:
         bins = _interval_names(self.name, self.edges) if self.n_bins else []
