@@ -370,8 +370,8 @@ def _mixed(column, values) -> ValueError:
         )
     if "lists" in first_of:
         return ValueError(
-            f"Column {column.name!r} mixes {' and '.join(found)}. Make each value a list of text, or where all "
-            f"that are no lists are text, name its separator: multi_hot={{{column.name!r}: '|'}}."
+            f"Column {column.name!r} mixes {' and '.join(found)}. Make each value a list of text, or "
+            f"where all that are no lists are text, name its separator: multi_hot={{{column.name!r}: '|'}}."
         )
     remedy = (
         "with .astype(str) for instance, or name the column in categorical= of FieldEncoder"

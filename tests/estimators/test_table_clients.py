@@ -1,4 +1,4 @@
-"""Tables that reach an estimator through scikit-learn: its output configuration, bags, boosting, selection."""
+"""Tables that reach an estimator through scikit-learn: its output configuration, bags, boosting."""
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ def table(n=400):
 
 
 def model(**params):
-    return FMClassifier(2, max_iter=5, random_state=0, **params)
+    return FMClassifier(2, random_state=0, **params)
 
 
 # -- output configuration ----------------------------------------------------------------------------------
