@@ -86,13 +86,13 @@ _TEXTS = {
         skfm.train.loop.DivergenceError
             A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
             learning rates.
+        KeyboardInterrupt
+            By fit, after Ctrl-C; the estimator keeps the best weights so far and can predict.
 
         Warns
         -----
         ConvergenceWarning
             By fit, where L-BFGS reached ``max_iter``.
-        UserWarning
-            By fit, where Ctrl-C ended training early: the best weights so far are kept.
         """,
     "fields": """
         E_f is the sum of ``x_j v_j`` over the columns j of field f, so a field may have several nonzeros.

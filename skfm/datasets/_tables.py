@@ -291,8 +291,11 @@ class CsvStream(_TableStream):
     def _names_in(self, path) -> list[str]:
         if self.names is not None:
             return self.names
-        with reading(path) as file:
-            names = next(self._rows(file), (1, []))[1]
+        try:
+            with reading(path) as file:
+                names = next(self._rows(file), (1, []))[1]
+        except (UnicodeError, csv.Error) as error:
+            raise ValueError(f"{path} has no header that can be read as {self.encoding}: {error}") from error
         if not names:
             raise ValueError(f"{path} is empty: there is no header.")
         if any("\udc80" <= letter <= "\udcff" for name in names for letter in name):
@@ -370,7 +373,7 @@ class CsvStream(_TableStream):
                         if not _can_be(value if type_ == pa.string() else value.strip(), type_):
                             place = f"{path}, line {line}, column {name!r}: {value!r}"
                             return _misfit(place, name, type_, self.encoding)
-        except csv.Error:
+        except (UnicodeError, csv.Error):
             pass
         return ValueError(f"{path} cannot be read: {error}")
 

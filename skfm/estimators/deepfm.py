@@ -244,13 +244,13 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
     skfm.train.loop.DivergenceError
         A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
         learning rates.
+    KeyboardInterrupt
+        By fit, after Ctrl-C; the estimator keeps the best weights so far and can predict.
 
     Warns
     -----
     ConvergenceWarning
         By fit, where L-BFGS reached ``max_iter``.
-    UserWarning
-        By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
     See Also
     --------
@@ -585,13 +585,13 @@ class DeepFMRegressor(_DeepFM, FactorizationRegressor):
     skfm.train.loop.DivergenceError
         A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
         learning rates.
+    KeyboardInterrupt
+        By fit, after Ctrl-C; the estimator keeps the best weights so far and can predict.
 
     Warns
     -----
     ConvergenceWarning
         By fit, where L-BFGS reached ``max_iter``.
-    UserWarning
-        By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
     See Also
     --------

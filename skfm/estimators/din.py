@@ -454,13 +454,13 @@ class DINClassifier(_DIN, FactorizationClassifier):
     skfm.train.loop.DivergenceError
         A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
         learning rates.
+    KeyboardInterrupt
+        By fit, after Ctrl-C; the estimator keeps the best weights so far and can predict.
 
     Warns
     -----
     ConvergenceWarning
         By fit, where L-BFGS reached ``max_iter``.
-    UserWarning
-        By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
     See Also
     --------
@@ -820,13 +820,13 @@ class DINRegressor(_DIN, FactorizationRegressor):
     skfm.train.loop.DivergenceError
         A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
         learning rates.
+    KeyboardInterrupt
+        By fit, after Ctrl-C; the estimator keeps the best weights so far and can predict.
 
     Warns
     -----
     ConvergenceWarning
         By fit, where L-BFGS reached ``max_iter``.
-    UserWarning
-        By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
     See Also
     --------

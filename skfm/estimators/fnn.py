@@ -92,6 +92,8 @@ class _FNN(DeepEstimator, LinearParameters):
             return super()._start(model, data, context)  # type: ignore[misc]  # of the base class
         machine = self._machine(model.n_outputs)
         learned = machine._solve(data, context)
+        if learned.interrupted:
+            raise KeyboardInterrupt("Interrupted while the machine was trained: nothing is kept.")
         pretrained = Pretrained(machine.get_params(deep=False), learned)
         return Start(tables_to_start_from(learned, model, "machine_")), pretrained
 
@@ -286,13 +288,13 @@ class FNNClassifier(_FNN, FactorizationClassifier):
     skfm.train.loop.DivergenceError
         A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
         learning rates.
+    KeyboardInterrupt
+        By fit, after Ctrl-C; the estimator keeps the best weights so far and can predict.
 
     Warns
     -----
     ConvergenceWarning
         By fit, where L-BFGS reached ``max_iter``.
-    UserWarning
-        By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
     See Also
     --------
@@ -631,13 +633,13 @@ class FNNRegressor(_FNN, FactorizationRegressor):
     skfm.train.loop.DivergenceError
         A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
         learning rates.
+    KeyboardInterrupt
+        By fit, after Ctrl-C; the estimator keeps the best weights so far and can predict.
 
     Warns
     -----
     ConvergenceWarning
         By fit, where L-BFGS reached ``max_iter``.
-    UserWarning
-        By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
     See Also
     --------

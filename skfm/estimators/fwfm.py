@@ -254,13 +254,13 @@ class FwFMClassifier(_FwFM, FactorizationClassifier):
     skfm.train.loop.DivergenceError
         A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
         learning rates.
+    KeyboardInterrupt
+        By fit, after Ctrl-C; the estimator keeps the best weights so far and can predict.
 
     Warns
     -----
     ConvergenceWarning
         By fit, where L-BFGS reached ``max_iter``.
-    UserWarning
-        By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
     See Also
     --------
@@ -566,13 +566,13 @@ class FwFMRegressor(_FwFM, FactorizationRegressor):
     skfm.train.loop.DivergenceError
         A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
         learning rates.
+    KeyboardInterrupt
+        By fit, after Ctrl-C; the estimator keeps the best weights so far and can predict.
 
     Warns
     -----
     ConvergenceWarning
         By fit, where L-BFGS reached ``max_iter``.
-    UserWarning
-        By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
     See Also
     --------

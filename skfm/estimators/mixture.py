@@ -333,13 +333,13 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
     skfm.train.loop.DivergenceError
         A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
         learning rates.
+    KeyboardInterrupt
+        By fit, after Ctrl-C; the estimator keeps the best weights so far and can predict.
 
     Warns
     -----
     ConvergenceWarning
         By fit, where L-BFGS reached ``max_iter``.
-    UserWarning
-        By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
     See Also
     --------
@@ -667,13 +667,13 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
     skfm.train.loop.DivergenceError
         A ValueError, by fit, where the loss is not finite or explodes at every one of ever smaller
         learning rates.
+    KeyboardInterrupt
+        By fit, after Ctrl-C; the estimator keeps the best weights so far and can predict.
 
     Warns
     -----
     ConvergenceWarning
         By fit, where L-BFGS reached ``max_iter``.
-    UserWarning
-        By fit, where Ctrl-C ended training early: the best weights so far are kept.
 
     See Also
     --------

@@ -62,6 +62,7 @@ class Learned:
     n_iter : epochs run
     prior : number of the prior of the plan that the weights were learned under
     session : what `partial_fit` goes on from, or None after a fit
+    interrupted : whether Ctrl-C ended training early
     message : that the method stopped before its end, why, and what to do; or None
     pretrained : the machine that the weights started from, where one was fitted on the way
     """
@@ -79,6 +80,7 @@ class Learned:
     n_iter: int
     prior: int = 0
     session: Any = None
+    interrupted: bool = False
     message: str | None = None
     pretrained: Pretrained | None = None
 
@@ -600,6 +602,7 @@ def learn(problem: Problem, prepared: Prepared, context: Context, needs_fields: 
         n_iter=n_iter,
         prior=prior,
         session=result.session,
+        interrupted=progress.interrupted,
         message=result.message,
         pretrained=None if context.before is None else context.before.pretrained,
     )

@@ -23,7 +23,7 @@ from skfm.names import FULL_BATCH
 from skfm.optim.penalty import charges
 from skfm.runtime import precision
 from skfm.train.held_out import validator
-from skfm.train.loop import Stopping, interrupt_later, validation_scores, warn_interrupted
+from skfm.train.loop import Stopping, interrupt_later, validation_scores
 from skfm.train.problem import Problem, Progress, Result
 from skfm.train.start import (
     base_score,
@@ -202,9 +202,7 @@ def _fit(problem: Problem) -> Result:
     # A warm start at the optimum has no iteration to record.
     progress.history = progress.history or {"loss": [], "time": []}
     progress.best_score = watcher.stopping.best_score
-    if interrupted:
-        progress.interrupted = True
-        warn_interrupted(progress.n_iter)
+    progress.interrupted = bool(interrupted)
     if watcher.stopping.best is not None:
         table, dense = watcher.stopping.best
     full[columns] = table[: columns.size]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
@@ -143,13 +142,6 @@ def validation_scores(validate, weights, interrupted: list) -> dict[str, float]:
         return {"score": -np.inf}
 
 
-def warn_interrupted(n_iter: int) -> None:
-    """Say that training ended early, on the user's word."""
-    warnings.warn(
-        f"Interrupted after epoch {n_iter}: keeping the best weights so far.", UserWarning, stacklevel=2
-    )
-
-
 class _Diverged(Exception):
     """The loss of an epoch, or of the last weights, is not finite or has exploded."""
 
@@ -185,8 +177,6 @@ def descend(epochs: Epochs, schedule: Schedule, watch: Watch, first_epoch: int =
             descent.back_off()
     progress = descent.progress
     progress.best_score, progress.interrupted = descent.stopping.best_score, bool(interrupted)
-    if interrupted:
-        warn_interrupted(progress.n_iter)
     return progress
 
 

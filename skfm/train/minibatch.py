@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
+import jax
 import numpy as np
 from scipy import sparse
 
@@ -153,11 +154,11 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
             margin = _CLEARLY * abs(progress.best_score)
             if second.best_score > progress.best_score + margin:
                 weights, progress, chosen = epochs.weights(), second, number
+            progress.interrupted = second.interrupted
     table, dense, averages = weights
     parameters = finished(np.array(table), scale, dense, averages)
-    if progress.interrupted and not np.isfinite(parameters.table).all():
-        raise DivergenceError(
-            "Training was interrupted after it had diverged. Scale the columns of X, check y for outliers, "
-            "or give a smaller learning_rate."
-        )
+    if progress.interrupted and not all(
+        np.isfinite(leaf).all() for leaf in jax.tree.leaves((parameters.table, parameters.dense))
+    ):
+        raise KeyboardInterrupt("Interrupted when training had diverged: nothing is kept.")
     return Result(parameters, progress, kept, prior=chosen)

@@ -371,6 +371,7 @@ def test_without_locks_nothing_is_removed(tmp_path, monkeypatch):
     assert names_in(tmp_path) == {left.name}
 
 
+@pytest.mark.skipif(spool.fcntl is None, reason="no locks that the system releases")
 def test_a_file_system_without_locks(tmp_path, monkeypatch):
     """Its folders carry no lock, so nobody takes them for left behind."""
 

@@ -236,6 +236,8 @@ def test_types_that_are_given(tmp_path, given):
         ("a,b\n1,2\n", {"target": "c"}, r"no column 'c'; columns are \['a', 'b'\]"),
         (b"a,b\n1,\xe9\n", {}, "line 2, column 'b': .* is no text in utf-8"),
         ("a,b\n1,2\n".encode("utf-16"), {}, "is no header of text in utf-8"),
+        ("a,b\n1,2\n", {"encoding": "utf-16"}, "rows.csv has no header that can be read as utf-16"),
+        ("a,b\n1,2\n", {"encoding": "utf-16", "names": ["a", "b"]}, "rows.csv cannot be read"),
         ("a,b\n1,2\n", {"encoding": "klingon"}, "no encoding 'klingon'"),
         ("a,b\n1,2\n", {"delimiter": "::"}, "delimiter must be one character"),
         ("a,b\n1,2\n", {"chunk_rows": 0}, "chunk_rows"),

@@ -8,6 +8,7 @@ from io import BytesIO
 import jax
 import joblib
 import numpy as np
+import optax
 import pytest
 import sklearn
 from scipy import sparse
@@ -15,6 +16,8 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import StackingClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer, r2_score
@@ -392,3 +395,43 @@ def test_names_of_columns_are_kept_and_compared(library):
     names = [f"c{i}" for i in reversed(range(D))]
     with pytest.raises(ValueError, match="feature names"):
         model.predict(held[names])
+
+
+def of_local_functions(**more):
+    """An estimator whose parameters plain pickle refuses."""
+    return make("FMRegressor", solver=optax.adam(0.05), learning_rate_schedule=lambda step: 0.5, **more)
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [lambda model: pickle.loads(pickle.dumps(model)), through_joblib, copy.deepcopy, copy.copy],
+    ids=["pickle", "joblib", "deepcopy", "copy"],
+)
+def test_parameters_of_local_functions_are_copied(copied):
+    model = of_local_functions().partial_fit(X, Y)
+    other = copied(copied(model))
+    np.testing.assert_array_equal(predictions(other), predictions(model))
+    assert other.solver_ is other.solver
+    np.testing.assert_array_equal(predictions(other.partial_fit(X, Y)), predictions(model.partial_fit(X, Y)))
+    unfitted = copied(of_local_functions())
+    assert not hasattr(unfitted, "n_iter_")
+
+
+def test_an_ensemble_of_processes_takes_local_functions():
+    search = GridSearchCV(of_local_functions(), {"n_factors": [1, 2]}, cv=2, n_jobs=2).fit(X, Y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    pickle.loads(pickle.dumps(search)).predict(X)
+
+
+def test_clones_and_searches_keep_a_fitted_start():
+    start = make("LinearClassifier").fit(X, LABELS)
+    model = make("FMClassifier", init_from=start)
+    assert clone(clone(model)).init_from is start
+    assert not hasattr(clone(model.fit(X, LABELS)), "n_iter_")
+    search = GridSearchCV(model, {"n_factors": [1, 2]}, cv=2, error_score="raise").fit(X, LABELS)
+    assert search.best_estimator_.init_from is start
+    # A candidate of a grid is cloned by scikit-learn itself.
+    with pytest.raises(NotFittedError, match="FrozenEstimator"):
+        GridSearchCV(model, {"init_from": [start]}, cv=2, error_score="raise").fit(X, LABELS)
+    frozen = {"init_from": [None, FrozenEstimator(start)]}
+    GridSearchCV(model, frozen, cv=2, error_score="raise").fit(X, LABELS)

@@ -107,8 +107,9 @@ def test_an_interrupted_first_attempt_is_kept():
             return float(self.calls)
 
     scoring = Interrupt()
-    with pytest.warns(UserWarning, match="Interrupted after epoch"):
-        model = make("FMClassifier", scoring=scoring).fit(X, MATCHED)
+    model = make("FMClassifier", scoring=scoring)
+    with pytest.raises(KeyboardInterrupt, match="Interrupted after epoch"):
+        model.fit(X, MATCHED)
     assert scoring.calls == 2
     assert model.n_iter_ <= 2
 

@@ -1,13 +1,16 @@
 """How estimators train: epochs, starts, stopping, rates, solvers and interruption."""
 
 import pickle
+import signal
 
 import numpy as np
 import optax
 import pytest
 from sklearn.metrics import log_loss, make_scorer, mean_absolute_error, r2_score, roc_auc_score
+from sklearn.model_selection import GridSearchCV
 
 from skfm import FMClassifier
+from skfm.train.loop import descend
 from tests.estimators.problems import LABELS, NAMES, RAW, REGRESSORS, D, N, X, Y, make, predictions
 from tests.estimators.problems import target as target_of
 
@@ -343,12 +346,75 @@ class Interrupt:
 def test_interruption_keeps_the_best_weights(solver):
     settings = {"solver": solver, "batch_size": 32, "max_iter": 20}
     model = make("FMClassifier", scoring=Interrupt(), **settings)
-    with pytest.warns(UserWarning, match="Interrupted after epoch"):
+    with pytest.raises(KeyboardInterrupt, match="Interrupted after epoch"):
         model.fit(X, LABELS, X_val=X_VAL, y_val=Y_VAL)
     # The first epoch had the best score.
     one = make("FMClassifier", scoring=lambda *args, **kwargs: 1.0, **(settings | {"max_iter": 1}))
     one.fit(X, LABELS, X_val=X_VAL, y_val=Y_VAL)
     np.testing.assert_array_equal(predictions(model), predictions(one))
+
+
+class CtrlC:
+    """A scorer during whose first call Ctrl-C is pressed."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, estimator, X, y, sample_weight=None):
+        self.calls += 1
+        if self.calls == 1:
+            signal.raise_signal(signal.SIGINT)
+        return 1.0
+
+
+@pytest.fixture
+def default_interrupts():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_one_interruption_ends_a_search(solver, default_interrupts):
+    scoring = CtrlC()
+    model = make("FMClassifier", scoring=scoring, solver=solver, early_stopping=True, batch_size=32)
+    search = GridSearchCV(model, {"n_factors": [1, 2]}, cv=2, error_score=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, LABELS)
+    assert not hasattr(search, "best_score_")
+
+
+@pytest.mark.parametrize("name", ["FMRegressor", "ESMMClassifier", "MixtureFMClassifier", "DINClassifier"])
+def test_an_estimator_fitted_alone_is_usable_after_an_interruption(name, default_interrupts):
+    target = RAW if name == "FMRegressor" else LABELS
+    model = make(name, scoring=CtrlC(), solver="adam", early_stopping=True, batch_size=32)
+    with pytest.raises(KeyboardInterrupt, match=f"the {name} keeps the best weights"):
+        model.fit(X, target)
+    assert model.n_iter_ == 1
+    assert np.isfinite(predictions(model)).all()
+
+
+def test_an_interrupted_pretraining_leaves_no_network(default_interrupts):
+    model = make("FNNClassifier", scoring=CtrlC(), solver="adam", early_stopping=True, batch_size=32)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, LABELS)
+    assert not hasattr(model, "n_iter_")
+
+
+def test_an_interrupted_chunk_changes_nothing(monkeypatch):
+    model = make("FMClassifier", solver="adam").partial_fit(X, LABELS)
+    before = predictions(model)
+
+    def interrupted(*args, **kwargs):
+        progress = descend(*args, **kwargs)
+        progress.interrupted = True
+        return progress
+
+    monkeypatch.setattr("skfm.train.minibatch.descend", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="as it was before this call"):
+        model.partial_fit(X, LABELS)
+    np.testing.assert_array_equal(predictions(model), before)
 
 
 @pytest.mark.parametrize(("solver", "n"), [("adam", 3), ("lbfgs", 3)])

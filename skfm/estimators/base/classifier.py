@@ -35,9 +35,9 @@ class FactorizationClassifier(ClassifierMixin, LabelParameters, FactorizationEst
         Returns
         -------
         self : object
-            Fitted estimator.
+            Fitted estimator. If the call fails or is interrupted, it is left as it was.
         """
-        self._learned = self._learn(Given(X, y, sample_weight), incremental=True, classes=classes)
+        self._go_on(Given(X, y, sample_weight), classes)
         return self
 
     def _make_targets(self):

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
+from sklearn.base import _clone_parametrized, _fit_context, clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 from skfm.data.encode import FieldEncoder
 from skfm.data.spool import temporary_folder
 from skfm.estimators.base.parameters import GradientTransformation, TrainingParameters
+from skfm.estimators.base.pickling import Pickling
 from skfm.estimators.base.progress import reporter
 from skfm.estimators.base.scoring import in_training
 from skfm.estimators.base.tables import fitted
@@ -38,9 +39,13 @@ from skfm.train.method import Method
 from skfm.train.problem import Start
 
 _NOTHING = Given()
+_START_NOT_FITTED = (
+    "init_from: this %(name)s instance is not fitted yet. Call 'fit' first. scikit-learn's clone forgets "
+    "what the candidates of a grid were fitted on: give sklearn.frozen.FrozenEstimator(estimator) there."
+)
 
 
-class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMeta):
+class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
     """Base class of all estimators; subclasses say which model, and which targets."""
 
     _learned: Learned
@@ -95,7 +100,7 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         """What a first fit starts from, and the machine that was fitted for it on the way, if any."""
         if self.init_from is None:
             return None, None
-        check_is_fitted(self.init_from)
+        check_is_fitted(self.init_from, msg=_START_NOT_FITTED)
         source = getattr(self.init_from, "_learned", None)
         return Start(fitting.tables_to_start_from(source, model, repr(self.init_from))), None
 
@@ -124,6 +129,12 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         -------
         self : object
             Fitted estimator. If fitting fails, an estimator fitted before is left as it was.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After Ctrl-C. Where an epoch had begun, the estimator is fitted all the same: it keeps the best
+            weights so far. A search or a cross-validation, which fits clones, ends as a whole.
         """
         held_out = _NOTHING if self.early_stopping is False else Given(X_val, y_val, sample_weight_val)
         learned = self._learn(Given(X, y, sample_weight), held_out)
@@ -131,6 +142,11 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         for message in (one.message for one in (*on_the_way, learned) if one.message is not None):
             warnings.warn(f"{type(self).__name__}: {message}", ConvergenceWarning, stacklevel=3)
         self._learned = learned
+        if learned.interrupted:
+            raise KeyboardInterrupt(
+                f"Interrupted after epoch {learned.n_iter}: the {type(self).__name__} keeps the best weights "
+                f"so far."
+            )
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -151,10 +167,17 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         Returns
         -------
         self : object
-            Fitted estimator.
+            Fitted estimator. If the call fails or is interrupted, it is left as it was.
         """
-        self._learned = self._learn(Given(X, y, sample_weight), incremental=True)
+        self._go_on(Given(X, y, sample_weight))
         return self
+
+    def _go_on(self, given: Given, classes=None) -> None:
+        """Learn from one more chunk, as a whole or not at all."""
+        learned = self._learn(given, incremental=True, classes=classes)
+        if learned.interrupted:
+            raise KeyboardInterrupt(f"Interrupted: the {type(self).__name__} is as it was before this call.")
+        self._learned = learned
 
     def _learn(self, given: Given, held_out: Given = _NOTHING, *, incremental=False, classes=None) -> Learned:
         """What is learned from rows, or from a stream."""
@@ -308,6 +331,14 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
         """What stands for the parameters that can be "auto", and the number of rows held out."""
         chosen = self._learned.plan.chosen(self._learned.prior)
         return {name: value for name, value in chosen.items() if hasattr(self, name) or name == "n_held_out"}
+
+    # -- scikit-learn ------------------------------------------------------------------------------
+
+    def __sklearn_clone__(self):
+        cloned = _clone_parametrized(self)
+        # A clone without its start would learn something else.
+        cloned.init_from = self.init_from
+        return cloned
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
