@@ -127,9 +127,8 @@ class Reader:
             self._encodes = is_table(self._encodes, X)
         with _naming_text_columns(X), _naming_row_of_y(y):
             if self._encodes:
-                check_table(X)
-                validate_data(self._checked, X, y, skip_check_array=True, reset=first)
-                y = check_X_y(np.zeros((len(X), 1)), y, multi_output=True)[1]
+                X = self._table(X, reset=first)
+                y = check_X_y(np.zeros((X.shape[0], 1)), y, multi_output=True)[1]
             else:
                 X, y = validate_data(self._checked, X, y, multi_output=True, reset=first, **_CHECKS)
         self._knows = True
@@ -139,12 +138,18 @@ class Reader:
         """The same of rows without targets."""
         refuse_lazy(X)
         if self._encodes:
-            check_table(X)
-            validate_data(self._checked, X, skip_check_array=True, reset=False)
-            return X
+            return self._table(X, reset=False)
         with _naming_text_columns(X):
             X = validate_data(self._checked, X, reset=False, **_CHECKS)
         return self._matrix(X)
+
+    def _table(self, X, *, reset):
+        """A checked frame, or array."""
+        check_table(X)
+        if not is_frame(X):
+            return validate_data(self._checked, X, dtype=None, ensure_all_finite=False, reset=reset)
+        validate_data(self._checked, X, skip_check_array=True, reset=reset)
+        return X
 
     def _matrix(self, X) -> sparse.csr_array:
         check_finite(X, getattr(self._checked, "feature_names_in_", None))
@@ -162,7 +167,7 @@ def is_table(encoder, X) -> bool:
 
 def check_table(X) -> None:
     """Raise ValueError if X is nothing that fit's encoder takes."""
-    if sparse.issparse(X) or not (is_frame(X) or hasattr(X, "shape")):
+    if sparse.issparse(X):
         raise ValueError(
             f"X must be a DataFrame, or an array with encoder=FieldEncoder(), where fit encodes; "
             f"got {type(X).__name__}."
