@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skfm.data.choice import crossed, make_encoders
 from skfm.data.columns import MultiHot
-from skfm.data.frames import Column, columns_of, is_frame, refuse_lazy
+from skfm.data.frames import Column, columns_of, is_frame, refuse_lazy, rows_of
 from skfm.data.state import plain, restored
 from skfm.data.table import TableEncoder, merge_counts
 from skfm.data.validate import check_sample_weight
@@ -436,6 +436,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     def _columns(self, X, *, reset) -> tuple[list[Column], int]:
         """Columns of a checked table with their crosses, and the number of rows."""
         refuse_lazy(X)
+        X = rows_of(X)
         if is_frame(X):
             validate_data(self, X, skip_check_array=True, reset=reset)
             for size, what in zip(X.shape, ("rows", "columns"), strict=True):

@@ -95,6 +95,14 @@ def is_text(X) -> bool:
     return any(isinstance(value, str | bytes) and not _reads_as_number(value) for value in X.ravel().tolist())
 
 
+def rows_of(X):
+    """X, with rows of text and other values that are lists as an array: NumPy makes text of the numbers."""
+    if not isinstance(X, list | tuple):
+        return X
+    objects = np.asarray(X, dtype=object)
+    return objects if is_text(objects) else X
+
+
 def _reads_as_number(value) -> bool:
     try:
         float(value)

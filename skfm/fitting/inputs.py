@@ -14,7 +14,7 @@ from sklearn.utils import check_X_y
 from sklearn.utils.validation import validate_data
 
 from skfm.data.encode import FieldEncoder
-from skfm.data.frames import is_frame, is_missing, is_of_numbers, is_text, refuse_lazy, shown
+from skfm.data.frames import is_frame, is_missing, is_of_numbers, is_text, refuse_lazy, rows_of, shown
 from skfm.data.validate import canonical_csr, check_finite, first_row
 
 _CHECKS: dict[str, Any] = {
@@ -122,6 +122,7 @@ class Reader:
     def read(self, X, y):
         """A table as it is, or canonical CSR; and checked targets."""
         refuse_lazy(X)
+        X = rows_of(X)
         first = not self._knows
         if first:
             self._encodes = is_table(self._encodes, X)
@@ -137,6 +138,7 @@ class Reader:
     def read_X(self, X):
         """The same of rows without targets."""
         refuse_lazy(X)
+        X = rows_of(X)
         if self._encodes:
             return self._table(X, reset=False)
         with _naming_text_columns(X):

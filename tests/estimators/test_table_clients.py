@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import check_classifier_data_not_an_array, check_fit2d_predict1d
 
 from skfm import FieldEncoder, FMClassifier, LinearClassifier
 
@@ -82,12 +83,19 @@ def test_numbers_in_an_array_of_objects_are_a_matrix():
     assert np.array_equal(seen.predict_proba(numbers), model().fit(numbers, y).predict_proba(numbers))
 
 
-def test_rows_of_text_that_are_no_array():
+def test_rows_that_are_lists_are_tables():
     X, y = table()
     rows = X.to_numpy(dtype=object).tolist()
+    known = model().fit(X, y)
+    assert np.array_equal(model().fit(rows, y).predict_proba(rows), known.predict_proba(X))
+    encoded = FieldEncoder().fit(rows).transform(rows)
+    assert (encoded != FieldEncoder().fit_transform(X)).nnz == 0
+
+
+def test_text_where_numbers_are_expected():
+    X, y = table()
     with pytest.raises(ValueError, match=r"Column 0 of X holds text.*'.' at row 0.*encoder=FieldEncoder\(\)"):
-        model().fit(rows, y)
-    model(encoder=FieldEncoder()).fit(np.array(rows, dtype=object), y)
+        model(encoder=None).fit(X.to_numpy(dtype=object), y)
 
 
 def test_names_of_mixed_types_are_what_is_wrong():
@@ -205,3 +213,8 @@ def test_partial_dependence_on_a_table():
     found = partial_dependence(known, X, ["shape"], categorical_features=["shape"])
     x, y_, z = found["average"][0]
     assert x > max(y_, z)
+
+
+def test_an_encoder_by_name_takes_what_arrays_are_made_of():
+    for check in (check_classifier_data_not_an_array, check_fit2d_predict1d):
+        check("FMClassifier", model(encoder=FieldEncoder()))
