@@ -81,10 +81,11 @@ def _make_encoder(parameters, given: dict, table, position: int, column: Column)
         return {"integer": Integers(name, options, number), "number": number, "date": Dates(name, number)}[
             kind
         ]
+    mixes = "categorical" in kinds
     entries: Hashed | Categories = (
-        Categories(name, Vocabulary(options, table))
+        Categories(name, Vocabulary(options, table), mixes)
         if n_slots is None
-        else Hashed(name, n_slots, parameters.signed_hash)
+        else Hashed(name, n_slots, parameters.signed_hash, mixes)
     )
     if kind != "list":
         if position in given["max_length"]:

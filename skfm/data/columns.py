@@ -7,7 +7,7 @@ the encoder that knows them: slots keep their numbers, and those of new values c
 
 from __future__ import annotations
 
-import datetime
+import decimal
 import math
 import numbers
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from sklearn.utils import murmurhash3_32
 
-from skfm.data.frames import Column, lists_of, unique_values
+from skfm.data.frames import MIXED, Column, lists_of, shown, unique_values
 from skfm.data.state import Stateful
 
 OTHER, MISSING = 0, 1
@@ -45,6 +45,27 @@ class FieldNonzeros(NamedTuple):
     values: np.ndarray
 
 
+class Total(NamedTuple):
+    """Rows that have a weight, and the sum of their weights."""
+
+    rows: int = 0
+    weight: float = 0.0
+
+    @property
+    def row(self) -> float:
+        """Weight that counts as a row: 1, or the mean weight where that is less."""
+        return min(1.0, self.weight / self.rows) if self.rows else 1.0
+
+    def merge(self, other: Total) -> Total:
+        """Of two parts of the rows."""
+        return Total(self.rows + other.rows, self.weight + other.weight)
+
+    @classmethod
+    def of(cls, weight: np.ndarray) -> Total:
+        """Of some rows."""
+        return cls(int(np.count_nonzero(weight)), float(weight.sum()))
+
+
 @dataclass(frozen=True)
 class Options(Stateful):
     """How columns are encoded; see `FieldEncoder`."""
@@ -54,13 +75,13 @@ class Options(Stateful):
     bins: int = 32
     numeric_encoding: str = "both"
 
-    def least(self, total: float) -> float:
+    def least(self, total: Total) -> float:
         """Weight that a value needs for a slot of its own."""
-        share = self.min_frequency if isinstance(self.min_frequency, numbers.Integral) else None
-        # A share of a sum is not exact: 0.07 * 100 > 7.
-        return float(share if share is not None else self.min_frequency * total * (1 - 1e-9))
+        is_count = isinstance(self.min_frequency, numbers.Integral)
+        # Sums are not exact: 0.07 * 100 > 7.
+        return float(self.min_frequency * (total.row if is_count else total.weight) * (1 - 1e-9))
 
-    def chosen(self, weights: np.ndarray, total: float, n_slots: int) -> np.ndarray:
+    def chosen(self, weights: np.ndarray, total: Total, n_slots: int) -> np.ndarray:
         """Which values get a slot, in their order, from their weights; `n_slots` other values have one."""
         frequent = np.flatnonzero((weights >= self.least(total)) & (weights > 0))
         if self.max_categories is not None:
@@ -128,9 +149,9 @@ class Family(NamedTuple):
 
     def check(self, known: str | None) -> None:
         """Raise ValueError if values known before are of another family."""
-        if known is None or known == self.name:
+        if known is None or known in (self.name, MIXED):
             return
-        where = f"row {self.row}: {self.value!r}"
+        where = f"row {self.row}: {shown(self.value)}"
         raise ValueError(
             f"Column {self.column!r} held {known} in fit and holds {self.name} now ({where}). Convert it to "
             f"what it was in fit."
@@ -141,10 +162,10 @@ class Family(NamedTuple):
 
 
 class ValueCounts(NamedTuple):
-    """Weights of values that have no slot, the weight of all rows, and the family of all values."""
+    """Weights of values that have no slot, the total of all rows, and the family of all values."""
 
     weights: dict[Any, float]
-    total: float
+    total: Total
     family: Family | None
 
     def merge(self, other: ValueCounts) -> ValueCounts:
@@ -153,7 +174,7 @@ class ValueCounts(NamedTuple):
             other.family.check(self.family.name)
         for value, weight in other.weights.items():
             self.weights[value] = self.weights.get(value, 0.0) + weight
-        return ValueCounts(self.weights, self.total + other.total, self.family or other.family)
+        return ValueCounts(self.weights, self.total.merge(other.total), self.family or other.family)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +187,7 @@ class Vocabulary(Stateful):
     family : what the values are, such as text
     values : of each slot
     rare : weights of values without a slot that are counted on
-    total : weight of all rows so far
+    n_rows, total : rows so far, and their weight
     """
 
     options: Options = Options()
@@ -174,6 +195,7 @@ class Vocabulary(Stateful):
     family: str | None = None
     values: list[Any] = field(default_factory=lambda: [None, None])
     rare: dict[Any, float] = field(default_factory=dict)
+    n_rows: int = 0
     total: float = 0.0
     slot_of: dict[Any, int] = field(init=False, repr=False)
 
@@ -183,7 +205,7 @@ class Vocabulary(Stateful):
 
     def learned(self, counts: ValueCounts, *, go_on: bool) -> Vocabulary:
         """With slots for the values that are frequent enough."""
-        counts = counts.merge(ValueCounts(self.rare, self.total, None))
+        counts = counts.merge(ValueCounts(self.rare, Total(self.n_rows, self.total), None))
         least = self.options.least(counts.total)
         values = _sorted([value for value, weight in counts.weights.items() if weight >= least])
         weights = np.array([counts.weights[value] for value in values], dtype=float)
@@ -196,23 +218,37 @@ class Vocabulary(Stateful):
             family=self.family or (counts.family and counts.family.name),
             values=self.values + frequent,
             rare=rare if go_on else {},
-            total=counts.total,
+            n_rows=counts.total.rows,
+            total=counts.total.weight,
         )
 
 
 def _sorted(values: list) -> list:
+    if any(isinstance(value, frozenset) for value in values):  # subsets are no order
+        return sorted(values, key=_order)
     try:
         return sorted(values)
-    except TypeError:  # dates and times, say
-        return sorted(values, key=str)
+    except TypeError:  # values of several types, say
+        return sorted(values, key=_order)
+
+
+def _order(value) -> tuple[str, str]:
+    """What values are sorted by that do not compare."""
+    return type(value).__name__, str(_key(value))
 
 
 @dataclass(frozen=True, eq=False)
 class Categories(ColumnEncoder):
-    """Text, booleans or any other values: a slot for each, one for the rest, one for missing values."""
+    """Text, booleans or any other values: a slot for each, one for the rest, one for missing values.
+
+    Attributes
+    ----------
+    mixes : whether values of several types are accepted
+    """
 
     name: Any
     vocabulary: Vocabulary
+    mixes: bool = False
 
     def count(self, column: Column, weight: np.ndarray) -> ValueCounts:
         found, number, family = self._unique(column)
@@ -222,7 +258,7 @@ class Categories(ColumnEncoder):
             if value is not None and value not in slot_of:
                 weights[value] = weights.get(value, 0.0) + total
         first = None if family is None else self._family(column, found, number, family)
-        return ValueCounts(weights, float(weight.sum()), first)
+        return ValueCounts(weights, Total.of(weight), first)
 
     def learned(self, counts: ValueCounts | None, *, go_on: bool) -> Categories:
         # Columns that share a table but for the first have no counts of their own.
@@ -238,8 +274,8 @@ class Categories(ColumnEncoder):
 
     def _unique(self, column: Column) -> tuple[list, np.ndarray, str | None]:
         """Different values, the number of each row's and their family, which has to be the known one."""
-        found, number, family = unique_values(column)
-        if family is not None and family != self.vocabulary.family:
+        found, number, family = unique_values(column, self.mixes)
+        if not self.mixes and family is not None and family != self.vocabulary.family:
             self._family(column, found, number, family).check(self.vocabulary.family)
         return found, number, family
 
@@ -249,7 +285,7 @@ class Categories(ColumnEncoder):
         return Family(family, self.name, self.vocabulary.table, row, found[first])
 
     def names(self) -> list[list[str]]:
-        values = [f"{self.name}={value}" for value in self.vocabulary.values[MISSING + 1 :]]
+        values = [f"{self.name}={_text(value)}" for value in self.vocabulary.values[MISSING + 1 :]]
         return [[f"{self.name}:other", f"{self.name}:missing", *values]]
 
     def decode(self, n_rows: int, fields: list[FieldNonzeros]) -> np.ndarray:
@@ -272,16 +308,17 @@ class Hashed(ColumnEncoder):
     name: Any
     n_slots: int
     signed: bool
+    mixes: bool = False
 
     def count(self, column: Column, weight: np.ndarray) -> None:
         """Nothing is learned, but values that cannot be encoded are refused."""
-        unique_values(column)
+        unique_values(column, self.mixes)
 
     def learned(self, counts, *, go_on: bool) -> Hashed:
         return self
 
     def encode(self, column: Column) -> list[FieldSlots]:
-        found, number, _ = unique_values(column)
+        found, number, _ = unique_values(column, self.mixes)
         return self._slots([None if value is None else _key(value) for value in found], number)
 
     def _slots(self, keys: list, number: np.ndarray) -> list[FieldSlots]:
@@ -312,7 +349,9 @@ class Crossed(Hashed):
         """Nothing is learned; the two columns have encoders of their own, which refuse what they must."""
 
     def encode(self, column: Column) -> list[FieldSlots]:
-        (first, first_number, _), (second, second_number, _) = map(unique_values, column.values)
+        (first, first_number, _), (second, second_number, _) = (
+            unique_values(one, mixes=True) for one in column.values
+        )
         pair_of_row = first_number.astype(np.int64) * len(second) + second_number
         pairs, number = np.unique(pair_of_row, return_inverse=True)
         keys = [self._pair(first[pair // len(second)], second[pair % len(second)]) for pair in pairs.tolist()]
@@ -328,16 +367,39 @@ class Crossed(Hashed):
         return f"{len(start)}:{start}{end}"
 
 
-def _key(value) -> str | bytes:
+def _key(value: Any) -> str | bytes:
     """Text that is the same for equal values of any type."""
-    if isinstance(value, str | bytes):
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair
+            return value.encode("utf-8", "surrogatepass")
+        return value
+    if isinstance(value, bytes):
         return value
     if isinstance(value, np.datetime64):
         value = value.astype("datetime64[us]").item()
-    if isinstance(value, datetime.date | datetime.timedelta):
-        return str(value)
-    whole = isinstance(value, numbers.Integral | np.bool_) or (math.isfinite(value) and value == int(value))
-    return str(int(value)) if whole else repr(float(value))
+    if isinstance(value, numbers.Integral | np.bool_):
+        return _digits(int(value))
+    if isinstance(value, decimal.Decimal | numbers.Rational | float | np.floating):
+        if math.isinf(value) or value != int(value):  # type: ignore[arg-type]
+            return repr(float(value))
+        return _digits(int(value))  # type: ignore[arg-type]
+    if isinstance(value, tuple | frozenset):
+        entries = [_text(_key(entry)) if entry is not None else "" for entry in value]
+        entries = sorted(entries) if isinstance(value, frozenset) else entries
+        return "".join(f"{len(entry)}:{entry}" for entry in entries)
+    return _text(value)
+
+
+def _digits(number: int) -> str:
+    """A whole number as text; beyond the length that Python writes in decimals, in hexadecimals."""
+    return str(number) if number.bit_length() < 10_000 else hex(number)
+
+
+def _text(value) -> str:
+    """A value in a name."""
+    return _digits(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 # -- lists -------------------------------------------------------------------------------------------

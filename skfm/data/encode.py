@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skfm.data.choice import crossed, make_encoders
 from skfm.data.columns import MultiHot
-from skfm.data.frames import Column, columns_of, is_frame
+from skfm.data.frames import Column, columns_of, is_frame, refuse_lazy, rows_of
 from skfm.data.state import plain, restored
 from skfm.data.table import TableEncoder, merge_counts
 from skfm.data.validate import check_sample_weight
@@ -67,7 +68,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     cross_slots : int, default=65536
         Number of slots of each cross.
     min_frequency : int or float, default=3
-        Weight (number of rows) that a value needs for a slot of its own, or its share of the total weight.
+        Rows that a value needs for a slot of its own, or its share of the total weight. A row of weight w
+        counts as w rows; where the mean weight is below 1, weights are scaled to the mean 1 first.
     max_categories : int or None, default=None
         Most values of a column with a slot of their own: the most frequent ones.
     numeric_encoding : {"both", "value", "bins"}, default="both"
@@ -113,7 +115,13 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     quartile)``, or the range in place of the quartiles where these are equal: between -3 and 3 whatever x is,
     so infinite values are allowed. A value of 0 is not stored.
 
-    With ``sample_weight`` frequencies and quantiles are those of the rows repeated.
+    With ``sample_weight`` frequencies and quantiles are those of the rows repeated. Weights that are on
+    average less than 1 tell rows' importance and not their number, such as 1 / n or those of AdaBoost: they
+    are scaled to the mean 1, over rows of positive weight. Rows of weight 0 count as no rows.
+
+    Values of any type that can be hashed and compared are categories, such as intervals, tuples named in
+    ``categorical``, enumerations and UUIDs. Names of output columns are all different: the second "a=b" is
+    "a=b (2)".
 
     `partial_fit` adds output columns for values that have become frequent; columns keep their numbers, and
     bins, medians and quartiles stay as they are. It has to count rare values; `fit` forgets them.
@@ -331,10 +339,32 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         encoded : csr_array or ndarray of shape (n_samples, n_columns)
             Encoded rows.
         """
+        container = _get_output_config("transform", estimator=self)["dense"]
+        if self.sparse_output and container != "default":
+            raise ValueError(
+                f"{container.capitalize()} output does not support sparse data. Set sparse_output=False to "
+                f"output {container} DataFrames, or disable {container} output with "
+                f'FieldEncoder().set_output(transform="default").'
+            )
+        encoded = self.encode(X)
+        return encoded if self.sparse_output else encoded.toarray()
+
+    def encode(self, X):
+        """The CSR array of some rows, whatever output is configured.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            Rows with the columns of fit, in their order.
+
+        Returns
+        -------
+        encoded : csr_array of shape (n_samples, n_columns)
+            Encoded rows.
+        """
         check_is_fitted(self)
         columns, n_rows = self._columns(X, reset=False)
-        encoded = self._table.encode(columns, n_rows, np.dtype(self.dtype))
-        return encoded if self.sparse_output else encoded.toarray()
+        return self._table.encode(columns, n_rows, np.dtype(self.dtype))
 
     def inverse_transform(self, X):
         """Values that encoded rows stand for.
@@ -405,6 +435,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
 
     def _columns(self, X, *, reset) -> tuple[list[Column], int]:
         """Columns of a checked table with their crosses, and the number of rows."""
+        refuse_lazy(X)
+        X = rows_of(X)
         if is_frame(X):
             validate_data(self, X, skip_check_array=True, reset=reset)
             for size, what in zip(X.shape, ("rows", "columns"), strict=True):

@@ -6,11 +6,14 @@ import datetime
 import decimal
 import numbers
 from collections import defaultdict
+from collections.abc import Hashable
+from enum import Enum
 from itertools import count
 from typing import Any, NamedTuple
 
 import narwhals.stable.v1 as nw
 import numpy as np
+from narwhals.exceptions import DuplicateError
 from narwhals.stable.v1.dependencies import is_pandas_dataframe, is_polars_dataframe
 
 # What values of a column look like, for messages, by the family of their types.
@@ -23,9 +26,16 @@ _FAMILIES: dict[str, tuple[type, ...]] = {
     "dates": (datetime.date, np.datetime64),
     "lists": (list, tuple, set, frozenset, np.ndarray),
 }
-_NAMES = nw.String, nw.Categorical, nw.Enum, nw.Boolean, nw.Binary
+_NAMES = nw.String, nw.Categorical, nw.Enum, nw.Boolean, nw.Binary, nw.Time
 # Values that Python is through with before Arrow has begun.
 _FEW_ROWS = 16
+MIXED = "values of several types"
+# Largest finite double.
+_LARGEST = int(np.finfo(np.float64).max)
+# Most characters of a value in a message.
+_SHOWN = 80
+# How a frame that is not computed yet becomes one that is.
+_COMPUTE = {"dask": ".compute()", "polars": ".collect()", "pyspark": ".toPandas()", "sqlframe": ".toPandas()"}
 
 
 class Column(NamedTuple):
@@ -49,13 +59,62 @@ class Column(NamedTuple):
         return number if self.rows is None else int(self.rows[number])
 
 
+def refuse_lazy(X) -> None:
+    """Raise TypeError if X is a frame whose values are not computed yet."""
+    library = type(X).__module__.split(".")[0]
+    # Known by its name, as narwhals knows the frames of some versions of Dask only.
+    is_dask = library.startswith("dask") and hasattr(X, "columns") and hasattr(X, "compute")
+    if is_dask or isinstance(_known(X, pass_through=True), nw.LazyFrame):
+        compute = _COMPUTE.get(library[:4] if is_dask else library, ".df()")
+        chunks = " or give its partitions to partial_fit, one after another, each" if is_dask else ""
+        raise TypeError(
+            f"X is a {library} {type(X).__name__}, whose values are not computed yet. Call X{compute} first,"
+            f"{chunks + ' with .compute()' if chunks else ''} as skfm reads values."
+        )
+
+
 def is_frame(X) -> bool:
     """Whether X is a DataFrame of pandas, polars or another library that narwhals knows."""
     if is_pandas_dataframe(X) or is_polars_dataframe(X):
         return True
-    return hasattr(X, "columns") and isinstance(
-        nw.from_native(X, eager_only=True, pass_through=True), nw.DataFrame
+    # That of the class: asking a lazy frame of polars for its columns is a warning.
+    return hasattr(type(X), "columns") and isinstance(
+        _known(X, eager_only=True, pass_through=True), nw.DataFrame
     )
+
+
+def _known(X, **how):
+    """A frame as narwhals sees it."""
+    try:
+        return nw.from_native(X, **how)
+    except DuplicateError as error:
+        raise ValueError(
+            f"The columns of X need names that are different: {' '.join(str(error).split())}. Rename them, "
+            f"or drop those that stand there twice."
+        ) from None
+
+
+def is_text(X) -> bool:
+    """Whether an array is a table: one of text, or of objects some of which are text that is no number."""
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "OUS":
+        return False
+    return any(isinstance(value, str | bytes) and not _reads_as_number(value) for value in X.ravel().tolist())
+
+
+def rows_of(X):
+    """X, with rows of text and other values that are lists as an array: NumPy makes text of the numbers."""
+    if not isinstance(X, list | tuple):
+        return X
+    objects = np.asarray(X, dtype=object)
+    return objects if is_text(objects) else X
+
+
+def _reads_as_number(value) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
 
 
 def is_of_numbers(X) -> bool:
@@ -64,7 +123,7 @@ def is_of_numbers(X) -> bool:
 
 
 def _series(X) -> list:
-    frame = nw.from_native(X, eager_only=True)
+    frame = _known(X, eager_only=True)
     return [frame.get_column(name) for name in frame.columns]
 
 
@@ -88,8 +147,7 @@ def _values(frame, name):
         values = native[name]
         if values.dtype.name in ("object", "str", "string"):
             return values.to_numpy(object)
-    values = frame.get_column(name)
-    return np.asarray(values.to_native()) if _is_sparse(values) else values
+    return _readable(frame.get_column(name))
 
 
 def columns_of(X) -> list[Column]:
@@ -101,11 +159,23 @@ def columns_of(X) -> list[Column]:
         If a column is of a type that cannot be encoded.
     """
     if is_frame(X):
-        frame = nw.from_native(X, eager_only=True)
+        frame = _known(X, eager_only=True)
         named = [(name, _values(frame, name)) for name in frame.columns]
     else:
         named = [(f"x{number}", X[:, number]) for number in range(X.shape[1])]
     return [Column(name, _kind(name, values), values) for name, values in named]
+
+
+def _readable(values):
+    """A series, or an array in place of one whose type narwhals does not know."""
+    if _is_sparse(values):
+        return np.asarray(values.to_native())
+    is_wide = values.dtype in (nw.Int128, nw.UInt128)
+    if is_wide or (values.dtype == nw.Unknown and not _is_null(values)):
+        out = np.empty(len(values), dtype=object)
+        out[:] = values.to_list()
+        return out
+    return values
 
 
 def _kind(name, values) -> str:
@@ -148,8 +218,11 @@ def _kind_of_objects(name, values) -> str:
     value = next((value for value in values if not is_missing(value)), None)
     if value is None or isinstance(value, bool | np.bool_):
         return "category"
-    family = family_of(name, value)
-    if family == "numbers" and isinstance(value, numbers.Integral):
+    family = family_of(
+        name, value, 0 if value is values[0] else next(row for row, one in enumerate(values) if one is value)
+    )
+    # The kind must not depend on the order of the rows.
+    if family == "numbers" and all(isinstance(one, numbers.Integral) or is_missing(one) for one in values):
         fits = all(-(2**63) <= one < 2**63 for one in values if isinstance(one, int))
         return "integer" if fits else "category"
     kinds = {"numbers": "number", "dates": "date", "durations": "number", "lists": "list"}
@@ -169,31 +242,59 @@ def is_missing(value) -> bool:
         return True
     if isinstance(value, list | tuple | np.ndarray | set | frozenset):
         return False
+    if isinstance(value, decimal.Decimal):  # a signalling NaN cannot be compared
+        return value.is_nan()
     different = value != value
     return different is True or different is np.True_ or type(different).__name__ == "NAType"
 
 
-def family_of(name, value) -> str:
-    """What a value is: values of two families are never equal, so a column has one.
+def family_of(name, value, row: int | None = None) -> str:
+    """What a value is: values of two families are never equal.
+
+    Values that can be hashed and compared are a family for each type, such as intervals.
 
     Raises
     ------
     TypeError
         If the value is something that cannot be encoded.
     """
+    where = "" if row is None else f" at row {row}"
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        raise TypeError(
+            f"Column {name!r} holds {shown(value)}{where}, an array without dimensions. Take its value with "
+            f".item() first."
+        )
     for family, types in _FAMILIES.items():
         if isinstance(value, types):
             return family
+    kind = type(value)
+    if kind.__module__.startswith("pandas") and kind.__name__ == "Period":
+        return "dates"
+    # An object that is equal to itself alone would be new at prediction.
+    can_be_compared = isinstance(value, Hashable) and any("__eq__" in vars(one) for one in kind.__mro__[:-1])
+    if (can_be_compared or isinstance(value, Enum)) and not isinstance(value, complex | np.complexfloating):
+        return f"values of type {kind.__name__}"
     raise TypeError(
-        f"Column {name!r} holds {value!r} of type {type(value).__name__}, which has no encoding. "
-        f"Convert it to text, numbers or dates, or drop the column."
+        f"Column {name!r} holds {shown(value)}{where}, of type {kind.__name__}, which has no encoding: the "
+        f"argument must be a string or a number, or a value that can be hashed and compared. Convert it to "
+        f"text, numbers or dates, or drop the column."
     )
 
 
-def unique_values(column: Column) -> tuple[list, np.ndarray, str | None]:
+def shown(value) -> str:
+    """A value in a message."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        text = hex(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def unique_values(column: Column, mixes: bool = False) -> tuple[list, np.ndarray, str | None]:
     """Different values in the order of their first appearance, the number of each row's, and their family.
 
-    Missing values are None, once.
+    Missing values are None, once. The family of values of several ones, where the column `mixes` them, is
+    `MIXED`.
 
     Raises
     ------
@@ -210,7 +311,11 @@ def unique_values(column: Column) -> tuple[list, np.ndarray, str | None]:
         try:
             found = list(dict.fromkeys(values))
         except TypeError:
-            raise _mixed(column, values) from None
+            values = [None if is_missing(value) else value for value in values]
+            try:
+                found = list(dict.fromkeys(values))
+            except TypeError:
+                raise _mixed(column, values) from None
         number_of = {value: number for number, value in enumerate(found)}
         numbers_ = np.fromiter(map(number_of.__getitem__, values), np.int32, len(values))
     missing = [number for number, value in enumerate(found) if type(value) is not str and is_missing(value)]
@@ -221,10 +326,15 @@ def unique_values(column: Column) -> tuple[list, np.ndarray, str | None]:
         numbers_ = renumber[numbers_]
         for number in missing:
             found[number] = None
-    one_of_each_type = {type(value): value for value in found if value is not None}
-    families = {family_of(column.name, value) for value in one_of_each_type.values()}
+    one_of_each_type = {type(value): number for number, value in enumerate(found) if value is not None}
+    families = {
+        family_of(column.name, found[number], column.row(int(np.argmax(numbers_ == number))))
+        for number in one_of_each_type.values()
+    }
     if len(families) > 1:
-        raise _mixed(column, as_list(column.values))
+        if not mixes:
+            raise _mixed(column, as_list(column.values))
+        return found, numbers_, MIXED
     return found, numbers_, next(iter(families), None)
 
 
@@ -243,12 +353,19 @@ def _arrow_dictionary(values) -> tuple[list, np.ndarray] | None:
         return None
     try:
         array = values.to_arrow()
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # categories of several types
+    # Categories of several types, or text that has no UTF-8.
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, UnicodeError):
         return None
     if isinstance(array, pa.ChunkedArray):
         array = array.unify_dictionaries().combine_chunks()
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
+    if not (
+        pa.types.is_primitive(array.type.value_type)
+        or pa.types.is_string(array.type.value_type)
+        or pa.types.is_large_string(array.type.value_type)
+    ):
+        return None
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     n_values = len(array.dictionary)
@@ -266,17 +383,32 @@ def _mixed(column, values) -> ValueError:
     first_of: dict[str, int] = {}
     for number, value in enumerate(values):
         if not is_missing(value):
-            first_of.setdefault(family_of(column.name, value), number)
-    found = [f"{family} (row {column.row(first)}: {values[first]!r})" for family, first in first_of.items()]
+            first_of.setdefault(family_of(column.name, value, column.row(number)), number)
+    found = [
+        f"{family} (row {column.row(first)}: {shown(values[first])})" for family, first in first_of.items()
+    ]
     if len(found) == 1:
-        outer = "" if column.rows is None else "lists of "
+        if column.rows is None:
+            return ValueError(
+                f"Column {column.name!r} holds {found[0]}, where single values are expected. Make each a "
+                f"tuple, which counts as one value, or name the column in multi_hot=."
+            )
         return ValueError(
-            f"Column {column.name!r} holds {outer}{found[0]}, where single values are expected. Flatten "
-            f"them, or name the column in multi_hot=."
+            f"Column {column.name!r} holds lists of {found[0]}, where lists of single values are expected. "
+            f"Flatten them, or make each entry a tuple, which counts as one value."
         )
+    if "lists" in first_of:
+        return ValueError(
+            f"Column {column.name!r} mixes {' and '.join(found)}. Make each value a list of text, or "
+            f"where all that are no lists are text, name its separator: multi_hot={{{column.name!r}: '|'}}."
+        )
+    remedy = (
+        "with .astype(str) for instance, or name the column in categorical= of FieldEncoder"
+        if column.rows is None
+        else "with .map(lambda entries: [str(entry) for entry in entries]) for instance"
+    )
     return ValueError(
-        f"Column {column.name!r} mixes {' and '.join(found)}. Make its values of one kind first, with "
-        f".astype(str) for instance."
+        f"Column {column.name!r} mixes {' and '.join(found)}. Make its values of one kind first, {remedy}."
     )
 
 
@@ -291,6 +423,8 @@ def numbers_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
     values = column.values
     if isinstance(values, np.ndarray):
         missing = np.zeros(values.shape[:1], bool)
+    elif values.dtype == nw.Object:
+        return _parsed(column, values.to_list())
     else:
         missing = values.is_null().to_numpy()
         if values.dtype.is_integer() and missing.any():
@@ -313,13 +447,19 @@ def _parsed(column, values: list) -> tuple[np.ndarray, np.ndarray]:
     missing = np.fromiter(map(is_missing, values), bool, len(values))
     plain: list = [0 if is_missing(value) else value for value in values]
     for row, value in enumerate(plain):
-        family = family_of(column.name, value)
+        family = family_of(column.name, value, row)
         if family == "durations":
             plain[row] = np.timedelta64(value) / np.timedelta64(1, "s")
         elif family != "numbers":
             raise ValueError(
-                f"Column {column.name!r} holds {family} at row {row} ({value!r}), where numbers are "
-                f"expected. Convert it first, or name it in categorical=."
+                f"Column {column.name!r} holds {family} at row {row} ({shown(value)}), where numbers are "
+                f"expected. Convert it first"
+                + ("." if family == "lists" else ", or name it in categorical= of FieldEncoder.")
+            )
+        elif isinstance(value, int) and abs(value) > _LARGEST:
+            raise ValueError(
+                f"Column {column.name!r} holds {shown(value)} at row {row}, which is beyond the range of "
+                f"floating-point numbers. Clip it, or name the column in categorical= of FieldEncoder."
             )
     if all(isinstance(value, int | np.integer) and -(2**63) <= value < 2**63 for value in plain):
         return np.asarray(plain, dtype=np.int64), missing
@@ -336,10 +476,10 @@ def dates_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
     if values.dtype.kind == "O":
         plain = [None if is_missing(value) else value for value in values.tolist()]
         for row, value in enumerate(plain):
-            if value is not None and family_of(column.name, value) != "dates":
+            if value is not None and family_of(column.name, value, row) != "dates":
                 raise ValueError(
-                    f"Column {column.name!r} holds {family_of(column.name, value)} at row {row} ({value!r}), "
-                    f"where dates are expected. Convert it first."
+                    f"Column {column.name!r} holds {family_of(column.name, value)} at row {row} "
+                    f"({shown(value)}), where dates are expected. Convert it first."
                 )
         values = np.array([_without_zone(value) for value in plain], dtype="datetime64[ms]")
     if values.dtype.kind == "f" and np.isnan(values).all():
@@ -355,6 +495,8 @@ def dates_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _without_zone(date):
+    if hasattr(date, "to_timestamp"):  # a period
+        date = date.to_timestamp()
     return date.replace(tzinfo=None) if getattr(date, "tzinfo", None) else date
 
 
@@ -372,12 +514,17 @@ def lists_of(column: Column, separator: str | None, max_length: int | None) -> t
             value = value.split(separator) if value else []
         elif is_missing(value):
             value = (None,)
-        elif isinstance(value, np.ndarray):
+        elif isinstance(value, np.ndarray) and value.ndim:
             value = value.tolist()
-        elif not isinstance(value, list | tuple | set | frozenset):
+        if not isinstance(value, list | tuple | set | frozenset):
+            remedy = (
+                f"For text name the separator: multi_hot={{{column.name!r}: '|'}}"
+                if isinstance(value, str)
+                else "Make it a list of one entry"
+            )
             raise ValueError(
-                f"Column {column.name!r} holds {value!r} at row {row}, where a list is expected. "
-                f"For text name the separator: multi_hot={{{column.name!r}: '|'}}."
+                f"Column {column.name!r} holds {shown(value)} at row {row}, where a list is "
+                f"expected. {remedy}."
             )
         if max_length is not None and len(value) > max_length:
             value = list(value)[-max_length:]

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skfm.data.columns import MISSING, OTHER, ColumnEncoder, FieldNonzeros, FieldSlots, Options, merge
+from skfm.data.columns import MISSING, OTHER, ColumnEncoder, FieldNonzeros, FieldSlots, Options, Total, merge
 from skfm.data.frames import Column, dates_of, numbers_of
 
 _DAY = 86_400_000
 _HOUR = 3_600_000
+# Whole numbers from here on are not all floats.
+_EXACT = 2.0**53
 # Standardised numbers are bent towards this bound.
 _BOUND = 3.0
 # Most numbers that stand for those of several parts of the rows.
@@ -23,12 +25,14 @@ _SUMMARY = 1 << 16
 def quantiles(values: np.ndarray, weights: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Smallest of the sorted values at or below which each share of the weight lies."""
     cumulative = np.cumsum(weights)
-    return values[np.minimum(np.searchsorted(cumulative, shares * cumulative[-1]), values.size - 1)]
+    # Sums are not exact, and weights of 1 / n have the quantiles of weights of 1.
+    ends = shares * cumulative[-1] * (1 - 1e-12)
+    return values[np.minimum(np.searchsorted(cumulative, ends), values.size - 1)]
 
 
 def bin_edges(values: np.ndarray, weights: np.ndarray, n_bins: int, least: float) -> np.ndarray:
     """Upper ends of all bins but the last, each bin with at least about `least` of the weight."""
-    n_bins = int(min(n_bins, max(weights.sum() / max(least, 1), 1)))
+    n_bins = int(min(n_bins, max(weights.sum() / least, 1)))
     edges = np.unique(quantiles(values, weights, np.arange(1, n_bins) / n_bins))
     return edges[edges < values[-1]]
 
@@ -40,10 +44,14 @@ def _counted(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 class NumberCounts(NamedTuple):
-    """Different numbers, sorted, and the weight of each; quantiles of them where parts have too many."""
+    """Different numbers, sorted, the weight of each and the rows of all.
+
+    They are quantiles where parts have too many.
+    """
 
     values: np.ndarray
     weights: np.ndarray
+    n_rows: int
 
     def merge(self, other: NumberCounts) -> NumberCounts:
         values, weights = _counted(
@@ -55,22 +63,24 @@ class NumberCounts(NamedTuple):
             values, weights = _counted(
                 quantiles(values, weights, shares), np.full(_SUMMARY, total / _SUMMARY)
             )
-        return NumberCounts(values, weights)
+        return NumberCounts(values, weights, self.n_rows + other.n_rows)
 
 
 class IntegerCounts(NamedTuple):
-    """Whole numbers without a slot, sorted, and their weights; the weight of all rows; and all as numbers."""
+    """Whole numbers without a slot, sorted, and their weights; the total of all rows; and all as numbers."""
 
     values: np.ndarray
     weights: np.ndarray
-    total: float
+    total: Total
     numbers: NumberCounts | None
 
     def merge(self, other: IntegerCounts) -> IntegerCounts:
         values, weights = _counted(
             np.concatenate([self.values, other.values]), np.concatenate([self.weights, other.weights])
         )
-        return IntegerCounts(values, weights, self.total + other.total, merge(self.numbers, other.numbers))
+        return IntegerCounts(
+            values, weights, self.total.merge(other.total), merge(self.numbers, other.numbers)
+        )
 
 
 class DateCounts(NamedTuple):
@@ -97,7 +107,7 @@ class Integers(ColumnEncoder):
     edges : upper ends of all bins but the last
     n_bins : 0 where there are none
     rare, rare_weights : values without a slot that are counted on, and their weights
-    total : weight of all rows so far
+    n_rows, total : rows so far, and their weight
     bins_are_final : whether the bins are final
     """
 
@@ -110,6 +120,7 @@ class Integers(ColumnEncoder):
     n_bins: int = 0
     rare: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     rare_weights: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
+    n_rows: int = 0
     total: float = 0.0
     bins_are_final: bool = False
 
@@ -119,25 +130,26 @@ class Integers(ColumnEncoder):
 
     def count(self, column: Column, weight: np.ndarray) -> IntegerCounts:
         values, missing = numbers_of(column)
-        # Later columns may be of floats.
-        use = ~missing & (np.abs(values) < 2.0**63) if values.dtype.kind == "f" else ~missing
+        # Later columns may be of floats, which are different whole numbers in one beyond this.
+        use = ~missing & (np.abs(values) < _EXACT) if values.dtype.kind == "f" else ~missing
         whole = values[use].astype(np.int64)
         found, weights = _counted(whole, np.where(whole == values[use], weight[use], 0))
         rare = ~np.isin(found, self.frequent) & (weights > 0)
         numbers = self.number.count_numbers(values, missing, weight)
-        return IntegerCounts(found[rare], weights[rare], float(weight.sum()), numbers)
+        return IntegerCounts(found[rare], weights[rare], Total.of(weight), numbers)
 
     def learned(self, counts: IntegerCounts, *, go_on: bool) -> Integers:
         """With slots for the values that are frequent enough; bins are made once."""
         number = self.number.learned(counts.numbers, go_on=go_on)
-        found, weights, total, _ = IntegerCounts(self.rare, self.rare_weights, self.total, None).merge(counts)
+        known = IntegerCounts(self.rare, self.rare_weights, Total(self.n_rows, self.total), None)
+        found, weights, total, _ = known.merge(counts)
         chosen = self.options.chosen(weights, total, self.frequent.size)
         rare = np.delete(np.arange(found.size), chosen)
         edges, n_bins = self.edges, self.n_bins
         if not self.bins_are_final and self.options.numeric_encoding != "value" and self.options.bins > 0:
-            least = self.options.least(total)
+            least = max(self.options.least(total), total.row)
             # Fewer than a slot's worth of rare values are pooled in the slot for others.
-            if weights[rare].sum() >= max(least, 1):
+            if weights[rare].sum() >= least * (1 - 1e-9):
                 edges = bin_edges(found[rare], weights[rare], self.options.bins, least)
                 n_bins = edges.size + 1
         first = MISSING + 1 + n_bins + self.frequent.size
@@ -155,12 +167,14 @@ class Integers(ColumnEncoder):
             n_bins=n_bins,
             rare=found[rare],
             rare_weights=weights[rare],
-            total=total,
+            n_rows=total.rows,
+            total=total.weight,
             bins_are_final=True,
         )
 
     def encode(self, column: Column) -> list[FieldSlots]:
         values, missing = numbers_of(column)
+        self._check_exact(column, values)
         number = FieldSlots(np.zeros(values.shape, np.int32), self.number.standardised(values, missing))
         values = np.where(missing, 0, values)
         slots = np.full(values.shape, OTHER, dtype=np.int32)
@@ -171,6 +185,22 @@ class Integers(ColumnEncoder):
             slots = np.where(self.frequent[nearest] == values, self.frequent_slots[nearest], slots)
         slots[missing] = MISSING
         return [number, FieldSlots(slots)] if self._has_number else [FieldSlots(slots)]
+
+    def _check_exact(self, column: Column, values: np.ndarray) -> None:
+        """Raise ValueError for a float that may be one of several whole numbers, some of them known."""
+        if values.dtype.kind != "f":
+            return
+        large = self.frequent[np.abs(self.frequent.astype(np.float64)) >= _EXACT]
+        if large.size == 0:
+            return
+        unclear = np.isin(values, large.astype(np.float64))
+        if unclear.any():
+            row = int(np.argmax(unclear))
+            raise ValueError(
+                f"Column {self.name!r} holds {values[row]:.0f} at row {row} as a floating-point number, "
+                f"which cannot tell whole numbers beyond 2**53 apart, as those of fit. Read the column as "
+                f"whole numbers, of pandas's type 'Int64' if some are missing, or as text in fit and here."
+            )
 
     def names(self) -> list[list[str]]:
         bins = _interval_names(self.name, self.edges) if self.n_bins else []
@@ -232,17 +262,20 @@ class Numbers(ColumnEncoder):
         use = ~missing & np.isfinite(values) & (weight > 0)
         if self.is_final or not use.any():
             return None
-        return NumberCounts(*_counted(values[use].astype(np.float64), weight[use]))
+        return NumberCounts(
+            *_counted(values[use].astype(np.float64), weight[use]), int(np.count_nonzero(use))
+        )
 
     def learned(self, counts: NumberCounts | None, *, go_on: bool) -> Numbers:
         """With location, scale and bins of the values; later calls change nothing."""
         if self.is_final or counts is None:
             return replace(self, is_final=True)
-        found, weights = counts
+        found, weights, n_rows = counts
+        total = Total(n_rows, float(weights.sum()))
         low, center, high = quantiles(found, weights, np.array([0.25, 0.5, 0.75])).tolist()
         # Halves before the difference, which could overflow.
         spread = (high / 2 - low / 2) or (found[-1] / 2 - found[0] / 2)
-        edges = bin_edges(found, weights, self.options.bins, self.options.least(weights.sum()))
+        edges = bin_edges(found, weights, self.options.bins, max(self.options.least(total), total.row))
         bins = np.searchsorted(edges, found)
         # Shares first: a sum of values could overflow.
         shares = weights / np.bincount(bins, weights)[bins]

@@ -11,6 +11,7 @@ import datetime
 import decimal
 import fractions
 import numbers
+import uuid
 import zoneinfo
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -57,7 +58,10 @@ def plain(value) -> Any:
     kind = _kind(value)
     if kind is not None:
         return {"kind": kind, "value": _KINDS[kind][1](value)}
-    raise TypeError(f"{value!r} of type {type(value).__name__} cannot be kept as a plain value.")
+    raise TypeError(
+        f"{value!r} of type {type(value).__name__} cannot be kept as a plain value. Convert it to text or "
+        f"numbers before fit, or use pickle."
+    )
 
 
 def restored(value) -> Any:
@@ -124,6 +128,18 @@ def _restored_pandas_duration(state):
     return pd.Timedelta(state)
 
 
+def _restored_interval(state):
+    import pandas as pd
+
+    return pd.Interval(restored(state[0]), restored(state[1]), state[2])
+
+
+def _restored_period(state):
+    import pandas as pd
+
+    return pd.Period(ordinal=state[0], freq=state[1])
+
+
 # Types, to the plain value and back; the first type that fits counts. Those of pandas, which need not be
 # installed, are known by their name.
 _KINDS: dict[str, tuple[type | tuple[type, ...], Callable, Callable]] = {
@@ -133,11 +149,24 @@ _KINDS: dict[str, tuple[type | tuple[type, ...], Callable, Callable]] = {
         lambda value: [[plain(key), plain(one)] for key, one in value.items()],
         lambda state: {restored(key): restored(one) for key, one in state},
     ),
+    "frozenset": (
+        frozenset,
+        lambda value: [plain(one) for one in value],
+        lambda state: frozenset(restored(state)),
+    ),
     "set": (
-        (set, frozenset),
+        set,
         lambda value: [plain(one) for one in value],
         lambda state: set(restored(state)),
     ),
+    "time": (datetime.time, datetime.time.isoformat, datetime.time.fromisoformat),
+    "uuid": (uuid.UUID, str, uuid.UUID),
+    "pandas.Interval": (
+        (),
+        lambda value: [plain(value.left), plain(value.right), value.closed],
+        _restored_interval,
+    ),
+    "pandas.Period": ((), lambda value: [value.ordinal, value.freqstr], _restored_period),
     "bytes": (bytes, bytes.hex, bytes.fromhex),
     "objects": (np.ndarray, _plain_objects, _restored_objects),
     "numpy": (np.generic, _plain_scalar, _restored_scalar),

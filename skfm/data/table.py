@@ -124,11 +124,19 @@ class TableEncoder(Stateful):
         return self.slot_columns[first : first + self.n_fields[position]]
 
     def names(self) -> np.ndarray:
-        """Names of the columns of the matrix."""
+        """Names of the columns of the matrix, each different: "a=b (2)" where another column is "a=b"."""
         out = np.empty(self.n_columns, dtype=object)
         names = (names for encoder in self.encoders for names in encoder.names())
         for columns, slot_names in zip(self.slot_columns, names, strict=True):
             out[columns] = slot_names
+        # In the order of the columns, so that names stay when columns are added.
+        taken: set[str] = set()
+        for column, name in enumerate(out):
+            number = 1
+            while out[column] in taken:
+                number += 1
+                out[column] = f"{name} ({number})"
+            taken.add(out[column])
         return out
 
     def encode(self, columns: list[Column], n_rows: int, dtype: np.dtype) -> sparse.csr_array:

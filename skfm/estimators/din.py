@@ -228,7 +228,7 @@ class _DIN(DeepEstimator):
         number = names.index(history) if history is not None else 0
         check_table(X)
         target = _encoded_field(self.encoder_, targets[names[number]])
-        encoded = sparse.csr_array(self.encoder_.transform(X))
+        encoded = self.encoder_.encode(X)
         columns, kept, lengths = self.encoder_.entries(X, names[number])
         rows = np.repeat(np.arange(len(kept)), kept)
         # A row for each entry: the candidate's columns, and the entry.

@@ -14,7 +14,7 @@ from sklearn.utils import check_X_y
 from sklearn.utils.validation import validate_data
 
 from skfm.data.encode import FieldEncoder
-from skfm.data.frames import is_frame, is_of_numbers
+from skfm.data.frames import is_frame, is_missing, is_of_numbers, is_text, refuse_lazy, rows_of, shown
 from skfm.data.validate import canonical_csr, check_finite, first_row
 
 _CHECKS: dict[str, Any] = {
@@ -121,14 +121,15 @@ class Reader:
 
     def read(self, X, y):
         """A table as it is, or canonical CSR; and checked targets."""
+        refuse_lazy(X)
+        X = rows_of(X)
         first = not self._knows
         if first:
             self._encodes = is_table(self._encodes, X)
         with _naming_text_columns(X), _naming_row_of_y(y):
             if self._encodes:
-                check_table(X)
-                validate_data(self._checked, X, y, skip_check_array=True, reset=first)
-                y = check_X_y(np.zeros((len(X), 1)), y, multi_output=True)[1]
+                X = self._table(X, reset=first)
+                y = check_X_y(np.zeros((X.shape[0], 1)), y, multi_output=True)[1]
             else:
                 X, y = validate_data(self._checked, X, y, multi_output=True, reset=first, **_CHECKS)
         self._knows = True
@@ -136,13 +137,21 @@ class Reader:
 
     def read_X(self, X):
         """The same of rows without targets."""
+        refuse_lazy(X)
+        X = rows_of(X)
         if self._encodes:
-            check_table(X)
-            validate_data(self._checked, X, skip_check_array=True, reset=False)
-            return X
+            return self._table(X, reset=False)
         with _naming_text_columns(X):
             X = validate_data(self._checked, X, reset=False, **_CHECKS)
         return self._matrix(X)
+
+    def _table(self, X, *, reset):
+        """A checked frame, or array."""
+        check_table(X)
+        if not is_frame(X):
+            return validate_data(self._checked, X, dtype=None, ensure_all_finite=False, reset=reset)
+        validate_data(self._checked, X, skip_check_array=True, reset=reset)
+        return X
 
     def _matrix(self, X) -> sparse.csr_array:
         check_finite(X, getattr(self._checked, "feature_names_in_", None))
@@ -153,12 +162,14 @@ def is_table(encoder, X) -> bool:
     """Whether X has to be encoded, by the parameter `encoder`."""
     if encoder is None or sparse.issparse(X):
         return False
-    return isinstance(encoder, FieldEncoder) or (is_frame(X) and not is_of_numbers(X))
+    if isinstance(encoder, FieldEncoder):
+        return True
+    return not is_of_numbers(X) if is_frame(X) else is_text(X)
 
 
 def check_table(X) -> None:
     """Raise ValueError if X is nothing that fit's encoder takes."""
-    if sparse.issparse(X) or not (is_frame(X) or hasattr(X, "shape")):
+    if sparse.issparse(X):
         raise ValueError(
             f"X must be a DataFrame, or an array with encoder=FieldEncoder(), where fit encodes; "
             f"got {type(X).__name__}."
@@ -180,7 +191,7 @@ class Encoding(NamedTuple):
     def __call__(self, X) -> sparse.csr_array:
         """Canonical CSR, of a table or of canonical CSR."""
         if self.encoder is not None:
-            X = canonical_csr(self.encoder.transform(X))
+            X = canonical_csr(self.encoder.encode(X))
         return normalize(X) if self.normalizes_rows else X
 
     @property
@@ -191,22 +202,39 @@ class Encoding(NamedTuple):
 
 @contextmanager
 def _naming_text_columns(X):
-    """Say which column of a frame holds text, and what to do about it."""
+    """Say which column holds text, and what to do about it."""
     try:
         yield
     except (TypeError, ValueError) as error:
-        if "convert" not in str(error) or not hasattr(X, "columns"):
+        # Names of mixed types are to be converted too, which says nothing of the values.
+        if "convert" not in str(error) or "names" in str(error) or sparse.issparse(X):
             raise
-        for column in getattr(X, "column_names", X.columns):
-            try:
-                np.asarray(X[column], dtype=np.float64)
-            except (TypeError, ValueError):
+        for name, values in _columns(X):
+            row = next((row for row, value in enumerate(values) if not _is_number(value)), None)
+            if row is not None:
                 raise ValueError(
-                    f"Column {column!r} of X holds text, not numbers ({error}). Fit on such a table with "
-                    f"encoder='auto', or encode it first with skfm.FieldEncoder or "
+                    f"Column {name!r} of X holds text, not numbers: {shown(values[row])} at row {row} "
+                    f"({error}). Fit on a table with encoder='auto', fit on such an array with "
+                    f"encoder=FieldEncoder(), or encode it first with skfm.FieldEncoder or "
                     f"sklearn.preprocessing.OneHotEncoder."
                 ) from error
         raise
+
+
+def _columns(X):
+    """Names and values of the columns of a frame, or of rows."""
+    if hasattr(X, "columns"):
+        return [(name, list(X[name])) for name in getattr(X, "column_names", X.columns)]
+    rows = np.asarray(X, dtype=object)
+    return list(enumerate(rows.T.tolist())) if rows.ndim == 2 else []
+
+
+def _is_number(value) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return is_missing(value)
+    return True
 
 
 @contextmanager

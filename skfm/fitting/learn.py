@@ -16,6 +16,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from skfm.data.batches import Samples
+from skfm.data.columns import Total
 from skfm.data.encode import FieldEncoder
 from skfm.data.fields import Fields, field_numbers, resolve_fields
 from skfm.data.spool import temporary_folder
@@ -342,11 +343,12 @@ def gather(rows: Rows, given: Given, intake: Intake, *, incremental: bool) -> Da
     """Data of encoded rows in memory, and of held-out rows that were given."""
     samples = intake.samples(rows)
     held_out = gather_held_out(given, intake)
+    row = Total.of(samples.weight).row
     facts = Facts(
         n_rows=samples.X.shape[0],
         n_entries=samples.X.nnz,
-        weight=float(samples.weight.sum()),
-        evidence=mean_evidence(samples.X, samples.weight, intake.encoding.table_rows),
+        weight=float(samples.weight.sum()) / row,
+        evidence=mean_evidence(samples.X, samples.weight, intake.encoding.table_rows) / row,
         has_given=held_out is not None,
         incremental=incremental,
     )
@@ -375,11 +377,12 @@ def gather_stream(stream: CheckedStream, given: Given, intake: Intake, share: fl
     )
     held_out = gather_held_out(given, intake)
     n_rows, n_train = everything.y.shape[0], train.y.shape[0]
+    row = Total.of(everything.weight).row
     facts = Facts(
         n_rows=n_rows,
         n_entries=sum(spool.nnz for spool in spooled.spools),
-        weight=float(everything.weight.sum()),
-        evidence=mean_evidence(train.X, train.weight, intake.encoding.table_rows) * n_rows / n_train,
+        weight=float(everything.weight.sum()) / row,
+        evidence=mean_evidence(train.X, train.weight, intake.encoding.table_rows) * n_rows / n_train / row,
         in_memory=False,
         n_held_out=n_rows - n_train,
         has_given=held_out is not None,

@@ -74,12 +74,11 @@ def test_mixed_columns(values, parts):
     ("X", "parts"),
     [
         (pl.DataFrame({"a": [{"x": 1}]}), ["Struct"]),
-        (pl.DataFrame({"a": [dt.time(1)]}), ["Time"]),
-        (frame([dt.time(1)]), ["datetime.time(1, 0)", "time"]),
+        (frame([object()]), ["<object object", "row 0", "object"]),
+        (frame([np.array(1)], object), ["array(1)", "row 0", ".item()"]),
         (frame([{"x": 1}]), ["{'x': 1}", "dict"]),
         (frame(["x", {"x": 1}]), ["{'x': 1}", "dict"]),
         (frame([["x"], [{"y": 1}]]), ["{'y': 1}", "dict"]),
-        (frame(pd.period_range("2024", periods=2, freq="M")), ["period"]),
         (frame([1j, 2]), ["complex"]),
         (frame([1j, 2], object), ["complex"]),
         (frame([2.5, 1j], object), ["complex"]),
@@ -87,7 +86,8 @@ def test_mixed_columns(values, parts):
 )
 def test_types_without_an_encoding(X, parts):
     message = error_of(TypeError, fitted, X)
-    assert all(part in message for part in ["Column 'a'", *parts, "no encoding"]), message
+    assert all(part in message for part in ["Column 'a'", *parts]), message
+    assert "no encoding" in message or ".item()" in message
 
 
 def test_categories_of_mixed_types():

@@ -389,4 +389,9 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.categorical = self.encoder is not None
+        if isinstance(self.encoder, FieldEncoder):
+            of_encoder = get_tags(self.encoder).input_tags
+            tags.input_tags.allow_nan = of_encoder.allow_nan
+            tags.input_tags.string = of_encoder.string
         return tags

@@ -1,0 +1,223 @@
+"""Values that frames hold: one category for each that is different, or an error whose remedy works."""
+
+import datetime as dt
+import decimal
+import enum
+import fractions
+import uuid
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from skfm import FieldEncoder
+from skfm.data.frames import is_missing
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+
+def column(values, dtype=object):
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return pd.DataFrame({"price": pd.Series(array, dtype=dtype)})
+
+
+def encoder(**params):
+    return FieldEncoder(min_frequency=1, **params)
+
+
+INTERVALS = pd.cut([1, 5, 9, 5], [0, 4, 10])
+
+
+@pytest.mark.parametrize(
+    ("X", "params"),
+    [
+        (pd.DataFrame({"price": INTERVALS}), {}),
+        (pd.DataFrame({"price": INTERVALS.astype(pd.IntervalDtype())}), {}),
+        (column(list(INTERVALS)), {}),
+        (pd.DataFrame({"price": pd.Categorical([(1, 2), (1, 3), (1, 3), None])}), {}),
+        (column([(1, 2), (1, "b"), (1, "b"), None]), {"categorical": ["price"]}),
+        (column([frozenset({1, 2}), frozenset({1}), frozenset({1}), None]), {"categorical": ["price"]}),
+        (column([uuid.UUID(int=1), uuid.UUID(int=2), uuid.UUID(int=2), None]), {}),
+        (column([dt.time(1), dt.time(2), dt.time(2), None]), {}),
+        (pl.DataFrame({"price": [dt.time(1), dt.time(2), dt.time(2), None]}), {}),
+        (column([b"x", b"y", b"y", None]), {}),
+        (column([1, "b", "b", np.nan]), {"categorical": ["price"]}),
+        (column(["\ud800", "y", "y", None]), {}),
+        (column([10**400, 1, 1, None]), {}),
+        (pl.DataFrame({"price": pl.Series([2**100, 1, 1, None], dtype=pl.Int128)}), {}),
+        (column([2**53, 2**53 + 1, 2**53 + 1, None]), {"categorical": ["price"]}),
+        (column([2**63 + 1, 2**63, 2**63, None], "UInt64"), {}),
+        (column([fractions.Fraction(1, 3), 2, 2, None]), {"categorical": ["price"]}),
+        (column([decimal.Decimal(1), decimal.Decimal("inf"), decimal.Decimal("inf")]), {"categorical": [0]}),
+        (column([decimal.Decimal(1), 2, 2, decimal.Decimal("sNaN")]), {"categorical": ["price"]}),
+    ],
+)
+def test_different_values_are_different_categories(X, params):
+    known = encoder(**params).fit(X)
+    encoded = known.transform(X).toarray()
+    values = [None if is_missing(value) else value for value in X["price"].to_list()]
+    assert (encoded.sum(axis=1) == 1).all()
+    same = [[one == other for one in values] for other in values[:3]]
+    assert np.array_equal((encoded[:3] @ encoded.T) > 0, same)
+    restored = FieldEncoder.from_state(known.get_state())
+    assert (restored.transform(X) != known.transform(X)).nnz == 0
+    assert restored.get_feature_names_out().tolist() == known.get_feature_names_out().tolist()
+
+
+def test_enumerations_are_categories():
+    X = column([Colour.RED, Colour.BLUE, None])
+    names = encoder().fit(X).get_feature_names_out().tolist()
+    assert names == ["price:other", "price:missing", "price=Colour.BLUE", "price=Colour.RED"]
+
+
+@pytest.mark.parametrize("wrap", [lambda periods: pd.DataFrame({"price": periods}), column])
+def test_periods_are_dates(wrap):
+    dates = pd.DataFrame({"price": pd.date_range("2024-01-01", periods=3, freq="MS")})
+    X = wrap(list(dates["price"].dt.to_period("M")))
+    assert np.array_equal(encoder().fit_transform(X).toarray(), encoder().fit_transform(dates).toarray())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[(1, 2), (1, 3)], ["\ud800", "y"], [uuid.UUID(int=1), uuid.UUID(int=2)], [10**400, 1], [1, "b"]],
+)
+def test_hashes_of_any_value(values):
+    X = column(values)
+    encoded = encoder(categorical=["price"], hash=1 << 16).fit_transform(X).toarray()
+    assert encoded.sum() == 2
+    assert (encoded[0] != encoded[1]).any()
+
+
+# -- errors, and their remedies ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("X", "params", "parts", "remedy"),
+    [
+        (column([1, "b"]), {}, ["'price'", "row 1", "'b'"], {"categorical": ["price"]}),
+        (column(["b", 1]), {}, ["'price'", "row 1", "(row 1: 1)"], {"categorical": ["price"]}),
+        (
+            pd.DataFrame({"price": pd.Categorical([1, "b"])}),
+            {},
+            ["mixes", "categorical="],
+            {"categorical": ["price"]},
+        ),
+        (
+            column([1, 10**400]),
+            {"numeric": ["price"]},
+            ["'price'", "row 1", "1000", "..."],
+            {"categorical": ["price"]},
+        ),
+        (column([1, 10**5000]), {"numeric": ["price"]}, ["'price'", "row 1"], {"categorical": ["price"]}),
+        (
+            column([["x"], "y|z"]),
+            {},
+            ["'price'", "row 1", "multi_hot={'price': '|'}"],
+            {"multi_hot": {"price": "|"}},
+        ),
+        (column(["x", ["y"]]), {}, ["'price'", "multi_hot="], {"multi_hot": {"price": "|"}}),
+    ],
+)
+def test_the_remedy_works(X, params, parts, remedy):
+    with pytest.raises(ValueError, match="Column 'price'") as caught:
+        encoder(**params).fit(X)
+    assert all(part in str(caught.value) for part in parts), caught.value
+    assert len(str(caught.value)) < 500
+    encoder(**remedy).fit_transform(X)
+
+
+def test_mixed_entries_of_lists_as_text():
+    X = column([[1, "b"], [2]])
+    with pytest.raises(ValueError, match=r"\.map\(lambda entries"):
+        encoder().fit(X)
+    encoder().fit(X.assign(price=X["price"].map(lambda entries: [str(entry) for entry in entries])))
+
+
+def test_lists_as_tuples():
+    X = column([[1], [2]])
+    with pytest.raises(ValueError, match="Make each a tuple"):
+        encoder(categorical=["price"]).fit(X)
+    encoder(categorical=["price"]).fit(X.assign(price=X["price"].map(tuple)))
+
+
+def test_columns_need_different_names():
+    X = pd.DataFrame([["x", 1], ["y", 2]], columns=["price", "price"])
+    with pytest.raises(ValueError, match=r"'price' 2 times.*Rename"):
+        encoder().fit(X)
+
+
+def test_a_frame_that_is_not_computed():
+    with pytest.raises(TypeError, match=r"Call X\.collect\(\) first"):
+        encoder().fit(pl.LazyFrame({"price": ["x"]}))
+
+
+# -- whole numbers -----------------------------------------------------------------------------------------
+
+
+def test_large_ids_are_told_apart():
+    ids = np.array([2**53, 2**53 + 1, 5])
+    known = encoder(numeric_encoding="bins").fit(pd.DataFrame({"id": ids}))
+    encoded = known.transform(pd.DataFrame({"id": ids})).toarray()
+    assert np.unique(encoded, axis=0).shape[0] == 3
+    with pytest.raises(ValueError, match=r"'id' holds 9007199254740992 at row 1 as a floating-point number"):
+        known.transform(pd.DataFrame({"id": [5, float(2**53)]}))
+    exact = pd.DataFrame({"id": pd.array([2**53 + 1, None], "Int64")})
+    assert np.array_equal(known.transform(exact).toarray()[0], encoded[1])
+    floats = pd.DataFrame({"id": [5.0, np.nan]})
+    assert np.array_equal(known.transform(floats).toarray()[0], encoded[2])
+
+
+def test_unsigned_numbers_are_no_signed_ones():
+    known = encoder(numeric_encoding="bins").fit(pd.DataFrame({"id": [2**63 - 1, 5]}))
+    with pytest.raises(ValueError, match="'id' holds 9223372036854775808 at row 0"):
+        known.transform(pd.DataFrame({"id": np.array([2**63], np.uint64)}))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "bool"])
+def test_other_types_of_whole_numbers_do_not_wrap(dtype):
+    known = encoder(numeric_encoding="bins").fit(pd.DataFrame({"id": np.array([0, 1, 1], dtype)}))
+    encoded = known.transform(pd.DataFrame({"id": np.array([0, 1, 256, 257, 2**32 + 1])})).toarray()
+    assert not np.array_equal(encoded[0], encoded[2])
+    assert not any(np.array_equal(encoded[1], other) for other in encoded[3:])
+    for other in (bool, np.int64, np.float64):
+        again = known.transform(pd.DataFrame({"id": np.array([0, 1], other)})).toarray()
+        assert np.array_equal(again, encoded[:2])
+
+
+# -- names -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        pd.DataFrame({"a": ["b=c", "x"], "a=b": ["c", "y"]}),
+        pd.DataFrame({"a": ["x", "y"], "a:other": [1.5, 2], "a:missing": [1.5, 2]}),
+        pd.DataFrame({"a": ["b=c", "x"], "a=b": ["c", "c (2)"], "a=b=c": [1.5, 2]}),
+        pd.DataFrame({"a": ["b=c (2)", "b=c"], "a=b": ["c", "y"]}),
+    ],
+)
+def test_names_are_different(X):
+    known = encoder().fit(X)
+    names = known.get_feature_names_out().tolist()
+    assert len(set(names)) == len(names)
+    assert {"a:other", "a:missing"} <= set(names)
+
+
+def test_names_of_mixed_values_are_different():
+    names = encoder(categorical=["price"]).fit(column([1, "1", "1 (2)"])).get_feature_names_out().tolist()
+    assert len(set(names)) == len(names)
+
+
+def test_names_stay_when_columns_are_added():
+    X = pd.DataFrame({"a": ["b=c", "x"], "a=b": ["c", "y"]})
+    known = encoder().partial_fit(X)
+    names = known.get_feature_names_out().tolist()
+    known.partial_fit(pd.DataFrame({"a": ["b=c (2)", "b=y"], "a=b": ["c", "z"]}))
+    after = known.get_feature_names_out().tolist()
+    assert after[: len(names)] == names
+    assert len(set(after)) == len(after) > len(names)

@@ -1,0 +1,220 @@
+"""Tables that reach an estimator through scikit-learn: its output configuration, bags, boosting."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import sklearn
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier
+from sklearn.feature_selection import SelectFromModel, SequentialFeatureSelector
+from sklearn.inspection import partial_dependence, permutation_importance
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import check_classifier_data_not_an_array, check_fit2d_predict1d
+
+from skfm import FieldEncoder, FMClassifier, LinearClassifier
+
+
+def table(n=400):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(
+        {
+            "shape": rng.choice(list("xyz"), n),
+            "size": rng.normal(size=n),
+            "count": rng.integers(0, 5, n),
+        }
+    )
+    return X, ((X["shape"] == "x") ^ (rng.random(n) < 0.1)).to_numpy()
+
+
+def model(**params):
+    return FMClassifier(2, random_state=0, **params)
+
+
+# -- output configuration ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars", "default"])
+@pytest.mark.parametrize("encoder", ["auto", FieldEncoder(), FieldEncoder(sparse_output=False)])
+def test_output_configuration_is_of_no_concern(output, encoder):
+    X, y = table()
+    known = model(encoder=encoder).fit(X, y)
+    with sklearn.config_context(transform_output=output):
+        seen = model(encoder=encoder).fit(X, y)
+        assert np.array_equal(seen.predict_proba(X), known.predict_proba(X))
+        assert np.array_equal(np.asarray(seen.transform(X)), known.transform(X))
+    seen = model(encoder=FieldEncoder().set_output(transform=output)).fit(X, y)
+    assert np.array_equal(seen.predict_proba(X), model(encoder=FieldEncoder()).fit(X, y).predict_proba(X))
+
+
+@pytest.mark.parametrize(("output", "frame"), [("pandas", pd.DataFrame), ("polars", pl.DataFrame)])
+def test_encoder_gives_frames_as_the_one_hot_encoder_does(output, frame):
+    X, _ = table()
+    known = FieldEncoder().fit(X)
+    for encoder in (FieldEncoder(), OneHotEncoder()):
+        with pytest.raises(ValueError, match=r"does not support sparse data. Set sparse_output=False"):
+            encoder.set_output(transform=output).fit_transform(X[["shape"]])
+    encoded = FieldEncoder(sparse_output=False).set_output(transform=output).fit_transform(X)
+    assert isinstance(encoded, frame)
+    assert list(encoded.columns) == known.get_feature_names_out().tolist()
+    assert np.array_equal(encoded.to_numpy(), known.transform(X).toarray())
+
+
+# -- arrays of objects -------------------------------------------------------------------------------------
+
+
+def test_an_array_of_objects_is_a_table():
+    X, y = table()
+    known = model().fit(X, y)
+    objects = X.to_numpy(dtype=object)
+    assert np.array_equal(model().fit(objects, y).predict_proba(objects), known.predict_proba(X))
+    passed = make_pipeline(ColumnTransformer([("all", "passthrough", list(X.columns))]), model())
+    assert np.array_equal(passed.fit(X, y).predict_proba(X), known.predict_proba(X))
+
+
+def test_numbers_in_an_array_of_objects_are_a_matrix():
+    X, y = table()
+    numbers = X[["size", "count"]].to_numpy()
+    seen = model().fit(numbers.astype(object), y)
+    assert seen.encoder_ is None
+    assert np.array_equal(seen.predict_proba(numbers), model().fit(numbers, y).predict_proba(numbers))
+
+
+def test_rows_that_are_lists_are_tables():
+    X, y = table()
+    rows = X.to_numpy(dtype=object).tolist()
+    known = model().fit(X, y)
+    assert np.array_equal(model().fit(rows, y).predict_proba(rows), known.predict_proba(X))
+    encoded = FieldEncoder().fit(rows).transform(rows)
+    assert (encoded != FieldEncoder().fit_transform(X)).nnz == 0
+
+
+def test_text_where_numbers_are_expected():
+    X, y = table()
+    with pytest.raises(ValueError, match=r"Column 0 of X holds text.*'.' at row 0.*encoder=FieldEncoder\(\)"):
+        model(encoder=None).fit(X.to_numpy(dtype=object), y)
+
+
+def test_names_of_mixed_types_are_what_is_wrong():
+    X, y = table()
+    X = X.rename(columns={"shape": 0})
+    with pytest.raises(TypeError, match=r"X\.columns = X\.columns\.astype\(str\)") as caught:
+        model().fit(X, y)
+    assert "holds text" not in str(caught.value)
+    X.columns = X.columns.astype(str)
+    model().fit(X, y)
+
+
+class Lazy:
+    """What a frame of Dask looks like to others."""
+
+    columns = ("shape",)
+
+    def compute(self):
+        raise AssertionError
+
+
+Lazy.__module__ = "dask.dataframe.core"
+
+
+@pytest.mark.parametrize(
+    ("X", "parts"),
+    [
+        (pl.LazyFrame({"shape": ["x", "y"]}), [".collect()"]),
+        (Lazy(), [".compute()", "partial_fit"]),
+    ],
+)
+def test_frames_that_are_not_computed(X, parts):
+    known = model().fit(*table())
+    for call in (lambda: model().fit(X, [0, 1]), lambda: known.predict(X), lambda: FieldEncoder().fit(X)):
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert all(part in str(caught.value) for part in parts), caught.value
+
+
+# -- weights -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", ["auto", "adagrad", "lbfgs"])
+def test_weights_that_sum_to_one_fit_as_those_of_mean_one(solver):
+    X, y = table()
+    weight = np.random.default_rng(1).exponential(size=400)
+    weight /= weight.mean()
+    one = model(solver=solver).fit(X, y, sample_weight=weight)
+    other = model(solver=solver).fit(X, y, sample_weight=weight / 400)
+    assert np.allclose(one.predict_proba(X), other.predict_proba(X), atol=1e-4)
+    for name, value in one.plan_.items():
+        same = value == other.plan_[name] or np.isclose(value, other.plan_[name], rtol=1e-9)
+        assert same, name
+
+
+@pytest.mark.parametrize("as_matrix", [False, True])
+def test_boosting_and_bags(as_matrix):
+    X, y = table()
+    X = pd.get_dummies(X).astype(float) if as_matrix else X
+    single = LinearClassifier(random_state=0)
+    scores = [
+        roc_auc_score(y, one.fit(X, y).predict_proba(X)[:, 1])
+        for one in (
+            single,
+            AdaBoostClassifier(single, n_estimators=2, random_state=0),
+            BaggingClassifier(single, n_estimators=2, random_state=0),
+            BaggingClassifier(LinearClassifier(encoder=FieldEncoder(), random_state=0), n_estimators=2),
+        )
+    ]
+    # The rows are told by their shape alone.
+    oracle = roc_auc_score(y, table()[0]["shape"] == "x")
+    assert min(scores) > oracle - 0.03
+
+
+# -- tags and selection ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("encoder", "takes"), [("auto", False), (None, False), (FieldEncoder(), True)])
+def test_tags_follow_the_encoder(encoder, takes):
+    X, y = table()
+    one = model(encoder=encoder)
+    tags = get_tags(one).input_tags
+    assert (tags.allow_nan, tags.string, tags.categorical) == (takes, takes, encoder is not None)
+    holes = X[["size", "count"]].to_numpy()
+    holes[::7, 0] = np.nan
+    if takes:
+        selector = SequentialFeatureSelector(one, n_features_to_select=1, cv=2).fit(holes, y)
+        assert selector.get_support().sum() == 1
+    else:
+        with pytest.raises(ValueError, match="NaN"):
+            one.fit(holes, y)
+
+
+def test_selection_on_a_table_by_permutations():
+    X, y = table()
+
+    def importances(fitted):
+        return permutation_importance(fitted, X, y, n_repeats=2, random_state=0).importances_mean
+
+    selector = SelectFromModel(model(), importance_getter=importances).fit(X, y)
+    assert selector.get_feature_names_out().tolist() == ["shape"]
+    assert selector.transform(X).shape == (400, 1)
+
+
+def test_selection_on_codes():
+    X, y = table()
+    codes = OrdinalEncoder(dtype=np.int64).fit_transform(X[["shape", "count"]])
+    selector = SequentialFeatureSelector(model(encoder=FieldEncoder()), n_features_to_select=1, cv=2)
+    assert selector.fit(codes, y).get_support().tolist() == [True, False]
+
+
+def test_partial_dependence_on_a_table():
+    X, y = table()
+    known = model().fit(X, y)
+    found = partial_dependence(known, X, ["shape"], categorical_features=["shape"])
+    x, y_, z = found["average"][0]
+    assert x > max(y_, z)
+
+
+def test_an_encoder_by_name_takes_what_arrays_are_made_of():
+    for check in (check_classifier_data_not_an_array, check_fit2d_predict1d):
+        check("FMClassifier", model(encoder=FieldEncoder()))
