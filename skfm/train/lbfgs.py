@@ -165,7 +165,7 @@ class LBFGS:
 def _fit(problem: Problem) -> Result:
     model, loss, dtype, schedule = problem.model, problem.loss, problem.dtype, problem.schedule
     (X, y, weight), shared = problem.train, shared_rows(problem)
-    check_memory(table_rows(X.shape[1]), model.width, dtype)
+    check_memory(X, model.width, dtype)
     statistics = column_statistics(X, weight, shared)
     scale, frequency = column_scale(problem, statistics), statistics.frequency
     columns = np.flatnonzero((frequency if shared is None else frequency[shared]) > 0)

@@ -10,11 +10,14 @@ import numpy as np
 from skfm.data.batches import Samples
 from skfm.data.pack import table_rows
 from skfm.data.statistics import ColumnStatistics
+from skfm.data.validate import row_pieces
 from skfm.models.base import Model
 from skfm.runtime import physical_memory
 from skfm.train.problem import Parameters, Prior, Problem
 from skfm.train.state import Hyper, first_rows, on_device, random_key, to_numpy
 
+# Bytes a column that statistics, scales and fields take at least, of ones and of other values.
+_OF_ONES, _OF_VALUES = 22, 48
 # Rows whose losses are computed at once.
 _ROWS_AT_ONCE = 1 << 18
 
@@ -37,14 +40,25 @@ def column_scale(problem: Problem, statistics: ColumnStatistics) -> np.ndarray |
     return scale
 
 
-def check_memory(n_rows: int, width: int, dtype) -> None:
-    """Raise ValueError if a table and the optimizer's state of its size do not fit into memory."""
-    needed, available = 2 * n_rows * width * dtype.itemsize, physical_memory()
+def check_memory(X, width: int, dtype: np.dtype) -> None:
+    """Raise ValueError if a table and the optimizer's state, or the columns' statistics, do not fit.
+
+    Parameters
+    ----------
+    X : rows to learn from, a matrix or on disk
+    width : numbers of a row of the table
+    """
+    n_rows, of_statistics = table_rows(X.shape[1]), _OF_ONES
+    if not all(bool(np.all(piece.data == 1)) for _, piece in row_pieces(X)):
+        of_statistics = _OF_VALUES
+    of_row = width * dtype.itemsize
+    needed, available = n_rows * max(2 * of_row, of_row + of_statistics), physical_memory()
     if available is not None and needed > available:
         raise ValueError(
-            f"The weights of {n_rows} columns, {width} numbers each, and the optimizer's state take "
-            f"{needed / 1e9:.1f} GB, and the machine has {available / 1e9:.1f} GB. Give fewer factors, or "
-            f"fewer columns, with FieldEncoder(hash=...) for instance."
+            f"The weights of {n_rows} columns, {width} numbers each, the optimizer's state and the columns' "
+            f"statistics take {needed / 1e9:.3g} GB, and the machine has {available / 1e9:.3g} GB. Give "
+            f"fewer factors, or fewer columns, with FieldEncoder(hash=...) or sklearn.feature_extraction."
+            f"FeatureHasher(n_features=...) for instance."
         )
 
 
