@@ -46,7 +46,7 @@ def check_memory(X, width: int, dtype: np.dtype) -> None:
     Parameters
     ----------
     X : rows to learn from, a matrix or on disk
-    width : numbers of a row of the table
+    width : numbers of a row of the table, or fewer while fields are not known
     """
     n_rows, of_statistics = table_rows(X.shape[1]), _OF_ONES
     if not all(bool(np.all(piece.data == 1)) for _, piece in row_pieces(X)):
@@ -55,10 +55,10 @@ def check_memory(X, width: int, dtype: np.dtype) -> None:
     needed, available = n_rows * max(2 * of_row, of_row + of_statistics), physical_memory()
     if available is not None and needed > available:
         raise ValueError(
-            f"The weights of {n_rows} columns, {width} numbers each, the optimizer's state and the columns' "
-            f"statistics take {needed / 1e9:.3g} GB, and the machine has {available / 1e9:.3g} GB. Give "
-            f"fewer factors, or fewer columns, with FieldEncoder(hash=...) or sklearn.feature_extraction."
-            f"FeatureHasher(n_features=...) for instance."
+            f"The weights of {n_rows} columns, {width} numbers each or more, the optimizer's state and the "
+            f"columns' statistics take {needed / 1e9:.3g} GB at least, and the machine has "
+            f"{available / 1e9:.3g} GB. Give fewer factors, or fewer columns, with FieldEncoder(hash=...) or "
+            f"sklearn.feature_extraction.FeatureHasher(n_features=...) for instance."
         )
 
 

@@ -362,7 +362,7 @@ def refused_for_memory(fit) -> None:
     wide = sparse.csr_array((np.ones(N), (rows, rows * 10**7)), shape=(N, 10**9))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(
-        ValueError, match=r"of 1006632960 columns.* GB, and the machine has 20 GB. Give fewer"
+        ValueError, match=r"of 1006632960 columns.* GB at least, and the machine has 20 GB. Give fewer"
     ):
         fit(wide)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 5 * 10**5
@@ -391,5 +391,5 @@ def test_memory_for_statistics_counts(monkeypatch):
     model = make("LinearRegressor", solver="adagrad")
     monkeypatch.setattr("skfm.train.start.physical_memory", lambda: 40_000)
     model.fit(rows, [0, 1])
-    with pytest.raises(ValueError, match="columns' statistics take"):
+    with pytest.raises(ValueError, match=r"columns' statistics take .* at least"):
         model.fit(rows * 2, [0, 1])
