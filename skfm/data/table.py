@@ -13,6 +13,7 @@ from skfm.data.columns import (
     ColumnEncoder,
     FieldNonzeros,
     FieldSlots,
+    Hashed,
     Vocabulary,
     merge,
     of_single_values,
@@ -20,6 +21,10 @@ from skfm.data.columns import (
 )
 from skfm.data.frames import Column
 from skfm.data.state import Stateful, plain
+from skfm.runtime import physical_memory
+
+# Bytes that the name of a slot and its columns take at least.
+_OF_SLOT = 64
 
 
 def merge_counts(a: list | None, b: list) -> list:
@@ -76,6 +81,7 @@ class TableEncoder(Stateful):
             for encoder, counted in zip(self.encoders, counts, strict=True)
         ]
         learned = replace(self, encoders=tuple(encoders))
+        learned._check_hashes()
         names = [encoder.names() for encoder in learned.encoders]
         sizes = [len(slots) for fields in names for slots in fields]
         known = self.slot_columns or tuple(np.empty(0, np.int32) for _ in sizes)
@@ -85,6 +91,18 @@ class TableEncoder(Stateful):
             slot_columns.append(np.append(columns, np.arange(n_columns, end, dtype=np.int32)))
             n_columns = end
         return replace(learned, n_fields=tuple(map(len, names)), slot_columns=tuple(slot_columns))
+
+    def _check_hashes(self) -> None:
+        """Raise ValueError if there are too many slots of hashes; those of values were counted in memory."""
+        hashed = [one for one in map(of_single_values, self.encoders) if isinstance(one, Hashed)]
+        needed, available = _OF_SLOT * sum(one.n_slots for one in hashed), physical_memory()
+        if available is not None and needed > available:
+            largest = max(hashed, key=lambda one: one.n_slots)
+            raise ValueError(
+                f"The names of {sum(one.n_slots for one in hashed)} slots of hashes, of which column "
+                f"{largest.name!r} has {largest.n_slots}, take {needed / 1e9:.3g} GB, and the machine has "
+                f"{available / 1e9:.3g} GB. Give a smaller hash."
+            )
 
     @property
     def n_columns(self) -> int:

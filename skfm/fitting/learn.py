@@ -27,7 +27,7 @@ from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weigh
 from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, validation_fraction
 from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
 from skfm.fitting.targets import Seen, Targets, UnknownLabelError
-from skfm.train.method import method_of
+from skfm.train.method import is_method, method_of
 from skfm.train.problem import Problem, Progress, Result, Start, silent
 
 
@@ -586,10 +586,7 @@ def prepare(data: Data, settings: Settings, context: Context, fields, random_sta
     fields : the parameter of the estimators
     """
     resumed = context.resumed
-    continued = None
-    if resumed is not None:
-        continued = Continued(resumed.plan, resumed.session is not None, resumed.prior)
-    plan = make_plan(settings, data.facts, continued)
+    plan = make_plan(settings, data.facts, _continued(context))
     data = hold_out(data, plan, random_state)
     seed = new_seed(random_state) if resumed is None or resumed.session is None else resumed.seed
     posed, units = in_standard_units(data, plan, context)
@@ -599,6 +596,30 @@ def prepare(data: Data, settings: Settings, context: Context, fields, random_sta
     else:
         found, n_blocks = find_fields(fields, posed.samples.X, encoder, context.columns.n)
     return Prepared(plan, data, posed, units, found, n_blocks, seed)
+
+
+def _continued(context: Context) -> Continued | None:
+    """What a plan takes from the calls of partial_fit before."""
+    resumed = context.resumed
+    return None if resumed is None else Continued(resumed.plan, resumed.session is not None, resumed.prior)
+
+
+def check_columns(
+    data: Data, settings: Settings, context: Context, make_model: Callable[[Shape], Any]
+) -> None:
+    """Raise ValueError if the columns of a matrix are too many, before anything of their number is made.
+
+    Parameters
+    ----------
+    make_model : makes the model; one of a single field is no wider than that of the fields to be found
+    """
+    from skfm.train.start import check_memory
+
+    plan, targets = make_plan(settings, data.facts, _continued(context)), data.targets
+    if context.encoding.encoder is None and not is_method(plan.solver):
+        one_field = Fields(np.empty(0, np.int32), 1)
+        model = make_model(Shape(targets.n_outputs, targets.loss, one_field, None))
+        check_memory(data.samples.X, model.width, plan.dtype)
 
 
 def _check_same_scale(targets: Targets, context: Context) -> None:

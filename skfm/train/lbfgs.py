@@ -216,7 +216,7 @@ class LBFGS:
 def _fit(problem: Problem) -> Result:
     model, loss, dtype, schedule = problem.model, problem.loss, problem.dtype, problem.schedule
     (X, y, weight), shared = problem.train, shared_rows(problem)
-    check_memory(table_rows(X.shape[1]), model.width, dtype)
+    check_memory(X, model.width, dtype)
     check_representable(problem)
     statistics = column_statistics(X, weight, shared)
     units = column_units(problem, statistics, known_units(problem))

@@ -96,7 +96,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     model, dtype, schedule = problem.model, problem.dtype, problem.schedule
     n_columns = problem.train.X.shape[1]
     n_rows = table_rows(n_columns)
-    check_memory(n_rows, model.width, dtype)
+    check_memory(problem.train.X, model.width, dtype)
     check_representable(problem)
     rate = np.asarray(schedule.learning_rate, dtype)
     statistics = column_statistics(problem.train.X, problem.train.weight, shared_rows(problem))

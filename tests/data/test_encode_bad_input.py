@@ -2,7 +2,9 @@
 
 import datetime as dt
 import pickle
+import resource
 from fractions import Fraction
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -372,3 +374,16 @@ def test_special_numbers(values, x, value, place):
 def test_names_of_narrow_bins_differ():
     encoder = fitted(1e6 + np.arange(8)[:, None] / 10, bins=4)
     assert len(set(names(encoder))) == encoder.fields_.size
+
+
+@pytest.mark.parametrize("cell", ["a", ["a", "b"]])
+@pytest.mark.parametrize("size", [10**9, {"kind": 10**9}])
+def test_a_hash_of_more_slots_than_memory_is_refused_at_once(cell, size):
+    table = pd.DataFrame({"kind": pd.Series([cell, cell], dtype=object), "number": [1.0, 2.0]})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with (
+        patch("skfm.data.table.physical_memory", lambda: 10**10),
+        pytest.raises(ValueError, match=r"'kind' has 1000000000, take 64 GB.*has 10 GB. Give a smaller hash"),
+    ):
+        FieldEncoder(hash=size).fit(table)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10**5

@@ -1,13 +1,26 @@
 """Errors name the cause, the place and the remedy, and leave a fitted model as it was."""
 
 import copy
+import resource
 
 import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
-from tests.estimators.problems import CLASSIFIERS, LABELS, NAMES, REGRESSORS, D, N, X, Y, make, predictions
+from tests.estimators.problems import (
+    CLASSIFIERS,
+    FAMILY,
+    LABELS,
+    NAMES,
+    REGRESSORS,
+    D,
+    N,
+    X,
+    Y,
+    make,
+    predictions,
+)
 from tests.estimators.problems import target as target_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -338,3 +351,45 @@ def test_parameters_that_exclude_each_other(fails):
     with pytest.raises(ValueError, match="partial_fit needs a solver that goes on"):
         lbfgs.partial_fit(X, LABELS)
     np.testing.assert_array_equal(predictions(lbfgs), expected)
+
+
+# -- memory ------------------------------------------------------------------------------------------
+
+
+def refused_for_memory(fit) -> None:
+    """Look that a fit on a billion columns is refused before an array of one byte a column is filled."""
+    rows = np.arange(N)
+    wide = sparse.csr_array((np.ones(N), (rows, rows * 10**7)), shape=(N, 10**9))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(
+        ValueError, match=r"of 1006632960 columns.* GB at least, and the machine has 20 GB. Give fewer"
+    ):
+        fit(wide)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 5 * 10**5
+
+
+@pytest.fixture
+def of_20_gb(monkeypatch):
+    monkeypatch.setattr("skfm.train.start.physical_memory", lambda: 2 * 10**10)
+
+
+@pytest.mark.parametrize("solver", ["auto", "adagrad", "lbfgs"])
+@pytest.mark.parametrize("name", [*NAMES, *(f"{kind}Regressor" for kind in FAMILY), "ESMMClassifier"])
+def test_too_many_columns_are_refused_before_memory_is_taken(name, solver, of_20_gb):
+    y = LABELS if name == "ESMMClassifier" else target_of(name)
+    refused_for_memory(lambda wide: make(name, solver=solver).fit(wide, y))
+
+
+def test_too_many_columns_of_chunks_and_of_values_are_refused(of_20_gb):
+    refused_for_memory(lambda wide: make("LinearRegressor").fit([(wide, Y), (wide, Y)]))
+    refused_for_memory(lambda wide: make("LinearRegressor").partial_fit(wide, Y))
+    refused_for_memory(lambda wide: make("FMClassifier").fit(wide * 2, np.arange(N) % 32))
+
+
+def test_memory_for_statistics_counts(monkeypatch):
+    rows = sparse.csr_array(([1.0, 1.0], ([0, 1], [0, 999])), shape=(2, 1000))
+    model = make("LinearRegressor", solver="adagrad")
+    monkeypatch.setattr("skfm.train.start.physical_memory", lambda: 40_000)
+    model.fit(rows, [0, 1])
+    with pytest.raises(ValueError, match=r"columns' statistics take .* at least"):
+        model.fit(rows * 2, [0, 1])

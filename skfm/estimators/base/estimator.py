@@ -242,6 +242,7 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
 
     def _solve(self, data: Data, context: Context) -> Learned:
         """What is learned from data in the columns that the model has."""
+        fitting.check_columns(data, self._settings(), context, self._make_model)
         prepared = fitting.prepare(data, self._settings(), context, self.fields, self.random_state)
         if prepared.n_blocks and self._needs_fields and self.verbose:
             print(
