@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import platform
+import shutil
+import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,12 +16,106 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy import sparse
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 from skfm.data.batches import Batches, Batching, Samples, compose, make_batches, n_batches
 from skfm.data.pack import choose_layout, pack_rows
 
 # Rows of a piece on disk: what is read at once, and the grain of shuffling between buffers.
 _PIECE_ROWS = 1 << 15
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_ELSEWHERE = ". Choose another: the attribute `folder` of the stream, or the environment variable TMPDIR"
 T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def writing(path, n_bytes: int | None = None, remedy: str = "") -> Iterator[None]:
+    """Name the file, and what was wanted, where its disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        folder = Path(path).absolute().parent
+        wanted = "" if n_bytes is None else f"{_megabytes(n_bytes)} more were to be written, and "
+        free = _megabytes(shutil.disk_usage(folder).free)
+        raise OSError(
+            error.errno,
+            f"{os.strerror(error.errno)} in the folder {folder}: {wanted}{free} are free{remedy}",
+            str(path),
+        ) from error
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.1f} MB"
+
+
+@contextlib.contextmanager
+def temporary_folder(parent=None) -> Iterator[Path]:
+    """A folder for temporary files, removed at the end; those that killed processes left are removed first.
+
+    A process holds a lock on a file in its folder, which the system releases when it dies. Locks tell nothing
+    of processes on other machines that share a file system, so folders are named after the running system,
+    and those of others, or of before a restart, are left alone.
+
+    Parameters
+    ----------
+    parent : where to make it; None for that of Python's tempfile
+    """
+    parent = Path(tempfile.gettempdir() if parent is None else parent)
+    prefix = f"skfm-{_system()}-"
+    if fcntl is not None:
+        for left in parent.glob(f"{prefix}*"):
+            _remove_if_left(left)
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
+    except OSError as error:
+        error.filename = str(parent)
+        error.strerror = f"{error.strerror}; no temporary files can be made in the folder{_ELSEWHERE}"
+        raise
+    with folder as name, _locked(Path(name)):
+        yield Path(name)
+
+
+def _system() -> str:
+    """What names the running system, and changes when it is started again."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return platform.node()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder."""
+    if fcntl is None:
+        yield
+        return
+    with open(folder / "new", "wb") as file:
+        # The lock comes before the name by which others look for it; without locks there is no such name.
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+            os.rename(folder / "new", folder / "lock")
+        yield
+
+
+def _remove_if_left(folder: Path) -> None:
+    """Remove a folder whose process is dead."""
+    # Another process may remove it too, or it may be another user's.
+    with contextlib.suppress(OSError), open(folder / "lock", "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _save(path: str | Path, array: np.ndarray) -> None:
+    """Write an array as numpy.save does, whose errors do not tell that the disk is full."""
+    array = np.ascontiguousarray(array)
+    with writing(path, array.nbytes, _ELSEWHERE), open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:
@@ -43,7 +143,8 @@ class RowSpool:
         self.firsts, self.nnz = [0], 0
         self._waiting: list[sparse.csr_array] = []
         self._n_waiting = 0
-        folder.mkdir()
+        with writing(folder, remedy=_ELSEWHERE):
+            folder.mkdir()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -63,10 +164,10 @@ class RowSpool:
             return
         X = sparse.vstack(self._waiting, format="csr")
         name = self._name(len(self.firsts) - 1)
-        np.save(f"{name}.indptr", X.indptr.astype(np.int32))
-        np.save(f"{name}.indices", X.indices.astype(np.int32, copy=False))
+        _save(f"{name}.indptr.npy", X.indptr.astype(np.int32))
+        _save(f"{name}.indices.npy", X.indices.astype(np.int32, copy=False))
         if not np.all(X.data == 1):
-            np.save(f"{name}.data", X.data)
+            _save(f"{name}.data.npy", X.data)
         self.firsts.append(self.firsts[-1] + X.shape[0])
         self.nnz += X.nnz
         self._waiting, self._n_waiting = [], 0
@@ -173,7 +274,7 @@ class BatchSpool:
             batches = make_batches(block, order, samples, batching)
             for name, leaf in batches._asdict().items():
                 if leaf is not None:
-                    np.save(self._file(number, width, name), leaf)
+                    _save(self._file(number, width, name), leaf)
 
     def _file(self, number, width, name) -> Path:
         return self.rows.folder / f"batches{number}.{width}.{name}.npy"

@@ -1,32 +1,45 @@
 """Rows of text in the formats of libsvm, libffm and libFM: bytes to CSR without a loop over tokens.
 
-A line is ``target index:value ...`` (libsvm and libFM) or ``target field:index:value ...`` (libffm); what
-follows a ``#`` is a comment. The numbers of a whole chunk are read at once. Only when something does not add
-up are lines looked at one by one, to name the file, the line and the token.
+A line is ``target index:value ...`` (libsvm and libFM) or ``target field:index:value ...`` (libffm), with
+``qid:number`` after the target where rows have groups; what follows a ``#`` is a comment. The numbers of a
+whole block are read at once. Only when something does not add up are lines looked at one by one, to name the
+file, the line and the token.
 """
 
 from __future__ import annotations
 
 import bz2
+import codecs
+import contextlib
 import gzip
 import lzma
 import re
-import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+# How files start that hold no text, whatever their names say.
+_KINDS = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"(\xb5/\xfd": "Zstandard",
+    b"PK\x03\x04": "zip",
+    b"PAR1": "Parquet",
+}
 # Numbers of a token, with colons between them, by format.
 TOKEN_NUMBERS = {"libsvm": 2, "libfm": 2, "libffm": 3}
 _SHAPES = {2: "index:value", 3: "field:index:value"}
-_COLON, _NEWLINE = ord(":"), ord("\n")
-_MAX_ID = np.iinfo(np.int32).max
-# Bytes read at a time.
-_BLOCK = 1 << 24
+_COLON, _NEWLINE, _BLANK = ord(":"), ord("\n"), ord(" ")
+_FIRST = np.array([0])
+_EXACT = 2**53  # Whole numbers below are exact as floats.
+MAX_ID = np.iinfo(np.int32).max
+# Bytes read at a time; while they are parsed, tokens take ten times as much.
+_BLOCK = 1 << 22
 
 
 class TextRows(NamedTuple):
@@ -38,6 +51,7 @@ class TextRows(NamedTuple):
     starts : (n + 1,) where each row's nonzeros start
     ids, values : (nnz,)
     fields : (nnz,) field of each nonzero, or None
+    groups : (n,) group of each row, or None
     lines : (n,) number of each row's line, from 1
     """
 
@@ -46,18 +60,57 @@ class TextRows(NamedTuple):
     ids: np.ndarray
     values: np.ndarray
     fields: np.ndarray | None
+    groups: np.ndarray | None
     lines: np.ndarray
+
+    def line_of(self, position: int) -> int:
+        """Line of a nonzero."""
+        return self.lines[np.searchsorted(self.starts, position, side="right") - 1]
 
 
 def open_text(path, mode: str):
     """The file in binary mode, (de)compressed by its suffix."""
-    return _OPENERS.get(Path(path).suffix, open)(path, mode)
+    return _OPENERS.get(Path(path).suffix.lower(), open)(path, mode)
+
+
+@contextlib.contextmanager
+def reading(path):
+    """The file in binary mode, decompressed by its suffix.
+
+    Raises
+    ------
+    ValueError
+        If it is no whole archive of its suffix, or no text; the message names the file.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        with open_text(path, "rb") as file:
+            first = file.peek(8)
+            kind = next((kind for start, kind in _KINDS.items() if first.startswith(start)), None)
+            if kind is not None:
+                raise ValueError(
+                    f"{path} holds {kind} data, not text. Text in files that end in .gz, .bz2 or .xz is "
+                    f"decompressed: give the file such a name, or decompress it first."
+                )
+            if first.startswith(codecs.BOM_UTF8):
+                file.read(len(codecs.BOM_UTF8))
+            yield file
+    except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        # An error of the system has a number, one of an archive has none.
+        if isinstance(error, OSError) and error.errno is not None:
+            error.filename = error.filename or str(path)
+            raise
+        suffix = Path(path).suffix
+        raise ValueError(
+            f"{path} is no whole {suffix} file: {error}. Get it anew, or rename it if it is not compressed."
+        ) from error
 
 
 def read_blocks(path, size: int = _BLOCK) -> Iterator[tuple[bytes, int]]:
     """Whole lines of about `size` bytes at a time, and the number of the first, from 1."""
     line, rest = 1, b""
-    with open_text(path, "rb") as file:
+    with reading(path) as file:
         while block := file.read(size):
             lines, newline, tail = (rest + block).rpartition(b"\n")
             rest = tail
@@ -66,6 +119,23 @@ def read_blocks(path, size: int = _BLOCK) -> Iterator[tuple[bytes, int]]:
                 line += lines.count(b"\n") + 1
     if rest:
         yield rest + b"\n", line
+
+
+def read_rows(path, format: str) -> Iterator[TextRows]:
+    """Rows of a file, block by block; either all have a group or none."""
+    if format == "auto":
+        format = detect_format(path)
+    if format not in TOKEN_NUMBERS:
+        raise ValueError(f"format must be 'auto' or one of {sorted(TOKEN_NUMBERS)}, got {format!r}.")
+    first: TextRows | None = None
+    for block in read_blocks(path):
+        rows = parse(*block, TOKEN_NUMBERS[format], str(path))
+        if not rows.target.size:
+            continue
+        first = first or rows
+        if (rows.groups is None) != (first.groups is None):
+            raise _lacks_group(str(path), rows.lines[0], rows.groups is not None)
+        yield rows
 
 
 def parse(text: bytes, first_line: int, token_numbers: int, name: str) -> TextRows:
@@ -84,55 +154,104 @@ def parse(text: bytes, first_line: int, token_numbers: int, name: str) -> TextRo
         Naming the file, the line and the token.
     """
     text = re.sub(rb"#[^\n]*", b"", text) if b"#" in text else text
+    given = text
     letters = np.frombuffer(text, np.uint8)
-    is_colon = letters == _COLON
-    is_blank = letters <= 32
-    starts = np.flatnonzero(~is_blank & np.concatenate([[True], is_blank[:-1]]))
-    if starts.size == 0:
-        none, no_ids = np.empty(0), np.empty(0, np.int64)
-        fields = no_ids if token_numbers == 3 else None
-        return TextRows(none, np.zeros(1, np.int64), no_ids, none, fields, no_ids)
-    colons = np.add.reduceat(is_colon, starts, dtype=np.int64)
+    starts = _starts(letters)
     line_of = np.cumsum(letters == _NEWLINE)[starts]
-    is_target = np.concatenate([[True], np.diff(line_of) > 0])
-    separator = is_blank | is_colon
+    is_target = np.diff(line_of, prepend=-1) > 0
+    is_group = np.zeros_like(is_target)
+    if b"qid:" in text:
+        is_group = _start_with(letters, starts, b"qid:")
+        text = re.sub(rb"(?<!\S)qid:", b"    ", text)
+        letters = np.frombuffer(text, np.uint8)
+        starts = _starts(letters)
+    is_colon = letters == _COLON
+    separator = (letters <= _BLANK) | is_colon
     lacks_number = np.any(is_colon & np.concatenate([[True], separator[:-1]]))
     lacks_number |= np.any(is_colon[:-1] & separator[1:])
-    numbers = _numbers(text)
-    expected = np.where(is_target, 0, token_numbers - 1)
+    tokens = text.replace(b":", b" ").split()
+    numbers = _numbers(text, tokens)
     # A colon stands between numbers, so as many numbers as colons and tokens means each is one.
     if (
         lacks_number
         or numbers is None
-        or numbers.size != starts.size + colons.sum()
-        or np.any(colons != expected)
+        or starts.size != is_target.size
+        or numbers.size != starts.size + np.count_nonzero(is_colon)
+        or np.any(is_group[:1])
+        or np.any(is_group[1:] & ~is_target[:-1])
     ):
-        raise _explained(text, first_line, token_numbers, name)
+        raise _explained(given, first_line, token_numbers, name)
+    is_single = is_target | is_group
+    colons = np.add.reduceat(is_colon, starts, dtype=np.int64) if starts.size else starts
+    if np.any(colons != np.where(is_single, 0, token_numbers - 1)):
+        raise _explained(given, first_line, token_numbers, name)
     first = np.cumsum(colons + 1) - colons - 1
-    rows = first[is_target]
-    rest = np.delete(numbers, rows).reshape(-1, token_numbers)
-    per_row = np.diff(np.append(np.flatnonzero(is_target), starts.size)) - 1
+    rest = np.delete(numbers, first[is_single]).reshape(-1, token_numbers)
     whole = rest[:, :-1]
-    if not np.isfinite(numbers).all() or np.any((whole < 0) | (whole > _MAX_ID) | (whole != np.floor(whole))):
-        raise _explained(text, first_line, token_numbers, name)
+    if not np.isfinite(numbers).all() or np.any((whole < 0) | (whole > MAX_ID) | (whole != np.floor(whole))):
+        raise _explained(given, first_line, token_numbers, name)
+    rows, lines = first[is_target], first_line + line_of[is_target]
+    target = _whole(numbers, tokens, rows)
+    groups = _whole(numbers, tokens, first[is_group]) if is_group.any() else None
+    if is_group.any():
+        if groups is None:
+            raise _explained(given, first_line, token_numbers, name)
+        has_group = np.append(is_group[1:], False)[is_target]
+        if not has_group.all():
+            other = int(np.argmax(has_group != has_group[0]))
+            raise _lacks_group(name, lines[other], has_group[other])
+    of_row = np.cumsum(~is_single)[is_target]
     return TextRows(
-        target=numbers[rows],
-        starts=np.concatenate([[0], np.cumsum(per_row)]),
+        target=numbers[rows] if target is None else target,
+        starts=np.append(of_row, rest.shape[0]),
         ids=rest[:, -2].astype(np.int64),
         values=rest[:, -1],
         fields=rest[:, 0].astype(np.int64) if token_numbers == 3 else None,
-        lines=first_line + line_of[is_target],
+        groups=groups,
+        lines=lines,
     )
 
 
-def _numbers(text: bytes) -> np.ndarray | None:
+def _starts(letters: np.ndarray) -> np.ndarray:
+    """Where tokens start."""
+    is_blank = letters <= _BLANK
+    return np.flatnonzero(~is_blank & np.concatenate([[True], is_blank[:-1]]))
+
+
+def _start_with(letters: np.ndarray, starts: np.ndarray, text: bytes) -> np.ndarray:
+    """Whether each token starts with a text."""
+    ends = np.minimum(starts[:, None] + np.arange(len(text)), letters.size - 1)
+    return np.all(letters[ends] == np.frombuffer(text, np.uint8), axis=1)
+
+
+def _numbers(text: bytes, tokens: list[bytes]) -> np.ndarray | None:
     """All numbers of the text, or None where something is none."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", DeprecationWarning)
-            return np.fromstring(text.replace(b":", b" "), sep=" ")
-    except (ValueError, DeprecationWarning):
+        # Python alone reads 1_000.
+        return None if b"_" in text else np.array(tokens, dtype=np.float64)
+    except ValueError:
         return None
+
+
+def _whole(numbers: np.ndarray, tokens: list[bytes], chosen: np.ndarray) -> np.ndarray | None:
+    """Some of the numbers as int64, or None where one is not whole or does not fit."""
+    found = numbers[chosen]
+    if not np.array_equal(found, np.floor(found)):
+        return None
+    if np.abs(found).max(initial=0) < _EXACT:
+        return found.astype(np.int64)
+    try:
+        return np.array([int(tokens[number]) for number in chosen.tolist()], dtype=np.int64)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _lacks_group(name: str, line: int, has_group: bool) -> ValueError:
+    this, others = ("has a", "have none") if has_group else ("has no", "have one")
+    return ValueError(
+        f"{name}, line {line}: this row {this} qid:, and rows before {others}. Give a group to all "
+        f"rows or to none."
+    )
 
 
 def _explained(text: bytes, first_line: int, token_numbers: int, name: str) -> ValueError:
@@ -142,6 +261,13 @@ def _explained(text: bytes, first_line: int, token_numbers: int, name: str) -> V
             shown = token.decode("ascii", "backslashreplace")
             where = f"{name}, line {line}: {shown!r}"
             numbers = token.split(b":")
+            if token.startswith(b"qid:"):
+                if position != 1:
+                    return ValueError(f"{where} stands elsewhere than right after the target.")
+                given = token[4:]
+                if not _is_number(given, False) or _whole(np.array([float(given)]), [given], _FIRST) is None:
+                    return ValueError(f"{where} does not name a group; write a whole number of 64 bits.")
+                continue
             if position == 0 and len(numbers) > 1:
                 return ValueError(
                     f"{where} stands where the target should; write the target first in each line."
@@ -153,7 +279,7 @@ def _explained(text: bytes, first_line: int, token_numbers: int, name: str) -> V
             for number, given in enumerate(numbers):
                 is_id = position > 0 and number < token_numbers - 1
                 if not _is_number(given, is_id):
-                    wanted = f"an integer from 0 to {_MAX_ID}" if is_id else "a finite number"
+                    wanted = f"an integer from 0 to {MAX_ID}" if is_id else "a finite number"
                     found = given.decode("ascii", "backslashreplace")
                     return ValueError(f"{where}: {found!r} is not {wanted}.")
     return ValueError(f"{name}, from line {first_line} on, cannot be read as {_SHAPES[token_numbers]}.")
@@ -168,25 +294,17 @@ def _is_number(given: bytes, is_id: bool) -> bool:
     return (
         b"_" not in given
         and bool(np.isfinite(value))
-        and (not is_id or (value == int(value) and 0 <= value <= _MAX_ID))
+        and (not is_id or (value == int(value) and 0 <= value <= MAX_ID))
     )
 
 
 def detect_format(path) -> str:
     """ "libffm" where the first token after a target has two colons, else "libsvm"."""
     for text, _ in read_blocks(path, 1 << 16):
-        found = re.search(rb"^[^\s#]+[ \t]+([^\s#]+)", text, re.MULTILINE)
+        found = re.search(rb"^[^\s#]+[ \t]+(?:qid:[^\s#]*[ \t]+)?(?!qid:)([^\s#]+)", text, re.MULTILINE)
         if found:
             return "libffm" if found[1].count(b":") == 2 else "libsvm"
     return "libsvm"
-
-
-def as_matrix(rows: TextRows, n_features: int, dtype) -> sparse.csr_matrix:
-    """CSR of the rows; values of an index that a row repeats are added up."""
-    arrays = rows.values.astype(dtype), rows.ids, rows.starts
-    X = sparse.csr_matrix(arrays, shape=(rows.target.size, n_features))
-    X.sum_duplicates()
-    return X
 
 
 def join(pieces: list[TextRows]) -> TextRows:
@@ -195,25 +313,22 @@ def join(pieces: list[TextRows]) -> TextRows:
         return pieces[0]
     ends = np.cumsum([0, *(piece.ids.size for piece in pieces)])
     starts = [piece.starts[1:] + end for piece, end in zip(pieces, ends[:-1], strict=True)]
-    fields = [piece.fields for piece in pieces if piece.fields is not None]
-    return TextRows(
-        target=np.concatenate([piece.target for piece in pieces]),
-        starts=np.concatenate([[0], *starts]),
-        ids=np.concatenate([piece.ids for piece in pieces]),
-        values=np.concatenate([piece.values for piece in pieces]),
-        fields=np.concatenate(fields) if fields else None,
-        lines=np.concatenate([piece.lines for piece in pieces]),
-    )
+    joined: dict[str, Any] = {
+        name: None if arrays[0] is None else np.concatenate(arrays)
+        for name, arrays in zip(TextRows._fields, zip(*pieces, strict=True), strict=True)
+        if name != "starts"
+    }
+    return TextRows(starts=np.concatenate([[0], *starts]), **joined)
 
 
 def split(rows: TextRows, n: int) -> tuple[TextRows, TextRows]:
     """The first n rows, and the others."""
     end = rows.starts[n]
-    fields = (None, None) if rows.fields is None else (rows.fields[:end], rows.fields[end:])
-    first = TextRows(
-        rows.target[:n], rows.starts[: n + 1], rows.ids[:end], rows.values[:end], fields[0], rows.lines[:n]
-    )
-    rest = TextRows(
-        rows.target[n:], rows.starts[n:] - end, rows.ids[end:], rows.values[end:], fields[1], rows.lines[n:]
-    )
-    return first, rest
+    ends = dict.fromkeys(("ids", "values", "fields"), end)
+    cut: dict[str, Any] = {
+        name: (None, None) if array is None else np.split(array, [ends.get(name, n)])
+        for name, array in rows._asdict().items()
+        if name != "starts"
+    }
+    first, rest = ({name: parts[i] for name, parts in cut.items()} for i in range(2))
+    return TextRows(starts=rows.starts[: n + 1], **first), TextRows(starts=rows.starts[n:] - end, **rest)

@@ -1,19 +1,30 @@
 """Files of sparse rows in the formats of libsvm, libffm and libFM."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Integral
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import Bunch, check_array, check_consistent_length
+from sklearn.utils import Bunch, check_array, check_consistent_length, check_scalar
 
+from skfm.data.spool import writing
 from skfm.datasets import _sparse_text
+from skfm.datasets._sparse_text import MAX_ID, TextRows, read_rows
+
+# More different fields than this are no fields; their number is the length of an array.
+_MOST_FIELDS = 1 << 20
 
 
-def load_sparse_text(path, *, format="auto", n_features=None, zero_based=True, dtype=np.float64):
+def load_sparse_text(
+    path, *, format="auto", n_features=None, field_sizes="auto", zero_based=True, dtype=np.float64
+):
     """Read a file of sparse rows as libsvm, libffm or libFM write them.
 
     Each line is ``target index:value index:value ...`` (libsvm, libFM) or ``target field:index:value ...``
-    (libffm). What follows a ``#`` is a comment; empty lines are skipped.
+    (libffm). A group, as of the answers to one query, is ``qid:number`` after the target. What follows a
+    ``#`` is a comment; empty lines are skipped.
 
     Parameters
     ----------
@@ -23,6 +34,11 @@ def load_sparse_text(path, *, format="auto", n_features=None, zero_based=True, d
         "auto" looks at the first row.
     n_features : int, default=None
         Columns of the matrix; one more than the greatest index if None. Give it for a test file.
+    field_sizes : "auto", None or array-like of int of shape (n_fields,), default="auto"
+        For libffm files whose indices start anew in each field: how many indices each field has. Index i of
+        field f is column ``sum(field_sizes[:f]) + i``. With None an index is the column, whatever its field.
+        "auto" is None, unless an index occurs with two fields and `n_features` is not given: then the sizes
+        are those that the file has. Give the training file's for a test file, see the example.
     zero_based : bool, default=True
         Whether indices start at 0. Of a file whose indices start at 1, True makes a matrix with an
         empty first column, which does no harm.
@@ -37,16 +53,22 @@ def load_sparse_text(path, *, format="auto", n_features=None, zero_based=True, d
         data : csr_matrix of shape (n_samples, n_features)
             Values of an index that a row repeats are added up.
         target : ndarray of shape (n_samples,)
-            Integers where all are whole numbers, else floats.
+            int64 where all are whole numbers that it holds exactly, else float64.
         fields : ndarray of int of shape (n_features,), or None
             Field of each column as the file numbers them, for ``fields=`` of an estimator; 0 for columns
             that do not occur. None but for libffm.
+        field_sizes : ndarray of int of shape (n_fields,), or None
+            Indices of each field where they start anew in each, else None.
+        groups : ndarray of int of shape (n_samples,), or None
+            The numbers after ``qid:``, for ``groups=`` of `group_ndcg_score` and the like; None in a file
+            without.
 
     Raises
     ------
     ValueError
-        If a line cannot be read, an index is beyond `n_features`, or a column has two fields. The message
-        names the file, the line and the token.
+        If a line cannot be read, some rows have a group and others not, an index is beyond `n_features` or
+        the size of its field, a column has two fields, or `dtype` does not hold a value. The message names
+        the file, the line and the token. Also if the file is a broken archive or holds no text.
 
     See Also
     --------
@@ -65,18 +87,36 @@ def load_sparse_text(path, *, format="auto", n_features=None, zero_based=True, d
            [1. , 0. , 0. , 0. , 0.5]])
     >>> rows.fields
     array([0, 0, 0, 1, 1])
+
+    Indices that start anew in each field; the test file gets the columns of the training file:
+
+    >>> train, test = path.with_name("train.ffm"), path.with_name("test.ffm")
+    >>> _ = train.write_text("1 0:0:1 1:0:1\\n0 0:1:1 1:1:1\\n")
+    >>> _ = test.write_text("1 0:0:1 1:1:1\\n")
+    >>> rows = load_sparse_text(train)
+    >>> rows.field_sizes, rows.fields
+    (array([2, 2]), array([0, 0, 1, 1]))
+    >>> load_sparse_text(test, n_features=4, field_sizes=rows.field_sizes).data.toarray()
+    array([[1., 0., 0., 1.]])
     """
-    shape = _shape(path, format)
-    pieces = [_sparse_text.parse(*block, *shape) for block in _sparse_text.read_blocks(path)]
-    if not sum(piece.target.size for piece in pieces):
+    pieces = list(read_rows(path, format))
+    if not pieces:
         raise ValueError(f"{path} holds no rows.")
-    joined = _sparse_text.join(pieces)
-    reader = _Columns(path, n_features, zero_based, dtype)
-    return reader.bunch(joined)
+    rows = _sparse_text.join(pieces)
+    columns = find_columns([rows], n_features, field_sizes, zero_based)
+    columns.path = path
+    return columns.bunch(rows, dtype)
 
 
 def iter_sparse_text(
-    path, *, n_features, format="auto", zero_based=True, dtype=np.float64, chunk_rows=100_000
+    path,
+    *,
+    n_features=None,
+    format="auto",
+    field_sizes=None,
+    zero_based=True,
+    dtype=np.float64,
+    chunk_rows=100_000,
 ):
     """Read a file of sparse rows chunk by chunk.
 
@@ -84,16 +124,18 @@ def iter_sparse_text(
     ----------
     path, format, zero_based, dtype
         See `load_sparse_text`.
-    n_features : int
-        Columns of the matrices.
+    n_features : int, default=None
+        Columns of the matrices; needed without `field_sizes`.
+    field_sizes : array-like of int of shape (n_fields,), default=None
+        How many indices each field has, for libffm files whose indices start anew in each field. With None
+        an index is the column.
     chunk_rows : int, default=100_000
         Rows of each chunk but the last.
 
     Yields
     ------
     rows : :class:`~sklearn.utils.Bunch`
-        `data`, `target` and `fields` as in `load_sparse_text`; `target` holds floats, and `fields` those of
-        all columns seen so far.
+        As of `load_sparse_text`, but `target` holds floats, and `fields` those of all columns seen so far.
 
     Raises
     ------
@@ -114,138 +156,332 @@ def iter_sparse_text(
     (2, 3)
     (1, 3)
     """
-    reader = _Columns(path, n_features, zero_based, dtype)
-    shape = _shape(path, format)
-    waiting: list[_sparse_text.TextRows] = []
-    for block in _sparse_text.read_blocks(path):
-        rows = _sparse_text.join([*waiting, _sparse_text.parse(*block, *shape)])
+    if n_features is None and field_sizes is None:
+        raise ValueError(
+            "A file that is read in chunks needs n_features, or field_sizes where indices start anew in each "
+            "field; SparseTextStream finds them in a pass over the file."
+        )
+    columns = Columns(n_features, field_sizes, zero_based)
+    yield from read_chunks(path, format, columns, dtype, chunk_rows)
+
+
+def read_chunks(path, format, columns, dtype, chunk_rows):
+    """Rows of a file in chunks, in columns that know those of files before."""
+    check_scalar(chunk_rows, "chunk_rows", Integral, min_val=1)
+    columns.path = path
+
+    def bunch(rows):
+        return columns.bunch(rows._replace(target=rows.target.astype(np.float64)), dtype)
+
+    waiting: list[TextRows] = []
+    for piece in read_rows(path, format):
+        rows = _sparse_text.join([*waiting, piece])
         while rows.target.size >= chunk_rows:
             chunk, rows = _sparse_text.split(rows, chunk_rows)
-            yield reader.bunch(chunk, whole=False)
+            yield bunch(chunk)
         waiting = [rows]
     if waiting and waiting[0].target.size:
-        yield reader.bunch(waiting[0], whole=False)
+        yield bunch(waiting[0])
 
 
-def dump_sparse_text(X, y, path, *, format="libsvm", fields=None, zero_based=True):
+def dump_sparse_text(
+    X, y, path, *, format="auto", fields=None, field_sizes=None, groups=None, zero_based=True
+):
     """Write sparse rows as libsvm, libffm or libFM read them.
 
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Zeros are not written. Values are written so that they are read back exactly.
+        Numbers or booleans. Zeros are not written. Values are written so that float64 reads them back
+        exactly.
     y : array-like of shape (n_samples,)
-        Numbers.
+        Numbers or booleans.
     path : path-like
         Compressed if it ends in .gz, .bz2 or .xz.
-    format : {"libsvm", "libfm", "libffm"}, default="libsvm"
+    format : {"auto", "libsvm", "libfm", "libffm"}, default="auto"
+        "auto" is libffm with `fields` or `field_sizes`, else libsvm, which is the same as libFM.
     fields : array-like of int of shape (n_features,), default=None
-        Field of each column; needed for libffm, such as ``estimator.fields_``.
+        Field of each column, such as ``estimator.fields_``.
+    field_sizes : array-like of int of shape (n_fields,), default=None
+        How many columns each field has, in their order, to write indices that start anew in each field; in
+        place of `fields`.
+    groups : array-like of int of shape (n_samples,), default=None
+        Group of each row, written as ``qid:``.
     zero_based : bool, default=True
         Whether indices start at 0.
+
+    Raises
+    ------
+    ValueError
+        If X or y holds no finite numbers, fields or groups are not whole numbers, or the format has no fields
+        though they are given.
+    OSError
+        If the file cannot be written.
 
     Examples
     --------
     >>> import tempfile, pathlib
     >>> from skfm.datasets import dump_sparse_text
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "rows.ffm"
-    >>> dump_sparse_text([[0, 1.5], [2, 0]], [1, 0], path, format="libffm", fields=[0, 1])
+    >>> dump_sparse_text([[0, 1.5], [2, 0]], [1, 0], path, fields=[0, 1])
     >>> print(path.read_text(), end="")
     1 1:1:1.5
     0 0:0:2
     """
-    if format not in _sparse_text.TOKEN_NUMBERS:
-        raise ValueError(f"format must be one of {sorted(_sparse_text.TOKEN_NUMBERS)}, got {format!r}.")
-    X = sparse.csr_matrix(check_array(X, accept_sparse="csr"), copy=True)
-    X.sum_duplicates()
-    X.eliminate_zeros()
-    y = check_array(y, ensure_2d=False, dtype="numeric")
+    X, y = _as_numbers(X, "X"), _as_numbers(y, "y", ndim=1)
     check_consistent_length(X, y)
-    if y.ndim != 1:
-        raise ValueError(f"y must have one column, got shape {y.shape}.")
     start = 0 if zero_based else 1
-    prefix = None
-    if format == "libffm":
-        if fields is None or len(fields) != X.shape[1]:
-            raise ValueError(f"libffm needs fields=, the field of each of the {X.shape[1]} columns.")
-        prefix = [f"{int(field)}:" for field in fields]
-    with _sparse_text.open_text(path, "wb") as file:
-        for row, target in enumerate(y):
-            nonzeros = slice(X.indptr[row], X.indptr[row + 1])
-            tokens = [f"{target:.17g}"]
-            for column, value in zip(X.indices[nonzeros].tolist(), X.data[nonzeros], strict=True):
-                field = "" if prefix is None else prefix[column]
-                tokens.append(f"{field}{column + start}:{_shortest(value)}")
+    names = [str(column + start) for column in range(X.shape[1])]
+    has_fields = fields is not None or field_sizes is not None
+    if format == "auto":
+        format = "libffm" if has_fields else "libsvm"
+    if format not in _sparse_text.TOKEN_NUMBERS:
+        known = ["auto", *sorted(_sparse_text.TOKEN_NUMBERS)]
+        raise ValueError(f"format must be one of {known}, got {format!r}.")
+    if has_fields != (format == "libffm"):
+        raise ValueError(
+            f"{format} has no fields: leave fields and field_sizes out, or choose format='libffm'."
+            if has_fields
+            else f"libffm needs fields=, the field of each of the {X.shape[1]} columns."
+        )
+    if field_sizes is not None:
+        if fields is not None:
+            raise ValueError("Give either fields or field_sizes, which says the field of each column too.")
+        sizes = _sizes(field_sizes, X.shape[1])
+        names = [f"{field}:{index + start}" for field, size in enumerate(sizes) for index in range(size)]
+    elif fields is not None:
+        fields = _whole_numbers(fields, "fields", X.shape[1], range(MAX_ID + 1))
+        names = [f"{field}:{name}" for field, name in zip(fields, names, strict=True)]
+    heads = [_shortest(target) for target in y.tolist()]
+    if groups is not None:
+        groups = _whole_numbers(groups, "groups", len(heads), range(-(2**63), 2**63))
+        heads = [f"{head} qid:{group}" for head, group in zip(heads, groups, strict=True)]
+    with writing(path), _sparse_text.open_text(path, "wb") as file:
+        for head, first, last in zip(heads, X.indptr[:-1], X.indptr[1:], strict=True):
+            nonzeros = zip(X.indices[first:last].tolist(), X.data[first:last].tolist(), strict=True)
+            tokens = [head, *(f"{names[column]}:{_shortest(value)}" for column, value in nonzeros)]
             file.write((" ".join(tokens) + "\n").encode())
 
 
-def _shortest(value):
+def _as_numbers(values, name: str, ndim: int = 2):
+    """A canonical CSR matrix, or an array of one dimension: int64, uint64 or float64."""
+    if isinstance(values, list | tuple):
+        values = np.asarray(values)  # whole numbers that no dtype holds are then made floats
+    given = getattr(values, "dtype", None)
+    try:
+        values = check_array(values, accept_sparse="csr", ensure_2d=ndim == 2, input_name=name)
+    except OverflowError as error:
+        raise ValueError(f"{name} holds a number that float64 does not: {error}.") from error
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold numbers or booleans, got {given or values.dtype}.")
+    if values.ndim != ndim:
+        raise ValueError(f"{name} must have one column, got shape {values.shape}.")
+    kind = values.dtype.kind
+    exact = np.float64 if kind == "f" else np.uint64 if values.dtype == np.uint64 else np.int64
+    with np.errstate(over="ignore"):
+        numbers = values.astype(exact)
+    check_array(numbers, accept_sparse="csr", ensure_2d=ndim == 2, input_name=name)  # longdouble holds more
+    if ndim == 1:
+        return numbers
+    X = sparse.csr_matrix(numbers, copy=True)
+    X.sum_duplicates()
+    X.eliminate_zeros()
+    return X
+
+
+def _whole_numbers(values, name: str, n: int, valid: range) -> list[int]:
+    """One whole number for each column or row."""
+    array = np.asarray(values)
+    if array.shape != (n,):
+        raise ValueError(f"{name} must hold {n} numbers, got an array of shape {array.shape}.")
+    found = array.tolist()
+    for number, value in enumerate(found):
+        is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        if not is_whole or int(value) not in valid:
+            raise ValueError(
+                f"{name}[{number}] is {value!r}, not a whole number from {valid[0]} to {valid[-1]}. Number "
+                f"other values with numpy.unique(..., return_inverse=True)[1]."
+            )
+    return [int(value) for value in found]
+
+
+def _sizes(field_sizes, n_features=None) -> np.ndarray:
+    """How many indices each field has, as an array."""
+    sizes = _whole_numbers(field_sizes, "field_sizes", np.size(field_sizes), range(MAX_ID + 1))
+    total = sum(sizes)
+    if n_features is not None and total != n_features:
+        raise ValueError(f"field_sizes add up to {total}, but there are {n_features} columns.")
+    if not 0 < total <= MAX_ID + 1:
+        raise ValueError(f"field_sizes add up to {total}, where 1 to {MAX_ID + 1} columns are possible.")
+    return np.array(sizes, dtype=np.int64)
+
+
+def _shortest(value: int | float) -> str:
     """The shortest text that is read back as this very number."""
-    written = str(value)
-    return written.removesuffix(".0")
+    return repr(value).removesuffix(".0")
 
 
-def _shape(path, format):
-    """Numbers of a token, and the name for messages."""
-    if format == "auto":
-        format = _sparse_text.detect_format(path)
-    if format not in _sparse_text.TOKEN_NUMBERS:
-        raise ValueError(
-            f"format must be 'auto' or one of {sorted(_sparse_text.TOKEN_NUMBERS)}, got {format!r}."
-        )
-    return _sparse_text.TOKEN_NUMBERS[format], str(Path(path))
+def find_columns(pieces: Iterable[TextRows], n_features, field_sizes, zero_based) -> Columns:
+    """The columns of rows; those that are not given are found in them."""
+    is_auto = isinstance(field_sizes, str)
+    if is_auto and field_sizes != "auto":
+        raise ValueError(f"field_sizes must be 'auto', None or numbers, got {field_sizes!r}.")
+    if is_auto and n_features is not None:
+        field_sizes = None
+    elif is_auto or (n_features is None and field_sizes is None):
+        layout = _Layout(zero_based)
+        for rows in pieces:
+            layout.add(rows)
+        field_sizes = layout.field_sizes if is_auto else None
+        n_features = layout.n_features if field_sizes is None else None
+    return Columns(n_features, field_sizes, zero_based)
 
 
-class _Columns:
-    """Makes matrices of rows, and remembers each column's field."""
+class _Layout:
+    """What rows tell of their columns: how many, and whether indices start anew in each field."""
 
-    def __init__(self, path, n_features, zero_based, dtype):
-        self.path, self.n_features, self.dtype = path, n_features, dtype
+    def __init__(self, zero_based: bool):
+        self.start = 0 if zero_based else 1
+        self.n_features = 1
+        self._sizes = np.zeros(0, np.int64)
+        self._field_of = np.zeros(0, np.int32)
+        self._starts_anew = False
+
+    def add(self, rows: TextRows) -> None:
+        """Learn from more rows."""
+        self.n_features = max(self.n_features, int(rows.ids.max(initial=-1)) + 1 - self.start)
+        if rows.fields is None or not rows.ids.size:
+            return
+        fields = np.minimum(rows.fields, _MOST_FIELDS)
+        self._sizes = _longer(self._sizes, int(fields.max()) + 1, 0)
+        np.maximum.at(self._sizes, fields, rows.ids + 1 - self.start)
+        if not self._starts_anew:
+            self._field_of = _longer(self._field_of, int(rows.ids.max()) + 1, -1)
+            self._starts_anew = _learn(self._field_of, rows.ids, rows.fields) is not None
+
+    @property
+    def field_sizes(self) -> np.ndarray | None:
+        """Indices of each field where they start anew in each, else None."""
+        if not self._starts_anew:
+            return None
+        if self._sizes.size > _MOST_FIELDS:
+            raise ValueError(
+                f"Indices occur with several fields, whose numbers go beyond {_MOST_FIELDS - 1}. Number the "
+                f"fields from 0 on."
+            )
+        return _sizes(self._sizes)
+
+
+def _longer(array: np.ndarray, n: int, value: int) -> np.ndarray:
+    return np.append(array, np.full(max(n - array.size, 0), value, array.dtype))
+
+
+def _learn(field_of: np.ndarray, ids: np.ndarray, fields: np.ndarray) -> int | None:
+    """Note the field of each index, -1 so far; the first nonzero whose index has another one, or None."""
+    fresh = field_of[ids] < 0
+    # Backwards, so that an index's first field stays.
+    field_of[ids[fresh][::-1]] = fields[fresh][::-1]
+    other = field_of[ids] != fields
+    return int(np.argmax(other)) if other.any() else None
+
+
+class Columns:
+    """Makes matrices of rows, and remembers each column's field.
+
+    Attributes
+    ----------
+    path : the file that the rows are from, for messages
+    n_features, field_sizes : see `load_sparse_text`
+    """
+
+    def __init__(self, n_features, field_sizes, zero_based):
+        if n_features is not None:
+            check_scalar(n_features, "n_features", Integral, min_val=1, max_val=MAX_ID + 1)
+        self.path, self.n_features = None, n_features
         self.start = 0 if zero_based else 1
         self.fields: np.ndarray | None = None
+        self.field_sizes: np.ndarray | None = None
+        if field_sizes is not None:
+            self.field_sizes = _sizes(field_sizes, n_features)
+            self.n_features = int(self.field_sizes.sum())
+            self.offsets = np.cumsum(self.field_sizes) - self.field_sizes
+            self.fields = np.repeat(np.arange(self.field_sizes.size), self.field_sizes)
 
-    def bunch(self, rows, whole=True):
-        """Data, target and fields; `whole` if these are all rows of the file."""
-        if self.n_features is None:
-            self.n_features = int(rows.ids.max(initial=self.start)) - self.start + 1
-        self._check(rows, (rows.ids < self.start) | (rows.ids - self.start >= self.n_features))
-        ids = rows.ids - self.start
-        target = rows.target
-        if whole and np.array_equal(target, np.round(target)):
-            target = target.astype(np.int64)
-        fields = None
-        if rows.fields is not None:
-            fields = np.maximum(self._learn(rows, ids), 0)
-        X = _sparse_text.as_matrix(rows._replace(ids=ids), self.n_features, self.dtype)
-        return Bunch(data=X, target=target, fields=fields)
-
-    def _check(self, rows, bad):
-        """Raise an error that names the first index that is out of range."""
-        if not bad.any():
-            return
-        position = int(np.argmax(bad))
-        line = rows.lines[np.searchsorted(rows.starts, position, side="right") - 1]
-        last = self.start + self.n_features - 1
-        raise ValueError(
-            f"{self.path}, line {line}: index {rows.ids[position]} is not between {self.start} and {last}. "
-            f"Give a larger n_features, or zero_based=True if indices start at 0."
+    def bunch(self, rows: TextRows, dtype) -> Bunch:
+        """Data, target, fields and groups."""
+        columns = self._shared(rows) if self.field_sizes is None else self._of_fields(rows, self.field_sizes)
+        X = sparse.csr_matrix((rows.values, columns, rows.starts), shape=(rows.target.size, self.n_features))
+        X.sum_duplicates()
+        return Bunch(
+            data=self._cast(X, rows, np.dtype(dtype)),
+            target=rows.target,
+            fields=None if self.fields is None else np.maximum(self.fields, 0),
+            field_sizes=self.field_sizes,
+            groups=rows.groups,
         )
 
-    def _learn(self, rows, ids):
-        """Field of each column, -1 for those that never occurred; a column has one."""
-        if self.fields is None:
-            self.fields = np.full(self.n_features, -1)
-        given = rows.fields
-        fresh = self.fields[ids] < 0
-        # Backwards, so that a column's first field stays.
-        self.fields[ids[fresh][::-1]] = given[fresh][::-1]
-        other = self.fields[ids] != given
-        if other.any():
-            position = int(np.argmax(other))
-            line = rows.lines[np.searchsorted(rows.starts, position, side="right") - 1]
-            raise ValueError(
-                f"{self.path}, line {line}: index {rows.ids[position]} has field {rows.fields[position]}, "
-                f"but field {self.fields[ids[position]]} before. Each column needs one field: number the "
-                f"indices of all fields through."
-            )
-        return self.fields
+    def _shared(self, rows: TextRows) -> np.ndarray:
+        """Columns where indices are numbered through."""
+        columns = rows.ids - self.start
+        last = self.start + self.n_features - 1
+        self._check(
+            rows,
+            (columns < 0) | (columns >= self.n_features),
+            f"is not between {self.start} and {last}. Give a larger n_features, or zero_based=True if "
+            f"indices start at 0.",
+        )
+        if rows.fields is not None:
+            if self.fields is None:
+                self.fields = np.full(self.n_features, -1)
+            position = _learn(self.fields, columns, rows.fields)
+            if position is not None:
+                self._fail(
+                    rows,
+                    position,
+                    f"has field {rows.fields[position]}, but field {self.fields[columns[position]]} before. "
+                    f"If indices start anew in each field, give field_sizes=, how many each field has, as "
+                    f"the training file's `field_sizes`; else number the indices of all fields through.",
+                )
+        return columns
+
+    def _of_fields(self, rows: TextRows, sizes: np.ndarray) -> np.ndarray:
+        """Columns where indices start anew in each field."""
+        if rows.fields is None:
+            raise ValueError(f"{self.path} has no fields: leave field_sizes out.")
+        n_fields, ids = sizes.size, rows.ids - self.start
+        self._check(rows, rows.fields >= n_fields, f"has a field beyond the {n_fields} of field_sizes.")
+        self._check(
+            rows,
+            (ids < 0) | (ids >= sizes[rows.fields]),
+            f"is not among those of its field, of which field_sizes tells the number; indices start at "
+            f"{self.start}. Give larger sizes.",
+        )
+        return self.offsets[rows.fields] + ids
+
+    def _cast(self, X: sparse.csr_matrix, rows: TextRows, dtype: np.dtype) -> sparse.csr_matrix:
+        """X in a dtype that holds its values."""
+        if dtype.kind not in "biuf" or dtype == np.float16:
+            raise ValueError(f"dtype must be one of numbers that sparse matrices can hold, got {dtype}.")
+        with np.errstate(over="ignore", invalid="ignore"):
+            cast = X.astype(dtype)
+        if dtype.kind == "f":
+            bad = ~np.isfinite(cast.data)
+        elif dtype.kind == "b":
+            bad = cast.data != X.data
+        else:
+            most = np.iinfo(dtype)
+            bad = (X.data != np.floor(X.data)) | (X.data < most.min) | (X.data >= most.max + 1)
+        if bad.any():
+            position = int(np.argmax(bad))
+            line = rows.lines[np.searchsorted(X.indptr, position, side="right") - 1]
+            raise ValueError(f"{self.path}, line {line}: {X.data[position]} does not fit into dtype {dtype}.")
+        return cast
+
+    def _check(self, rows: TextRows, bad: np.ndarray, why: str) -> None:
+        if bad.any():
+            self._fail(rows, int(np.argmax(bad)), why)
+
+    def _fail(self, rows: TextRows, position: int, why: str):
+        """Raise an error that names a nonzero."""
+        line = rows.line_of(position)
+        raise ValueError(f"{self.path}, line {line}: index {rows.ids[position]} {why}")

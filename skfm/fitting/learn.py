@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from sklearn.utils import check_random_state
 from skfm.data.batches import Samples
 from skfm.data.encode import FieldEncoder
 from skfm.data.fields import Fields, field_numbers, resolve_fields
+from skfm.data.spool import temporary_folder
 from skfm.data.statistics import mean_evidence
 from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
@@ -233,7 +233,7 @@ def gather_held_out(given: Given, intake: Intake) -> Samples | None:
         )
     stream = CheckedStream(given.X, intake.reader, intake.targets)
     with contextlib.ExitStack() as stack:
-        folder = intake.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="skfm")))
+        folder = intake.folder or stack.enter_context(temporary_folder(getattr(given.X, "folder", None)))
         (folder / "given").mkdir()
         spooled = spool_rows(stream, intake.encoding, folder / "given")
         is_whole = intake.folder is None or spooled.is_small

@@ -1,5 +1,10 @@
 """Rows on disk: pieces as they came, batches with every row once, items made ahead."""
 
+import errno
+import os
+import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -7,10 +12,12 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
+from skfm import FMClassifier
+from skfm.data import spool
 from skfm.data.batches import Batching, Samples
 from skfm.data.fields import Fields
 from skfm.data.pack import table_rows
-from skfm.data.spool import BatchSpool, RowSpool, ahead
+from skfm.data.spool import BatchSpool, RowSpool, ahead, temporary_folder
 from tests.cases import FIELDS, sparse_rows
 
 N, D = 103, FIELDS.size
@@ -235,3 +242,147 @@ def test_no_thread_is_left():
     assert next(ahead(iter([1, 2, 3]))) == 1
     assert list(ahead(iter([1, 2, 3]))) == [1, 2, 3]
     assert threading.active_count() == before
+
+
+# -- full disks --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_large_files():
+    """Function that lets no file grow beyond some bytes, as a full disk does."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+FULL = r".*: \d+\.\d MB more were to be written, and \d+\.\d MB are free\..*`folder`.*TMPDIR"
+
+
+@pytest.mark.parametrize("size", [0, 10, 200])
+def test_a_full_disk_names_the_folder_and_what_was_wanted(tmp_path, no_large_files, size):
+    rows = RowSpool(tmp_path / "rows", D, 30)
+    no_large_files(size)
+    with pytest.raises(OSError, match=FULL) as caught:
+        rows.append(sparse.csr_array(sparse_rows(np.random.default_rng(0), n=N)))
+    assert caught.value.errno == errno.EFBIG
+    assert str(tmp_path / "rows") in str(caught.value)
+
+
+def test_a_disk_that_fills_while_batches_are_dealt(tmp_path, no_large_files):
+    batches = batch_spool(tmp_path, sparse_rows(np.random.default_rng(0), n=N))
+    no_large_files(150)
+    with pytest.raises(OSError, match=FULL):
+        list(batches.parts(np.random.default_rng(0)))
+
+
+class Chunks(list):
+    """A stream that names a folder."""
+
+    def __init__(self, folder):
+        super().__init__([(sparse_rows(np.random.default_rng(0), n=20), np.arange(20) % 2)])
+        self.folder = folder
+
+
+def test_a_fit_that_fills_the_disk_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
+    model = FMClassifier(n_factors=2, random_state=0)
+    with pytest.raises(OSError, match=f"No space left on device in the folder {tmp_path}.*{FULL}"):
+        model.fit(Chunks(tmp_path))
+    assert not list(tmp_path.iterdir())
+    assert not hasattr(model, "coef_")
+
+
+def test_other_errors_of_writing_stay_as_they_are(tmp_path):
+    rows = RowSpool(tmp_path / "rows", D, 30)
+    (tmp_path / "rows").rmdir()
+    with pytest.raises(FileNotFoundError, match=r"rows0\.indptr"):
+        rows.append(sparse.csr_array(sparse_rows(np.random.default_rng(0), n=N)))
+
+
+def test_a_folder_that_does_not_exist(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no temporary files can be made in the folder.*absent"):
+        FMClassifier().fit(Chunks(tmp_path / "absent"))
+
+
+# -- files of killed processes -----------------------------------------------------------------------
+
+CHILD = """
+import sys, time
+from skfm.data.spool import temporary_folder
+with temporary_folder(sys.argv[1]) as folder:
+    (folder / "rows").mkdir()
+    (folder / "rows" / "rows0.indptr.npy").write_text("rows")
+    print(folder.name, flush=True)
+    time.sleep(600)
+"""
+
+
+def names_in(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.skipif(spool.fcntl is None, reason="no locks that the system releases")
+def test_files_of_killed_processes_are_removed_and_those_of_living_ones_are_not(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", CHILD, tmp_path], stdout=subprocess.PIPE, text=True)
+    try:
+        name = child.stdout.readline().strip()
+        with temporary_folder(tmp_path) as first, temporary_folder(tmp_path) as second:
+            assert names_in(tmp_path) == {name, first.name, second.name}
+        assert names_in(tmp_path) == {name}
+    finally:
+        os.kill(child.pid, signal.SIGKILL)
+        child.communicate()
+    assert (tmp_path / name / "rows" / "rows0.indptr.npy").exists()
+    with temporary_folder(tmp_path) as folder:
+        assert names_in(tmp_path) == {folder.name}
+    assert not names_in(tmp_path)
+
+
+@pytest.mark.skipif(spool.fcntl is None, reason="no locks that the system releases")
+def test_a_fit_removes_what_is_surely_left_behind_and_nothing_else(tmp_path):
+    system = spool._system()
+    names = f"skfm-{system}-left", f"skfm-{system}-unlocked", "skfm-other-left", f"my-skfm-{system}-left"
+    for name in names:
+        (tmp_path / name).mkdir()
+        if "unlocked" not in name:
+            (tmp_path / name / "lock").touch()
+    (tmp_path / f"skfm-{system}-file").touch()
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "lock").touch()
+    (tmp_path / f"skfm-{system}-link").symlink_to(target)
+    before = names_in(tmp_path)
+    FMClassifier(n_factors=2, random_state=0).fit(Chunks(tmp_path))
+    assert names_in(tmp_path) == before - {f"skfm-{system}-left"}
+    assert names_in(target) == {"lock"}
+
+
+def test_without_locks_nothing_is_removed(tmp_path, monkeypatch):
+    left = tmp_path / f"skfm-{spool._system()}-left"
+    left.mkdir()
+    (left / "lock").touch()
+    monkeypatch.setattr(spool, "fcntl", None)
+    with temporary_folder(tmp_path) as folder:
+        assert folder.is_dir()
+    assert names_in(tmp_path) == {left.name}
+
+
+@pytest.mark.skipif(spool.fcntl is None, reason="no locks that the system releases")
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    """Its folders carry no lock, so nobody takes them for left behind."""
+
+    def fails(*args):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(spool.fcntl, "flock", fails)
+        folder = temporary_folder(tmp_path)
+        path = folder.__enter__()
+    with temporary_folder(tmp_path):
+        assert path.is_dir()
+    folder.__exit__(None, None, None)
+    assert not names_in(tmp_path)

@@ -1,12 +1,15 @@
 """Files as streams of chunks."""
 
+import gzip
+import sys
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from skfm import DeepFMClassifier, FMClassifier, FMRegressor
-from skfm.datasets import ParquetStream, SparseTextStream, dump_sparse_text, load_sparse_text
+from skfm.datasets import CsvStream, ParquetStream, SparseTextStream, dump_sparse_text, load_sparse_text
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -72,6 +75,218 @@ def test_columns_that_are_in_no_file_are_named(folder):
 
 def test_other_columns_than_targets_and_weights_are_x(folder):
     assert ParquetStream(folder, target="click", sample_weight="weight").columns == ["site", "user", "pay"]
+
+
+def test_broken_parquet_files_are_named(folder):
+    whole = (folder / "part1.parquet").read_bytes()
+    damages = {
+        "cut": whole[:-10],
+        "text": b"a,b\n1,2\n",
+        "empty": b"",
+        "pages": b"PAR1" + b"\xaa" * 300 + whole[304:],
+    }
+    for damage, content in damages.items():
+        path = folder / f"{damage}.parquet"
+        path.write_bytes(content)
+        for source in (path, [folder / "part0.parquet", path]):
+            with pytest.raises(ValueError, match=f"{damage}.parquet"):
+                list(ParquetStream(source, target="click"))
+    with pytest.raises(FileNotFoundError, match=r"absent\.parquet"):
+        ParquetStream(folder / "absent.parquet", target="click")
+
+
+def test_a_parquet_file_of_other_types_is_named(folder):
+    path = folder / "part2.parquet"
+    TABLE.assign(user="ann").to_parquet(path)
+    with pytest.raises(ValueError, match=r"part2\.parquet cannot be read.*ann"):
+        list(ParquetStream(folder, target="click"))
+
+
+def test_a_folder_without_files(tmp_path):
+    with pytest.raises(ValueError, match="No column is left for X"):
+        ParquetStream(tmp_path)
+    with pytest.raises(ValueError, match=f"no files in {tmp_path}"):
+        CsvStream(tmp_path)
+
+
+@pytest.mark.parametrize("stream", [ParquetStream, CsvStream])
+def test_without_pyarrow_it_is_named(monkeypatch, stream):
+    for module in ("pyarrow", "pyarrow.csv", "pyarrow.dataset"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=f"{stream.__name__} needs pyarrow: pip install"):
+        stream("rows")
+
+
+@pytest.mark.parametrize("values", [[1, None, 0], ["yes", None, "no"]])
+@pytest.mark.parametrize("role", ["target", "sample_weight"])
+def test_missing_targets_and_weights_are_named(tmp_path, values, role):
+    table = pd.DataFrame({"site": list("abc") * 2, "y": ["1"] * 3 + values})
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    table.astype({"y": str}).where(table["y"].notna()).to_parquet(tmp_path / "rows.parquet")
+    for stream in (CsvStream, ParquetStream):
+        path = next(tmp_path.glob(f"*.{stream.__name__[:3].lower()}*"))
+        with pytest.raises(ValueError, match="Column 'y' is missing at row 4"):
+            list(stream(path, **{role: "y"}, chunk_rows=3))
+
+
+# ------------------------------------------------------------------------------------------------- CSV
+
+
+@pytest.fixture
+def csv_folder(tmp_path):
+    """Two files of a table; of the column "user" the first alone looks like numbers."""
+    for part in range(2):
+        rows = TABLE[30 * part : 30 * (part + 1)]
+        rows.assign(user=rows["user"].astype(str) + "x" * part).to_csv(tmp_path / f"{part}.csv", index=False)
+    return tmp_path
+
+
+def everything(stream):
+    return pd.concat([chunk[0].to_pandas() for chunk in stream], ignore_index=True)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2", ".xz"])
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_csv_chunks_are_the_rows_as_pandas_reads_them(tmp_path, monkeypatch, suffix, separator):
+    monkeypatch.setattr("skfm.datasets._tables._BLOCK", 200)
+    path = tmp_path / f"rows.csv{suffix}"
+    quoted = TABLE.assign(text=[f'a "{i}",\n\tb' for i in range(N)], flag=TABLE["click"] == 1)
+    quoted.to_csv(path, index=False, sep=separator)
+    stream = CsvStream(path, target="click", sample_weight="weight", delimiter=separator, chunk_rows=7)
+    assert max(len(chunk) for chunk, *_ in stream) <= 7
+    read = pd.read_csv(path, sep=separator)
+    pd.testing.assert_frame_equal(
+        everything(stream), read.drop(columns=["click", "weight"]), check_dtype=False, check_exact=True
+    )
+    assert_array_equal(np.concatenate([y for _, y, _ in stream]), TABLE["click"])
+    assert_array_equal(np.concatenate([weight for *_, weight in stream]), TABLE["weight"])
+
+
+def test_a_fit_of_csv_files_is_that_of_the_table(csv_folder):
+    whole = pd.concat(map(pd.read_csv, sorted(csv_folder.iterdir())), ignore_index=True)
+    rows = FMClassifier(**SETTINGS).fit(whole[["site", "user"]].astype({"user": str}), whole["click"])
+    stream = CsvStream(csv_folder, target="click", columns=["site", "user"], chunk_rows=7)
+    streamed = FMClassifier(**SETTINGS).fit(stream, X_val=stream)
+    assert_array_equal(FMClassifier(**SETTINGS).fit(stream).factors_, rows.factors_)
+    (csv_folder / "one").mkdir()
+    path = csv_folder / "one" / "test.csv"
+    whole[["user", "site"]].head(9).to_csv(path, index=False)
+    to_predict = CsvStream(path, columns=["site", "user"], dtypes=stream.dtypes)
+    assert_array_equal(
+        streamed.predict_proba(to_predict),
+        streamed.predict_proba(whole[["site", "user"]].head(9).astype({"user": str})),
+    )
+
+
+def test_types_are_those_of_all_chunks_and_files(csv_folder):
+    stream = CsvStream(csv_folder, target="click", chunk_rows=5)
+    types = {"site": "string", "user": "string", "pay": "double", "weight": "int64", "click": "int64"}
+    assert stream.dtypes == types
+    assert {str(chunk.schema.field("user").type) for chunk, _ in stream} == {"string"}
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (["1", "-2"], "int64"),
+        (["1", "", "NA"], "int64"),
+        (["1", "2.5"], "double"),
+        (["1", "18446744073709551615"], "uint64"),
+        (["-1", "18446744073709551615"], "double"),
+        (["true", "False"], "bool"),
+        (["1", "true"], "bool"),
+        (["2", "true"], "string"),
+        (["1", "a"], "string"),
+        (["2026-01-01", "2026-01-02"], "string"),
+    ],
+)
+def test_the_narrowest_type_that_holds_all_values(tmp_path, values, found):
+    for order in (values, values[::-1]):
+        path = tmp_path / "rows.csv"
+        path.write_text("".join(f"k,{value}\n" for value in order))
+        stream = CsvStream(path, names=["key", "value"])
+        assert stream.dtypes == {"key": "string", "value": found}
+
+
+@pytest.mark.parametrize("given", ["string", "object", "category", str, object])
+def test_types_that_are_given(tmp_path, given):
+    path = tmp_path / "rows.csv"
+    path.write_text("zip,day\n007,2026-01-01\n")
+    stream = CsvStream(path, dtypes={"zip": given, "day": "timestamp[s]", "absent": "int64"})
+    assert everything(stream)["zip"].tolist() == ["007"]
+    assert stream.dtypes == {"zip": "string", "day": "timestamp[s]"}
+    with pytest.raises(ValueError, match=r"dtypes\['zip'\] is 'integers', which is no type"):
+        CsvStream(path, dtypes={"zip": "integers"})
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "match"),
+    [
+        (
+            'a,b\n1,"x\ny"\n\n2,z\nq,z\n',
+            {"dtypes": {"a": "int64"}},
+            r"line 6, column 'a': 'q' is not of type int64",
+        ),
+        ("a,b\n1,2\n300,2\n", {"dtypes": {"a": "uint8"}}, "line 3, column 'a': '300' is not of type uint8"),
+        ("a,b\n1,2\n3\n", {}, "line 3: 1 values, where there are 2 columns"),
+        ("a,b\n1,2\n3,4,5\n", {}, "line 3: 3 values, where there are 2 columns"),
+        ("1,2\n", {"names": ["a"]}, "line 1: 2 values, where there are 1 columns"),
+        ("", {}, "is empty: there is no header"),
+        ("a,a\n1,2\n", {}, "Several columns are named 'a'"),
+        ("a,b\n1,2\n", {"target": "c"}, r"no column 'c'; columns are \['a', 'b'\]"),
+        (b"a,b\n1,\xe9\n", {}, "line 2, column 'b': .* is no text in utf-8"),
+        ("a,b\n1,2\n".encode("utf-16"), {}, "is no header of text in utf-8"),
+        ("a,b\n1,2\n", {"encoding": "utf-16"}, "rows.csv has no header that can be read as utf-16"),
+        ("a,b\n1,2\n", {"encoding": "utf-16", "names": ["a", "b"]}, "rows.csv cannot be read"),
+        ("a,b\n1,2\n", {"encoding": "klingon"}, "no encoding 'klingon'"),
+        ("a,b\n1,2\n", {"delimiter": "::"}, "delimiter must be one character"),
+        ("a,b\n1,2\n", {"chunk_rows": 0}, "chunk_rows"),
+        (gzip.compress(b"a,b\n1,2\n"), {}, "holds gzip data, not text"),
+    ],
+)
+def test_what_is_wrong_in_csv_is_named(tmp_path, content, options, match):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=match):
+        list(CsvStream(path, **options))
+
+
+def test_a_value_that_does_not_fit_far_down(tmp_path, monkeypatch):
+    monkeypatch.setattr("skfm.datasets._tables._BLOCK", 100)
+    paths = [tmp_path / name for name in ("first.csv", "second.csv")]
+    for path, last in zip(paths, ("1", "x"), strict=True):
+        path.write_text("a,b\n" + "".join(f'{i},"q\n{i}"\n' for i in range(50)) + f"{last},1\n")
+    with pytest.raises(ValueError, match=r"second\.csv, line 102, column 'a': 'x' is not of type int64"):
+        list(CsvStream(paths, dtypes={"a": "int64"}))
+
+
+def test_files_with_other_columns(tmp_path):
+    for name, content in (("1.csv", "a,b\n1,2\n"), ("2.csv", "b,c,a\n5,9,4\n"), ("_log", "no rows")):
+        (tmp_path / name).write_text(content)
+    assert everything(CsvStream(tmp_path)).to_numpy().tolist() == [[1, 2], [4, 5]]
+    (tmp_path / "3.csv").write_text("a,c\n1,2\n")
+    with pytest.raises(ValueError, match=r"3\.csv has no column 'b'; its columns are \['a', 'c'\]"):
+        CsvStream(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "plain"])
+def test_broken_archives_of_csv_are_named(tmp_path, damage):
+    path = tmp_path / "rows.csv.gz"
+    whole = gzip.compress(b"a,b\n" + b"1,2\n" * 9999)
+    path.write_bytes(whole[:-9] if damage == "cut" else b"a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"rows\.csv\.gz is no whole \.gz file"):
+        CsvStream(path)
+
+
+def test_missing_values_and_encodings(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes("état,n\nNA,-\né,3\n".encode("latin-1"))
+    stream = CsvStream(path, missing_values=["-"], encoding="latin-1")
+    assert stream.dtypes == {"état": "string", "n": "int64"}
+    assert everything(stream)["état"].tolist() == ["NA", "é"]
+    assert everything(stream)["n"].isna().tolist() == [True, False]
+    path.write_text('"a,b\n1,2\n')
+    assert everything(CsvStream(path, quotechar=None)).columns.tolist() == ['"a', "b"]
 
 
 # ------------------------------------------------------------------------------------------------ text

@@ -1,11 +1,21 @@
 """Files of libsvm, libffm and libFM: read, written, in chunks, compressed, and errors that name the place."""
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
-from skfm.datasets import _sparse_text, dump_sparse_text, iter_sparse_text, load_sparse_text
+from skfm.datasets import (
+    SparseTextStream,
+    _sparse_text,
+    dump_sparse_text,
+    iter_sparse_text,
+    load_sparse_text,
+)
+from skfm.metrics import group_ndcg_score
 
 
 @pytest.fixture
@@ -109,7 +119,16 @@ def test_dtype_and_targets(write):
         ("1 1::1", r"line 3: '1::1' is not index:value"),
         ("1 1:2-3", r"line 3: '1:2-3': '2-3' is not a finite number"),
         ("1 1:1_0", r"line 3: '1:1_0': '1_0' is not a finite number"),
-        ("1 qid:3 1:1", r"'qid:3': 'qid' is not an integer"),
+        ("1 2147483648:1", r"'2147483648' is not an integer"),
+        ("1 qid:3 1:1", r"line 3: this row has a qid:, and rows before have none"),
+        ("1 qid: 1:1", r"line 3: 'qid:' does not name a group"),
+        ("1 qid:a 1:1", r"line 3: 'qid:a' does not name a group"),
+        ("1 qid:1.5 1:1", r"line 3: 'qid:1.5' does not name a group"),
+        ("1 qid:9223372036854775808 1:1", r"'qid:9223372036854775808' does not name a group"),
+        ("1 1:1 qid:3", r"line 3: 'qid:3' stands elsewhere than right after the target"),
+        ("qid:3 1 1:1", r"line 3: 'qid:3' stands elsewhere"),
+        ("1 qid:3 qid:4 1:1", r"line 3: 'qid:4' stands elsewhere"),
+        ("1 1:1\x00", r"line 3: .* is not a finite number"),
     ],
 )
 def test_errors_name_file_line_and_token(write, line, match):
@@ -139,7 +158,7 @@ def test_errors_of_whole_files(write, tmp_path):
     with pytest.raises(ValueError, match=r"line 1: index 0 is not between 1 and .*zero_based"):
         load_sparse_text(write("1 0:1\n1 5:1\n"), zero_based=False)
     with pytest.raises(ValueError, match=r"line 2: index 4 has field 1, but field 0 before"):
-        load_sparse_text(write("1 0:4:1\n1 1:4:1\n"))
+        load_sparse_text(write("1 0:4:1\n1 1:4:1\n"), field_sizes=None)
     with pytest.raises(ValueError, match="is not index:value"):
         load_sparse_text(write("1 0:4:1\n"), format="libsvm")
 
@@ -155,3 +174,275 @@ def test_errors_of_writing(tmp_path):
     with pytest.raises(ValueError, match="inconsistent numbers"):
         dump_sparse_text([[1.0]], [1, 2], path)
     assert not path.exists()
+    with pytest.raises(ValueError, match="libsvm has no fields"):
+        dump_sparse_text([[1.0]], [1], path, format="libsvm", fields=[0])
+    for fields in ([-1], [0.5], ["user"], [2**31], [np.nan], [0, 1]):
+        with pytest.raises(ValueError, match="fields"):
+            dump_sparse_text([[1.0]], [1], path, fields=fields)
+    with pytest.raises(ValueError, match="either fields or field_sizes"):
+        dump_sparse_text([[1.0]], [1], path, fields=[0], field_sizes=[1])
+    with pytest.raises(ValueError, match="add up to 2, but there are 1 columns"):
+        dump_sparse_text([[1.0]], [1], path, field_sizes=[2])
+    for groups in ([0.5], ["ann"], [2**63], [1, 2]):
+        with pytest.raises(ValueError, match="groups"):
+            dump_sparse_text([[1.0]], [1], path, groups=groups)
+    assert not path.exists()
+
+
+def test_reading_in_threads_leaves_warnings_alone(write):
+    good, bad = write("1 0:1 3:2\n" * 3000, "good"), write("1 0:1\n" * 3000 + "1 1:x\n", "bad")
+
+    def read(path):
+        try:
+            return load_sparse_text(path)
+        except ValueError:
+            return None
+
+    before, show = list(warnings.filters), warnings.showwarning
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(read, [good, bad] * 20))
+    assert [rows is None for rows in found] == [False, True] * 20
+    assert (warnings.filters, warnings.showwarning) == (before, show)
+
+
+# -- what is written ---------------------------------------------------------------------------------
+
+DTYPES = ["bool", "int8", "uint8", "int64", "uint64", "float16", "float32", "float64", "longdouble", "object"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("container", ["array", "csr", "csc", "coo", "lil", "dok", "dia", "bsr", "pandas"])
+def test_numbers_of_every_dtype_are_read_back(tmp_path, dtype, container):
+    X = np.array([[0, 1, 0], [3, 1, 0]]).astype(dtype)
+    if X.dtype.kind == "f":
+        X *= X.dtype.type(0.1)
+    y = X[:, 1]
+    if container == "pandas":
+        given = pytest.importorskip("pandas").DataFrame(X)
+    elif container == "array" or dtype in ("float16", "object"):  # SciPy has no matrices of these
+        given = X
+    else:
+        given = getattr(sparse, f"{container}_array")(X)
+    dump_sparse_text(given, y, tmp_path / "rows")
+    rows = load_sparse_text(tmp_path / "rows", n_features=3)
+    np.testing.assert_array_equal(rows.data.toarray(), X.astype(np.float64))
+    np.testing.assert_array_equal(rows.target, y.astype(np.float64))
+
+
+@pytest.mark.parametrize(
+    "value", [1j, "a", np.nan, np.datetime64("2020-01-01"), 10**400, np.longdouble("1e4000")]
+)
+def test_what_is_no_number_is_not_written(tmp_path, value):
+    for X, y in (([[value]], [1]), ([[1]], [value])):
+        with pytest.raises(ValueError, match=r"[Cc]omplex|numbers|strings|NaN|infinity|float64"):
+            dump_sparse_text(np.array(X), np.array(y), tmp_path / "rows")
+    assert not (tmp_path / "rows").exists()
+
+
+# -- targets -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("y", [[2**63 - 1, -(2**63)], [2**53 + 1, 1], [-1, 0]])
+def test_whole_targets_are_exact(tmp_path, y):
+    dump_sparse_text(np.eye(2), y, tmp_path / "rows")
+    target = load_sparse_text(tmp_path / "rows").target
+    assert target.dtype == np.int64
+    assert target.tolist() == y
+
+
+@pytest.mark.parametrize("text", ["1e300", "9223372036854775808", "-9223372036854775809", "1e18", "0.5"])
+def test_targets_that_no_integer_holds_are_floats(write, text):
+    target = load_sparse_text(write(f"{text} 0:1\n5 0:1\n")).target
+    assert target.dtype == np.float64 if text != "1e18" else np.int64
+    np.testing.assert_array_equal(target, [float(text), 5])
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ("1.5", int),
+        ("300", "u1"),
+        ("-1", "u8"),
+        ("2", bool),
+        ("1e39", "f4"),
+        ("1e308 0:1e308", "f8"),
+        ("1e300", "i8"),
+    ],
+)
+def test_values_that_do_not_fit_name_the_line(write, values, dtype):
+    with pytest.raises(ValueError, match=r"line 2: .* does not fit into dtype"):
+        load_sparse_text(write(f"1 0:1\n1 0:{values}\n"), dtype=dtype)
+
+
+def test_dtypes_of_matrices(write):
+    for dtype in ("float16", complex, object, "U3"):
+        with pytest.raises(ValueError, match="dtype must be"):
+            load_sparse_text(write("1 0:1\n"), dtype=dtype)
+
+
+# -- groups ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["libsvm", "libffm"])
+@pytest.mark.parametrize("block", [20, 1 << 20])
+def test_groups_are_read_as_scikit_learn_does_and_written(tmp_path, monkeypatch, format, block):
+    monkeypatch.setattr(_sparse_text.read_blocks, "__defaults__", (block,))
+    X, y = np.eye(6), np.array([2, 0, 1, 0, 0, 1])
+    groups = np.array([7, 7, -8, -8, 2**62 + 1, 2**62 + 1])
+    path, fields = tmp_path / "rows", np.arange(6) // 2 if format == "libffm" else None
+    dump_sparse_text(X, y, path, groups=groups, fields=fields)
+    rows = load_sparse_text(path)
+    np.testing.assert_array_equal(rows.groups, groups)
+    np.testing.assert_array_equal(rows.target, y)
+    np.testing.assert_array_equal(rows.data.toarray(), X)
+    if format == "libsvm":
+        np.testing.assert_array_equal(
+            load_svmlight_file(str(path), query_id=True, zero_based=True)[2], groups
+        )
+    chunks = list(iter_sparse_text(path, n_features=6, chunk_rows=4))
+    np.testing.assert_array_equal(np.concatenate([chunk.groups for chunk in chunks]), groups)
+    stream = SparseTextStream([path, path], chunk_rows=4)
+    np.testing.assert_array_equal(stream.groups, np.tile(groups, 2))
+    assert group_ndcg_score(rows.target, rows.target, groups=rows.groups) == 1
+
+
+@pytest.mark.parametrize("block", [20, 1 << 20])
+def test_groups_are_of_all_rows_or_none(write, monkeypatch, block):
+    monkeypatch.setattr(_sparse_text.read_blocks, "__defaults__", (block,))
+    assert load_sparse_text(write("1 0:1 # qid:3\n")).groups is None
+    path = write("1 qid:3 0:1\n" * 5 + "\n0 1:1\n")
+    for read in (load_sparse_text, SparseTextStream, lambda path: list(iter_sparse_text(path, n_features=2))):
+        with pytest.raises(ValueError, match="line 7: this row has no qid:"):
+            read(path)
+    stream = SparseTextStream([write("1 qid:3 0:1\n", "with"), write("1 0:1\n", "without")])
+    with pytest.raises(ValueError, match="some of the files"):
+        stream.groups  # noqa: B018
+
+
+# -- fields ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zero_based", [True, False])
+@pytest.mark.parametrize("block", [20, 1 << 20])
+def test_indices_that_start_anew_in_each_field(tmp_path, monkeypatch, zero_based, block):
+    monkeypatch.setattr(_sparse_text.read_blocks, "__defaults__", (block,))
+    sizes, path = np.array([3, 0, 2, 4]), tmp_path / "train.ffm"
+    X = np.eye(9)[[0, 8, 4, 2, 5]] + np.eye(9)[[3, 3, 8, 1, 0]]
+    dump_sparse_text(X, np.arange(5), path, field_sizes=sizes, zero_based=zero_based)
+    train = load_sparse_text(path, zero_based=zero_based)
+    np.testing.assert_array_equal(train.field_sizes, sizes)
+    np.testing.assert_array_equal(train.data.toarray(), X)
+    np.testing.assert_array_equal(train.fields, [0, 0, 0, 2, 2, 3, 3, 3, 3])
+    # A single row tells nothing of the sizes.
+    test_path = tmp_path / "test.ffm"
+    dump_sparse_text(X[:1], [1], test_path, field_sizes=sizes, zero_based=zero_based)
+    given = {"field_sizes": train.field_sizes, "n_features": 9, "zero_based": zero_based}
+    np.testing.assert_array_equal(load_sparse_text(test_path, **given).data.toarray(), X[:1])
+    # Streams find the same from all files, and chunks are in the columns of the whole.
+    stream = SparseTextStream([test_path, path], chunk_rows=2, zero_based=zero_based)
+    np.testing.assert_array_equal(stream.field_sizes, sizes)
+    np.testing.assert_array_equal(stream.fields, train.fields)
+    assert stream.n_features == 9
+    read = sparse.vstack([chunk for chunk, _ in stream]).toarray()
+    np.testing.assert_array_equal(read, np.vstack([X[:1], X]))
+    other = SparseTextStream(test_path, **given)
+    np.testing.assert_array_equal(next(iter(other))[0].toarray(), X[:1])
+
+
+def test_whether_indices_start_anew_is_never_guessed_of_a_part(write):
+    """Where the number of columns is given, files and chunks must not disagree: the error names the way."""
+    path = write("1 0:0:1 1:0:1\n")
+    for read in (
+        lambda: load_sparse_text(path, n_features=2),
+        lambda: load_sparse_text(path, field_sizes=None),
+        lambda: list(iter_sparse_text(path, n_features=2)),
+        lambda: list(SparseTextStream(path, n_features=2)),
+    ):
+        with pytest.raises(
+            ValueError, match=r"line 1: index 0 has field 1, but field 0 before.*field_sizes="
+        ):
+            read()
+    # Fields that disagree between files, too.
+    paths = [write("1 0:0:1\n", "a"), write("1 1:0:1\n", "b")]
+    with pytest.raises(ValueError, match=r"b, line 1: index 0 has field 1.*field_sizes="):
+        list(SparseTextStream(paths, n_features=1))
+    np.testing.assert_array_equal(SparseTextStream(paths).field_sizes, [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes", "match"),
+    [
+        ("1 2:0:1", [1, 1], "index 0 has a field beyond the 2"),
+        ("1 0:1:1", [1, 1], "index 1 is not among those of its field"),
+        ("1 0:1", [1, 1], "has no fields"),
+        ("1 0:0:1", [1, -1], r"field_sizes\[1\] is -1"),
+        ("1 0:0:1", [1, 2.5], r"field_sizes\[1\] is 2.5"),
+        ("1 0:0:1", [], "add up to 0"),
+        ("1 0:0:1", [2**31 - 1, 2**31 - 1], "add up to 4294967294"),
+        ("1 0:0:1", [[1]], r"field_sizes .* shape \(1, 1\)"),
+        ("1 0:0:1", "all", "field_sizes must be 'auto'"),
+        ("1 3000000:0:1 0:0:1", "auto", "Number the fields from 0 on"),
+    ],
+)
+def test_sizes_of_fields_are_checked(write, text, sizes, match):
+    with pytest.raises(ValueError, match=match):
+        load_sparse_text(write(f"{text}\n"), field_sizes=sizes)
+
+
+def test_chunks_need_the_number_of_columns(write):
+    with pytest.raises(ValueError, match="n_features, or field_sizes"):
+        next(iter_sparse_text(write("1 0:1\n")))
+
+
+# -- files that are broken ---------------------------------------------------------------------------
+
+
+def damaged(whole):
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 0xFF
+    return {"cut": whole[:-3], "half": whole[: len(whole) // 2], "flipped": bytes(flipped), "head": whole[:4]}
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".GZ"])
+@pytest.mark.parametrize("damage", ["cut", "half", "flipped", "head", "plain"])
+def test_broken_archives_are_named(write, tmp_path, suffix, damage):
+    rng = np.random.default_rng(0)
+    whole = write("".join(f"1 {index}:1\n" for index in rng.integers(0, 99, 5000)), f"whole{suffix}")
+    path = tmp_path / f"broken{suffix}"
+    path.write_bytes(b"1 0:1\n" if damage == "plain" else damaged(whole.read_bytes())[damage])
+    for read in (
+        load_sparse_text,
+        SparseTextStream,
+        lambda path: SparseTextStream([whole, path]),
+        lambda path: list(iter_sparse_text(path, n_features=99)),
+    ):
+        with pytest.raises(ValueError, match=f"broken{suffix} is no whole {suffix} file"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"\x1f\x8b", "gzip"),
+        (b"BZh9", "bzip2"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"(\xb5/\xfd", "Zstandard"),
+        (b"PAR1", "Parquet"),
+    ],
+)
+def test_archives_by_another_name(write, start, kind):
+    with pytest.raises(ValueError, match=f"rows.svm holds {kind} data.*decompress"):
+        load_sparse_text(write(start + b"\0" * 20, "rows.svm"))
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2", ".xz"])
+def test_no_file(tmp_path, suffix):
+    with pytest.raises(FileNotFoundError, match=f"absent{suffix}"):
+        load_sparse_text(tmp_path / f"absent{suffix}")
+    (tmp_path / f"folder{suffix}").mkdir()
+    with pytest.raises(IsADirectoryError, match=f"folder{suffix}"):
+        load_sparse_text(tmp_path / f"folder{suffix}")
+
+
+def test_the_mark_of_utf8_is_skipped(write):
+    assert load_sparse_text(write(b"\xef\xbb\xbf1 0:1\n")).target == [1]

@@ -8,13 +8,11 @@ an estimator.
 from __future__ import annotations
 
 import copy
-import tempfile
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from skfm.data.encode import FieldEncoder
+from skfm.data.spool import temporary_folder
 from skfm.estimators.base.parameters import GradientTransformation, TrainingParameters
 from skfm.estimators.base.progress import reporter
 from skfm.estimators.base.scoring import in_training
@@ -188,9 +187,9 @@ class FactorizationEstimator(TrainingParameters, BaseEstimator, metaclass=ABCMet
             intake = intake._replace(targets=targets)
             data = fitting.gather(rows, held_out, intake, incremental=incremental)
             return self._solve(data, context)
-        with tempfile.TemporaryDirectory(prefix="skfm", dir=getattr(given.X, "folder", None)) as folder:
+        with temporary_folder(getattr(given.X, "folder", None)) as folder:
             share = fitting.stream_share(self._settings(), held_out)
-            intake = intake._replace(folder=Path(folder))
+            intake = intake._replace(folder=folder)
             data = fitting.gather_stream(source, held_out, intake, share, self.random_state)
             return self._solve(data, context)
 

@@ -1,0 +1,450 @@
+"""Tables in files as streams of chunks, for `fit` and predictions on more rows than memory holds."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import importlib
+import io
+from collections.abc import Iterator
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_scalar
+
+from skfm.datasets._sparse_text import reading
+
+# Bytes of text that are parsed at once; a row must fit into them.
+_BLOCK = 1 << 23
+
+
+class _TableStream:
+    """Chunks of some columns of tables that come in pieces."""
+
+    chunk_rows: int
+
+    def _choose(self, names: list[str], target, sample_weight, columns) -> None:
+        """Note which of the columns are read."""
+        self.targets = [target] if isinstance(target, str) else list(target or [])
+        self.one_target = isinstance(target, str)
+        self.sample_weight = sample_weight
+        apart = {*self.targets, sample_weight}
+        self.columns = [name for name in names if name not in apart] if columns is None else list(columns)
+        self.names_read = list(
+            dict.fromkeys([*self.columns, *self.targets, *([sample_weight] if sample_weight else [])])
+        )
+        for name in self.names_read:
+            if name not in names:
+                raise ValueError(f"There is no column {name!r}; columns are {names[:20]}.")
+            if names.count(name) > 1:
+                raise ValueError(f"Several columns are named {name!r}: rename them.")
+        if not self.columns:
+            raise ValueError("No column is left for X.")
+
+    def _batches(self) -> Iterator[Any]:
+        """The columns that are read, as record batches of any number of rows."""
+        raise NotImplementedError
+
+    def __iter__(self):
+        """Chunks ``(X,)``, ``(X, y)`` or ``(X, y, sample_weight)``, X a pyarrow.Table."""
+        import pyarrow as pa
+
+        more = [self.sample_weight] if self.sample_weight else []
+        n_rows = 0
+        for batch in self._batches():
+            for first in range(0, batch.num_rows, self.chunk_rows):
+                table = pa.Table.from_batches([batch.slice(first, self.chunk_rows)])
+                for name in (*self.targets, *more):
+                    if table[name].null_count:
+                        row = n_rows + int(np.argmax(table[name].is_null().to_numpy()))
+                        raise ValueError(f"Column {name!r} is missing at row {row}. Drop or fill such rows.")
+                n_rows += table.num_rows
+                chunk = [table.select(self.columns)]
+                if self.targets:
+                    y = [table[name].to_numpy() for name in self.targets]
+                    chunk.append(y[0] if self.one_target else np.column_stack(y))
+                chunk += [table[name].to_numpy() for name in more]
+                yield tuple(chunk)
+
+
+class ParquetStream(_TableStream):
+    """Rows of Parquet files, chunk by chunk.
+
+    Needs pyarrow (``pip install pyarrow``).
+
+    Parameters
+    ----------
+    source : path-like, list of path-like or pyarrow.dataset.Dataset
+        A file, several, a folder of files, or a dataset of pyarrow (which may be of other formats).
+    target : str, list of str or None, default=None
+        Column of targets, or columns; None to predict.
+    sample_weight : str, default=None
+        Column of weights.
+    columns : list of str, default=None
+        Columns of X; all others if None.
+    chunk_rows : int, default=131072
+        Rows of a chunk at most.
+    buffer_rows : int, default=262144
+        Rows that training shuffles among each other in memory; see the guide on data.
+    folder : path-like, default=None
+        Where fit keeps its temporary files; that of Python's tempfile if None. They need about 8 to 14
+        bytes a nonzero.
+
+    Raises
+    ------
+    ImportError
+        If pyarrow is not installed.
+    ValueError
+        If a column is not in the files, or a file is broken or of another format; the message names it.
+    OSError
+        If a file cannot be read.
+
+    See Also
+    --------
+    CsvStream : The same for text with delimiters.
+    SparseTextStream : The same for libsvm, libffm and libFM files.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import pandas as pd
+    >>> from skfm import FMClassifier
+    >>> from skfm.datasets import ParquetStream
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "clicks.parquet"
+    >>> table = pd.DataFrame({"day": ["mon", "tue"] * 20, "site": ["a", "a", "b", "b"] * 10})
+    >>> table.assign(click=[1, 0, 0, 1] * 10).to_parquet(path)
+    >>> clicks = ParquetStream(path, target="click", chunk_rows=16)
+    >>> model = FMClassifier(n_factors=2, l2_factors=1e-3, random_state=0).fit(clicks)
+    >>> model.predict(table.head(4))
+    array([1, 0, 0, 1])
+    >>> model.predict_proba(clicks).shape
+    (40, 2)
+    """
+
+    def __init__(
+        self,
+        source,
+        target=None,
+        *,
+        sample_weight=None,
+        columns=None,
+        chunk_rows=1 << 17,
+        buffer_rows=1 << 18,
+        folder=None,
+    ):
+        ds = _pyarrow("pyarrow.dataset", "ParquetStream")
+        self.dataset = source if isinstance(source, ds.Dataset) else ds.dataset(source)
+        self.chunk_rows, self.buffer_rows, self.folder = _checked(chunk_rows), buffer_rows, folder
+        self._choose(self.dataset.schema.names, target, sample_weight, columns)
+
+    def _batches(self):
+        import pyarrow as pa
+        import pyarrow.dataset as ds
+
+        # fit and predict read ahead themselves: more would only be memory.
+        options: dict = {"batch_readahead": 2, "fragment_readahead": 1}
+        if isinstance(getattr(self.dataset, "format", None), ds.ParquetFileFormat):
+            options["fragment_scan_options"] = ds.ParquetFragmentScanOptions(pre_buffer=False)
+        try:
+            yield from self.dataset.to_batches(columns=self.names_read, batch_size=self.chunk_rows, **options)
+        except (pa.ArrowException, OSError) as error:
+            # An error of the system has a number, and names the file.
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise self._explained(error) from error
+
+    def _explained(self, error: Exception) -> ValueError:
+        """The error of the first file that cannot be read."""
+        import pyarrow as pa
+
+        for fragment in self.dataset.get_fragments():
+            try:
+                for _ in fragment.to_batches(schema=self.dataset.schema, columns=self.names_read):
+                    pass
+            except (pa.ArrowException, OSError) as found:
+                return ValueError(f"{getattr(fragment, 'path', 'A piece')} cannot be read: {found}")
+        return ValueError(f"The files cannot be read: {error}")
+
+
+class CsvStream(_TableStream):
+    """Rows of text files with delimiters (CSV, TSV), chunk by chunk.
+
+    Needs pyarrow (``pip install pyarrow``). A column has one type in all chunks and files: that of `dtypes`,
+    or what a pass over all files finds.
+
+    Parameters
+    ----------
+    source : path-like or list of path-like
+        A file, several, or a folder, whose files are taken in the order of their names, without those that
+        start with a dot or an underscore. Those that end in .gz, .bz2 or .xz are decompressed.
+    target : str, list of str or None, default=None
+        Column of targets, or columns; None to predict.
+    sample_weight : str, default=None
+        Column of weights.
+    columns : list of str, default=None
+        Columns of X; all others if None.
+    dtypes : dict of str to dtype, default=None
+        Types of columns: names such as "string", "int64" or "timestamp[s]", NumPy's or pyarrow's; columns
+        that are not read are ignored. Types of other columns are found in a pass over all files: "int64",
+        "uint64", "double" or "bool" where it holds all values, else "string". Give a column of numbers that
+        are names "string"; dates are text unless they are given a type. A stream of other files gets the same
+        types with ``dtypes=stream.dtypes``.
+    delimiter : str, default=","
+        The character between values.
+    quotechar : str or None, default='"'
+        The character around values that hold delimiters or newlines, and twice where it is meant.
+    names : list of str, default=None
+        Names of the columns, for files without a header; the first line of each file if None.
+    missing_values : list of str, default=None
+        What is read as missing, in columns of text too; the empty text, NA, NaN, null and the like if None.
+    encoding : str, default="utf-8"
+        Encoding of the text.
+    chunk_rows : int, default=131072
+        Rows of a chunk at most.
+    buffer_rows, folder
+        As for `ParquetStream`.
+
+    Attributes
+    ----------
+    dtypes : dict of str to str
+        Type of each column that is read.
+
+    Raises
+    ------
+    ImportError
+        If pyarrow is not installed.
+    ValueError
+        If a column is not in a file, a file is empty or a broken archive, a row has more or fewer values than
+        there are columns, or a value is not of its column's type; the message names the file, the line and
+        the column.
+    OSError
+        If a file cannot be read.
+
+    See Also
+    --------
+    ParquetStream : The same for Parquet, which is read several times as fast.
+    SparseTextStream : The same for libsvm, libffm and libFM files.
+
+    Notes
+    -----
+    Where types are not given the files are read once more. A chunk is a part of 8 MB of text, which a row
+    must fit into.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from skfm import FMClassifier
+    >>> from skfm.datasets import CsvStream
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> rows = "1,mon,12\\n0,tue,12\\n0,mon,a7\\n1,tue,a7\\n" * 10
+    >>> _ = (folder / "train.csv").write_text("click,day,zip\\n" + rows)
+    >>> _ = (folder / "test.csv").write_text("day,zip\\nmon,12\\ntue,12\\n")
+    >>> clicks = CsvStream(folder / "train.csv", target="click", chunk_rows=16)
+    >>> clicks.dtypes
+    {'day': 'string', 'zip': 'string', 'click': 'int64'}
+    >>> model = FMClassifier(n_factors=2, l2_factors=1e-3, random_state=0).fit(clicks)
+    >>> model.predict(CsvStream(folder / "test.csv", dtypes=clicks.dtypes))
+    array([1, 0])
+    """
+
+    def __init__(
+        self,
+        source,
+        target=None,
+        *,
+        sample_weight=None,
+        columns=None,
+        dtypes=None,
+        delimiter=",",
+        quotechar='"',
+        names=None,
+        missing_values=None,
+        encoding="utf-8",
+        chunk_rows=1 << 17,
+        buffer_rows=1 << 18,
+        folder=None,
+    ):
+        text = _pyarrow("pyarrow.csv", "CsvStream")
+        try:
+            codecs.lookup(encoding)
+        except LookupError as error:
+            raise ValueError(f"There is no encoding {encoding!r}.") from error
+        for name, value in (("delimiter", delimiter), ("quotechar", quotechar or '"')):
+            if not isinstance(value, str) or len(value) != 1:
+                raise ValueError(f"{name} must be one character, got {value!r}.")
+        self.paths = _files(source)
+        self.chunk_rows, self.buffer_rows, self.folder = _checked(chunk_rows), buffer_rows, folder
+        self.delimiter, self.quotechar, self.encoding = delimiter, quotechar, encoding
+        self.names = None if names is None else list(names)
+        missing = text.ConvertOptions().null_values if missing_values is None else missing_values
+        self.missing_values = list(missing)
+        self._choose(self._names_in(self.paths[0]), target, sample_weight, columns)
+        self._types = self._find_types(dtypes or {})
+        self.dtypes = {name: str(type_) for name, type_ in self._types.items()}
+
+    def _batches(self):
+        for path in self.paths:
+            yield from self._read(path, self._types)
+
+    def _names_in(self, path) -> list[str]:
+        if self.names is not None:
+            return self.names
+        try:
+            with reading(path) as file:
+                names = next(self._rows(file), (1, []))[1]
+        except (UnicodeError, csv.Error) as error:
+            raise ValueError(f"{path} has no header that can be read as {self.encoding}: {error}") from error
+        if not names:
+            raise ValueError(f"{path} is empty: there is no header.")
+        if any("\udc80" <= letter <= "\udcff" for name in names for letter in name):
+            raise ValueError(f"{path}, line 1: {names} is no header of text in {self.encoding}.")
+        return names
+
+    def _find_types(self, given) -> dict:
+        """Types that are given, and the first of pyarrow's that holds all values of each other column."""
+        import pyarrow as pa
+
+        types = {name: _as_type(name, given[name]) for name in self.names_read if name in given}
+        others = {name: pa.string() for name in self.names_read if name not in types}
+        kinds = pa.int64(), pa.uint64(), pa.float64(), pa.bool_(), pa.string()
+        possible = dict.fromkeys(others, kinds)
+        for path in self.paths if others else ():
+            for batch in self._read(path, others):
+                for name, kinds in possible.items():
+                    values = batch.column(batch.schema.get_field_index(name))
+                    # pyarrow takes long to say no, of all values at once.
+                    for some in (values.slice(0, 100), values):
+                        kinds = tuple(kind for kind in kinds if _can_be(some, kind))
+                    possible[name] = kinds
+        types |= {name: kinds[0] for name, kinds in possible.items()}
+        return {name: types[name] for name in self.names_read}
+
+    def _read(self, path, types: dict) -> Iterator[Any]:
+        """Columns of a file, in pieces."""
+        import pyarrow as pa
+        import pyarrow.csv as text
+
+        n_rows = 0
+        read = text.ReadOptions(block_size=_BLOCK, column_names=self.names, encoding=self.encoding)
+        parse = text.ParseOptions(
+            delimiter=self.delimiter, quote_char=self.quotechar or False, newlines_in_values=True
+        )
+        convert = text.ConvertOptions(
+            column_types=types,
+            include_columns=list(types),
+            null_values=self.missing_values,
+            strings_can_be_null=True,
+        )
+        try:
+            with reading(path) as file, text.open_csv(file, read, parse, convert) as batches:
+                for batch in batches:
+                    yield batch
+                    n_rows += batch.num_rows
+        except (pa.ArrowException, UnicodeError) as error:
+            raise self._explained(path, types, n_rows, error) from error
+
+    def _explained(self, path, types: dict, n_rows: int, error: Exception) -> ValueError:
+        """The error of the first value that is wrong after so many rows."""
+        import pyarrow as pa
+
+        names = self._names_in(path)
+        for name in types:
+            if name not in names:
+                return ValueError(f"{path} has no column {name!r}; its columns are {names[:20]}.")
+        try:
+            with reading(path) as file:
+                rows = self._rows(file)
+                if self.names is None:
+                    next(rows)
+                for number, (line, row) in enumerate(rows):
+                    if number < n_rows:
+                        continue
+                    if len(row) != len(names):
+                        return ValueError(
+                            f"{path}, line {line}: {len(row)} values, where there are {len(names)} columns. "
+                            f"Mend the line, or name the file's delimiter= and quotechar=."
+                        )
+                    for name, value in zip(names, row, strict=True):
+                        if name not in types or value in self.missing_values:
+                            continue
+                        type_ = types[name]
+                        if not _can_be(value if type_ == pa.string() else value.strip(), type_):
+                            place = f"{path}, line {line}, column {name!r}: {value!r}"
+                            return _misfit(place, name, type_, self.encoding)
+        except (UnicodeError, csv.Error):
+            pass
+        return ValueError(f"{path} cannot be read: {error}")
+
+    def _rows(self, file) -> Iterator[tuple[int, list[str]]]:
+        """Rows that are not empty, with the number of their first line."""
+        options: dict[str, Any] = {"delimiter": self.delimiter, "quotechar": self.quotechar}
+        if self.quotechar is None:
+            options["quoting"] = csv.QUOTE_NONE
+        with io.TextIOWrapper(file, self.encoding, "surrogateescape", newline="") as text:
+            rows, line = csv.reader(text, **options), 1
+            for row in rows:
+                if row:
+                    yield line, row
+                line = rows.line_num + 1
+
+
+def _misfit(place: str, name: str, type_, encoding: str) -> ValueError:
+    """The error of a value that is not of its column's type; text is of any that can be decoded."""
+    if str(type_) == "string":
+        return ValueError(f"{place} is no text in {encoding}. Name the file's encoding=.")
+    return ValueError(
+        f"{place} is not of type {type_}. Mend it, list it in missing_values=, or give the column another "
+        f"type, such as dtypes={{{name!r}: 'string'}}."
+    )
+
+
+def _pyarrow(module: str, needed_by: str):
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f"{needed_by} needs pyarrow: pip install pyarrow.") from error
+
+
+def _checked(chunk_rows: int) -> int:
+    return check_scalar(chunk_rows, "chunk_rows", Integral, min_val=1)
+
+
+def _files(source) -> list:
+    """The file, files, or files of the folder."""
+    paths = list(source) if isinstance(source, list | tuple) else [source]
+    if len(paths) == 1 and Path(paths[0]).is_dir():
+        found = (path for path in Path(paths[0]).rglob("*") if path.is_file())
+        paths = sorted(path for path in found if not path.name.startswith((".", "_")))
+    if not paths:
+        raise ValueError(f"There are no files in {source}.")
+    return paths
+
+
+def _as_type(name: str, given):
+    """pyarrow's type of a column, as named by it, NumPy or pandas."""
+    import pyarrow as pa
+
+    if isinstance(given, pa.DataType):
+        return given
+    if given in ("object", "category", object):
+        return pa.string()
+    try:
+        return pa.type_for_alias(given) if isinstance(given, str) else pa.from_numpy_dtype(np.dtype(given))
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        raise ValueError(
+            f"dtypes[{name!r}] is {given!r}, which is no type; 'string', 'int64', 'double', 'bool' and "
+            f"'timestamp[s]' are some."
+        ) from error
+
+
+def _can_be(values, type_) -> bool:
+    """Whether text, or all of an array, can be read as a type."""
+    import pyarrow as pa
+
+    try:
+        (pa.array([values]) if isinstance(values, str) else values).cast(type_)
+    except (pa.ArrowException, UnicodeError):
+        return False
+    return True
