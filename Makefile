@@ -10,7 +10,10 @@ COMPILED := tests/optim tests/train \
 	tests/estimators/test_targets.py::test_linear_classifier_is_logistic_regression \
 	tests/estimators/test_targets.py::test_linear_regressor_is_ridge
 
-.PHONY: demo test test-compiled test-oldest lint docs rivals clean
+N ?= 20000
+BUDGET ?= 60
+
+.PHONY: demo fuzz test test-compiled test-oldest lint docs rivals clean
 
 demo: .venv/.demo  ## compare skfm with scikit-learn on Adult; writes examples/output/
 	$(BIN)/python examples/adult.py
@@ -23,6 +26,9 @@ test-compiled: .venv/.test  ## a part of the tests on programs compiled as users
 
 test-oldest: .venv-oldest/.test  ## the same tests on the lowest versions that pyproject.toml allows
 	$(OLDEST)/python -m pytest $(PYTEST_ARGS) --doctest-modules skfm tests
+
+fuzz: .venv/.test  ## N random cases over all estimators, for BUDGET minutes at most
+	$(BIN)/python -m tests.fuzz $(N) --budget $(BUDGET) $(FUZZ_ARGS)
 
 lint: .venv/.test
 	$(BIN)/ruff check .
