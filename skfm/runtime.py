@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 @contextmanager
 def precision(dtype):
@@ -59,6 +61,8 @@ def n_cores(n_jobs: int | None) -> int | None:
     if n_jobs is None:
         n_jobs = get_active_backend()[1]
         n_jobs = -1 if n_jobs in (None, 1) else n_jobs
+    if not isinstance(n_jobs, int | np.integer) or n_jobs == 0:
+        raise ValueError(f"n_jobs must be None or an int other than 0, got {n_jobs!r}.")
     if n_jobs == -1:
         return None
     return n_jobs if n_jobs > 0 else max(cpu_count() + 1 + n_jobs, 1)

@@ -31,6 +31,10 @@ _TEXTS = {
         {if regressor}
         intercept_ : float or ndarray of shape (n_outputs,)
             Intercept in units of y; a float where y was a vector.
+        target_scale_ : float or ndarray of shape (n_outputs,)
+            Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
+            ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
+            in units of y.
         {end if}
         """,
     "coef": """
@@ -51,7 +55,7 @@ _TEXTS = {
         factors_ : ndarray of shape (n_features, n_factors) or (n_outputs, n_features, n_factors)
             Factors; 0 for columns that no training row touched.
         {if regressor}
-            Their products are in units of y.
+            Their products times ``target_scale_`` are in units of y.
         {end if}
         """,
     "attributes": """

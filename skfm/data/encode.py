@@ -245,8 +245,17 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         """
         return self.learn_chunks([(X, sample_weight)], first=not hasattr(self, "_table"), go_on=True)
 
+    def _check_dtype(self) -> None:
+        try:
+            is_float = np.dtype(self.dtype).kind == "f"
+        except TypeError:
+            is_float = False
+        if not is_float:
+            raise ValueError(f"dtype must be a type of floats, such as numpy.float32; got {self.dtype!r}.")
+
     def learn_chunks(self, chunks, *, first: bool, go_on: bool):
         """Learn from pairs of X and sample weights; `first` anew, and counting rare values to `go_on`."""
+        self._check_dtype()
         # The columns are those of a copy until all is learned.
         checked = copy.copy(self)
         table, counts = None if first else self._table, None

@@ -808,6 +808,10 @@ class DINRegressor(_DIN, FactorizationRegressor):
     ----------
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
+    target_scale_ : float or ndarray of shape (n_outputs,)
+        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
+        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
+        in units of y.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
     n_features_in_ : int
@@ -900,7 +904,7 @@ class DINRegressor(_DIN, FactorizationRegressor):
     >>> from skfm import DINRegressor
     >>> table = pd.DataFrame({"film": ["a", "b"] * 20, "seen": ["a|c", "a|c", "b", ""] * 10})
     >>> settings = {"sequence_fields": {"seen": "film"}, "sequence_separator": "|", "random_state": 0}
-    >>> model = DINRegressor(4, activation="tanh", tol=1e-2, **settings).fit(table, [5.0, 3, 2, 4] * 10)
+    >>> model = DINRegressor(4, solver="adam", max_iter=20, **settings).fit(table, [5.0, 3, 2, 4] * 10)
     >>> model.predict(table[:4]).shape
     (4,)
     """  # noqa: E501

@@ -123,12 +123,7 @@ class _FM(
             The vectors of the outputs side by side.
         """
         check_is_fitted(self)
-        learned = self._learned
-        cross = self._map(type(learned.model).cross_features, X, of_terms=True)
-        scale = np.reshape(learned.targets.scale, -1)
-        if np.all(scale == 1):
-            return cross
-        return cross * np.repeat(scale, cross.shape[1] // scale.size)
+        return self._map(type(self._learned.model).cross_features, X, of_terms=True)
 
     @property
     def _n_features_out(self):
@@ -138,7 +133,7 @@ class _FM(
     @fitted
     def higher_factors_(self) -> list[np.ndarray]:
         """Factors of the orders 3 to ``degree``, each in the shape of ``factors_``."""
-        return [self._factors(name, order) for name, order in self._learned.model.higher.items()]
+        return [self._factors(name) for name in self._learned.model.higher]
 
 
 class FMClassifier(_FM, FactorizationClassifier):
@@ -608,12 +603,16 @@ class FMRegressor(_FM, FactorizationRegressor):
     ----------
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
+    target_scale_ : float or ndarray of shape (n_outputs,)
+        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
+        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
+        in units of y.
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Linear weights in units of y; 0 for columns that no training row touched.
         Not there with ``fit_linear=False``.
     factors_ : ndarray of shape (n_features, n_factors) or (n_outputs, n_features, n_factors)
         Factors; 0 for columns that no training row touched.
-        Their products are in units of y.
+        Their products times ``target_scale_`` are in units of y.
     higher_factors_ : list of ndarray
         Factors of the orders 3 to ``degree``, each in the shape of ``factors_``.
     n_features_in_ : int

@@ -549,11 +549,15 @@ class FwFMRegressor(_FwFM, FactorizationRegressor):
     ----------
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
+    target_scale_ : float or ndarray of shape (n_outputs,)
+        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
+        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
+        in units of y.
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Linear weights in units of y; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors) or (n_outputs, n_features, n_factors)
         Factors; 0 for columns that no training row touched.
-        Their products are in units of y.
+        Their products times ``target_scale_`` are in units of y.
     pair_weights_ : ndarray of shape (n_fields, n_fields) or (n_outputs, n_fields, n_fields)
         Weights r of pairs of fields, symmetric.
     n_features_in_ : int

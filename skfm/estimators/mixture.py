@@ -77,6 +77,9 @@ class _MixtureFM(MixtureTables, FactorParameters, LinearParameters):
     expert_factors_ : ndarray of shape (n_components, n_features, n_factors)
         Factors of the experts, if they have some, on the scale of the standardised target; with
         several outputs of shape (n_components, n_outputs, n_features, n_factors).
+    target_scale_ : float or ndarray of shape (n_outputs,)
+        Standard deviation of y in training, or 1 with ``loss="poisson"``: products of ``expert_factors_``
+        times this are in units of y.
     {end if}
     gate_intercept_ : ndarray of shape (n_components,)
         Intercepts of the gates.
@@ -651,6 +654,9 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
     expert_factors_ : ndarray of shape (n_components, n_features, n_factors)
         Factors of the experts, if they have some, on the scale of the standardised target; with
         several outputs of shape (n_components, n_outputs, n_features, n_factors).
+    target_scale_ : float or ndarray of shape (n_outputs,)
+        Standard deviation of y in training, or 1 with ``loss="poisson"``: products of ``expert_factors_``
+        times this are in units of y.
     gate_intercept_ : ndarray of shape (n_components,)
         Intercepts of the gates.
     gate_coef_ : ndarray of shape (n_components, n_features)

@@ -128,7 +128,7 @@ class _WideDeep(LinearTable, DeepEstimator, LinearParameters):
     @property
     def factors_(self):
         """Embeddings of each column, shape (n_features, n_factors); 0 for crosses, which have none."""
-        factors = self._factors("factors", 2)
+        factors = self._factors("factors")
         n_crosses = _n_crosses(self.encoder_)
         if not n_crosses:
             return factors
@@ -680,6 +680,10 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
     ----------
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
+    target_scale_ : float or ndarray of shape (n_outputs,)
+        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
+        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
+        in units of y.
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Linear weights in units of y; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors)

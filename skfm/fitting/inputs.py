@@ -207,9 +207,16 @@ def _naming_text_columns(X):
         yield
     except (TypeError, ValueError) as error:
         # Names of mixed types are to be converted too, which says nothing of the values.
-        if "convert" not in str(error) or "names" in str(error) or sparse.issparse(X):
+        is_of_value = "convert" in str(error) or "float()" in str(error)
+        if not is_of_value or "names" in str(error) or sparse.issparse(X):
             raise
         for name, values in _columns(X):
+            missing = next((row for row, value in enumerate(values) if _is_no_nan(value)), None)
+            if missing is not None:
+                raise ValueError(
+                    f"Column {name!r} of X has a missing value, {values[missing]!r}, at row {missing}. "
+                    f"Impute it first, or fit with encoder=skfm.FieldEncoder(), which takes missing values."
+                ) from error
             row = next((row for row, value in enumerate(values) if not _is_number(value)), None)
             if row is not None:
                 raise ValueError(
@@ -233,8 +240,13 @@ def _is_number(value) -> bool:
     try:
         float(value)
     except (TypeError, ValueError):
-        return is_missing(value)
+        return False
     return True
+
+
+def _is_no_nan(value) -> bool:
+    """Whether a value is missing and not NaN, which floats have no other word for."""
+    return is_missing(value) and not _is_number(value)
 
 
 @contextmanager

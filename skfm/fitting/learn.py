@@ -832,7 +832,7 @@ def _dense_to_start_from(source: Learned, dense: dict[str, dict], model) -> tupl
 def _reshaped(table: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The table with rows of `shape` where the numbers allow it: same numbers, or repeated for each piece."""
     if table[:1].size == np.prod(shape, dtype=int) * table[:1].shape[0]:
-        return table.reshape(-1, *shape)
+        return table.reshape(table.shape[0], *shape)
     if table.shape[1:] == shape[1:]:
         return np.broadcast_to(table[:, None], (table.shape[0], *shape))
     return table

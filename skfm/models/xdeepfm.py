@@ -80,7 +80,7 @@ class XDeepFM(NetworkModel):
     def forward(self, slots, dense, averages, batch, training):
         embeddings = self.embeddings(slots, batch)
         raw = self.linear(slots, dense)
-        if self.cin_layer_sizes:
+        if self.cin_layer_sizes and self.n_factors:
             raw = raw + self.interactions(embeddings, dense)
         inputs = self.side_by_side(embeddings)
         deep, averages = self.network(inputs, dense, averages, batch.weight, training)

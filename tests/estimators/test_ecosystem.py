@@ -270,7 +270,9 @@ def test_transform_sums_to_the_second_order_term(fitted):
     model = fitted("FMRegressor")
     second = model.predict(X) - model.intercept_ - X @ model.coef_
     # transform is in the units of the standardised target.
-    np.testing.assert_allclose(model.transform(X).sum(axis=1) * np.std(Y), second, rtol=1e-9, atol=1e-9)
+    assert model.target_scale_ == pytest.approx(np.std(Y))
+    found = model.transform(X).sum(axis=1) * model.target_scale_
+    np.testing.assert_allclose(found, second, rtol=1e-9, atol=1e-9)
 
 
 # -- what holds X ------------------------------------------------------------------------------------

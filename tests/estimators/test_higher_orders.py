@@ -24,13 +24,14 @@ def test_three_columns_at_once_need_the_third_order(settings):
 
 
 @pytest.mark.parametrize("degree", [3, 4])
-def test_attributes_are_in_units_of_the_target(degree):
+def test_attributes_are_on_the_scale_of_the_target(degree):
     model = make("FMRegressor", degree=degree, max_iter=20).fit(X, Y)
     assert [factors.shape for factors in model.higher_factors_] == (degree - 2) * [(6, 3)]
     raw = [
         model.intercept_
         + reference.linear_term(x, model.coef_[:, None])[0]
-        + sum(
+        + model.target_scale_
+        * sum(
             reference.higher_order(x, factors, order)
             for order, factors in enumerate([model.factors_, *model.higher_factors_], start=2)
         )

@@ -324,7 +324,7 @@ BAD = {
     "numbers where text was": (TABLE.assign(colour=1.5), RAW, "'colour'"),
     "numbers where lists were": (TABLE.assign(tags=2), RAW, "'tags'"),
     "targets that are no numbers": (TABLE.assign(colour="new"), np.where(RAW > 0, np.nan, RAW), "NaN"),
-    "two targets": (TABLE.assign(colour="new"), np.column_stack([RAW, RAW]), "2 columns|number of outputs"),
+    "two targets": (TABLE.assign(colour="new"), np.column_stack([RAW, RAW]), "2 columns|y has 2 outputs"),
 }
 
 

@@ -121,6 +121,7 @@ CHOICES = {
     "encoder": [],
     "sequence_fields": [],
     "verbose": [],
+    "n_jobs": [1],
 }
 # Numbers, on which no program depends.
 NUMBERS = {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 from sklearn.base import RegressorMixin
 
 from skfm.estimators.base.estimator import FactorizationEstimator
 from skfm.estimators.base.parameters import NumberParameters
+from skfm.estimators.base.tables import fitted
 from skfm.fitting.targets import Numbers
 
 
@@ -34,6 +36,12 @@ class FactorizationRegressor(RegressorMixin, NumberParameters, FactorizationEsti
         """
         raw = self._raw_predict(X)
         return self._learned.targets.predict(raw)
+
+    @fitted
+    def target_scale_(self) -> float | np.ndarray:
+        """Standard deviation of y in training: what the terms above the linear one are multiplied by."""
+        targets = self._learned.targets
+        return targets.per_output(np.broadcast_to(np.asarray(targets.scale, float), targets.n_outputs))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -40,17 +40,12 @@ class FactorTable:
     @property
     def factors_(self) -> np.ndarray:
         """Factors of each column, shape (n_features, n_factors), or (n_outputs, n_features, n_factors)."""
-        return self._factors("factors", 2)
+        return self._factors("factors")
 
-    def _factors(self, name, order):
+    def _factors(self, name):
         table = self._table(name)
         if table.ndim == 2:
             return table
-        scale = self._learned.targets.scale
-        if np.ndim(scale):
-            # Products of `order` factors are in units of y.
-            scale = np.power(scale, 1 / order)
-            table = table * scale.reshape(-1, *[1] * (table.ndim - 2)).astype(table.dtype)
         return table[:, 0] if table.shape[1] == 1 else np.moveaxis(table, 1, 0)
 
 
