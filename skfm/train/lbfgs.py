@@ -246,7 +246,7 @@ def _fit(problem: Problem) -> Result:
         Program(model, loss),
         averages,
         _blocks(narrow, n_rows),
-        padded(charge[columns], n_rows, dtype),
+        padded(np.minimum(charge[columns], _strongest(dtype)), n_rows, dtype),
         hyper_parameters(problem, prior),
     )
     with interrupt_later() as interrupted:
