@@ -218,7 +218,7 @@ def _pack_block(X, rows, width, packing: _Packing, *, slots=None, slot_fields=No
     """Rows of one width; `slots` of the nonzeros, or None where they follow one another."""
     n_rows = X.shape[0]
     # One row more than needed: unfilled rows of a batch point to it.
-    shape = (bucket(n_rows + 1, bits=3, least=32), width)
+    shape = (coarse(n_rows + 1, least=32), width)
     if X.indices.size == n_rows * width and slot_fields is None:
         # Every slot is filled, and sorted columns come in the order of their slots only where fields do.
         in_order = slots is None or np.array_equal(slots[:width], np.arange(width))
