@@ -167,7 +167,7 @@ print(*one_by_one, len(compiled))
     [
         ("FMClassifier", "{}"),
         ("FFMClassifier", "dict(fields=np.arange(1000) % 7)"),
-        ("FFMClassifier", "dict(fields=np.minimum(np.arange(1000), 50))"),
+        ("FFMClassifier", "dict(fields=np.minimum(np.arange(1000), 10))"),
         ("DeepFMClassifier", "dict(fields=np.arange(1000) % 7, hidden_layer_sizes=(4,))"),
     ],
 )
