@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import optimize
+from scipy import optimize, sparse
 
 from skfm.data.batches import Samples
 from skfm.data.fields import Fields
@@ -28,6 +29,7 @@ from skfm.train.loop import (
     largest_loss,
     validation_scores,
 )
+from skfm.train.precondition import Coordinates, coordinates
 from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
 from skfm.train.programs import Compiled
 from skfm.train.start import (
@@ -53,8 +55,12 @@ _MOST_PADDED = 16
 _GRADIENT_TOLERANCE = 1e-2
 # Factors that have grown so many times have left the plateau that they start on.
 _GROWTH = 10.0
-# A penalty as strong as this is much steeper than any loss in standard units.
-_STEEP = 1e4
+# In units of `tol`: an iteration that lowers the objective by no more has changed nothing.
+_NO_CHANGE = 1e-3
+# Iterations that L-BFGS remembers.
+_MEMORY = 20
+# SciPy's number for it. Another is that of a line search that finds nothing lower: then there is no more to gain.
+_REACHED_MAX_ITER = 1
 
 # How often the objective was traced, for tests that count compilations.
 n_traces = 0
@@ -86,23 +92,6 @@ class Objective(NamedTuple):
 def _strongest(dtype) -> float:
     """The largest strength of a penalty that can be computed with."""
     return float(np.finfo(dtype).max) ** 0.9
-
-
-def _steepness(objective: Objective, table, dense) -> np.ndarray | None:
-    """What each weight is multiplied by to be optimised, None where that is 1 for all.
-
-    A column of tiny values pays so much for its weights that steps which suit them would leave the others
-    where they are.
-    """
-    hyper, dtype = objective.hyper, table.dtype
-    with np.errstate(over="ignore"):
-        strength = np.asarray(objective.charges)[:, -1:] * np.asarray(hyper.lanes[1])
-    of_dense = {role: jax.tree.map(np.zeros_like, leaves) for role, leaves in dense.items()}
-    of_dense["weights"] = jax.tree.map(lambda leaf: leaf + np.asarray(hyper.l2_dense), of_dense["weights"])
-    strengths = _flat(np.broadcast_to(strength, table.shape), of_dense)
-    if strengths.max(initial=0) <= _STEEP:
-        return None
-    return np.sqrt(np.clip(strengths, _STEEP, _strongest(dtype)) / _STEEP)
 
 
 def _flat(table, dense) -> np.ndarray:
@@ -139,59 +128,68 @@ def _value_and_gradient(program: Program, table, dense, rest):
     return value, data_term, (gradient[0].at[-1].set(0), gradient[1])
 
 
-def minimize(objective: Objective, table, dense, max_iter: int, tol: float, on_iteration):
-    """Minimise the objective; returns (table, dense, message or None).
+class Iterate(NamedTuple):
+    """Weights after an iteration, by how much it lowered the objective, and the data term alone."""
+
+    table: np.ndarray
+    dense: Any
+    gain: float
+    data_term: float
+
+
+def minimize(objective: Objective, space: Coordinates, first, max_iter: int, tol: float, on_iteration):
+    """Minimise the objective; returns (table, dense, whether `max_iter` ended it).
 
     Parameters
     ----------
-    table : (D, W) NumPy array with a row for each touched column
+    space : coordinates to optimise in
+    first : (table, dense); the table is a NumPy array with a row for each touched column
     tol : stop when no component of the gradient is larger
-    on_iteration : callable(table, dense, data_term), called after each iteration; may raise StopIteration
+    on_iteration : called with an `Iterate` after each iteration; may raise StopIteration
     """
-    leaves, structure = jax.tree.flatten(dense)
-    shapes = [table.shape, *(leaf.shape for leaf in leaves)]
+    start = space.start(*first)
+    leaves, structure = jax.tree.flatten(start)
+    shapes = [leaf.shape for leaf in leaves]
     borders = np.cumsum([np.prod(shape, dtype=int) for shape in shapes])[:-1]
     data_terms: list[float] = []
-
-    steepness = _steepness(objective, table, dense)
+    values: list[float] = []
 
     def unravel(vector):
-        weights = vector if steepness is None else vector / steepness
-        first, *rest = (
-            leaf.reshape(shape) for leaf, shape in zip(np.split(weights, borders), shapes, strict=True)
-        )
-        return first, jax.tree.unflatten(structure, rest)
+        parts = [leaf.reshape(shape) for leaf, shape in zip(np.split(vector, borders), shapes, strict=True)]
+        return space.weights(*jax.tree.unflatten(structure, parts))
 
     def evaluate(vector):
         value, data_term, gradient = objective.value_and_gradient(*unravel(vector))
-        flat = _flat(*gradient)
-        if not (data_terms or np.isfinite(value)):
-            raise DivergenceError(
-                "The loss of the first weights is not finite: give a smaller init_scale, or check y for "
-                "outliers."
-            )
+        if not values:
+            if not np.isfinite(value):
+                raise DivergenceError(
+                    "The loss of the first weights is not finite: give a smaller init_scale, or check y for "
+                    "outliers."
+                )
+            values.append(float(value))
         data_terms.append(float(data_term))
-        return float(value), flat if steepness is None else flat / steepness
+        return float(value), _flat(*space.gradient(*gradient))
 
     def callback(intermediate_result):
-        on_iteration(*unravel(intermediate_result.x), data_terms[-1])
+        values.append(float(intermediate_result.fun))
+        weights = unravel(intermediate_result.x)
+        on_iteration(Iterate(*weights, values[-2] - values[-1], data_terms[-1]))
 
-    start = _flat(table, dense)
-    if steepness is not None:
-        # A prior so narrow has no room for first weights of the usual size.
-        start = np.where(steepness > 1, np.clip(start * steepness, -1, 1), start)
-    # Threads of BLAS only get into the way of JAX's on vectors of this size.
-    with blas_threads.one():
-        result = optimize.minimize(
-            evaluate,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            callback=callback,
-            options={"maxiter": max_iter, "maxfun": 2 * max_iter + 20, "gtol": tol, "ftol": 1e-14},
-        )
-    message = None if result.status in (0, 99) else str(result.message)
-    return *unravel(result.x), message
+    result = optimize.minimize(
+        evaluate,
+        _flat(*start),
+        jac=True,
+        method="L-BFGS-B",
+        callback=callback,
+        options={
+            "maxiter": max_iter,
+            "maxfun": 2 * max_iter + 20,
+            "maxcor": _MEMORY,
+            "gtol": tol,
+            "ftol": 1e-14,
+        },
+    )
+    return *unravel(result.x), result.status == _REACHED_MAX_ITER
 
 
 @dataclass(frozen=True)
@@ -242,17 +240,19 @@ def _fit(problem: Problem) -> Result:
     table[: columns.size] = full[columns]
     base = base_score(problem)
     dense, averages = start_dense(problem, base)
-    objective = Objective(
-        Program(model, loss),
-        averages,
-        _blocks(narrow, n_rows),
-        padded(np.minimum(charge[columns], _strongest(dtype)), n_rows, dtype),
-        hyper_parameters(problem, prior),
-    )
-    with interrupt_later() as interrupted:
+    charge = padded(np.minimum(charge[columns], _strongest(dtype)), n_rows, dtype)
+    hyper = hyper_parameters(problem, prior)
+    objective = Objective(Program(model, loss), averages, _blocks(narrow, n_rows), charge, hyper)
+    # Threads of BLAS only get into the way of JAX's on vectors of this size.
+    with blas_threads.one(), interrupt_later() as interrupted:
         watcher = _Watcher(narrow, validator(narrow, n_rows - 1, Units()), table, averages, interrupted)
-        table, dense, message = minimize(
-            objective, table, dense, schedule.max_iter, schedule.tol * _GRADIENT_TOLERANCE, watcher
+        table, dense, at_end = minimize(
+            objective,
+            _coordinates(narrow, objective),
+            (table, dense),
+            schedule.max_iter,
+            schedule.tol * _GRADIENT_TOLERANCE,
+            watcher,
         )
     progress = watcher.progress
     # A warm start at the optimum has no iteration to record.
@@ -273,14 +273,22 @@ def _fit(problem: Problem) -> Result:
             f"Training diverged: the loss of the last weights is {last:.3g}. Give a smaller init_scale, or "
             f"check y for outliers."
         )
-    if message is not None:
-        message = (
-            f"L-BFGS stopped after {progress.n_iter} iterations ({message}). Increase max_iter "
-            f"(={schedule.max_iter}) or scale the columns of X."
-        )
-    elif not interrupted and problem.start is None:
+    message = watcher.advice() if at_end else None
+    if message is None and not interrupted and problem.start is None:
         message = learned_nothing(progress, without)
     return Result(Parameters(full, to_numpy(dense), to_numpy(averages), units), progress, message=message)
+
+
+def _coordinates(narrow: Problem, objective: Objective) -> Coordinates:
+    """Those that suit the rows and the penalties."""
+    (X, _, weight), fields = narrow.train, narrow.fields
+    if fields is not None and fields.rows is not None:
+        X = sparse.csr_array((X.data, fields.rows[X.indices], X.indptr), shape=X.shape)
+    hyper = objective.hyper
+    largest = _strongest(narrow.dtype)
+    strength = np.minimum(np.asarray(objective.charges)[:, -1:] * np.asarray(hyper.lanes[1]), largest)
+    linear = narrow.model.per_lane(lambda table: table.penalty == "linear").astype(bool)
+    return coordinates(X, weight, strength, min(float(hyper.l2_dense), largest), linear)
 
 
 def _narrowed_fields(fields: Fields | None, columns: np.ndarray) -> Fields | None:
@@ -306,17 +314,20 @@ def _size(factors: np.ndarray) -> float:
 
 
 class _Watcher:
-    """Record each iteration, keep the best weights, stop when the validation score does."""
+    """Record each iteration, keep the best weights, stop when the objective or the validation score does."""
 
     def __init__(self, problem: Problem, validate, table, averages, interrupted: list):
         self.validate, self.averages, self.progress = validate, averages, Progress()
         self.schedule, self.report, self.interrupted = problem.schedule, problem.report, interrupted
-        self.stopping = Stopping(self.schedule.tol * _GRADIENT_TOLERANCE, self.schedule.n_iter_no_change)
+        tol, patience = self.schedule.tol, self.schedule.n_iter_no_change
+        self.stopping = Stopping(tol * _GRADIENT_TOLERANCE, patience)
+        self.gains: deque[float] = deque(maxlen=patience)
         self.factors = problem.model.per_lane(lambda table: table.penalty == "factors").astype(bool)
         self.first_size, self.has_begun = _size(table[:, self.factors]), not self.factors.any()
         self.began = time.perf_counter()
 
-    def __call__(self, table, dense, data_term):
+    def __call__(self, iterate: Iterate):
+        table, dense, gain, data_term = iterate
         self.progress.n_iter += 1
         weights = table, dense, self.averages
         scores = validation_scores(self.validate, weights, self.interrupted)
@@ -326,12 +337,31 @@ class _Watcher:
         self.report(self.progress, self.schedule.max_iter)
         if self.interrupted:
             raise StopIteration
+        self.gains.append(gain)
+        # Linear weights are learned first: then nothing gets better, or scores get worse, until factors have
+        # grown, or are gone.
+        growth = _size(table[:, self.factors]) / self.first_size if self.first_size else np.inf
         if score is not None:
             self.stopping.record(score, lambda: jax.tree.map(np.copy, (table, dense)))
-            # Linear weights are learned first: then scores get no better, or worse, until factors have grown.
             if not self.has_begun:
-                is_better = self.stopping.waited == 0
-                self.has_begun = is_better and _size(table[:, self.factors]) >= _GROWTH * self.first_size
+                self.has_begun = self.stopping.waited == 0 and growth >= _GROWTH
                 self.stopping.waited = 0
-            if self.stopping.is_due:
-                raise StopIteration
+        if self.stopping.is_due or (self.is_flat and not 1 / _GROWTH < growth < _GROWTH):
+            raise StopIteration
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the objective has hardly changed in `n_iter_no_change` iterations."""
+        enough = len(self.gains) == self.schedule.n_iter_no_change
+        return enough and max(self.gains) <= self.schedule.tol * _NO_CHANGE
+
+    def advice(self) -> str | None:
+        """What to say where `max_iter` ended training; None where it had as good as arrived."""
+        schedule, gain = self.schedule, sum(self.gains)
+        if gain <= schedule.tol:
+            return None
+        return (
+            f"L-BFGS stopped after {self.progress.n_iter} iterations (max_iter={schedule.max_iter}), the last "
+            f"{len(self.gains)} of which lowered the objective by {gain:.2g}, more than tol={schedule.tol:g}. "
+            f"Increase max_iter, or tol where that is near enough."
+        )
