@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -55,11 +54,15 @@ _MOST_PADDED = 16
 _GRADIENT_TOLERANCE = 1e-2
 # Factors that have grown so many times have left the plateau that they start on.
 _GROWTH = 10.0
-# In units of `tol`: an iteration that lowers the objective by no more has changed nothing.
-_NO_CHANGE = 1e-3
+# In units of `tol` squared, as gains fall with the square of the gradient: an iteration that lowers the
+# objective by no more has changed nothing.
+_NO_CHANGE = 10.0
+# In units of `tol`: where the last tenth of the iterations gained a larger share of what the model gains on a
+# constant prediction, it is too early to stop.
+_STILL_LEARNING = 100.0
 # Iterations that L-BFGS remembers.
 _MEMORY = 20
-# SciPy's number for it. Another is that of a line search that finds nothing lower: then there is no more to gain.
+# SciPy's number for it. That of a line search that finds nothing lower is another: there is no more to gain.
 _REACHED_MAX_ITER = 1
 
 # How often the objective was traced, for tests that count compilations.
@@ -172,8 +175,8 @@ def minimize(objective: Objective, space: Coordinates, first, max_iter: int, tol
 
     def callback(intermediate_result):
         values.append(float(intermediate_result.fun))
-        weights = unravel(intermediate_result.x)
-        on_iteration(Iterate(*weights, values[-2] - values[-1], data_terms[-1]))
+        table, dense = unravel(intermediate_result.x)
+        on_iteration(Iterate(table, dense, values[-2] - values[-1], data_terms[-1]))
 
     result = optimize.minimize(
         evaluate,
@@ -273,9 +276,11 @@ def _fit(problem: Problem) -> Result:
             f"Training diverged: the loss of the last weights is {last:.3g}. Give a smaller init_scale, or "
             f"check y for outliers."
         )
-    message = watcher.advice() if at_end else None
-    if message is None and not interrupted and problem.start is None:
+    message = None
+    if not interrupted and problem.start is None:
         message = learned_nothing(progress, without)
+    if message is None and at_end:
+        message = watcher.advice(without)
     return Result(Parameters(full, to_numpy(dense), to_numpy(averages), units), progress, message=message)
 
 
@@ -321,7 +326,7 @@ class _Watcher:
         self.schedule, self.report, self.interrupted = problem.schedule, problem.report, interrupted
         tol, patience = self.schedule.tol, self.schedule.n_iter_no_change
         self.stopping = Stopping(tol * _GRADIENT_TOLERANCE, patience)
-        self.gains: deque[float] = deque(maxlen=patience)
+        self.gains: list[float] = []
         self.factors = problem.model.per_lane(lambda table: table.penalty == "factors").astype(bool)
         self.first_size, self.has_begun = _size(table[:, self.factors]), not self.factors.any()
         self.began = time.perf_counter()
@@ -352,16 +357,22 @@ class _Watcher:
     @property
     def is_flat(self) -> bool:
         """Whether the objective has hardly changed in `n_iter_no_change` iterations."""
-        enough = len(self.gains) == self.schedule.n_iter_no_change
-        return enough and max(self.gains) <= self.schedule.tol * _NO_CHANGE
+        last = self.gains[-self.schedule.n_iter_no_change :]
+        return len(last) == self.schedule.n_iter_no_change and max(last) <= _NO_CHANGE * self.schedule.tol**2
 
-    def advice(self) -> str | None:
-        """What to say where `max_iter` ended training; None where it had as good as arrived."""
-        schedule, gain = self.schedule, sum(self.gains)
-        if gain <= schedule.tol:
+    def advice(self, base_loss: float) -> str | None:
+        """What to say where `max_iter` ended training; None where more iterations would gain little.
+
+        Parameters
+        ----------
+        base_loss : loss of the best constant prediction
+        """
+        tol, n_last = self.schedule.tol, -(-len(self.gains) // 10)
+        gained, share = sum(self.gains[-n_last:]), tol * _STILL_LEARNING
+        if gained <= share * (base_loss - self.progress.history["loss"][-1]):
             return None
         return (
-            f"L-BFGS stopped after {self.progress.n_iter} iterations (max_iter={schedule.max_iter}), the last "
-            f"{len(self.gains)} of which lowered the objective by {gain:.2g}, more than tol={schedule.tol:g}. "
-            f"Increase max_iter, or tol where that is near enough."
+            f"L-BFGS stopped after {len(self.gains)} iterations while it was learning: the last {n_last} "
+            f"lowered the objective by {gained:.2g}, more than {share:.2g} of what the model gains on a constant. "
+            f"Increase max_iter (={self.schedule.max_iter}), or tol (={tol:g}) if the model is good enough."
         )

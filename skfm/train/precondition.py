@@ -1,4 +1,4 @@
-"""Coordinates in which L-BFGS finds weights of about one curvature, whatever the columns and penalties are."""
+"""Coordinates that bend the objective about alike, whatever columns and penalties are, for L-BFGS."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from scipy import linalg, sparse
 
 # Curvature of a loss where the model has learned something: a penalty bends the objective so much more.
 _CURVATURE = 0.1
+# A penalty as strong as this bends the objective as much as factors and dense weights may: were they believed
+# to do less, the first steps would let them fit noise (benchmarks/cases/small.py, breast cancer).
+_STEEP = 100.0
 # Share of the most frequent column's curvature that the rarest is believed to have: where classes can be
-# told apart, columns of few rows hardly bend the loss (benchmarks/cases/small.py, digits).
+# told apart, columns of few rows hardly bend the loss (benchmarks/cases/defaults.py, digits).
 _LEAST = 0.1
-# So many of the most frequent columns are told apart by their correlations (benchmarks/cases/tables.py, Adult).
+# Of so many columns, the most frequent ones, correlations are known (benchmarks/cases/defaults.py, Adult).
 _CORRELATED = 200
 # Columns filled by more than this share are multiplied as a dense matrix, so many rows at once.
 _DENSE, _ROWS_AT_ONCE = 1 / 8, 1 << 13
-# Where first weights pay more than half the square of this as a penalty, they start smaller.
+# Where the scale of a steep penalty is larger than this, first weights start no farther out.
 _FARTHEST = 100.0
 
 
@@ -44,7 +47,7 @@ class Coordinates(NamedTuple):
 
         def nearer(leaf, scale):
             with np.errstate(over="ignore"):
-                return np.where(scale > 1, np.clip(leaf * scale, -_FARTHEST, _FARTHEST), leaf * scale)
+                return np.where(scale > _FARTHEST, np.clip(leaf * scale, -_FARTHEST, _FARTHEST), leaf * scale)
 
         weights = jax.tree.map(lambda leaf: nearer(leaf, self.dense_scale), dense["weights"])
         return self._turned(nearer(table, self.scale), self._root_times), dense | {"weights": weights}
@@ -85,9 +88,9 @@ def coordinates(
 ) -> Coordinates:
     """Coordinates for rows in standard units.
 
-    Linear weights bend the objective as the columns' second moments say: those of the most frequent columns are
-    told apart by their correlations, for the columns of a field sum to the intercept, and two fields may say
-    the same. What factors and dense weights do depends on each other: their penalties alone are known.
+    Linear weights bend the objective as the columns' second moments say: those of the most frequent columns
+    are told apart by their correlations, for two fields may say nearly the same. What factors and dense
+    weights do depends on each other: their penalties alone are known.
 
     Parameters
     ----------
@@ -99,7 +102,8 @@ def coordinates(
     """
     moments = np.zeros(strength.shape[0])
     moments[: X.shape[1]] = (X * X).T @ weight
-    curvature = np.where(linear, moments[:, None] + _LEAST, 1.0) + strength / _CURVATURE
+    of_linear = moments[:, None] + _LEAST + strength / _CURVATURE
+    curvature = np.where(linear, of_linear, _of_others(strength))
     scale = np.sqrt(curvature)
     correlated, root = np.empty(0, dtype=int), np.empty((0, 0))
     if linear.any() and np.isfinite(scale).all():
@@ -108,7 +112,12 @@ def coordinates(
         np.fill_diagonal(products, curvature[correlated, np.argmax(linear)])
         divisor = scale[correlated, np.argmax(linear)]
         root = linalg.cholesky(products / divisor / divisor[:, None], lower=True)
-    return Coordinates(scale, float(np.sqrt(1 + l2_dense / _CURVATURE)), correlated, root, linear)
+    return Coordinates(scale, float(np.sqrt(_of_others(l2_dense))), correlated, root, linear)
+
+
+def _of_others(strength):
+    """Curvature at weights whose penalty alone is known."""
+    return 1 + strength / _STEEP
 
 
 def _products(X: sparse.csr_array, weight: np.ndarray) -> np.ndarray:
