@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 
-# Samples small enough for a test are fitted in full batch, which may need more than the default iterations.
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

@@ -373,6 +373,7 @@ class _Watcher:
             return None
         return (
             f"L-BFGS stopped after {len(self.gains)} iterations while it was learning: the last {n_last} "
-            f"lowered the objective by {gained:.2g}, more than {share:.2g} of what the model gains on a constant. "
-            f"Increase max_iter (={self.schedule.max_iter}), or tol (={tol:g}) if the model is good enough."
+            f"lowered the objective by {gained:.2g}, more than {share:.2g} of what the model gains on a "
+            f"constant. Increase max_iter (={self.schedule.max_iter}), or tol (={tol:g}) if the model is good "
+            f"enough."
         )
