@@ -374,6 +374,6 @@ class _Watcher:
         return (
             f"L-BFGS stopped after {len(self.gains)} iterations while it was learning: the last {n_last} "
             f"lowered the objective by {gained:.2g}, more than {share:.2g} of what the model gains on a "
-            f"constant. Increase max_iter (={self.schedule.max_iter}), or tol (={tol:g}) if the model is good "
-            f"enough."
+            f"constant. Increase max_iter (={self.schedule.max_iter}), or tol (={tol:g}) if the model is "
+            f"good enough."
         )
