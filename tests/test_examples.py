@@ -28,6 +28,6 @@ def test_adult_demo(monkeypatch, tmp_path, capsys):
     ],
 )
 def test_made_up_logs(script, expected, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", [script, "--rows", "1500"])
+    monkeypatch.setattr(sys, "argv", [script, "--rows", "3000"])
     runpy.run_path(str(REPOSITORY / "examples" / script), run_name="__main__")
     assert re.search(expected, capsys.readouterr().out)

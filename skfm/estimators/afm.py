@@ -311,7 +311,7 @@ class AFMClassifier(_AFM, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
+        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -647,7 +647,7 @@ class AFMRegressor(_AFM, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
+        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------

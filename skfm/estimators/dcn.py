@@ -301,7 +301,7 @@ class DCNClassifier(_DCN, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
+        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -668,7 +668,7 @@ class DCNRegressor(_DCN, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
+        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------

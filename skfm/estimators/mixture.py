@@ -352,7 +352,7 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
+        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -703,7 +703,7 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
+        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------

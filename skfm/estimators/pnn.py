@@ -261,7 +261,7 @@ class PNNClassifier(_PNN, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
+        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -606,7 +606,7 @@ class PNNRegressor(_PNN, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
+        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------

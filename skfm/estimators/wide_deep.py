@@ -347,7 +347,7 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
+        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -730,7 +730,7 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS reached ``max_iter``, or where nothing was learned.
+        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------

@@ -278,7 +278,7 @@ def _fit(problem: Problem) -> Result:
         )
     message = None
     if not interrupted and problem.start is None:
-        message = learned_nothing(progress, without)
+        message = learned_nothing(progress, without, prior)
     if message is None and at_end:
         message = watcher.advice(without)
     return Result(Parameters(full, to_numpy(dense), to_numpy(averages), units), progress, message=message)

@@ -168,5 +168,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         raise KeyboardInterrupt("Interrupted when training had diverged: nothing is kept.")
     # The loss of an epoch is that before its steps: a few of them say nothing.
     has_ended = schedule.stops_early and progress.n_iter < schedule.max_iter and problem.start is None
-    message = learned_nothing(progress, watch.base_loss) if has_ended and not progress.interrupted else None
+    message = None
+    if has_ended and not progress.interrupted:
+        message = learned_nothing(progress, watch.base_loss, problem.priors[chosen])
     return Result(parameters, progress, kept, message, prior=chosen)

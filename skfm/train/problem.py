@@ -125,14 +125,15 @@ class Progress:
             self.history.setdefault(name, []).append(float(value))
 
 
-def learned_nothing(progress: Progress, base_loss: float) -> str | None:
+def learned_nothing(progress: Progress, base_loss: float, prior: Prior) -> str | None:
     """What to say of a training whose loss is still that of the best constant prediction; else None."""
     losses = progress.history.get("loss", [])
     if not losses or base_loss - losses[-1] > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
         return None
     return (
-        "nothing was learned: predictions are the same for all rows. If X tells something about y, give "
-        "smaller penalties (l2_linear, l2_factors, l2_dense), a larger init_scale, or solver='adam'."
+        f"nothing was learned: predictions are the same for all rows. If X tells something about y, give "
+        f"smaller penalties than l2_linear={prior.l2_linear:.2g}, l2_factors={prior.l2_factors:.2g} and "
+        f"l2_dense={prior.l2_dense:.2g}, or a larger init_scale than {prior.init_scale:.2g}."
     )
 
 
