@@ -1,0 +1,106 @@
+"""L-BFGS arrives on ordinary data; where it warns, its advice works when followed."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import datasets as bundled
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss
+
+import skfm
+from skfm.datasets import load_adult
+
+LOADERS = {
+    "breast cancer": bundled.load_breast_cancer,
+    "wine": bundled.load_wine,
+    "digits": bundled.load_digits,
+    "adult": load_adult,
+    "diabetes": bundled.load_diabetes,
+}
+
+
+def rows_of(name, n_rows=569):
+    X, y = LOADERS[name](return_X_y=True)
+    rows = np.random.default_rng(0).permutation(len(y))[:n_rows]
+    return (X.iloc[rows], y.iloc[rows]) if isinstance(X, pd.DataFrame) else (X[rows], y[rows])
+
+
+def fitted(name, X, y, **parameters):
+    """A model, and what was said on the way."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        model = getattr(skfm, name)(random_state=0, **parameters).fit(X, y)
+    return model, [str(one.message) for one in said]
+
+
+@pytest.mark.parametrize("name", ["Linear", "FM", "MixtureFM", "DeepFM"])
+@pytest.mark.parametrize("data", LOADERS)
+def test_ordinary_data_need_no_warning(name, data):
+    X, y = rows_of(data, 150 if name == "DeepFM" or data == "digits" else 569)
+    _, said = fitted(name + ("Regressor" if data == "diabetes" else "Classifier"), X, y)
+    assert said == []
+
+
+def objective(chances, y, coef, n_rows):
+    return log_loss(y, chances) + 0.5 * np.square(coef).sum() / n_rows
+
+
+@pytest.mark.parametrize("data", ["breast cancer", "wine", "digits", "adult"])
+def test_linear_classifiers_are_logistic_regressions(data):
+    X, y = rows_of(data)
+    if data == "adult":
+        X = skfm.FieldEncoder().fit_transform(X, y)
+    model, said = fitted("LinearClassifier", X, y)
+    oracle = LogisticRegression(solver="newton-cg", tol=1e-8, max_iter=1000).fit(X, y)
+    found, best = (objective(one.predict_proba(X), y, one.coef_, len(y)) for one in (model, oracle))
+    assert said == []
+    assert model.n_iter_ < 200
+    assert found == pytest.approx(best, abs=1e-5)
+
+
+def test_linear_regressors_are_ridge_regressions():
+    X, y = rows_of("diabetes")
+    model, _ = fitted("LinearRegressor", X, y)
+    # The penalty is in units of a standardised y, and of the rows' mean.
+    np.testing.assert_allclose(model.predict(X), Ridge(alpha=1.0).fit(X, y).predict(X), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["LinearClassifier", "FMClassifier", "DeepFMClassifier"])
+def test_more_iterations_help_where_a_warning_asks_for_them(name):
+    X, y = rows_of("adult")
+    few, (message,) = fitted(name, X, y, max_iter=4)
+    assert "Increase max_iter (=4)" in message
+    enough, said = fitted(name, X, y, max_iter=200)
+    assert said == []
+    assert few.n_iter_ == 4 < enough.n_iter_
+    assert enough.history_["loss"][-1] < few.history_["loss"][-1] - 0.005
+    assert "or tol (=0.0001)" in message
+    assert fitted(name, X, y, max_iter=4, tol=0.1)[1] == []
+
+
+def test_a_loose_or_strict_tolerance_is_kept():
+    X, y = rows_of("breast cancer")
+    n_iter = [
+        fitted("LinearClassifier", X, y, tol=tol, max_iter=2000)[0].n_iter_ for tol in (1e-2, 1e-4, 1e-7)
+    ]
+    assert n_iter == sorted(set(n_iter))
+
+
+def test_smaller_penalties_help_where_a_warning_asks_for_them():
+    rng = np.random.default_rng(0)
+    letters = np.array(list("abcdef"))
+    X = pd.DataFrame({"goods": rng.choice(letters, 600)})
+    X["seen"] = [list(rng.choice(letters, rng.integers(0, 4))) for _ in range(600)]
+    y = np.array([goods in seen for goods, seen in zip(X["goods"], X["seen"], strict=True)])
+    given = {"sequence_fields": {"seen": "goods"}}
+    model, (message,) = fitted("DINClassifier", X, y, **given)
+    assert "nothing was learned" in message
+    penalties = {name: model.plan_[name] for name in ("l2_factors", "l2_dense")}
+    assert all(f"{name}={value:.2g}" in message for name, value in penalties.items())
+    smaller = {name: value / 10 for name, value in penalties.items()}
+    for remedy in (smaller, {"init_scale": 30 * model.plan_["init_scale"]}):
+        better, said = fitted("DINClassifier", X, y, **given, **remedy)
+        assert "nothing was learned" not in "".join(said)
+        assert better.score(X, y) > 0.95 > model.score(X, y)
