@@ -23,7 +23,7 @@ from tests.estimators.problems import (
 )
 from tests.estimators.problems import target as target_of
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 
 @pytest.fixture

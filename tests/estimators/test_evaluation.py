@@ -9,7 +9,8 @@ from sklearn.metrics import make_scorer, max_error
 from tests.estimators.problems import LABELS, N, X, Y, make, predictions
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore::sklearn.exceptions.UndefinedMetricWarning"
+    "ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning",
+    "ignore::sklearn.exceptions.UndefinedMetricWarning",
 )
 
 WEIGHT = np.linspace(0.5, 2, N)

@@ -14,7 +14,7 @@ import skfm
 from skfm import FieldEncoder
 from tests.estimators.problems import FAMILY, LABELS, N, X, Y, make, predictions, target
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 STEPS = {"solver": "adam", "batch_size": 16, "early_stopping": False}
 BOTH = [f"{stem}{kind}" for stem in FAMILY for kind in ("Classifier", "Regressor")]

@@ -9,7 +9,7 @@ from sklearn.preprocessing import Normalizer
 from skfm import FieldEncoder
 from tests.estimators.problems import LABELS, N, X, Y, make
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 
 @pytest.mark.parametrize("settings", [{}, {"solver": "adam", "batch_size": 16, "early_stopping": True}])

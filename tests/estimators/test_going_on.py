@@ -12,7 +12,7 @@ import skfm
 from skfm import FieldEncoder
 from tests.estimators.problems import LABELS, D, N, X, Y, make, predictions, target
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 ALL = sorted(name for name in skfm.__all__ if name.endswith(("Classifier", "Regressor")))
 TABLE = pd.DataFrame({"a": ["x", "y"] * (N // 2), "b": np.arange(N) % 3, "c": X[:, 0]})

@@ -11,7 +11,7 @@ from tests.estimators.tables import SOLVERS, STEPS, TABLE, encoded, target
 
 pd = pytest.importorskip("pandas")
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 # -- vocabularies that grow --------------------------------------------------------------------------
 

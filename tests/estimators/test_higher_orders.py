@@ -8,7 +8,7 @@ from skfm import FMClassifier, FMRegressor
 from tests import reference
 from tests.estimators.problems import X, Y, make
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 BITS = np.random.default_rng(0).integers(2, size=(400, 4)).astype(float)
 TRIPLES = BITS[:, 0] * BITS[:, 1] * BITS[:, 2]

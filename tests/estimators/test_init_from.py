@@ -6,7 +6,7 @@ import pytest
 from skfm import FieldEncoder
 from tests.estimators.problems import LABELS, RAW, X, Y, make, predictions
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 STILL = {"solver": "sgd", "learning_rate": 1e-12, "max_iter": 1, "early_stopping": False, "dtype": "float64"}
 THREE = np.digitize(RAW, [-1.0, 1.0])

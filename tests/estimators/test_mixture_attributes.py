@@ -6,7 +6,7 @@ from scipy.special import expit, softmax
 
 from skfm import MixtureFMClassifier, MixtureFMRegressor
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 3, (60, 6)).astype(float)

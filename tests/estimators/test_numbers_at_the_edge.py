@@ -16,8 +16,6 @@ Y = X[:, 0] + 0.5 * X[:, 2]
 SOLVERS = ("adagrad", "lbfgs")
 NAMES = ("LinearRegressor", "FMRegressor", "DeepFMRegressor")
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*L-BFGS stopped:sklearn.exceptions.ConvergenceWarning")
-
 
 def make(name, solver="adagrad", **parameters):
     return getattr(skfm, name)(solver=solver, random_state=0, **parameters)
@@ -140,7 +138,6 @@ def test_a_model_that_learned_something_does_not(solver):
     noise = RNG.normal(size=N)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", ".*L-BFGS stopped")
         make("FMRegressor", solver).fit(X, noise)
         make("FMRegressor", solver).fit(X, np.full(N, 3.0))
 

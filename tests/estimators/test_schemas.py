@@ -7,7 +7,7 @@ import pytest
 from skfm import DINClassifier, ESMMClassifier, FieldEncoder
 from skfm.datasets import make_click_rows
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 SMALL = {"n_factors": 3, "hidden_layer_sizes": (4,), "max_iter": 5, "random_state": 0}
 CHAINS = {

@@ -14,7 +14,7 @@ from tests.estimators.problems import CLASSIFIERS, NAMES, make, predictions
 
 pd = pytest.importorskip("pandas")
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 RNG = np.random.default_rng(8)
 N = 80

@@ -22,6 +22,6 @@ ESTIMATORS = [checked(name) for name in skfm.__all__ if name.endswith(("Classifi
 
 
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda estimator: {})
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 def test_sklearn_check(estimator, check):
     check(estimator)

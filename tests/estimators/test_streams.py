@@ -24,7 +24,7 @@ from tests.estimators.streams import (
     target,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 # -- few rows, which are put together in memory ------------------------------------------------------
 

@@ -20,7 +20,7 @@ from tests.estimators.streams import (
     cut,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 # -- what cannot be read -----------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from tests.estimators.tables import (
 
 pd = pytest.importorskip("pandas")
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 # -- the same as a pipeline --------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from tests.estimators.problems import (
 )
 from tests.estimators.problems import target as target_of
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 THREE = np.digitize(RAW, np.quantile(RAW, [1 / 3, 2 / 3]))
 MULTILABEL = np.column_stack([RAW > 0, X[:, 0] > 0.5, X[:, 2] > 0]).astype(int)

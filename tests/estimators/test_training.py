@@ -14,7 +14,7 @@ from skfm.train.loop import descend
 from tests.estimators.problems import LABELS, NAMES, RAW, REGRESSORS, D, N, X, Y, make, predictions
 from tests.estimators.problems import target as target_of
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 STEPS = {"batch_size": 32, "early_stopping": False, "learning_rate_schedule": "constant"}
 NOISE = np.random.default_rng(3)

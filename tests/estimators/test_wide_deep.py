@@ -9,7 +9,7 @@ from skfm.train import step
 from tests.estimators.problems import LABELS, X, make, predictions
 
 pd = pytest.importorskip("pandas")
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
 RNG = np.random.default_rng(0)
 TABLE = pd.DataFrame({"city": RNG.choice(["A", "B", "C"], 200), "day": RNG.choice(["mo", "tu"], 200)})
