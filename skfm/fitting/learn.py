@@ -21,7 +21,7 @@ from skfm.data.columns import Total
 from skfm.data.encode import FieldEncoder
 from skfm.data.fields import Fields, field_numbers, resolve_fields
 from skfm.data.spool import temporary_folder
-from skfm.data.statistics import mean_evidence
+from skfm.data.statistics import Evidence
 from skfm.data.units import Units
 from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
@@ -55,6 +55,7 @@ class Learned:
     encoding : how X becomes rows in the columns that are learned from
     targets : which y there was
     seen : what is known of the y that units and first intercepts come from, earlier calls included
+    evidence : how much all rows said, earlier calls included
     fields : field of each column, and the row of the tables that it uses
     needs_fields : whether the model tells fields apart
     plan : what was chosen
@@ -75,6 +76,7 @@ class Learned:
     encoding: Encoding
     targets: Targets
     seen: Seen
+    evidence: Evidence
     fields: Fields
     needs_fields: bool
     plan: Plan
@@ -256,12 +258,14 @@ class Data(NamedTuple):
     samples : all rows, or those to train on where others were held out while they were read
     held_out : rows to stop on that were given, or held out while a stream was read; else None
     facts : what is known of the rows before any are held out
+    evidence : how much these rows, and those of the calls before, say
     targets : those that the samples were encoded by
     """
 
     samples: Samples
     held_out: Samples | None
     facts: Facts
+    evidence: Evidence
     targets: Targets
 
 
@@ -340,23 +344,29 @@ def _naming_held_out():
         raise type(error)(message if n_named else f"Of X_val and y_val: {message}") from error
 
 
-def gather(rows: Rows, given: Given, intake: Intake, *, incremental: bool) -> Data:
+def gather(rows: Rows, given: Given, intake: Intake, context: Context) -> Data:
     """Data of encoded rows in memory, and of held-out rows that were given."""
     samples = intake.samples(rows)
     held_out = gather_held_out(given, intake)
-    row = Total.of(samples.weight).row
+    evidence = Evidence.of(samples.X, samples.weight, intake.encoding.table_rows)
+    if context.incremental:
+        evidence = evidence.marked(samples.X, samples.y)
+    if context.resumed is not None:
+        evidence = context.resumed.evidence.merged(evidence)
     facts = Facts(
         n_rows=samples.X.shape[0],
         n_entries=samples.X.nnz,
-        weight=float(samples.weight.sum()) / row,
-        evidence=mean_evidence(samples.X, samples.weight, intake.encoding.table_rows) / row,
+        weight=evidence.weight,
+        evidence=evidence.of_columns,
         has_given=held_out is not None,
-        incremental=incremental,
+        incremental=context.incremental,
     )
-    return Data(samples, held_out, facts, intake.targets)
+    return Data(samples, held_out, facts, evidence, intake.targets)
 
 
-def gather_stream(stream: CheckedStream, given: Given, intake: Intake, share: float, random_state) -> Data:
+def gather_stream(
+    stream: CheckedStream, given: Given, intake: Intake, context: Context, share: float, random_state
+) -> Data:
     """Data of a stream; few rows are put in memory.
 
     Parameters
@@ -369,7 +379,7 @@ def gather_stream(stream: CheckedStream, given: Given, intake: Intake, share: fl
     intake = intake._replace(targets=intake.targets.learn(*(rows.y for rows in spooled.chunks)))
     if spooled.is_small:
         rows = with_weight(spooled.rows._replace(X=spooled.in_memory()))
-        return gather(rows, given, intake, incremental=False)
+        return gather(rows, given, intake, context)
     everything = intake.samples(spooled.rows)
     members = ~spooled.is_held_out, spooled.is_held_out
     train, kept = (
@@ -378,19 +388,22 @@ def gather_stream(stream: CheckedStream, given: Given, intake: Intake, share: fl
     )
     held_out = gather_held_out(given, intake)
     n_rows, n_train = everything.y.shape[0], train.y.shape[0]
-    row = Total.of(everything.weight).row
+    of_train = Evidence.of(train.X, train.weight, intake.encoding.table_rows)
+    evidence = of_train._replace(
+        total=Total.of(everything.weight), entries=of_train.entries * n_rows / n_train
+    )
     facts = Facts(
         n_rows=n_rows,
         n_entries=sum(spool.nnz for spool in spooled.spools),
-        weight=float(everything.weight.sum()) / row,
-        evidence=mean_evidence(train.X, train.weight, intake.encoding.table_rows) * n_rows / n_train / row,
+        weight=evidence.weight,
+        evidence=evidence.of_columns,
         in_memory=False,
         n_held_out=n_rows - n_train,
         has_given=held_out is not None,
     )
     if held_out is None and share:
         held_out = kept
-    return Data(train, held_out, facts, intake.targets)
+    return Data(train, held_out, facts, evidence, intake.targets)
 
 
 def stream_share(settings: Settings, given: Given) -> float:
@@ -692,6 +705,7 @@ def unfinished(model, prepared: Prepared, context: Context) -> Learned:
         encoding=context.encoding,
         targets=prepared.posed.targets,
         seen=prepared.units.seen,
+        evidence=prepared.data.evidence,
         fields=prepared.fields,
         needs_fields=False,
         plan=prepared.plan,
@@ -757,6 +771,7 @@ def learn(problem: Problem, prepared: Prepared, context: Context, needs_fields: 
         encoding=context.encoding,
         targets=prepared.posed.targets,
         seen=prepared.units.seen,
+        evidence=prepared.data.evidence,
         fields=prepared.fields,
         needs_fields=needs_fields,
         plan=plan,

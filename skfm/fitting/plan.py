@@ -87,8 +87,8 @@ class Facts(NamedTuple):
     Attributes
     ----------
     n_rows, n_entries : rows and nonzeros, of all chunks of a stream
-    weight : sum of the sample weights
-    evidence : mean sample weight of the rows that touch a column
+    weight : sum of the sample weights, of earlier calls too
+    evidence : mean sample weight of the rows that touch a column, of earlier calls too
     in_memory : whether X is a matrix rather than rows on disk
     n_held_out : rows of a stream that were held out while it was read; None where that is still to be chosen
     has_given : whether rows to stop on were given

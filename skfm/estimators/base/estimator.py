@@ -234,12 +234,12 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
             else:
                 targets = targets.resume(resumed.targets, classes=classes)
             intake = intake._replace(targets=targets)
-            data = fitting.gather(rows, held_out, intake, incremental=incremental)
+            data = fitting.gather(rows, held_out, intake, context)
             return self._solve(data, context)
         with temporary_folder(getattr(given.X, "folder", None)) as folder:
             share = fitting.stream_share(self._settings(), held_out)
             intake = intake._replace(folder=folder)
-            data = fitting.gather_stream(rows, held_out, intake, share, self.random_state)
+            data = fitting.gather_stream(rows, held_out, intake, context, share, self.random_state)
             return self._solve(data, context)
 
     def _solve(self, data: Data, context: Context) -> Learned:
