@@ -57,7 +57,7 @@ def test_a_method_of_a_user_is_a_solver(y):
         model.coef_, oracle.coef_ * np.reshape(deviation, (-1, *[1] * (y.ndim - 1))), rtol=1e-9
     )
     assert model.solver_ == ClosedFormRidge()
-    assert set(model.history_) == {"loss"}
+    assert list(model.history_) == ["attempt", "epoch", "loss"]
 
 
 def test_it_is_tuned_like_any_other():
