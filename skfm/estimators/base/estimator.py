@@ -259,6 +259,8 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
             listeners = Listeners(score, report)
             problem = fitting.pose(prepared, model, self._needs_fields, start, listeners)
             learned = fitting.learn(problem, prepared, context, self._needs_fields)
+        if self.verbose and len(problem.priors) > 1:
+            print(f"{type(self).__name__}: attempt {learned.prior + 1} of {len(problem.priors)} is kept.")
         learned = replace(learned, settled=self._settled())
         return learned if pretrained is None else replace(learned, pretrained=pretrained)
 
