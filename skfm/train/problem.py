@@ -130,8 +130,20 @@ class Progress:
 
 
 def n_entries(history: Mapping[str, list[float]]) -> int:
-    """Length of each list of a history."""
-    return max(map(len, history.values()), default=0)
+    """Length of each list of a history.
+
+    Raises
+    ------
+    ValueError
+        If they have different lengths.
+    """
+    lengths = {name: len(entries) for name, entries in history.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            f"All lists of a training method's history must have one length, got {lengths}: record each "
+            f"epoch with skfm.train.problem.Progress.add."
+        )
+    return max(lengths.values(), default=0)
 
 
 def joined(histories: Iterable[Mapping[str, list[float]]]) -> dict[str, list[float]]:

@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 import skfm
 from skfm.names import SOLVERS
-from skfm.train.loop import DivergenceError
+from skfm.train.loop import DivergenceError, descend
 from tests.estimators.problems import LABELS, RAW, X, make, target
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -112,6 +112,17 @@ def test_the_last_loss_is_that_of_the_attempt_that_was_kept(monkeypatch):
         last = attempts[attempts["attempt"] == model.plan_["attempt"]]["loss"].iloc[-1]
         assert model.history_["loss"][-1] == last
     pd.testing.assert_frame_equal(*found)
+
+
+def test_an_attempt_that_fails_is_not_kept(monkeypatch):
+    def second_fails(epochs, schedule, watch, first_epoch):
+        if watch.label == "attempt 2 of 2":
+            raise DivergenceError
+        return descend(epochs, schedule, watch, first_epoch)
+
+    monkeypatch.setattr("skfm.train.minibatch.descend", second_fails)
+    kept, attempts = frames(make("FMClassifier", **STEPS).fit(X, LABELS))
+    pd.testing.assert_frame_equal(kept, attempts)
 
 
 class CtrlC:

@@ -86,6 +86,18 @@ def test_what_is_no_solver_is_refused():
         LinearRegressor(solver=Forgetful()).fit(X, Y)
 
 
+def test_histories_of_unequal_lists_are_refused():
+    @dataclass(frozen=True)
+    class Ragged(ClosedFormRidge):
+        def fit(self, problem, session=None):
+            result = super().fit(problem, session)
+            result.progress.history["gap"] = [1.0, 0.5]
+            return result
+
+    with pytest.raises(ValueError, match=r"must have one length, got {'loss': 1, 'gap': 2}: .*Progress.add"):
+        LinearRegressor(solver=Ragged()).fit(X, Y)
+
+
 @pytest.mark.parametrize("solver", [*SOLVERS, optax.adam(0.1)], ids=[*SOLVERS, "optax"])
 def test_each_solver_has_a_method_with_the_abilities_that_its_name_says(solver):
     method = method_of(solver)
