@@ -7,7 +7,7 @@ import copy
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import count, zip_longest
+from itertools import compress, count, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, valid
 from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
 from skfm.fitting.targets import Seen, Targets, UnknownLabelError
 from skfm.train.method import is_method, method_of
-from skfm.train.problem import Problem, Progress, Result, Start, silent
+from skfm.train.problem import Problem, Progress, Result, Start, joined, n_entries, silent
 
 
 class Given(NamedTuple):
@@ -62,7 +62,7 @@ class Learned:
     seed : of all that was random
     model : configuration
     parameters : weights, for rows in standard units, and these
-    history : one number an epoch in each list
+    history : one number an epoch in each list, of every attempt
     n_iter : epochs run
     prior : number of the prior of the plan that the weights were learned under
     session : what `partial_fit` goes on from, or None after a fit
@@ -96,6 +96,12 @@ class Learned:
     def loss(self):
         """The loss of the targets."""
         return self.targets.loss
+
+    @property
+    def history_of_kept(self) -> dict[str, list[float]]:
+        """The history of the attempt that was kept."""
+        kept = [number == self.prior + 1 for number in self.history.get("attempt", ())]
+        return {name: list(compress(entries, kept)) for name, entries in self.history.items()}
 
     def tables(self) -> dict[str, np.ndarray]:
         """Rows of each table for the columns in standard units, (n_columns, *shape) by name."""
@@ -723,7 +729,7 @@ class Listeners(NamedTuple):
     Attributes
     ----------
     score : score of raw predictions on the held-out rows, or None
-    report : called after each epoch
+    report : called before the first epoch and after each
     """
 
     score: Callable[[np.ndarray], float] | None = None
@@ -761,11 +767,13 @@ def learn(problem: Problem, prepared: Prepared, context: Context, needs_fields: 
     if not isinstance(result, Result):
         raise TypeError(f"The method {method!r} must return a skfm.train.problem.Result, got {result!r}.")
     progress = result.progress
-    history, n_iter, prior = progress.history, max(progress.n_iter, 1), result.prior
+    before, n_before, first_prior = {}, 0, 0
     if resumed is not None:
-        names = [*resumed.history, *(name for name in history if name not in resumed.history)]
-        history = {name: resumed.history.get(name, []) + history.get(name, []) for name in names}
-        n_iter, prior = resumed.n_iter + progress.n_iter, resumed.prior
+        before, n_before, first_prior = resumed.history, resumed.n_iter, resumed.prior
+    attempts = result.attempts or {result.prior: progress}
+    histories = (
+        _labelled(one.history, first_prior + number + 1, n_before) for number, one in attempts.items()
+    )
     return Learned(
         columns=context.columns,
         encoding=context.encoding,
@@ -778,14 +786,24 @@ def learn(problem: Problem, prepared: Prepared, context: Context, needs_fields: 
         seed=prepared.seed,
         model=problem.model,
         parameters=result.parameters,
-        history=history,
-        n_iter=n_iter,
-        prior=prior,
+        history=joined([before, *histories]),
+        n_iter=n_before + progress.n_iter,
+        prior=first_prior + result.prior,
         session=result.session,
         interrupted=progress.interrupted,
         message=result.message,
         pretrained=None if context.before is None else context.before.pretrained,
     )
+
+
+def _labelled(history: dict[str, list[float]], attempt: int, n_before: int) -> dict[str, list[float]]:
+    """A history with the numbers of its attempt and of its epochs, `n_before` earlier ones counted in."""
+    n = n_entries(history)
+    labels: dict[str, list[float]] = {
+        "attempt": [attempt] * n,
+        "epoch": list(range(n_before + 1, n_before + n + 1)),
+    }
+    return labels | history | labels
 
 
 def new_seed(random_state) -> int:
