@@ -135,6 +135,7 @@ class Reader:
         first = not self._knows
         if first:
             self._encodes = is_table(self._encodes, X)
+        _refuse_missing(y)
         with _naming_text_columns(X), _naming_row_of_y(y):
             if self._encodes:
                 X = self._table(X, reset=first)
@@ -262,6 +263,21 @@ def _is_number(value) -> bool:
 def _is_no_nan(value) -> bool:
     """Whether a value is missing and not NaN, which floats have no other word for."""
     return is_missing(value) and not _is_number(value)
+
+
+def _refuse_missing(y) -> None:
+    """Raise ValueError if a value of y is missing and not NaN: scikit-learn does not name it."""
+    if sparse.issparse(y):
+        return
+    try:
+        values = np.asarray(y)
+    except ValueError:  # rows of several lengths
+        return
+    if values.dtype.kind in "OmM":
+        row = next((row for row, value in enumerate(values.ravel().tolist()) if _is_no_nan(value)), None)
+        if row is not None:
+            missing, row = values.ravel()[row], row // (values.size // len(values))
+            raise ValueError(f"y has a missing value, {missing!r}, at row {row}. Drop that row.")
 
 
 @contextmanager

@@ -394,6 +394,8 @@ class Numbers(Targets):
 
     @staticmethod
     def _checked(y) -> np.ndarray:
+        if np.asarray(y).dtype.kind in "mM":
+            raise ValueError("y must hold numbers, and holds dates or durations: give days, for instance.")
         try:
             y = np.asarray(y, dtype=np.float64)
         except (TypeError, ValueError) as error:
