@@ -51,6 +51,14 @@ _TEXTS = {
         factors_ : ndarray of shape (n_features, n_factors)
             Embeddings, shared by the outputs; 0 for columns that no training row touched.
         """,
+    "network_weights": """
+        coefs_ : list of ndarray
+            Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+            Batch normalisation is part of it and of ``intercepts_``.
+        intercepts_ : list of ndarray
+            What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+            and mostly holds zeros.
+        """,
     "factors": """
         factors_ : ndarray of shape (n_features, n_factors) or (n_outputs, n_features, n_factors)
             Factors; 0 for columns that no training row touched.

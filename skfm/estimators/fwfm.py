@@ -87,11 +87,9 @@ class _FwFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
         )
 
     @fitted
-    def pair_weights_(self):
+    def pair_weights_(self) -> np.ndarray:
         """Weight of each pair of fields, shape (n_fields, n_fields), or (n_outputs, n_fields, n_fields)."""
-        weights = np.asarray(
-            self._learned.model.pair_weights(self._learned.parameters.dense), dtype=np.float64
-        )
+        weights = self._attribute("pair_weights_")
         return weights[0] if weights.shape[0] == 1 else weights
 
 

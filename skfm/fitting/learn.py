@@ -141,6 +141,11 @@ class Learned:
         with np.errstate(over="ignore", invalid="ignore"):
             return self.model.shifted(tables, dense, center, self.fields.numbers)
 
+    def attributes(self) -> dict[str, Any]:
+        """What prediction needs beside tables and intercepts; see `skfm.models.base.Model.attributes`."""
+        dense = {kind: _exact(leaves) for kind, leaves in self.parameters.dense.items()}
+        return self.model.attributes(dense, _exact(self.parameters.averages))
+
     @property
     def center(self) -> np.ndarray:
         """What the tables in the units of X take off each column: 0 where another weight takes the shift."""
@@ -169,6 +174,11 @@ class Learned:
 
         parameters = self.parameters if units is None else self.parameters.in_units(units)
         return map_matrix(output, self.model, parameters, X, packed_fields(self.fields, self.needs_fields))
+
+
+def _exact(leaves: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Copies in float64."""
+    return {name: np.array(leaf, dtype=np.float64) for name, leaf in leaves.items()}
 
 
 class Pretrained(NamedTuple):

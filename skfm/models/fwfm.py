@@ -43,6 +43,9 @@ class FwFM(Model):
         pair[upper] = pair[upper[1], upper[0]] = np.arange(upper[0].size)
         return 1 + dense["weights"]["pairs"][:, pair]
 
+    def attributes(self, dense, averages):
+        return {"pair_weights_": self.pair_weights(dense)}
+
     def degrees(self):
         return {"linear": 1, "factors": 2}
 

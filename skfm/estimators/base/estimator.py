@@ -330,6 +330,15 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
         _, dense = self._learned.in_units_of_x()
         return np.asarray(dense["offsets"].get(name, otherwise))
 
+    def _attribute(self, name: str):
+        """A fitted attribute that the model makes of its dense weights."""
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError(f"{type(self).__name__} has no {name} before fit.")
+        found = self._learned.attributes()
+        if name not in found:
+            raise AttributeError(f"This {type(self).__name__} has no {name}: its parameters ask for none.")
+        return found[name]
+
     @fitted
     def center_(self) -> np.ndarray:
         """What is taken off each column before the weights meet it, shape (n_features,)."""
