@@ -11,6 +11,7 @@ from scipy.special import expit, logit, softmax
 from sklearn.preprocessing import OneHotEncoder
 
 import skfm
+from skfm import FieldEncoder
 from tests.estimators.problems import make
 
 RNG = np.random.default_rng(0)
@@ -335,10 +336,8 @@ def raw_of(stem, model, X):
     scale = getattr(model, "target_scale_", 1)
     if stem != "ESMM":
         return raw + scale * TERMS[stem](model, model, rows)
-    for output, tower in enumerate(model.towers_):
-        found = TOWERS[model.tower](SimpleNamespace(**tower), model, rows)
-        raw = raw + found * np.eye(len(model.towers_))[output]
-    return raw
+    towers = [TOWERS[model.tower](SimpleNamespace(**tower), model, rows) for tower in model.towers_]
+    return raw + (towers[0] if len(towers) == 1 else np.column_stack([towers[0][:, 0], towers[1][:, 1]]))
 
 
 def mixture_of(model, X):
@@ -371,10 +370,11 @@ def expected(name, target, model, X):
     if stem == "MixtureFM":
         gate, experts = mixture_of(model, X)
         if model.mixing == "score":
-            value = link((gate[:, :, None] * experts).sum(axis=1))
+            raw = (gate[:, :, None] * experts).sum(axis=1)
+            value = link(raw)
         else:
             value = (gate[:, :, None] * link(experts)).sum(axis=1)
-        raw = np.log(value) if target == "multiclass" else logit(value) if target in links else None
+            raw = np.log(value) if target == "multiclass" else logit(value) if target in links else None
     else:
         raw = raw_of(stem, model, X)
         value = link(raw)
@@ -424,7 +424,9 @@ def fit(name, target, X, **parameters):
         "solver": "adam",
         "batch_size": 50,
     }
-    settings |= {"learning_rate": 0.03, "early_stopping": False}
+    settings |= {"learning_rate": 0.03, "early_stopping": False, "l2_factors": 1e-4, "l2_dense": 1e-4}
+    if isinstance(X, pd.DataFrame):
+        settings["encoder"] = FieldEncoder(numeric=["kelvin"])
     known = getattr(skfm, name)().get_params()
     settings = {
         key: value for key, value in (settings | parameters).items() if key in known or key in parameters
@@ -444,9 +446,9 @@ ALL = [
 ]
 
 
-@pytest.mark.parametrize("X", [TABLE, MATRIX], ids=["table", "matrix"])
 @pytest.mark.parametrize(("name", "target"), ALL)
-def test_predictions_follow_from_public_attributes(name, target, X):
+def test_predictions_follow_from_public_attributes(name, target):
+    X = MATRIX if target in ("multilabel", "columns") else TABLE
     model = fit(name, target, X)
     assert (model.encoder_ is None) == (X is MATRIX)
     check(name, target, model, X)
@@ -455,7 +457,7 @@ def test_predictions_follow_from_public_attributes(name, target, X):
 @STOPPED
 @pytest.mark.parametrize(("name", "target"), [one for one in ALL if one[1] in ("multiclass", "vector")])
 def test_those_of_the_full_batch_solver_do(name, target):
-    check(name, target, fit(name, target, TABLE, **LBFGS), TABLE)
+    check(name, target, fit(name, target, MATRIX, **LBFGS), MATRIX)
 
 
 FORMS = [
@@ -470,11 +472,11 @@ FORMS = [
     ("DeepCrossingRegressor", "vector", {"batch_norm": True, "activation": "elu"}),
     ("DeepCrossingRegressor", "vector", {"hidden_layer_sizes": ()}),
     ("DeepFMRegressor", "columns", {"batch_norm": True, "activation": "silu", "dropout": 0.2}),
-    ("DeepFMClassifier", "binary", {"fields": [0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 3]}),
+    ("DeepFMClassifier", "binary", {"fields": [0, 0, 0, 0, 0, 1, 1, 1, 2, 3]}),
     ("DeepFMRegressor", "vector", {"n_factors": 0}),
     ("DeepFMRegressor", "counts", {"loss": "poisson"}),
     ("FFMRegressor", "vector", {"normalize_rows": True}),
-    ("FFMRegressor", "columns", {"fields": [0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2]}),
+    ("FFMRegressor", "columns", {"fields": [0, 0, 0, 0, 0, 1, 1, 1, 2, 2]}),
     ("FMRegressor", "vector", {"degree": 3}),
     ("FMClassifier", "multiclass", {"degree": 3}),
     ("FMRegressor", "vector", {"fit_linear": False}),
@@ -488,7 +490,7 @@ FORMS = [
         {"gate": "row", "n_heads": 2, "second_layer_sizes": (6,), "batch_norm": True},
     ),
     ("FinalMLPRegressor", "vector", {"gate": None, "hidden_layer_sizes": ()}),
-    ("FwFMRegressor", "vector", {"fields": [0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2]}),
+    ("FwFMRegressor", "vector", {"fields": [0, 0, 0, 0, 0, 1, 1, 1, 2, 2]}),
     ("MixtureFMClassifier", "multiclass", {"gate": "fm", "expert": "linear", "mixing": "score"}),
     ("MixtureFMClassifier", "multilabel", {"gate": "linear+fm", "n_components": 3}),
     ("MixtureFMRegressor", "columns", {"expert": "fm"}),
@@ -501,7 +503,7 @@ FORMS = [
     ("WideDeepRegressor", "vector", {"parts": "wide"}),
     ("WideDeepRegressor", "vector", {"parts": "deep"}),
     ("XDeepFMRegressor", "vector", {"cin_layer_sizes": (), "activation": "leaky_relu"}),
-    ("XDeepFMRegressor", "columns", {"cin_layer_sizes": (3, 2), "cin_activation": "logistic"}),
+    ("XDeepFMRegressor", "columns", {"cin_layer_sizes": (3, 2), "cin_activation": "tanh"}),
 ]
 
 
@@ -536,12 +538,15 @@ def column_names(model):
 
 
 @pytest.mark.parametrize("tower", TOWERS)
-@pytest.mark.parametrize("X", [TABLE, MATRIX], ids=["table", "matrix"])
-def test_both_towers(tower, X):
-    check("ESMMClassifier", "chain", fit("ESMMClassifier", "chain", X, tower=tower, batch_norm=True), X)
-    for target in ("binary", "multiclass") if tower == "deepfm" else ():
-        model = fit("ESMMClassifier", target, X, tower=tower)
-        check("ESMMClassifier", target, model, X)
+def test_both_towers(tower):
+    check(
+        "ESMMClassifier", "chain", fit("ESMMClassifier", "chain", TABLE, tower=tower, batch_norm=True), TABLE
+    )
+
+
+@pytest.mark.parametrize("target", ["binary", "multiclass"])
+def test_one_tower(target):
+    check("ESMMClassifier", target, fit("ESMMClassifier", target, MATRIX), MATRIX)
 
 
 @pytest.mark.parametrize("name", ["FMRegressor", "DeepFMRegressor", "NFMRegressor", "FFMRegressor"])
@@ -553,24 +558,22 @@ def test_calls_of_partial_fit_and_what_starts_from_another_fit(name):
     check(name, "vector", fit(name, "vector", TABLE, init_from=model), TABLE)
 
 
+@STOPPED
 @pytest.mark.parametrize("target", ["vector", "columns", "binary", "multiclass"])
 @pytest.mark.parametrize("parameters", [{}, {"degree": 3}, {"fit_linear": False}, LBFGS])
-@STOPPED
 def test_transform_sums_up_to_the_terms_above_the_linear_one(target, parameters):
     name = "FMRegressor" if target in ("vector", "columns") else "FMClassifier"
-    for X in (TABLE, MATRIX):
-        model = fit(name, target, X, **parameters)
-        n_outputs = np.size(model.intercept_)
-        cross = model.transform(X)
-        terms = fm(None, Public(model), rows_of(model, X))
-        sums = cross.reshape(N, -1, n_outputs, model.n_factors) if not parameters.get("degree") else None
-        sums = cross.reshape(N, n_outputs, -1).sum(axis=2) if sums is None else sums.sum(axis=(1, 3))
-        assert_allclose(sums, terms, atol=1e-4 * terms.std())
-        linear = rows_of(model, X) @ np.atleast_2d(model.coef_).T if hasattr(model, "coef_") else 0
-        raw = model.intercept_ + linear + getattr(model, "target_scale_", 1) * sums
-        predicted = model.predict(X) if target in ("vector", "columns") else model.decision_function(X)
-        predicted = predicted.reshape(N, -1)
-        assert_allclose((raw - predicted) / predicted.std(axis=0), 0, atol=1e-4)
+    # Exact: where a column is far from 0, terms are large and cancel.
+    model = fit(name, target, TABLE, **parameters, dtype="float64")
+    n_outputs = np.size(model.intercept_)
+    rows, vectors = rows_of(model, TABLE), model.transform(TABLE)
+    sums = vectors.reshape(N, n_outputs, -1).sum(axis=2)
+    assert_allclose(sums, fm(None, Public(model), rows), rtol=1e-6, atol=1e-9)
+    linear = rows @ np.atleast_2d(model.coef_).T if hasattr(model, "coef_") else 0
+    raw = model.intercept_ + linear + getattr(model, "target_scale_", 1) * sums
+    predicted = model.predict(TABLE) if "Regressor" in name else model.decision_function(TABLE)
+    predicted = predicted.reshape(N, -1)
+    assert_allclose((raw - predicted) / predicted.std(axis=0), 0, atol=1e-6)
 
 
 def test_attributes_are_copies_and_say_when_there_are_none():
