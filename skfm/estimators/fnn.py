@@ -246,8 +246,9 @@ class FNNClassifier(_FNN, FactorizationClassifier):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -615,8 +616,9 @@ class FNNRegressor(_FNN, FactorizationRegressor):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.

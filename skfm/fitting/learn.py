@@ -7,6 +7,7 @@ import copy
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -818,6 +819,64 @@ def start_from(source: Learned | None, model, targets: Targets, shown: str) -> S
             f"starts from. Give a fitted skfm estimator that has."
         )
     return Start(tables, source.parameters.units, *_dense_to_start_from(source, dense, model))
+
+
+def in_columns_of(start: Start, context: Context, shown: str) -> Start:
+    """The same start for the columns of this fit: rows of tables go to the column of the same name.
+
+    Values that only one of two encoders has seen have no weights to start from.
+
+    Parameters
+    ----------
+    start : from `context.source`
+    shown : how messages name it
+
+    Raises
+    ------
+    ValueError
+        If X has other columns, or numbers of hashes mean something else.
+    """
+    source, encoder = context.source, context.encoding.encoder
+    assert source is not None
+    known = source.columns.names
+    if known is not None and context.columns.names is not None:
+        differ = [pair for pair in zip_longest(known, context.columns.names) if pair[0] != pair[1]]
+        if differ:
+            raise ValueError(
+                f"init_from={shown} was fitted on other columns than those of X: {differ[0][0]!r}, where X "
+                f"has {differ[0][1]!r}. Give the same columns, in the same order."
+            )
+    if (encoder is None) != (source.encoder is None):
+        kinds = ("rows as they are", "tables") if encoder is None else ("tables", "rows as they are")
+        raise ValueError(
+            f"This estimator learns from {kinds[0]}, and init_from={shown} from {kinds[1]}, whose columns "
+            f"mean something else: give both the same encoder and rows of the same kind."
+        )
+    if encoder is None or source.encoder is None:
+        return start
+    for name in ("hash", "signed_hash", "cross_slots"):
+        ours, theirs = getattr(encoder, name), getattr(source.encoder, name)
+        if ours != theirs:
+            raise ValueError(
+                f"The encoder has {name}={ours!r}, and that of init_from={shown} {name}={theirs!r}: the "
+                f"numbers of hashed values differ. Give both encoders the same."
+            )
+    names, known_names = encoder.get_feature_names_out(), source.encoder.get_feature_names_out()
+    if np.array_equal(names, known_names):
+        return start
+    place = dict(zip(known_names, count(), strict=False))
+    found = np.array([place.get(name, -1) for name in names])
+
+    def rows(values, default):
+        if values is None:
+            return None
+        out = np.full((found.size, *values.shape[1:]), default, values.dtype)
+        out[found >= 0] = values[found[found >= 0]]
+        return out
+
+    tables = {name: rows(table, 0) for name, table in start.tables.items()}
+    units = Units(rows(start.units.center, 0), rows(start.units.scale, 1))
+    return start._replace(tables=tables, units=units)
 
 
 def _dense_to_start_from(source: Learned, dense: dict[str, dict], model) -> tuple[dict[str, dict], dict]:

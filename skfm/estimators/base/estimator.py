@@ -114,7 +114,9 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
         targets = prepared.posed.targets
         if self.init_from is None:
             return None, None
-        return fitting.start_from(context.source, model, targets, repr(self.init_from)), None
+        shown = repr(self.init_from)
+        start = fitting.start_from(context.source, model, targets, shown)
+        return fitting.in_columns_of(start, context, shown), None
 
     # -- fit ---------------------------------------------------------------------------------------
 
