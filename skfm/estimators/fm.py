@@ -110,7 +110,9 @@ class _FM(
     def transform(self, X):
         """Second-order vector: 1/2 [(sum_s e_s)^2 - sum_s e_s^2], whose sum is the second-order term.
 
-        With a higher ``degree`` the vectors of the other orders follow it.
+        With a higher ``degree`` the vectors of the other orders follow it. Of a regressor, sums are on the
+        scale of the standardised target, as the products of ``factors_`` are; times ``target_scale_`` they
+        are in units of y.
 
         Parameters
         ----------
