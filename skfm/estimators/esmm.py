@@ -89,7 +89,7 @@ class _ESMM(LinearTable, DeepEstimator, LinearParameters):
     @fitted
     def towers_(self) -> list[dict[str, Any]]:
         """Weights of each tower, by the names that the model of its kind has as attributes."""
-        found = self._learned.attributes()
+        found = self._attributes()
         return found.get("towers_", [found])
 
 

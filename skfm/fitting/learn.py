@@ -133,7 +133,12 @@ class Learned:
                 tables = {
                     name: table / scale.reshape(-1, *[1] * (table.ndim - 1)) for name, table in tables.items()
                 }
-        return tables, self.parameters.dense
+        return tables, self._dense
+
+    @property
+    def _dense(self) -> dict[str, dict[str, np.ndarray]]:
+        """Dense weights in float64."""
+        return {kind: _exact(leaves) for kind, leaves in self.parameters.dense.items()}
 
     def _folded(self, tables, dense):
         center = self.parameters.units.center
@@ -144,8 +149,7 @@ class Learned:
 
     def attributes(self) -> dict[str, Any]:
         """What prediction needs beside tables and intercepts; see `skfm.models.base.Model.attributes`."""
-        dense = {kind: _exact(leaves) for kind, leaves in self.parameters.dense.items()}
-        return self.model.attributes(dense, _exact(self.parameters.averages))
+        return self.model.attributes(self._dense, _exact(self.parameters.averages))
 
     @property
     def center(self) -> np.ndarray:

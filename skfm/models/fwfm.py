@@ -51,7 +51,7 @@ class FwFM(Model):
 
     def shifted(self, tables, dense, center, fields):
         factors = tables["factors"]
-        r = np.asarray(self.pair_weights(dense), dtype=np.float64)
+        r = self.pair_weights(dense)
         sums = np.zeros((self.n_fields, *factors.shape[1:]))
         np.add.at(sums, fields, center[:, None, None] * factors)
         met = np.einsum("ofg,gok->fok", r, sums)[fields]

@@ -66,7 +66,7 @@ class Public:
 
 def rows_of(model, X):
     """Rows in the columns of the fitted attributes."""
-    rows = X if model.encoder_ is None else model.encoder_.transform(X)
+    rows = X if model.encoder_ is None else model.encoder_.encode(X)
     rows = np.asarray(rows.toarray() if sparse.issparse(rows) else rows, dtype=float)
     if getattr(model, "normalize_rows", False):
         rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-300)
@@ -451,6 +451,7 @@ def test_predictions_follow_from_public_attributes(name, target):
     X = MATRIX if target in ("multilabel", "columns") else TABLE
     model = fit(name, target, X)
     assert (model.encoder_ is None) == (X is MATRIX)
+    assert_allclose(model.center_[model.center_ != 0], 300, atol=1)
     check(name, target, model, X)
 
 
@@ -558,6 +559,14 @@ def test_calls_of_partial_fit_and_what_starts_from_another_fit(name):
     check(name, "vector", fit(name, "vector", TABLE, init_from=model), TABLE)
 
 
+@pytest.mark.parametrize("name", ["FFMRegressor", "FMRegressor", "FwFMRegressor", "MixtureFMRegressor"])
+def test_a_column_a_million_from_0_in_single_precision(name):
+    X = MATRIX + np.where(np.arange(MATRIX.shape[1]) == 8, 1e6, 0)
+    model = fit(name, "vector", X, dtype="float32", solver="adagrad")
+    assert not model.center_.any()
+    check(name, "vector", model, X)
+
+
 @STOPPED
 @pytest.mark.parametrize("target", ["vector", "columns", "binary", "multiclass"])
 @pytest.mark.parametrize("parameters", [{}, {"degree": 3}, {"fit_linear": False}, LBFGS])
@@ -586,5 +595,5 @@ def test_attributes_are_copies_and_say_when_there_are_none():
         AttributeError, match="This PNNRegressor has no kernels_: its parameters ask for none"
     ):
         _ = model.kernels_
-    with pytest.raises(AttributeError, match="PNNRegressor has no coefs_ before fit"):
+    with pytest.raises(AttributeError, match="PNNRegressor has no fitted attributes before fit"):
         _ = skfm.PNNRegressor().coefs_
