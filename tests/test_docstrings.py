@@ -126,6 +126,9 @@ def test_public_attributes_are_documented(estimator):
     documented = {name for name, _, _ in entries(sections(estimator.__doc__)["Attributes"])}
     public = {name for name in dir(model) if name.endswith("_") and not name.startswith("_")}
     assert {name for name in public if hasattr(model, name)} <= documented
+    texts = [getattr(estimator, name).__doc__ for name in public]
+    assert all(text.endswith(".") for text in texts)
+    assert len({*texts}) == len(texts)
 
 
 @every_estimator

@@ -156,9 +156,12 @@ def afm(weights, model, rows):
     if not len(model.field_pairs_):
         return 0
     products = e[:, model.field_pairs_[:, 0]] * e[:, model.field_pairs_[:, 1]]
+    return (attention(model, products)[:, :, None] * products).sum(axis=1) @ model.output_coef_
+
+
+def attention(model, products):
     hidden = np.maximum(products @ model.attention_coef_ + model.attention_intercept_, 0)
-    attention = softmax(hidden @ model.attention_output_coef_, axis=1)
-    return (attention[:, :, None] * products).sum(axis=1) @ model.output_coef_
+    return softmax(hidden @ model.attention_output_coef_, axis=1)
 
 
 def deepfm(weights, model, rows):
@@ -583,6 +586,16 @@ def test_transform_sums_up_to_the_terms_above_the_linear_one(target, parameters)
     predicted = model.predict(TABLE) if "Regressor" in name else model.decision_function(TABLE)
     predicted = predicted.reshape(N, -1)
     assert_allclose((raw - predicted) / predicted.std(axis=0), 0, atol=1e-6)
+
+
+def test_attention_and_gates_follow_too():
+    model = fit("AFMRegressor", "columns", TABLE)
+    e, pairs = embeddings(model, rows_of(model, TABLE)), model.field_pairs_
+    weights = attention(Public(model), e[:, pairs[:, 0]] * e[:, pairs[:, 1]])
+    assert weights.std(axis=0).min() > 1e-3
+    assert_allclose(model.attention(TABLE), weights, rtol=1e-4)
+    model = fit("MixtureFMClassifier", "multiclass", TABLE, gate="linear+fm")
+    assert_allclose(model.gate_proba(TABLE), mixture_of(Public(model), TABLE)[0], rtol=1e-4)
 
 
 def test_attributes_are_copies_and_say_when_there_are_none():

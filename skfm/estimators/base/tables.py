@@ -27,7 +27,8 @@ class _OfModel(property):
     """A fitted attribute that the model makes of its dense weights."""
 
     def __init__(self, doc: str):
-        super().__init__(lambda estimator: estimator._attribute(self._name), doc=doc)
+        super().__init__(lambda estimator: estimator._attribute(self._name))
+        self.__doc__ = doc
 
     def __set_name__(self, owner, name: str):
         self._name = name
