@@ -369,8 +369,7 @@ def gather(rows: Rows, given: Given, intake: Intake, context: Context) -> Data:
     samples = intake.samples(rows)
     held_out = gather_held_out(given, intake)
     evidence = Evidence.of(samples.X, samples.weight, intake.encoding.table_rows)
-    if context.incremental:
-        evidence = evidence.marked(samples.X, samples.y)
+    evidence = evidence.marked(samples.X, samples.y)
     if context.resumed is not None:
         evidence = context.resumed.evidence.merged(evidence)
     facts = Facts(

@@ -153,14 +153,12 @@ def test_the_first_prediction_is_smoothed():
 @pytest.mark.parametrize(("estimator", "y"), [(FMRegressor, NUMBERS), (FMClassifier, RAW > 0)])
 def test_penalties_go_by_the_rows_of_all_calls(estimator, y):
     """Under those of 10 rows the factors would never leave 0."""
-    found = []
+    found, classes = [], {} if estimator is FMRegressor else {"classes": [0, 1]}
     for n_chunks in (1, 4, 120):
         model = estimator(n_factors=2, batch_size=10, dtype="float32", random_state=0)
         for _ in range(5):
             for part in np.array_split(np.arange(N), n_chunks):
-                model.partial_fit(
-                    X[part], y[part], **({} if estimator is FMRegressor else {"classes": [0, 1]})
-                )
+                model.partial_fit(X[part], y[part], **classes)
         found.append(model)
     for model in found[1:]:
         assert model.plan_["l2_factors"] == pytest.approx(found[0].plan_["l2_factors"], rel=1e-12)
