@@ -32,9 +32,9 @@ _TEXTS = {
         intercept_ : float or ndarray of shape (n_outputs,)
             Intercept in units of y; a float where y was a vector.
         target_scale_ : float or ndarray of shape (n_outputs,)
-            Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-            ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-            in units of y.
+            Unit of the standardised target: the standard deviation of y in training, or its root mean square
+            with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+            and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
         {end if}
         """,
     "coef": """
@@ -50,6 +50,14 @@ _TEXTS = {
     "embeddings": """
         factors_ : ndarray of shape (n_features, n_factors)
             Embeddings, shared by the outputs; 0 for columns that no training row touched.
+        """,
+    "network_weights": """
+        coefs_ : list of ndarray
+            Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+            Batch normalisation is part of it and of ``intercepts_``.
+        intercepts_ : list of ndarray
+            What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+            and mostly holds zeros.
         """,
     "factors": """
         factors_ : ndarray of shape (n_features, n_factors) or (n_outputs, n_features, n_factors)

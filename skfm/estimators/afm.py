@@ -21,7 +21,7 @@ from skfm.estimators.base.parameters import (
     parameter,
 )
 from skfm.estimators.base.regressor import FactorizationRegressor
-from skfm.estimators.base.tables import FactorTable, LinearTable, fitted
+from skfm.estimators.base.tables import FactorTable, LinearTable, fitted, of_model
 from skfm.train.method import Method
 
 
@@ -47,6 +47,14 @@ class _AFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
     {embeddings}
     field_pairs_ : ndarray of shape (n_pairs, 2)
         Fields of each pair that there is attention to.
+    attention_coef_ : ndarray of shape (n_factors, n_attention)
+        Matrix W of the attention, transposed.
+    attention_intercept_ : ndarray of shape (n_attention,)
+        What the attention adds after it, c.
+    attention_output_coef_ : ndarray of shape (n_attention,)
+        What the hidden layer of the attention is multiplied by, h.
+    output_coef_ : ndarray of shape (n_factors, n_outputs)
+        Weights p of the weighted sum of the products in each output.
     {attributes}
 
     Notes
@@ -129,6 +137,17 @@ class _AFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
     def field_pairs_(self) -> np.ndarray:
         """Fields of each pair that there is attention to, shape (n_pairs, 2)."""
         return self._sorted_pairs()[0]
+
+    attention_coef_: np.ndarray = of_model("Matrix of the attention, shape (n_factors, n_attention).")
+    attention_intercept_: np.ndarray = of_model(
+        "What the attention adds after its matrix, shape (n_attention,)."
+    )
+    attention_output_coef_: np.ndarray = of_model(
+        "What the attention's hidden layer is multiplied by, shape (n_attention,)."
+    )
+    output_coef_: np.ndarray = of_model(
+        "Weights of the weighted sum of the products, shape (n_factors, n_outputs)."
+    )
 
 
 class AFMClassifier(_AFM, FactorizationClassifier):
@@ -272,6 +291,14 @@ class AFMClassifier(_AFM, FactorizationClassifier):
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
     field_pairs_ : ndarray of shape (n_pairs, 2)
         Fields of each pair that there is attention to.
+    attention_coef_ : ndarray of shape (n_factors, n_attention)
+        Matrix W of the attention, transposed.
+    attention_intercept_ : ndarray of shape (n_attention,)
+        What the attention adds after it, c.
+    attention_output_coef_ : ndarray of shape (n_attention,)
+        What the hidden layer of the attention is multiplied by, h.
+    output_coef_ : ndarray of shape (n_factors, n_outputs)
+        Weights p of the weighted sum of the products in each output.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -606,15 +633,23 @@ class AFMRegressor(_AFM, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Linear weights in units of y; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
     field_pairs_ : ndarray of shape (n_pairs, 2)
         Fields of each pair that there is attention to.
+    attention_coef_ : ndarray of shape (n_factors, n_attention)
+        Matrix W of the attention, transposed.
+    attention_intercept_ : ndarray of shape (n_attention,)
+        What the attention adds after it, c.
+    attention_output_coef_ : ndarray of shape (n_attention,)
+        What the hidden layer of the attention is multiplied by, h.
+    output_coef_ : ndarray of shape (n_factors, n_outputs)
+        Weights p of the weighted sum of the products in each output.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)

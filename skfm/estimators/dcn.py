@@ -17,10 +17,11 @@ from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.deep import DeepEstimator
 from skfm.estimators.base.parameters import GradientTransformation, parameter
 from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.estimators.base.tables import NetworkWeights, of_model
 from skfm.train.method import Method
 
 
-class _DCN(DeepEstimator):
+class _DCN(NetworkWeights, DeepEstimator):
     """What both deep and cross networks share.
 
     A cross network multiplies the embeddings ``x_0 = [E_1, .., E_F]`` of a row with maps of themselves, layer
@@ -43,6 +44,20 @@ class _DCN(DeepEstimator):
     ----------
     {intercept}
     {embeddings}
+    {network_weights}
+    cross_coefs_ : list of ndarray
+        Weights w_l of each cross layer of version 1, shape (d,), or transposed matrices W_l of version 2,
+        shape (d, d), with d = n_fields * n_factors. Not there with a ``rank``.
+    cross_left_coefs_, cross_right_coefs_ : list of ndarray
+        Where ``rank`` is given, U_l and V_l of each cross layer, ``W_l = U_l V_l^T``, of each expert, shape
+        (n_experts, d, rank).
+    cross_gate_coefs_ : list of ndarray
+        Where there are several experts, the map of x_l to the scores of their softmax gate, shape
+        (d, n_experts), of each cross layer.
+    cross_intercepts_ : list of ndarray
+        What each cross layer adds, b_l, shape (d,).
+    cross_output_coef_ : ndarray of shape (d, n_outputs)
+        Weights c of the numbers of x_L in each output. Not there with ``structure="stacked"``.
     {attributes}
 
     Notes
@@ -107,6 +122,23 @@ class _DCN(DeepEstimator):
             rank=self.rank,
             n_experts=self.n_experts,
         )
+
+    cross_coefs_: list[np.ndarray] = of_model(
+        "Weights of each cross layer, shape (d,), or (d, d) in version 2."
+    )
+    cross_left_coefs_: list[np.ndarray] = of_model(
+        "Left factors of the matrices of each cross layer, shape (n_experts, d, rank)."
+    )
+    cross_right_coefs_: list[np.ndarray] = of_model(
+        "Right factors of the matrices of each cross layer, shape (n_experts, d, rank)."
+    )
+    cross_gate_coefs_: list[np.ndarray] = of_model(
+        "Maps to the scores of the experts of each cross layer, shape (d, n_experts)."
+    )
+    cross_intercepts_: list[np.ndarray] = of_model("What each cross layer adds, shape (d,).")
+    cross_output_coef_: np.ndarray = of_model(
+        "Weights of the cross network in each output, shape (d, n_outputs)."
+    )
 
 
 class DCNClassifier(_DCN, FactorizationClassifier):
@@ -262,6 +294,25 @@ class DCNClassifier(_DCN, FactorizationClassifier):
         Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
+    cross_coefs_ : list of ndarray
+        Weights w_l of each cross layer of version 1, shape (d,), or transposed matrices W_l of version 2,
+        shape (d, d), with d = n_fields * n_factors. Not there with a ``rank``.
+    cross_left_coefs_, cross_right_coefs_ : list of ndarray
+        Where ``rank`` is given, U_l and V_l of each cross layer, ``W_l = U_l V_l^T``, of each expert, shape
+        (n_experts, d, rank).
+    cross_gate_coefs_ : list of ndarray
+        Where there are several experts, the map of x_l to the scores of their softmax gate, shape
+        (d, n_experts), of each cross layer.
+    cross_intercepts_ : list of ndarray
+        What each cross layer adds, b_l, shape (d,).
+    cross_output_coef_ : ndarray of shape (d, n_outputs)
+        Weights c of the numbers of x_L in each output. Not there with ``structure="stacked"``.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -631,11 +682,30 @@ class DCNRegressor(_DCN, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
+    cross_coefs_ : list of ndarray
+        Weights w_l of each cross layer of version 1, shape (d,), or transposed matrices W_l of version 2,
+        shape (d, d), with d = n_fields * n_factors. Not there with a ``rank``.
+    cross_left_coefs_, cross_right_coefs_ : list of ndarray
+        Where ``rank`` is given, U_l and V_l of each cross layer, ``W_l = U_l V_l^T``, of each expert, shape
+        (n_experts, d, rank).
+    cross_gate_coefs_ : list of ndarray
+        Where there are several experts, the map of x_l to the scores of their softmax gate, shape
+        (d, n_experts), of each cross layer.
+    cross_intercepts_ : list of ndarray
+        What each cross layer adds, b_l, shape (d,).
+    cross_output_coef_ : ndarray of shape (d, n_outputs)
+        Weights c of the numbers of x_L in each output. Not there with ``structure="stacked"``.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)

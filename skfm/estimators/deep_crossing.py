@@ -16,10 +16,11 @@ from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.deep import DeepEstimator
 from skfm.estimators.base.parameters import GradientTransformation
 from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.estimators.base.tables import NetworkWeights
 from skfm.train.method import Method
 
 
-class _DeepCrossing(DeepEstimator):
+class _DeepCrossing(NetworkWeights, DeepEstimator):
     """What both share.
 
     The raw prediction of a row x is ``b + c^T x_L``, with residual units on ``x_0 = [E_1, .., E_F]`` ::
@@ -37,6 +38,7 @@ class _DeepCrossing(DeepEstimator):
     ----------
     {intercept}
     {embeddings}
+    {network_weights}
     {attributes}
 
     Notes
@@ -204,6 +206,12 @@ class DeepCrossingClassifier(_DeepCrossing, FactorizationClassifier):
         Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -539,11 +547,17 @@ class DeepCrossingRegressor(_DeepCrossing, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)

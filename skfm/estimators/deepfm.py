@@ -16,11 +16,11 @@ from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.deep import DeepEstimator
 from skfm.estimators.base.parameters import GradientTransformation, LinearParameters
 from skfm.estimators.base.regressor import FactorizationRegressor
-from skfm.estimators.base.tables import LinearTable
+from skfm.estimators.base.tables import LinearTable, NetworkWeights, of_model
 from skfm.train.method import Method
 
 
-class _DeepFM(LinearTable, DeepEstimator, LinearParameters):
+class _DeepFM(LinearTable, NetworkWeights, DeepEstimator, LinearParameters):
     """What both DeepFMs share.
 
     The raw prediction of a row x is ::
@@ -39,6 +39,9 @@ class _DeepFM(LinearTable, DeepEstimator, LinearParameters):
     {intercept}
     {coef}
     {embeddings}
+    {network_weights}
+    cross_coef_ : ndarray of shape (n_factors, n_outputs)
+        Weights of the second-order vector in each output; 1 with one output.
     {attributes}
 
     Notes
@@ -73,6 +76,10 @@ class _DeepFM(LinearTable, DeepEstimator, LinearParameters):
             n_factors=self.n_factors,
             network=self._network(),
         )
+
+    cross_coef_: np.ndarray = of_model(
+        "Weights of the second-order vector in each output, shape (n_factors, n_outputs)."
+    )
 
 
 class DeepFMClassifier(_DeepFM, FactorizationClassifier):
@@ -221,6 +228,14 @@ class DeepFMClassifier(_DeepFM, FactorizationClassifier):
         Linear weights; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
+    cross_coef_ : ndarray of shape (n_factors, n_outputs)
+        Weights of the second-order vector in each output; 1 with one output.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -580,13 +595,21 @@ class DeepFMRegressor(_DeepFM, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Linear weights in units of y; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
+    cross_coef_ : ndarray of shape (n_factors, n_outputs)
+        Weights of the second-order vector in each output; 1 with one output.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)

@@ -16,7 +16,7 @@ from skfm.estimators.base import accepted
 from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.deep import DeepEstimator
 from skfm.estimators.base.parameters import GradientTransformation, LinearParameters, parameter
-from skfm.estimators.base.tables import LinearTable
+from skfm.estimators.base.tables import LinearTable, fitted
 from skfm.fitting.targets import ClickConversion
 from skfm.names import Tower
 from skfm.train.method import Method
@@ -46,6 +46,10 @@ class _ESMM(LinearTable, DeepEstimator, LinearParameters):
     coef_ : ndarray of shape (2, n_features)
         Linear weights of each tower; not with towers without a linear term.
     {embeddings}
+    towers_ : list of dict
+        Weights of the network of each tower, by the names that the model of its kind has as attributes
+        (``coefs_``, ``intercepts_``, ``cross_coef_``, ..). Maps to outputs have two columns: the first tower
+        uses the first, the second tower the second.
     {attributes}
 
     Notes
@@ -81,6 +85,12 @@ class _ESMM(LinearTable, DeepEstimator, LinearParameters):
         "array-like",
         kind="pair of float",
     )
+
+    @fitted
+    def towers_(self) -> list[dict[str, Any]]:
+        """Weights of each tower, by the names that the model of its kind has as attributes."""
+        found = self._attributes()
+        return found.get("towers_", [found])
 
 
 class ESMMClassifier(_ESMM, FactorizationClassifier):
@@ -230,6 +240,10 @@ class ESMMClassifier(_ESMM, FactorizationClassifier):
         Linear weights of each tower; not with towers without a linear term.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    towers_ : list of dict
+        Weights of the network of each tower, by the names that the model of its kind has as attributes
+        (``coefs_``, ``intercepts_``, ``cross_coef_``, ..). Maps to outputs have two columns: the first tower
+        uses the first, the second tower the second.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)

@@ -110,7 +110,9 @@ class _FM(
     def transform(self, X):
         """Second-order vector: 1/2 [(sum_s e_s)^2 - sum_s e_s^2], whose sum is the second-order term.
 
-        With a higher ``degree`` the vectors of the other orders follow it.
+        With a higher ``degree`` the vectors of the other orders follow it. Of a regressor, sums are on the
+        scale of the standardised target, as the products of ``factors_`` are; times ``target_scale_`` they
+        are in units of y.
 
         Parameters
         ----------
@@ -612,9 +614,9 @@ class FMRegressor(_FM, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Linear weights in units of y; 0 for columns that no training row touched.
         Not there with ``fit_linear=False``.

@@ -17,12 +17,12 @@ from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.deep import DeepEstimator
 from skfm.estimators.base.parameters import GradientTransformation, LinearParameters, parameter
 from skfm.estimators.base.regressor import FactorizationRegressor
-from skfm.estimators.base.tables import fitted
+from skfm.estimators.base.tables import NetworkWeights, fitted
 from skfm.fitting.learn import Pretrained, start_from
 from skfm.train.method import Method
 
 
-class _FNN(DeepEstimator, LinearParameters):
+class _FNN(NetworkWeights, DeepEstimator, LinearParameters):
     """What both share.
 
     The raw prediction of a row x is ::
@@ -40,6 +40,9 @@ class _FNN(DeepEstimator, LinearParameters):
     ----------
     {intercept}
     {embeddings}
+    {network_weights}
+    weights_ : ndarray of shape (n_features, n_outputs)
+        Weights w_j, inputs of the network; 0 for columns that no training row touched.
     machine_ : estimator or None
         A copy of the factorization machine that training started from, if one was fitted.
     {attributes}
@@ -114,6 +117,11 @@ class _FNN(DeepEstimator, LinearParameters):
         machine = kind(**pretrained.parameters)
         machine._learned = pretrained.learned
         return machine
+
+    @property
+    def weights_(self) -> np.ndarray:
+        """Weights that go into the network beside the embeddings, shape (n_features, n_outputs)."""
+        return self._table("linear").astype(np.float64)
 
 
 class FNNClassifier(_FNN, FactorizationClassifier):
@@ -263,6 +271,14 @@ class FNNClassifier(_FNN, FactorizationClassifier):
         Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
+    weights_ : ndarray of shape (n_features, n_outputs)
+        Weights w_j, inputs of the network; 0 for columns that no training row touched.
     machine_ : estimator or None
         A copy of the factorization machine that training started from, if one was fitted.
     n_features_in_ : int
@@ -628,11 +644,19 @@ class FNNRegressor(_FNN, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
+    weights_ : ndarray of shape (n_features, n_outputs)
+        Weights w_j, inputs of the network; 0 for columns that no training row touched.
     machine_ : estimator or None
         A copy of the factorization machine that training started from, if one was fitted.
     n_features_in_ : int

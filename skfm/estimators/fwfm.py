@@ -87,11 +87,9 @@ class _FwFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
         )
 
     @fitted
-    def pair_weights_(self):
+    def pair_weights_(self) -> np.ndarray:
         """Weight of each pair of fields, shape (n_fields, n_fields), or (n_outputs, n_fields, n_fields)."""
-        weights = np.asarray(
-            self._learned.model.pair_weights(self._learned.parameters.dense), dtype=np.float64
-        )
+        weights = self._attribute("pair_weights_")
         return weights[0] if weights.shape[0] == 1 else weights
 
 
@@ -558,9 +556,9 @@ class FwFMRegressor(_FwFM, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Linear weights in units of y; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors) or (n_outputs, n_features, n_factors)

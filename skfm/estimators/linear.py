@@ -488,9 +488,9 @@ class LinearRegressor(_Linear, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Linear weights in units of y; 0 for columns that no training row touched.
     n_features_in_ : int

@@ -78,8 +78,9 @@ class _MixtureFM(MixtureTables, FactorParameters, LinearParameters):
         Factors of the experts, if they have some, on the scale of the standardised target; with
         several outputs of shape (n_components, n_outputs, n_features, n_factors).
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``: products of ``expert_factors_``
-        times this are in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. Products of ``expert_factors_`` times this
+        are in units of y.
     {end if}
     gate_intercept_ : ndarray of shape (n_components,)
         Intercepts of the gates.
@@ -663,8 +664,9 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
         Factors of the experts, if they have some, on the scale of the standardised target; with
         several outputs of shape (n_components, n_outputs, n_features, n_factors).
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``: products of ``expert_factors_``
-        times this are in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. Products of ``expert_factors_`` times this
+        are in units of y.
     gate_intercept_ : ndarray of shape (n_components,)
         Intercepts of the gates.
     gate_coef_ : ndarray of shape (n_components, n_features)

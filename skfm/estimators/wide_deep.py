@@ -16,11 +16,11 @@ from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.deep import DeepEstimator
 from skfm.estimators.base.parameters import GradientTransformation, LinearParameters, parameter
 from skfm.estimators.base.regressor import FactorizationRegressor
-from skfm.estimators.base.tables import LinearTable, fitted
+from skfm.estimators.base.tables import LinearTable, NetworkWeights, fitted
 from skfm.train.method import Method
 
 
-class _WideDeep(LinearTable, DeepEstimator, LinearParameters):
+class _WideDeep(LinearTable, NetworkWeights, DeepEstimator, LinearParameters):
     """What both share.
 
     The raw prediction of a row x is ::
@@ -38,6 +38,7 @@ class _WideDeep(LinearTable, DeepEstimator, LinearParameters):
     {intercept}
     {coef}
     {embeddings}
+    {network_weights}
     wide_solver_ : str or optax.GradientTransformation
         The solver used for the linear weights.
     {attributes}
@@ -306,6 +307,12 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
         Linear weights; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
     wide_solver_ : str or optax.GradientTransformation
         The solver used for the linear weights.
     n_features_in_ : int
@@ -689,13 +696,19 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Linear weights in units of y; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
     wide_solver_ : str or optax.GradientTransformation
         The solver used for the linear weights.
     n_features_in_ : int

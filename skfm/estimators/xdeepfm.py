@@ -16,11 +16,11 @@ from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.deep import DeepEstimator, layer_sizes
 from skfm.estimators.base.parameters import GradientTransformation, LinearParameters, parameter
 from skfm.estimators.base.regressor import FactorizationRegressor
-from skfm.estimators.base.tables import LinearTable
+from skfm.estimators.base.tables import LinearTable, NetworkWeights, of_model
 from skfm.train.method import Method
 
 
-class _XDeepFM(LinearTable, DeepEstimator, LinearParameters):
+class _XDeepFM(LinearTable, NetworkWeights, DeepEstimator, LinearParameters):
     """What both xDeepFMs share.
 
     The raw prediction of a row x is ::
@@ -40,6 +40,12 @@ class _XDeepFM(LinearTable, DeepEstimator, LinearParameters):
     {intercept}
     {coef}
     {embeddings}
+    {network_weights}
+    cin_coefs_ : list of ndarray
+        Weights W^l of each layer of the compressed interaction network, shape (rows, rows of the layer
+        before, n_fields).
+    cin_output_coef_ : ndarray of shape (sum of the rows of all layers, n_outputs)
+        Weights c of the sums of the rows in each output.
     {attributes}
 
     Notes
@@ -89,6 +95,13 @@ class _XDeepFM(LinearTable, DeepEstimator, LinearParameters):
             cin_layer_sizes=layer_sizes(self.cin_layer_sizes, "cin_layer_sizes"),
             cin_activation=self.cin_activation,
         )
+
+    cin_coefs_: list[np.ndarray] = of_model(
+        "Weights of each layer of the interaction network, shape (rows, rows before, n_fields)."
+    )
+    cin_output_coef_: np.ndarray = of_model(
+        "Weights of the sums of all rows in each output, shape (n_rows, n_outputs)."
+    )
 
 
 class XDeepFMClassifier(_XDeepFM, FactorizationClassifier):
@@ -243,6 +256,17 @@ class XDeepFMClassifier(_XDeepFM, FactorizationClassifier):
         Linear weights; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
+    cin_coefs_ : list of ndarray
+        Weights W^l of each layer of the compressed interaction network, shape (rows, rows of the layer
+        before, n_fields).
+    cin_output_coef_ : ndarray of shape (sum of the rows of all layers, n_outputs)
+        Weights c of the sums of the rows in each output.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -609,13 +633,24 @@ class XDeepFMRegressor(_XDeepFM, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Linear weights in units of y; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
+    cin_coefs_ : list of ndarray
+        Weights W^l of each layer of the compressed interaction network, shape (rows, rows of the layer
+        before, n_fields).
+    cin_output_coef_ : ndarray of shape (sum of the rows of all layers, n_outputs)
+        Weights c of the sums of the rows in each output.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)

@@ -141,7 +141,12 @@ class Learned:
                 tables = {
                     name: table / scale.reshape(-1, *[1] * (table.ndim - 1)) for name, table in tables.items()
                 }
-        return tables, self.parameters.dense
+        return tables, self._dense
+
+    @property
+    def _dense(self) -> dict[str, dict[str, np.ndarray]]:
+        """Dense weights in float64."""
+        return {kind: _exact(leaves) for kind, leaves in self.parameters.dense.items()}
 
     def _folded(self, tables, dense):
         center = self.parameters.units.center
@@ -149,6 +154,10 @@ class Learned:
             return None
         with np.errstate(over="ignore", invalid="ignore"):
             return self.model.shifted(tables, dense, center, self.fields.numbers)
+
+    def attributes(self) -> dict[str, Any]:
+        """What prediction needs beside tables and intercepts; see `skfm.models.base.Model.attributes`."""
+        return self.model.attributes(self._dense, _exact(self.parameters.averages))
 
     @property
     def center(self) -> np.ndarray:
@@ -178,6 +187,11 @@ class Learned:
 
         parameters = self.parameters if units is None else self.parameters.in_units(units)
         return map_matrix(output, self.model, parameters, X, packed_fields(self.fields, self.needs_fields))
+
+
+def _exact(leaves: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Copies in float64."""
+    return {name: np.array(leaf, dtype=np.float64) for name, leaf in leaves.items()}
 
 
 class Pretrained(NamedTuple):

@@ -335,6 +335,19 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
         _, dense = self._learned.in_units_of_x()
         return np.asarray(dense["offsets"].get(name, otherwise))
 
+    def _attributes(self) -> dict[str, Any]:
+        """Fitted attributes that the model makes of its dense weights."""
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError(f"{type(self).__name__} has no fitted attributes before fit.")
+        return self._learned.attributes()
+
+    def _attribute(self, name: str):
+        """One of these."""
+        found = self._attributes()
+        if name not in found:
+            raise AttributeError(f"This {type(self).__name__} has no {name}: its parameters ask for none.")
+        return found[name]
+
     @fitted
     def center_(self) -> np.ndarray:
         """What is taken off each column before the weights meet it, shape (n_features,)."""
