@@ -30,6 +30,8 @@ _NAMES = nw.String, nw.Categorical, nw.Enum, nw.Boolean, nw.Binary, nw.Time
 # Values that Python is through with before Arrow has begun.
 _FEW_ROWS = 16
 MIXED = "values of several types"
+# Whole numbers from here on are not all floats.
+EXACT = 2.0**53
 # Largest finite double.
 _LARGEST = int(np.finfo(np.float64).max)
 # Most characters of a value in a message.
@@ -336,6 +338,51 @@ def unique_values(column: Column, mixes: bool = False) -> tuple[list, np.ndarray
             raise _mixed(column, as_list(column.values))
         return found, numbers_, MIXED
     return found, numbers_, next(iter(families), None)
+
+
+class Large(NamedTuple):
+    """A number from 2**53 on, where a float may be one of several whole numbers.
+
+    Attributes
+    ----------
+    kind : {"floats", "whole numbers"}
+    """
+
+    kind: str
+    column: Any
+    row: int
+    value: Any
+
+    def check(self, known: str | None) -> None:
+        """Raise ValueError if others of the column are of the other kind."""
+        if known not in (None, self.kind):
+            is_float = self.kind == "floats"
+            as_what = "as a floating-point number" if is_float else "and floating-point numbers besides"
+            raise ValueError(
+                f"Column {self.column!r} holds {shown(int(self.value))} at row {self.row} {as_what}, which "
+                f"cannot tell whole numbers beyond 2**53 apart. Read the column as whole numbers, of pandas's "
+                f"type 'Int64' if some are missing, or as text, in fit and afterwards."
+            )
+
+    def merge(self, other: Large) -> Large:
+        """Of two parts of the rows."""
+        other.check(self.kind)
+        return self
+
+
+def large_of(column: Column, found: list, numbers_: np.ndarray, family: str | None) -> Large | None:
+    """The first of the different values of a column that is large; all such ones have to be of one kind."""
+    first: Large | None = None
+    for number, value in enumerate(found if family in ("numbers", MIXED) else ()):
+        value = value.item() if isinstance(value, np.generic) else value
+        if not isinstance(value, int | float) or -EXACT < value < EXACT or value in (np.inf, -np.inf):
+            continue
+        kind = "floats" if isinstance(value, float) else "whole numbers"
+        if first is None or kind != first.kind:
+            large = Large(kind, column.name, column.row(int(np.argmax(numbers_ == number))), value)
+            large.check(None if first is None else first.kind)
+            first = large
+    return first
 
 
 def _arrow_dictionary(values) -> tuple[list, np.ndarray] | None:

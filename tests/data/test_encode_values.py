@@ -13,6 +13,7 @@ import pytest
 
 from skfm import FieldEncoder
 from skfm.data.frames import is_missing
+from skfm.data.state import plain, restored
 
 
 class Colour(enum.Enum):
@@ -67,6 +68,31 @@ def test_different_values_are_different_categories(X, params):
     restored = FieldEncoder.from_state(known.get_state())
     assert (restored.transform(X) != known.transform(X)).nnz == 0
     assert restored.get_feature_names_out().tolist() == known.get_feature_names_out().tolist()
+
+
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+@pytest.mark.parametrize(
+    "values", [[Colour.RED, Colour.BLUE, None], [Access.READ, Access.READ | Access.WRITE]]
+)
+def test_enumerations_come_back_from_a_state(values):
+    X = column(values)
+    known = encoder(categorical=["price"]).fit(X)
+    restored = FieldEncoder.from_state(known.get_state())
+    assert (restored.transform(X) != known.transform(X)).nnz == 0
+    assert restored.inverse_transform(restored.transform(X)).ravel().tolist() == values
+
+
+def test_a_state_imports_no_enumeration():
+    state = plain(Colour.RED)
+    state["value"][0] = "no_such_module"
+    with pytest.raises(TypeError, match="no_such_module has no enumeration Colour, or is not imported yet"):
+        restored(state)
+    with pytest.raises(TypeError, match="outside of functions"):
+        plain(enum.Enum("Local", "A B").A)
 
 
 def test_enumerations_are_categories():
@@ -170,6 +196,63 @@ def test_large_ids_are_told_apart():
     assert np.array_equal(known.transform(exact).toarray()[0], encoded[1])
     floats = pd.DataFrame({"id": [5.0, np.nan]})
     assert np.array_equal(known.transform(floats).toarray()[0], encoded[2])
+
+
+BEYOND = [2**53, 2**53 + 1, 2**53 + 1, 5]
+
+
+@pytest.mark.parametrize(
+    ("exact", "params"),
+    [
+        (pd.DataFrame({"id": BEYOND}), {"categorical": ["id"]}),
+        (pd.DataFrame({"id": pd.array([*BEYOND, None], "Int64")}), {"categorical": ["id"]}),
+        (pd.DataFrame({"id": pd.Series(BEYOND, dtype=object)}), {"categorical": ["id"]}),
+        (pl.DataFrame({"id": BEYOND}), {"categorical": ["id"]}),
+        (pd.DataFrame({"id": np.array([2**63, 2**63 + 1, 5], np.uint64)}), {}),
+        (pd.DataFrame({"id": pd.array([2**63, 2**63 + 1, None], "UInt64")}), {}),
+        (pd.DataFrame({"id": BEYOND}), {"categorical": ["id"], "hash": 64}),
+        (pd.DataFrame({"id": BEYOND, "to": BEYOND}), {"shared": {"ids": ["id", "to"]}}),
+        (pd.DataFrame({"id": [BEYOND, []]}), {"hash": 64}),
+        (pd.DataFrame({"id": BEYOND}), {}),
+        (pd.DataFrame({"id": [BEYOND, []]}), {}),
+        (pd.DataFrame({"id": [-(2**53), -(2**53) - 1]}), {"categorical": ["id"]}),
+    ],
+)
+def test_floats_do_not_stand_for_large_ids(exact, params):
+    known = FieldEncoder(**{"min_frequency": 1, **params}).fit(exact)
+    known.transform(exact)
+
+    def as_float(value):
+        return (
+            [*map(float, value)] if isinstance(value, list) else None if is_missing(value) else float(value)
+        )
+
+    floats = pd.DataFrame({name: [*map(as_float, exact[name].to_list())] for name in exact.columns})
+    message = r"'id' holds -?9\d* at row 0 as a floating-point number.*'Int64'"
+    with pytest.raises(ValueError, match=message):
+        known.transform(floats)
+    if exact["id"].dtype != np.int64 or params:  # else a quantity, for all that is known
+        with pytest.raises(ValueError, match=message):
+            known.partial_fit(floats)
+
+
+def test_large_floats_do_not_become_ids():
+    floats = pd.DataFrame({"id": [2.0**53, 5.0, 1e300, np.inf]})
+    known = encoder(categorical=["id"]).fit(floats)
+    assert np.array_equal(known.transform(floats).indices, np.argsort(np.argsort(floats["id"])) + 2)
+    with pytest.raises(ValueError, match=r"9007199254740993 at row 1 and floating-point numbers besides"):
+        known.transform(pd.DataFrame({"id": [5, 2**53 + 1]}))
+    again = FieldEncoder.from_state(known.get_state())
+    with pytest.raises(ValueError, match=r"9007199254740993 at row 1 and floating-point numbers besides"):
+        again.transform(pd.DataFrame({"id": [5, 2**53 + 1]}))
+    with pytest.raises(ValueError, match="floating-point number"):
+        encoder(categorical=["price"]).fit(column([2**53 + 1, 2.0**53]))
+
+
+def test_rare_large_ids_and_floats():
+    known = FieldEncoder(categorical=["id"], min_frequency=9).partial_fit(pd.DataFrame({"id": [2**53 + 1]}))
+    with pytest.raises(ValueError, match="floating-point number"):
+        known.partial_fit(pd.DataFrame({"id": [2.0**53]}))
 
 
 def test_unsigned_numbers_are_no_signed_ones():
