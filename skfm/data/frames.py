@@ -216,19 +216,29 @@ def _is_null(values) -> bool:
 
 
 def _kind_of_objects(name, values) -> str:
+    """Kind of a column of objects, whatever the order of its rows."""
     values = as_list(values)
     value = next((value for value in values if not is_missing(value)), None)
-    if value is None or isinstance(value, bool | np.bool_):
+    if value is None:
         return "category"
     family = family_of(
         name, value, 0 if value is values[0] else next(row for row, one in enumerate(values) if one is value)
     )
-    # The kind must not depend on the order of the rows.
-    if family == "numbers" and all(isinstance(one, numbers.Integral) or is_missing(one) for one in values):
-        fits = all(-(2**63) <= one < 2**63 for one in values if isinstance(one, int))
-        return "integer" if fits else "category"
-    kinds = {"numbers": "number", "dates": "date", "durations": "number", "lists": "list"}
-    return kinds.get(family, "category")
+    if family == "numbers":
+        return _kind_of_numbers([value for value in values if not is_missing(value)])
+    return {"dates": "date", "durations": "number", "lists": "list"}.get(family, "category")
+
+
+def _kind_of_numbers(values: list) -> str:
+    """Kind of a column of objects that begins with a number; booleans among other numbers are 0 and 1."""
+    is_bool = [isinstance(value, bool | np.bool_) for value in values]
+    if all(is_bool) or (is_bool[0] and not all(isinstance(value, _FAMILIES["numbers"]) for value in values)):
+        return "category"
+    whole = [value for value in values if isinstance(value, numbers.Integral | np.bool_)]
+    # numpy.timedelta64 calls itself one.
+    if len(whole) < len(values) or any(isinstance(value, np.timedelta64) for value in whole):
+        return "number"
+    return "integer" if all(-(2**63) <= int(value) < 2**63 for value in whole) else "category"
 
 
 def as_list(values) -> list:
@@ -360,8 +370,8 @@ class Large(NamedTuple):
             as_what = "as a floating-point number" if is_float else "and floating-point numbers besides"
             raise ValueError(
                 f"Column {self.column!r} holds {shown(int(self.value))} at row {self.row} {as_what}, which "
-                f"cannot tell whole numbers beyond 2**53 apart. Read the column as whole numbers, of pandas's "
-                f"type 'Int64' if some are missing, or as text, in fit and afterwards."
+                f"cannot tell whole numbers beyond 2**53 apart. Read the column as whole numbers, of "
+                f"pandas's type 'Int64' if some are missing, or as text, in fit and afterwards."
             )
 
     def merge(self, other: Large) -> Large:

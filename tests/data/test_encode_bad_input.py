@@ -229,6 +229,13 @@ def test_values_of_parameters(params):
     assert f"'{next(iter(params))}'" in message or f"{next(iter(params))}=" in message
 
 
+@pytest.mark.parametrize("dtype", ["auto", "float33", np.int32, "U", bool, complex, object, 4.5])
+@pytest.mark.parametrize("learn", ["fit", "partial_fit", "fit_transform"])
+def test_types_that_are_no_floats(dtype, learn):
+    message = error_of(ValueError, getattr(FieldEncoder(dtype=dtype), learn), frame(["x"]))
+    assert "dtype must be a type of floats, such as numpy.float32" in message
+
+
 @pytest.mark.parametrize("learn", ["fit", "partial_fit"])
 def test_a_failure_leaves_the_encoder_as_it_was(learn):
     encoder = FieldEncoder(min_frequency=1).partial_fit(pd.DataFrame({"a": ["x"], "b": [1]}))

@@ -4,6 +4,7 @@ import datetime as dt
 import decimal
 import enum
 import fractions
+import itertools
 import uuid
 
 import numpy as np
@@ -180,6 +181,50 @@ def test_columns_need_different_names():
 def test_a_frame_that_is_not_computed():
     with pytest.raises(TypeError, match=r"Call X\.collect\(\) first"):
         encoder().fit(pl.LazyFrame({"price": ["x"]}))
+
+
+# -- order of the rows -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, 2.5, 3, None],
+        [1, 2, True, False],
+        [True, 2.5, 0],
+        [np.True_, 2, 0],
+        [True, np.False_, None],
+        [1, decimal.Decimal("2.5"), fractions.Fraction(1, 3)],
+        [1, np.float64(2), np.nan],
+        [7, 2**63, -1],
+        [np.uint64(2**63 + 1), np.uint64(2**63), 5],
+        [dt.timedelta(seconds=90), 3, 2.5],
+        [np.timedelta64(90, "s"), 3, 7],
+        [dt.date(2024, 1, 1), dt.datetime(2024, 1, 2), pd.NaT],
+        ["x", None, np.nan, "y"],
+        [["x"], ("y",), {"z"}, None],
+    ],
+)
+def test_the_order_of_rows_does_not_decide(values):
+    def encoded(order):
+        X = column([values[row] for row in order])
+        known = encoder(bins=2).fit(X)
+        return known.get_feature_names_out().tolist(), known.transform(X).toarray()[np.argsort(order)]
+
+    names, rows = encoded(range(len(values)))
+    for order in itertools.permutations(range(len(values))):
+        other_names, other_rows = encoded(order)
+        assert other_names == names
+        assert np.array_equal(other_rows, rows)
+
+
+@pytest.mark.parametrize(
+    "values", [[1, "x"], [True, "x"], [2.5, "x"], [1, dt.date(2024, 1, 1)], [["x"], "x"]]
+)
+def test_mixed_values_are_refused_in_any_order(values):
+    for order in (values, values[::-1]):
+        with pytest.raises(ValueError, match=r"Column 'price'.*row [01]"):
+            encoder().fit(column(order))
 
 
 # -- whole numbers -----------------------------------------------------------------------------------------

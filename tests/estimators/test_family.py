@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import make_blobs
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 
@@ -172,6 +173,27 @@ def test_without_a_linear_term_there_are_no_linear_weights(name):
     model = make(name).fit(X, target(name))
     assert not hasattr(model, "coef_")
     assert "l2_linear" not in model.get_params()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in skfm.__all__
+        if "n_factors" in getattr(getattr(skfm, name), "_parameter_constraints", ())
+    ],
+)
+def test_without_factors_the_linear_term_learns(name):
+    model = make(name, n_factors=0, max_iter=100)
+    y = ONE_HOT[:, 0]
+    if hasattr(model, "l2_linear"):
+        values = model.fit(ONE_HOT, y).predict(ONE_HOT)
+        values = values[:, 0] if values.ndim == 2 else values
+        assert values[y == 1].mean() > values[y == 0].mean() + 0.5
+    else:
+        with pytest.warns(ConvergenceWarning, match="nothing was learned.*more factors"):
+            model.fit(ONE_HOT, y)
+        assert np.ptp(model.predict(ONE_HOT)) == 0
 
 
 # -- options of single models --------------------------------------------------------------------------

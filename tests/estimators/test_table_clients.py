@@ -98,6 +98,27 @@ def test_text_where_numbers_are_expected():
         model(encoder=None).fit(X.to_numpy(dtype=object), y)
 
 
+@pytest.mark.parametrize("missing", [pd.NA, pd.NaT])
+@pytest.mark.parametrize(
+    "wrap", [pd.DataFrame, lambda columns: np.array(list(zip(*columns.values(), strict=True)), object)]
+)
+def test_missing_values_that_are_no_floats(missing, wrap):
+    X = wrap(
+        {"size": pd.Series([1, 2, 3, 4], dtype=object), "count": pd.Series([5, missing, 7, 8], dtype=object)}
+    )
+    y = [0, 1, 0, 1]
+
+    def message(name):
+        return f"Column {name} of X has a missing value, {missing!r}, at row 1. Impute it first, or fit with"
+
+    with pytest.raises(ValueError, match=message("'count'" if isinstance(X, pd.DataFrame) else 1)):
+        model().fit(X, y)
+    known = model().fit(np.arange(8.0).reshape(4, 2), y)
+    with pytest.raises(ValueError, match=message(1)):
+        known.predict(np.asarray(X))
+    assert np.isfinite(model(encoder=FieldEncoder()).fit(X, y).predict_proba(X)).all()
+
+
 def test_names_of_mixed_types_are_what_is_wrong():
     X, y = table()
     X = X.rename(columns={"shape": 0})
