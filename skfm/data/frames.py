@@ -29,6 +29,9 @@ _FAMILIES: dict[str, tuple[type, ...]] = {
 _NAMES = nw.String, nw.Categorical, nw.Enum, nw.Boolean, nw.Binary, nw.Time
 # Values that Python is through with before Arrow has begun.
 _FEW_ROWS = 16
+# Types of pandas whose values are read as those of an array.
+_WIDTHS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+_AS_IN_NUMPY = {*_WIDTHS, "float32", "float64", "bool", "object"}
 MIXED = "values of several types"
 # Whole numbers from here on are not all floats.
 EXACT = 2.0**53
@@ -62,7 +65,9 @@ class Column(NamedTuple):
 
 
 def refuse_lazy(X) -> None:
-    """Raise TypeError if X is a frame whose values are not computed yet."""
+    """Raise TypeError if X is a frame whose values are not computed yet, ValueError if names repeat."""
+    if (is_pandas_dataframe(X) and X.columns.is_unique) or is_polars_dataframe(X):
+        return
     library = type(X).__module__.split(".")[0]
     # Known by its name, as narwhals knows the frames of some versions of Dask only.
     is_dask = library.startswith("dask") and hasattr(X, "columns") and hasattr(X, "compute")
@@ -142,16 +147,6 @@ def _is_sparse(values) -> bool:
     return str(getattr(values.to_native(), "dtype", "")).startswith("Sparse")
 
 
-def _values(frame, name):
-    """A column of a frame; Python takes a few texts faster than narwhals looks at them."""
-    native = nw.to_native(frame)
-    if len(native) <= _FEW_ROWS and is_pandas_dataframe(native):
-        values = native[name]
-        if values.dtype.name in ("object", "str", "string"):
-            return values.to_numpy(object)
-    return _readable(frame.get_column(name))
-
-
 def columns_of(X) -> list[Column]:
     """The columns of a frame, or of an array of two dimensions, with their kinds.
 
@@ -160,12 +155,32 @@ def columns_of(X) -> list[Column]:
     TypeError
         If a column is of a type that cannot be encoded.
     """
-    if is_frame(X):
-        frame = _known(X, eager_only=True)
-        named = [(name, _values(frame, name)) for name in frame.columns]
-    else:
-        named = [(f"x{number}", X[:, number]) for number in range(X.shape[1])]
-    return [Column(name, _kind(name, values), values) for name, values in named]
+    if not is_frame(X):
+        return [_column(f"x{number}", X[:, number]) for number in range(X.shape[1])]
+    if len(X) <= _FEW_ROWS and is_pandas_dataframe(X):
+        return [_column_of_few(name, values) for name, values in X.items()]
+    frame = _known(X, eager_only=True)
+    return [_column(name, _readable(frame.get_column(name))) for name in frame.columns]
+
+
+def _column(name, values) -> Column:
+    return Column(name, _kind(name, values), values)
+
+
+def _column_of_few(name, values) -> Column:
+    """A column of pandas with few values, which Python has read before narwhals has looked at their type."""
+    dtype = values.dtype
+    if isinstance(dtype, np.dtype) and dtype.name in _AS_IN_NUMPY:
+        return _column(name, values.to_numpy())
+    if dtype.name in ("str", "string"):
+        return _column(name, values.to_numpy(object))
+    if dtype.name == "category" and dtype.categories.dtype.kind in "biufO":
+        # As objects at once all categories would be converted.
+        categories, out = values.cat.categories, np.empty(len(values), dtype=object)
+        found = (None if code < 0 else categories[code] for code in values.cat.codes.to_list())
+        out[:] = [value.item() if isinstance(value, np.number | np.bool_) else value for value in found]
+        return Column(name, "category", out)
+    return _column(name, _readable(_known(values.to_frame(), eager_only=True).get_column(name)))
 
 
 def _readable(values):

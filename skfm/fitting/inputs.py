@@ -14,7 +14,15 @@ from sklearn.utils import check_X_y
 from sklearn.utils.validation import validate_data
 
 from skfm.data.encode import FieldEncoder
-from skfm.data.frames import is_frame, is_missing, is_of_numbers, is_text, refuse_lazy, rows_of, shown
+from skfm.data.frames import (
+    is_frame,
+    is_missing,
+    is_of_numbers,
+    is_text,
+    refuse_lazy,
+    rows_of,
+    shown,
+)
 from skfm.data.validate import canonical_csr, check_finite, first_row
 
 _CHECKS: dict[str, Any] = {
@@ -191,7 +199,7 @@ class Encoding(NamedTuple):
     def __call__(self, X) -> sparse.csr_array:
         """Canonical CSR, of a table or of canonical CSR."""
         if self.encoder is not None:
-            X = canonical_csr(self.encoder.encode(X))
+            X = canonical_csr(self.encoder.encode_checked(X))
         return normalize(X) if self.normalizes_rows else X
 
     @property

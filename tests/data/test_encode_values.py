@@ -317,6 +317,69 @@ def test_other_types_of_whole_numbers_do_not_wrap(dtype):
         assert np.array_equal(again, encoded[:2])
 
 
+# -- a few rows --------------------------------------------------------------------------------------------
+
+DAYS = pd.Series(pd.date_range("1969-12-31 23:59:59.9995", periods=4, freq="11h"))
+SERIES = {
+    **{
+        name: pd.Series([3, 0, 3, 7], dtype=name)
+        for name in ("int8", "int64", "uint8", "uint64", "Int64", "UInt64")
+    },
+    **{
+        name: pd.Series([2.5, np.nan, 1e-3, np.inf], dtype=name) for name in ("float32", "float64", "Float64")
+    },
+    **{name: pd.Series([True, False, True, True], dtype=name) for name in ("bool", "boolean", "object")},
+    **{
+        f"{name} of text": pd.Series(["x", None, "y", "x"], dtype=name)
+        for name in ("object", "str", "string")
+    },
+    "missing whole numbers": pd.Series([2**53 + 1, None, 5, 2**53], dtype="Int64"),
+    "text categories": pd.Series(["x", None, "y", "x"], dtype="category"),
+    "numbers as categories": pd.Series([7, None, 3, 7], dtype="category"),
+    "whole categories": pd.Series(pd.Categorical([7, 3, 3, 7])),
+    "logical categories": pd.Series(pd.Categorical([True, None, False, True])),
+    "dates as categories": DAYS.astype("category"),
+    "intervals": pd.Series(INTERVALS),
+    "dates": DAYS,
+    "dates of a zone": DAYS.dt.tz_localize("Asia/Tokyo"),
+    "durations": pd.Series(pd.to_timedelta([1, None, 3, 90], unit="s")),
+    "periods": DAYS.dt.to_period("D"),
+    "sparse": pd.Series(pd.arrays.SparseArray([0.0, 0, 1, 2.5])),
+    "lists": pd.Series([["x"], [], None, ["y", "x"]]),
+}
+
+
+@pytest.mark.parametrize("kind", SERIES)
+def test_a_few_rows_are_read_as_many(kind, monkeypatch):
+    few = pd.DataFrame({"price": SERIES[kind]})
+    many = pd.concat([few] * 10, ignore_index=True)
+    many = many.astype(few.dtypes.to_dict())
+    known = encoder(bins=2).fit(many)
+    assert np.array_equal(known.transform(few).toarray(), known.transform(many).toarray()[:4])
+    for row in range(4):
+        assert np.array_equal(
+            known.transform(few.iloc[[row]]).toarray(), known.transform(few).toarray()[[row]]
+        )
+    seen = encoder(bins=2).fit(few)
+    monkeypatch.setattr("skfm.data.frames._FEW_ROWS", 0)
+    slow = encoder(bins=2).fit(few)
+    assert seen.get_feature_names_out().tolist() == slow.get_feature_names_out().tolist()
+    assert np.array_equal(seen.transform(many).toarray(), slow.transform(many).toarray())
+    assert np.array_equal(seen.fields_, slow.fields_)
+
+
+@pytest.mark.parametrize("other", ["text categories", "dates as categories"])
+@pytest.mark.parametrize("kind", ["int64", "float64", "dates", "lists", "bool"])
+def test_a_row_of_another_type_is_refused(kind, other):
+    known = encoder().fit(pd.DataFrame({"price": SERIES[kind]}))
+    row = pd.DataFrame({"price": SERIES[other]}).iloc[[0]]
+    if (kind, other) == ("dates", "dates as categories"):
+        known.transform(row)
+        return
+    with pytest.raises(ValueError, match=r"Column 'price' .*row 0"):
+        known.transform(row)
+
+
 # -- names -------------------------------------------------------------------------------------------------
 
 
