@@ -20,6 +20,7 @@ from skfm.data.frames import Column, columns_of, is_frame, refuse_lazy, rows_of
 from skfm.data.state import plain, restored
 from skfm.data.table import TableEncoder, merge_counts
 from skfm.data.validate import check_sample_weight
+from skfm.runtime import check_fits
 
 # Number of the form of `FieldEncoder.get_state`.
 _FORMAT = 1
@@ -356,7 +357,15 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
                 f'FieldEncoder().set_output(transform="default").'
             )
         encoded = self.encode(X)
-        return encoded if self.sparse_output else encoded.toarray()
+        if self.sparse_output:
+            return encoded
+        n_rows, n_columns = encoded.shape
+        check_fits(
+            n_rows * n_columns * encoded.dtype.itemsize,
+            f"{n_rows} rows of {n_columns} columns that are not sparse take",
+            "Leave sparse_output=True, or transform fewer rows at a time.",
+        )
+        return encoded.toarray()
 
     def encode(self, X):
         """The CSR array of some rows, whatever output is configured.

@@ -389,8 +389,10 @@ def test_a_hash_of_more_slots_than_memory_is_refused_at_once(cell, size):
     table = pd.DataFrame({"kind": pd.Series([cell, cell], dtype=object), "number": [1.0, 2.0]})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with (
-        patch("skfm.data.table.physical_memory", lambda: 10**10),
-        pytest.raises(ValueError, match=r"'kind' has 1000000000, take 64 GB.*has 10 GB. Give a smaller hash"),
+        patch("skfm.runtime.physical_memory", lambda: 10**10),
+        pytest.raises(
+            ValueError, match=r"'kind' has 1000000000, take 64 GB at least.*has 10 GB. Give a smaller hash"
+        ),
     ):
         FieldEncoder(hash=size).fit(table)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10**5

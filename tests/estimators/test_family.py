@@ -234,7 +234,7 @@ def test_field_aware_factors_have_a_vector_for_each_field():
 @pytest.mark.parametrize("solver", ["adagrad", "lbfgs"])
 def test_a_table_that_does_not_fit_is_refused_with_the_numbers(solver, monkeypatch):
     # Enough for the factors of one field, and not for those of the three that are found.
-    monkeypatch.setattr("skfm.train.start.physical_memory", lambda: 5 * 10**6)
+    monkeypatch.setattr("skfm.runtime.physical_memory", lambda: 5 * 10**6)
     model = make("FFMClassifier", n_factors=10_000, solver=solver)
     with pytest.raises(ValueError, match=r"16 columns, 30001 numbers each.*GB.*Give fewer factors"):
         model.fit(ONE_HOT, EQUAL)
