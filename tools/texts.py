@@ -74,15 +74,21 @@ _TEXTS = {
         n_iter_ : int
             Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
         history_ : dict of lists
-            One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+            One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+            (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
             (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
             held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-            loss is taken before each step, so it is an average over the epoch.
+            loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+            epochs have and others lack, such as held-out rows in calls of partial_fit.
+        attempts_ : dict of lists
+            The same as history_ for the epochs of every attempt, kept or not. There are two where
+            automatic penalties are narrow and rows are held out, else one.
         solver_ : str, optax.GradientTransformation or training method
             The solver used.
         plan_ : dict
             What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-            names, and ``"n_held_out"``, how many rows were held out.
+            names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+            attempt that was kept.
         """,
     "errors": """
         Raises

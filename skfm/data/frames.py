@@ -134,6 +134,11 @@ def _series(X) -> list:
     return [frame.get_column(name) for name in frame.columns]
 
 
+def values_of(X) -> list[tuple[Any, list]]:
+    """Names and values of the columns of a frame, as Python has them."""
+    return [(values.name, values.to_list()) for values in _series(X)]
+
+
 def _is_of_numbers(values) -> bool:
     if values.dtype.is_numeric() or values.dtype == nw.Boolean or _is_sparse(values):
         return True

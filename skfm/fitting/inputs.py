@@ -22,6 +22,7 @@ from skfm.data.frames import (
     refuse_lazy,
     rows_of,
     shown,
+    values_of,
 )
 from skfm.data.validate import canonical_csr, check_finite, first_row
 
@@ -200,12 +201,18 @@ class Encoding(NamedTuple):
         """Canonical CSR, of a table or of canonical CSR."""
         if self.encoder is not None:
             X = canonical_csr(self.encoder.encode_checked(X))
-        return normalize(X) if self.normalizes_rows else X
+        return _of_length_1(X) if self.normalizes_rows else X
 
     @property
     def table_rows(self) -> np.ndarray | None:
         """Row of the tables that each column uses, where columns share them."""
         return None if self.encoder is None else self.encoder.table_rows_
+
+
+def _of_length_1(X: sparse.csr_array) -> sparse.csr_array:
+    """Rows of length 1, but those of zeros."""
+    # Squares of values near the ends of the float range overflow, or are 0.
+    return canonical_csr(normalize(normalize(X, norm="max"), copy=False))
 
 
 @contextmanager
@@ -238,8 +245,8 @@ def _naming_text_columns(X):
 
 def _columns(X):
     """Names and values of the columns of a frame, or of rows."""
-    if hasattr(X, "columns"):
-        return [(name, list(X[name])) for name in getattr(X, "column_names", X.columns)]
+    if is_frame(X):
+        return values_of(X)
     rows = np.asarray(X, dtype=object)
     return list(enumerate(rows.T.tolist())) if rows.ndim == 2 else []
 

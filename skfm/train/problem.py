@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -112,17 +112,50 @@ class Progress:
     n_iter : epochs run
     best_score : highest monitored score
     interrupted : whether it was ended from outside
+    label : what tells it from other trainings of the same fit, for a report; "" where there are none
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
     n_iter: int = 0
     best_score: float = -np.inf
     interrupted: bool = False
+    label: str = ""
 
     def add(self, **values) -> None:
-        """Append one value to each list."""
-        for name, value in values.items():
-            self.history.setdefault(name, []).append(float(value))
+        """Append one value to each list; lists without one get NaN."""
+        n_before = n_entries(self.history)
+        for name in [*self.history, *(name for name in values if name not in self.history)]:
+            entries = self.history.setdefault(name, [np.nan] * n_before)
+            entries.append(float(values.get(name, np.nan)))
+
+
+def n_entries(history: Mapping[str, list[float]]) -> int:
+    """Length of each list of a history.
+
+    Raises
+    ------
+    ValueError
+        If they have different lengths.
+    """
+    lengths = {name: len(entries) for name, entries in history.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            f"All lists of a training method's history must have one length, got {lengths}: record each "
+            f"epoch with skfm.train.problem.Progress.add."
+        )
+    return max(lengths.values(), default=0)
+
+
+def joined(histories: Iterable[Mapping[str, list[float]]]) -> dict[str, list[float]]:
+    """One history after the other, NaN where one has not a list of another."""
+    histories = list(histories)
+    names = dict.fromkeys(name for history in histories for name in history)
+    lists: dict[str, list[float]] = {name: [] for name in names}
+    for history in histories:
+        missing = [np.nan] * n_entries(history)
+        for name, entries in lists.items():
+            entries += history.get(name, missing)
+    return lists
 
 
 def learned_nothing(progress: Progress, base_loss: float) -> str | None:
@@ -158,7 +191,7 @@ class Problem(NamedTuple):
     schedule : how fast and how long
     start : tables to start from, or None
     score : score of the raw predictions on the held-out rows, higher is better; None: minus the loss
-    report : called with the progress and `max_iter` after each epoch
+    report : called with the progress and `max_iter` before the first epoch and after each
     dtype : precision of the weights
     seed : of all that is random
     keeps_session : whether a later call is to go on from the end
@@ -236,6 +269,7 @@ class Result(NamedTuple):
     session : what `partial_fit` goes on from, if it was asked for; its `dtype` is that of the weights
     message : that the method stopped before its end, why, and what to do; or None
     prior : number of the prior that the parameters were learned under
+    attempts : what happened under each prior that was tried, by its number; None: one was
     """
 
     parameters: Parameters
@@ -243,3 +277,4 @@ class Result(NamedTuple):
     session: Any = None
     message: str | None = None
     prior: int = 0
+    attempts: Mapping[int, Progress] | None = None
