@@ -201,7 +201,7 @@ class Encoding(NamedTuple):
     def __call__(self, X) -> sparse.csr_array:
         """Canonical CSR, of a table or of canonical CSR."""
         if self.encoder is not None:
-            X = canonical_csr(self.encoder.encode(X))
+            X = canonical_csr(self.encoder.encode_checked(X))
         return _of_length_1(X) if self.normalizes_rows else X
 
     @property
@@ -223,7 +223,7 @@ def _naming_text_columns(X):
         yield
     except (TypeError, ValueError) as error:
         # Names of mixed types are to be converted too, which says nothing of the values.
-        is_of_value = "convert" in str(error) or "NAType" in str(error)
+        is_of_value = "convert" in str(error) or any(word in str(error) for word in ("NAType", "NaTType"))
         if not is_of_value or "names" in str(error) or sparse.issparse(X):
             raise
         for name, values in _columns(X):

@@ -160,12 +160,14 @@ def joined(histories: Iterable[Mapping[str, list[float]]]) -> dict[str, list[flo
 
 def learned_nothing(progress: Progress, base_loss: float) -> str | None:
     """What to say of a training whose loss is still that of the best constant prediction; else None."""
-    losses = progress.history.get("loss", [])
-    if not losses or base_loss - losses[-1] > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
+    # L-BFGS does not begin where the gradient is 0.
+    loss = (progress.history.get("loss") or [base_loss])[-1]
+    if base_loss - loss > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
         return None
     return (
         "nothing was learned: predictions are the same for all rows. If X tells something about y, give "
-        "smaller penalties (l2_linear, l2_factors, l2_dense), a larger init_scale, or solver='adam'."
+        "more factors, smaller penalties (l2_linear, l2_factors, l2_dense), a larger init_scale, or "
+        "solver='adam'."
     )
 
 

@@ -401,7 +401,7 @@ def refused_for_memory(fit) -> None:
 
 @pytest.fixture
 def of_20_gb(monkeypatch):
-    monkeypatch.setattr("skfm.train.start.physical_memory", lambda: 2 * 10**10)
+    monkeypatch.setattr("skfm.runtime.physical_memory", lambda: 2 * 10**10)
 
 
 @pytest.mark.parametrize("solver", ["auto", "adagrad", "lbfgs"])
@@ -420,7 +420,7 @@ def test_too_many_columns_of_chunks_and_of_values_are_refused(of_20_gb):
 def test_memory_for_statistics_counts(monkeypatch):
     rows = sparse.csr_array(([1.0, 1.0], ([0, 1], [0, 999])), shape=(2, 1000))
     model = make("LinearRegressor", solver="adagrad")
-    monkeypatch.setattr("skfm.train.start.physical_memory", lambda: 40_000)
+    monkeypatch.setattr("skfm.runtime.physical_memory", lambda: 40_000)
     model.fit(rows, [0, 1])
     with pytest.raises(ValueError, match=r"columns' statistics take .* at least"):
         model.fit(rows * 2, [0, 1])
