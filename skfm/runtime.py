@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+# Where Linux lists the control groups of a process, and the limits of each.
+_OWN_GROUPS, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+
 
 @contextmanager
 def precision(dtype):
@@ -147,11 +150,38 @@ some_cores = _SomeCores()
 
 
 def physical_memory() -> int | None:
-    """Bytes of memory that the machine has, or None where it does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
+    """Bytes of memory that the machine has, or its container may use; None where neither says."""
+    found = _container_memory()
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(found, default=None)
+
+
+def _container_memory() -> list[int]:
+    """Limits of this process's control groups of both versions, and of the groups around them."""
+    found = []
+    with contextlib.suppress(OSError):
+        for line in _OWN_GROUPS.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and "memory" not in controllers.split(","):
+                continue
+            folder = _GROUPS / "memory" if controllers else _GROUPS
+            file = "memory.limit_in_bytes" if controllers else "memory.max"
+            inside = Path(path.lstrip("/"))
+            for group in (inside, *inside.parents):
+                # A container may see its own group alone; "max" is no limit.
+                with contextlib.suppress(OSError, ValueError):
+                    found.append(int((folder / group / file).read_text()))
+    return found
+
+
+def check_fits(needed: int, what: str, remedy: str) -> None:
+    """Raise ValueError if bytes that something takes are more than there are."""
+    available = physical_memory()
+    if available is not None and needed > available:
+        raise ValueError(
+            f"{what} {needed / 1e9:.3g} GB at least, and the machine has {available / 1e9:.3g} GB. {remedy}"
+        )
 
 
 def enable_compile_cache(path: str | os.PathLike | None = None) -> str:

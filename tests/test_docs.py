@@ -10,6 +10,7 @@ import skfm
 from benchmarks.cases import tables
 from skfm import FMClassifier, datasets, metrics
 from skfm.fitting import plan
+from tests.test_docstrings import ESTIMATORS, entries, sections
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"
@@ -66,6 +67,15 @@ def test_tables_of_estimators_have_every_one_and_no_other(page, form):
     listed = [name for row in rows for name in re.findall(rf"(?<=\| ){form}(?= \|)", row)]
     estimators = [name for name in skfm.__all__ if name.endswith(("Classifier", "Regressor"))]
     assert sorted(listed) == sorted(estimators)
+
+
+def test_the_page_on_recomputing_names_every_attribute_that_predictions_need():
+    named = set(re.findall(r"\b[a-z]\w*_\b", (DOCS / "guides" / "recompute.md").read_text()))
+    others = {"n_features_in_", "feature_names_in_", "n_iter_", "history_", "solver_", "plan_"}
+    others |= {"attempts_", "wide_solver_", "machine_"}
+    for estimator in ESTIMATORS:
+        documented = {name for name, _, _ in entries(sections(estimator.__doc__)["Attributes"])}
+        assert documented - others <= named, estimator.__name__
 
 
 def test_the_reference_has_every_public_name_and_no_other():

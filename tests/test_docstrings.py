@@ -20,6 +20,14 @@ SECTIONS = [
     "References",
     "Examples",
 ]
+# Settings with which an estimator has attributes that it does not have by default, by a parameter of it.
+OTHER_FORMS = {
+    "expert": {"gate": "linear+fm"},
+    "n_heads": {"gate": "row"},
+    "product": {"product": "outer"},
+    "rank": {"rank": 2, "n_experts": 2},
+    "sequence_fields": {"activation": "dice"},
+}
 FAST = {"max_iter": 2, "solver": "adam", "early_stopping": True, "random_state": 0}
 
 every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: estimator.__name__)
@@ -98,9 +106,9 @@ def test_documented_choices_are_the_accepted_ones(estimator):
 
 @every_estimator
 def test_documented_attributes_exist_after_fit(estimator):
-    models = [fitted(estimator)]
-    if "expert" in inspect.signature(estimator).parameters:
-        models.append(fitted(estimator, gate="linear+fm"))
+    known = inspect.signature(estimator).parameters
+    forms = [{}, *(options for name, options in OTHER_FORMS.items() if name in known)]
+    models = [fitted(estimator, **options) for options in forms]
     documented = entries(sections(estimator.__doc__)["Attributes"])
     assert {"n_features_in_", "fields_", "intercept_", "n_iter_", "history_", "solver_"} < {
         name for name, _, _ in documented
@@ -118,6 +126,9 @@ def test_public_attributes_are_documented(estimator):
     documented = {name for name, _, _ in entries(sections(estimator.__doc__)["Attributes"])}
     public = {name for name in dir(model) if name.endswith("_") and not name.startswith("_")}
     assert {name for name in public if hasattr(model, name)} <= documented
+    texts = [getattr(estimator, name).__doc__ for name in public]
+    assert all(text.endswith(".") for text in texts)
+    assert len({*texts}) == len(texts)
 
 
 @every_estimator

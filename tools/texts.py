@@ -32,9 +32,9 @@ _TEXTS = {
         intercept_ : float or ndarray of shape (n_outputs,)
             Intercept in units of y; a float where y was a vector.
         target_scale_ : float or ndarray of shape (n_outputs,)
-            Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-            ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-            in units of y.
+            Unit of the standardised target: the standard deviation of y in training, or its root mean square
+            with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+            and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
         {end if}
         """,
     "coef": """
@@ -50,6 +50,14 @@ _TEXTS = {
     "embeddings": """
         factors_ : ndarray of shape (n_features, n_factors)
             Embeddings, shared by the outputs; 0 for columns that no training row touched.
+        """,
+    "network_weights": """
+        coefs_ : list of ndarray
+            Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+            Batch normalisation is part of it and of ``intercepts_``.
+        intercepts_ : list of ndarray
+            What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+            and mostly holds zeros.
         """,
     "factors": """
         factors_ : ndarray of shape (n_features, n_factors) or (n_outputs, n_features, n_factors)
@@ -74,15 +82,21 @@ _TEXTS = {
         n_iter_ : int
             Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
         history_ : dict of lists
-            One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+            One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+            (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
             (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
             held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-            loss is taken before each step, so it is an average over the epoch.
+            loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+            epochs have and others lack, such as held-out rows in calls of partial_fit.
+        attempts_ : dict of lists
+            The same as history_ for the epochs of every attempt, kept or not. There are two where
+            automatic penalties are narrow and rows are held out, else one.
         solver_ : str, optax.GradientTransformation or training method
             The solver used.
         plan_ : dict
             What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-            names, and ``"n_held_out"``, how many rows were held out.
+            names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+            attempt that was kept.
         """,
     "errors": """
         Raises

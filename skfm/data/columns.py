@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from sklearn.utils import murmurhash3_32
 
-from skfm.data.frames import MIXED, Column, lists_of, shown, unique_values
+from skfm.data.frames import MIXED, Column, Large, large_of, lists_of, shown, unique_values
 from skfm.data.state import Stateful
 
 OTHER, MISSING = 0, 1
@@ -162,11 +162,12 @@ class Family(NamedTuple):
 
 
 class ValueCounts(NamedTuple):
-    """Weights of values that have no slot, the total of all rows, and the family of all values."""
+    """Weights of values that have no slot, the total of all rows, and what all values are."""
 
     weights: dict[Any, float]
     total: Total
     family: Family | None
+    large: Large | None = None
 
     def merge(self, other: ValueCounts) -> ValueCounts:
         """Counts of both; this dict is added to, as a copy for each part would take longer than counting."""
@@ -174,7 +175,12 @@ class ValueCounts(NamedTuple):
             other.family.check(self.family.name)
         for value, weight in other.weights.items():
             self.weights[value] = self.weights.get(value, 0.0) + weight
-        return ValueCounts(self.weights, self.total.merge(other.total), self.family or other.family)
+        return ValueCounts(
+            self.weights,
+            self.total.merge(other.total),
+            self.family or other.family,
+            merge(self.large, other.large),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +191,7 @@ class Vocabulary(Stateful):
     ----------
     table : name of the table of the columns that share the vocabulary, or None
     family : what the values are, such as text
+    large : what those from 2**53 on are, "floats" or "whole numbers"
     values : of each slot
     rare : weights of values without a slot that are counted on
     n_rows, total : rows so far, and their weight
@@ -193,6 +200,7 @@ class Vocabulary(Stateful):
     options: Options = Options()
     table: Any = None
     family: str | None = None
+    large: str | None = None
     values: list[Any] = field(default_factory=lambda: [None, None])
     rare: dict[Any, float] = field(default_factory=dict)
     n_rows: int = 0
@@ -216,6 +224,7 @@ class Vocabulary(Stateful):
         return replace(
             self,
             family=self.family or (counts.family and counts.family.name),
+            large=self.large or (counts.large and counts.large.kind),
             values=self.values + frequent,
             rare=rare if go_on else {},
             n_rows=counts.total.rows,
@@ -251,14 +260,14 @@ class Categories(ColumnEncoder):
     mixes: bool = False
 
     def count(self, column: Column, weight: np.ndarray) -> ValueCounts:
-        found, number, family = self._unique(column)
+        found, number, family, large = self._unique(column)
         slot_of = self.vocabulary.slot_of
         weights: dict[Any, float] = {}
         for value, total in zip(found, np.bincount(number, weight, len(found)).tolist(), strict=True):
             if value is not None and value not in slot_of:
                 weights[value] = weights.get(value, 0.0) + total
         first = None if family is None else self._family(column, found, number, family)
-        return ValueCounts(weights, Total.of(weight), first)
+        return ValueCounts(weights, Total.of(weight), first, large)
 
     def learned(self, counts: ValueCounts | None, *, go_on: bool) -> Categories:
         # Columns that share a table but for the first have no counts of their own.
@@ -267,17 +276,20 @@ class Categories(ColumnEncoder):
         return replace(self, vocabulary=self.vocabulary.learned(counts, go_on=go_on))
 
     def encode(self, column: Column) -> list[FieldSlots]:
-        found, number, _ = self._unique(column)
+        found, number, *_ = self._unique(column)
         slot_of = self.vocabulary.slot_of
         slots = [MISSING if value is None else slot_of.get(value, OTHER) for value in found]
         return [FieldSlots(np.array(slots, dtype=np.int32)[number] if slots else number)]
 
-    def _unique(self, column: Column) -> tuple[list, np.ndarray, str | None]:
-        """Different values, the number of each row's and their family, which has to be the known one."""
+    def _unique(self, column: Column) -> tuple[list, np.ndarray, str | None, Large | None]:
+        """Different values, the number of each row's, and what they are, which has to be what is known."""
         found, number, family = unique_values(column, self.mixes)
         if not self.mixes and family is not None and family != self.vocabulary.family:
             self._family(column, found, number, family).check(self.vocabulary.family)
-        return found, number, family
+        large = large_of(column, found, number, family)
+        if large is not None:
+            large.check(self.vocabulary.large)
+        return found, number, family, large
 
     def _family(self, column: Column, found: list, number: np.ndarray, family: str) -> Family:
         first = next(position for position, value in enumerate(found) if value is not None)
@@ -301,7 +313,12 @@ class Categories(ColumnEncoder):
 
 @dataclass(frozen=True, eq=False)
 class Hashed(ColumnEncoder):
-    """Values by hash: a fixed number of slots that unseen values share too, and one for missing values."""
+    """Values by hash: a fixed number of slots that unseen values share too, and one for missing values.
+
+    Attributes
+    ----------
+    large : what numbers from 2**53 on are, "floats" or "whole numbers"
+    """
 
     learns = False
 
@@ -309,16 +326,24 @@ class Hashed(ColumnEncoder):
     n_slots: int
     signed: bool
     mixes: bool = False
+    large: str | None = None
 
-    def count(self, column: Column, weight: np.ndarray) -> None:
-        """Nothing is learned, but values that cannot be encoded are refused."""
-        unique_values(column, self.mixes)
+    def count(self, column: Column, weight: np.ndarray) -> Large | None:
+        """No value is learned, but those that cannot be encoded are refused."""
+        return self._unique(column)[-1]
 
-    def learned(self, counts, *, go_on: bool) -> Hashed:
-        return self
+    def learned(self, counts: Large | None, *, go_on: bool) -> Hashed:
+        return self if counts is None else replace(self, large=counts.kind)
+
+    def _unique(self, column: Column) -> tuple[list, np.ndarray, Large | None]:
+        found, number, family = unique_values(column, self.mixes)
+        large = large_of(column, found, number, family)
+        if large is not None:
+            large.check(self.large)
+        return found, number, large
 
     def encode(self, column: Column) -> list[FieldSlots]:
-        found, number, _ = unique_values(column, self.mixes)
+        found, number, _ = self._unique(column)
         return self._slots([None if value is None else _key(value) for value in found], number)
 
     def _slots(self, keys: list, number: np.ndarray) -> list[FieldSlots]:
@@ -418,7 +443,7 @@ class MultiHot(ColumnEncoder):
     def learns(self) -> bool:  # type: ignore[override]
         return self.entries.learns
 
-    def count(self, column: Column, weight: np.ndarray) -> ValueCounts | None:
+    def count(self, column: Column, weight: np.ndarray) -> ValueCounts | Large | None:
         entries, lengths = lists_of(column, self.separator, self.max_length)
         return self.entries.count(entries, np.repeat(weight, lengths))
 

@@ -20,6 +20,7 @@ from skfm.data.frames import Column, columns_of, is_frame, refuse_lazy, rows_of
 from skfm.data.state import plain, restored
 from skfm.data.table import TableEncoder, merge_counts
 from skfm.data.validate import check_sample_weight
+from skfm.runtime import check_fits
 
 # Number of the form of `FieldEncoder.get_state`.
 _FORMAT = 1
@@ -356,7 +357,15 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
                 f'FieldEncoder().set_output(transform="default").'
             )
         encoded = self.encode(X)
-        return encoded if self.sparse_output else encoded.toarray()
+        if self.sparse_output:
+            return encoded
+        n_rows, n_columns = encoded.shape
+        check_fits(
+            n_rows * n_columns * encoded.dtype.itemsize,
+            f"{n_rows} rows of {n_columns} columns that are not sparse take",
+            "Leave sparse_output=True, or transform fewer rows at a time.",
+        )
+        return encoded.toarray()
 
     def encode(self, X):
         """The CSR array of some rows, whatever output is configured.
@@ -372,7 +381,22 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
             Encoded rows.
         """
         check_is_fitted(self)
-        columns, n_rows = self._columns(X, reset=False)
+        return self.encode_checked(self._checked(X, reset=False))
+
+    def encode_checked(self, X):
+        """The CSR array of some rows of which it is known that they have the columns of fit.
+
+        Parameters
+        ----------
+        X : DataFrame or ndarray of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        encoded : csr_array of shape (n_samples, n_columns)
+            Encoded rows.
+        """
+        columns, n_rows = self._columns_of(X)
         return self._table.encode(columns, n_rows, np.dtype(self.dtype))
 
     def inverse_transform(self, X):
@@ -443,17 +467,23 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     # -- columns -----------------------------------------------------------------------------------
 
     def _columns(self, X, *, reset) -> tuple[list[Column], int]:
-        """Columns of a checked table with their crosses, and the number of rows."""
+        """Columns of a table, which is checked, with their crosses, and the number of rows."""
+        return self._columns_of(self._checked(X, reset=reset))
+
+    def _columns_of(self, X) -> tuple[list[Column], int]:
+        for size, what in zip(X.shape, ("rows", "columns"), strict=True):
+            if size == 0:
+                raise ValueError(f"Found a table of 0 {what}: {type(self).__name__} needs at least 1.")
+        return crossed(self.crosses, columns_of(X)), X.shape[0]
+
+    def _checked(self, X, *, reset):
+        """A frame, or array, that has the columns of fit."""
         refuse_lazy(X)
         X = rows_of(X)
-        if is_frame(X):
-            validate_data(self, X, skip_check_array=True, reset=reset)
-            for size, what in zip(X.shape, ("rows", "columns"), strict=True):
-                if size == 0:
-                    raise ValueError(f"Found a table of 0 {what}: {type(self).__name__} needs at least 1.")
-        else:
-            X = validate_data(self, X, dtype=None, ensure_all_finite=False, reset=reset)
-        return crossed(self.crosses, columns_of(X)), X.shape[0]
+        if not is_frame(X):
+            return validate_data(self, X, dtype=None, ensure_all_finite=False, reset=reset)
+        validate_data(self, X, skip_check_array=True, reset=reset)
+        return X
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

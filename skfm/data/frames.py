@@ -29,7 +29,12 @@ _FAMILIES: dict[str, tuple[type, ...]] = {
 _NAMES = nw.String, nw.Categorical, nw.Enum, nw.Boolean, nw.Binary, nw.Time
 # Values that Python is through with before Arrow has begun.
 _FEW_ROWS = 16
+# Types of pandas whose values are read as those of an array.
+_WIDTHS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+_AS_IN_NUMPY = {*_WIDTHS, "float32", "float64", "bool", "object"}
 MIXED = "values of several types"
+# Whole numbers from here on are not all floats.
+EXACT = 2.0**53
 # Largest finite double.
 _LARGEST = int(np.finfo(np.float64).max)
 # Most characters of a value in a message.
@@ -60,7 +65,9 @@ class Column(NamedTuple):
 
 
 def refuse_lazy(X) -> None:
-    """Raise TypeError if X is a frame whose values are not computed yet."""
+    """Raise TypeError if X is a frame whose values are not computed yet, ValueError if names repeat."""
+    if (is_pandas_dataframe(X) and X.columns.is_unique) or is_polars_dataframe(X):
+        return
     library = type(X).__module__.split(".")[0]
     # Known by its name, as narwhals knows the frames of some versions of Dask only.
     is_dask = library.startswith("dask") and hasattr(X, "columns") and hasattr(X, "compute")
@@ -127,6 +134,11 @@ def _series(X) -> list:
     return [frame.get_column(name) for name in frame.columns]
 
 
+def values_of(X) -> list[tuple[Any, list]]:
+    """Names and values of the columns of a frame, as Python has them."""
+    return [(values.name, values.to_list()) for values in _series(X)]
+
+
 def _is_of_numbers(values) -> bool:
     if values.dtype.is_numeric() or values.dtype == nw.Boolean or _is_sparse(values):
         return True
@@ -140,16 +152,6 @@ def _is_sparse(values) -> bool:
     return str(getattr(values.to_native(), "dtype", "")).startswith("Sparse")
 
 
-def _values(frame, name):
-    """A column of a frame; Python takes a few texts faster than narwhals looks at them."""
-    native = nw.to_native(frame)
-    if len(native) <= _FEW_ROWS and is_pandas_dataframe(native):
-        values = native[name]
-        if values.dtype.name in ("object", "str", "string"):
-            return values.to_numpy(object)
-    return _readable(frame.get_column(name))
-
-
 def columns_of(X) -> list[Column]:
     """The columns of a frame, or of an array of two dimensions, with their kinds.
 
@@ -158,12 +160,32 @@ def columns_of(X) -> list[Column]:
     TypeError
         If a column is of a type that cannot be encoded.
     """
-    if is_frame(X):
-        frame = _known(X, eager_only=True)
-        named = [(name, _values(frame, name)) for name in frame.columns]
-    else:
-        named = [(f"x{number}", X[:, number]) for number in range(X.shape[1])]
-    return [Column(name, _kind(name, values), values) for name, values in named]
+    if not is_frame(X):
+        return [_column(f"x{number}", X[:, number]) for number in range(X.shape[1])]
+    if len(X) <= _FEW_ROWS and is_pandas_dataframe(X):
+        return [_column_of_few(name, values) for name, values in X.items()]
+    frame = _known(X, eager_only=True)
+    return [_column(name, _readable(frame.get_column(name))) for name in frame.columns]
+
+
+def _column(name, values) -> Column:
+    return Column(name, _kind(name, values), values)
+
+
+def _column_of_few(name, values) -> Column:
+    """A column of pandas with few values, which Python has read before narwhals has looked at their type."""
+    dtype = values.dtype
+    if isinstance(dtype, np.dtype) and dtype.name in _AS_IN_NUMPY:
+        return _column(name, values.to_numpy())
+    if dtype.name in ("str", "string"):
+        return _column(name, values.to_numpy(object))
+    if dtype.name == "category" and dtype.categories.dtype.kind in "biufO":
+        # As objects at once all categories would be converted.
+        categories, out = values.cat.categories, np.empty(len(values), dtype=object)
+        found = (None if code < 0 else categories[code] for code in values.cat.codes.to_list())
+        out[:] = [value.item() if isinstance(value, np.number | np.bool_) else value for value in found]
+        return Column(name, "category", out)
+    return _column(name, _readable(_known(values.to_frame(), eager_only=True).get_column(name)))
 
 
 def _readable(values):
@@ -214,19 +236,29 @@ def _is_null(values) -> bool:
 
 
 def _kind_of_objects(name, values) -> str:
+    """Kind of a column of objects, whatever the order of its rows."""
     values = as_list(values)
     value = next((value for value in values if not is_missing(value)), None)
-    if value is None or isinstance(value, bool | np.bool_):
+    if value is None:
         return "category"
     family = family_of(
         name, value, 0 if value is values[0] else next(row for row, one in enumerate(values) if one is value)
     )
-    # The kind must not depend on the order of the rows.
-    if family == "numbers" and all(isinstance(one, numbers.Integral) or is_missing(one) for one in values):
-        fits = all(-(2**63) <= one < 2**63 for one in values if isinstance(one, int))
-        return "integer" if fits else "category"
-    kinds = {"numbers": "number", "dates": "date", "durations": "number", "lists": "list"}
-    return kinds.get(family, "category")
+    if family == "numbers":
+        return _kind_of_numbers([value for value in values if not is_missing(value)])
+    return {"dates": "date", "durations": "number", "lists": "list"}.get(family, "category")
+
+
+def _kind_of_numbers(values: list) -> str:
+    """Kind of a column of objects that begins with a number; booleans among other numbers are 0 and 1."""
+    is_bool = [isinstance(value, bool | np.bool_) for value in values]
+    if all(is_bool) or (is_bool[0] and not all(isinstance(value, _FAMILIES["numbers"]) for value in values)):
+        return "category"
+    whole = [value for value in values if isinstance(value, numbers.Integral | np.bool_)]
+    # numpy.timedelta64 calls itself one.
+    if len(whole) < len(values) or any(isinstance(value, np.timedelta64) for value in whole):
+        return "number"
+    return "integer" if all(-(2**63) <= int(value) < 2**63 for value in whole) else "category"
 
 
 def as_list(values) -> list:
@@ -336,6 +368,51 @@ def unique_values(column: Column, mixes: bool = False) -> tuple[list, np.ndarray
             raise _mixed(column, as_list(column.values))
         return found, numbers_, MIXED
     return found, numbers_, next(iter(families), None)
+
+
+class Large(NamedTuple):
+    """A number from 2**53 on, where a float may be one of several whole numbers.
+
+    Attributes
+    ----------
+    kind : {"floats", "whole numbers"}
+    """
+
+    kind: str
+    column: Any
+    row: int
+    value: Any
+
+    def check(self, known: str | None) -> None:
+        """Raise ValueError if others of the column are of the other kind."""
+        if known not in (None, self.kind):
+            is_float = self.kind == "floats"
+            as_what = "as a floating-point number" if is_float else "and floating-point numbers besides"
+            raise ValueError(
+                f"Column {self.column!r} holds {shown(int(self.value))} at row {self.row} {as_what}, which "
+                f"cannot tell whole numbers beyond 2**53 apart. Read the column as whole numbers, of "
+                f"pandas's type 'Int64' if some are missing, or as text, in fit and afterwards."
+            )
+
+    def merge(self, other: Large) -> Large:
+        """Of two parts of the rows."""
+        other.check(self.kind)
+        return self
+
+
+def large_of(column: Column, found: list, numbers_: np.ndarray, family: str | None) -> Large | None:
+    """The first of the different values of a column that is large; all such ones have to be of one kind."""
+    first: Large | None = None
+    for number, value in enumerate(found if family in ("numbers", MIXED) else ()):
+        value = value.item() if isinstance(value, np.generic) else value
+        if not isinstance(value, int | float) or -EXACT < value < EXACT or value in (np.inf, -np.inf):
+            continue
+        kind = "floats" if isinstance(value, float) else "whole numbers"
+        if first is None or kind != first.kind:
+            large = Large(kind, column.name, column.row(int(np.argmax(numbers_ == number))), value)
+            large.check(None if first is None else first.kind)
+            first = large
+    return first
 
 
 def _arrow_dictionary(values) -> tuple[list, np.ndarray] | None:

@@ -10,12 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skfm.data.columns import MISSING, OTHER, ColumnEncoder, FieldNonzeros, FieldSlots, Options, Total, merge
-from skfm.data.frames import Column, dates_of, numbers_of
+from skfm.data.frames import EXACT, Column, Large, dates_of, numbers_of
 
 _DAY = 86_400_000
 _HOUR = 3_600_000
-# Whole numbers from here on are not all floats.
-_EXACT = 2.0**53
 # Standardised numbers are bent towards this bound.
 _BOUND = 3.0
 # Most numbers that stand for those of several parts of the rows.
@@ -131,7 +129,7 @@ class Integers(ColumnEncoder):
     def count(self, column: Column, weight: np.ndarray) -> IntegerCounts:
         values, missing = numbers_of(column)
         # Later columns may be of floats, which are different whole numbers in one beyond this.
-        use = ~missing & (np.abs(values) < _EXACT) if values.dtype.kind == "f" else ~missing
+        use = ~missing & (np.abs(values) < EXACT) if values.dtype.kind == "f" else ~missing
         whole = values[use].astype(np.int64)
         found, weights = _counted(whole, np.where(whole == values[use], weight[use], 0))
         rare = ~np.isin(found, self.frequent) & (weights > 0)
@@ -190,17 +188,13 @@ class Integers(ColumnEncoder):
         """Raise ValueError for a float that may be one of several whole numbers, some of them known."""
         if values.dtype.kind != "f":
             return
-        large = self.frequent[np.abs(self.frequent.astype(np.float64)) >= _EXACT]
+        large = self.frequent[np.abs(self.frequent.astype(np.float64)) >= EXACT]
         if large.size == 0:
             return
         unclear = np.isin(values, large.astype(np.float64))
         if unclear.any():
             row = int(np.argmax(unclear))
-            raise ValueError(
-                f"Column {self.name!r} holds {values[row]:.0f} at row {row} as a floating-point number, "
-                f"which cannot tell whole numbers beyond 2**53 apart, as those of fit. Read the column as "
-                f"whole numbers, of pandas's type 'Int64' if some are missing, or as text in fit and here."
-            )
+            Large("floats", self.name, row, values[row]).check("whole numbers")
 
     def names(self) -> list[list[str]]:
         bins = _interval_names(self.name, self.edges) if self.n_bins else []

@@ -10,10 +10,13 @@ import dataclasses
 import datetime
 import decimal
 import fractions
+import functools
 import numbers
+import sys
 import uuid
 import zoneinfo
 from collections.abc import Callable, Mapping
+from enum import Enum, Flag
 from typing import Any, ClassVar
 
 import numpy as np
@@ -134,6 +137,30 @@ def _restored_interval(state):
     return pd.Interval(restored(state[0]), restored(state[1]), state[2])
 
 
+def _plain_member(value) -> list:
+    """Module and class of a member of an enumeration, and which it is."""
+    kind = type(value)
+    which = value.value if isinstance(value, Flag) else value.name
+    plain_value = [kind.__module__, kind.__qualname__, which]
+    if _restored_member(plain_value) is not value:
+        raise TypeError(f"{kind.__qualname__} is not what the module {kind.__module__} calls so.")
+    return plain_value
+
+
+def _restored_member(state):
+    module, name, which = state
+    # Nothing is imported here: reading a file must not run code that it names.
+    kind = functools.reduce(
+        lambda of, part: getattr(of, part, None), name.split("."), sys.modules.get(module)
+    )
+    if not (isinstance(kind, type) and issubclass(kind, Enum)):
+        raise TypeError(
+            f"The module {module} has no enumeration {name}, or is not imported yet. Import it first; an "
+            f"enumeration needs a place in a module, outside of functions."
+        )
+    return kind(which) if issubclass(kind, Flag) else kind[which]
+
+
 def _restored_period(state):
     import pandas as pd
 
@@ -181,8 +208,9 @@ _KINDS: dict[str, tuple[type | tuple[type, ...], Callable, Callable]] = {
         lambda value: [value.days, value.seconds, value.microseconds],
         lambda state: datetime.timedelta(*state),
     ),
-    # Enumerations and other subclasses become what they are equal to.
+    # Enumerations of text or numbers and other subclasses become what they are equal to.
     "text": (str, str.__str__, str),
     "integer": (numbers.Integral, int, int),
     "number": (numbers.Real, float, float),
+    "member": (Enum, _plain_member, _restored_member),
 }

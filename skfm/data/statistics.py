@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
+from skfm.data.columns import Total
 from skfm.data.validate import row_pieces
 
 # Share of the weight that touches a column that is dense.
@@ -28,7 +30,6 @@ class ColumnStatistics(NamedTuple):
     ----------
     weight : sum of the sample weights
     touched : (n_columns,) sample weight of the rows that touch each column
-    entries : sample weight of all nonzeros
     largest : (n_columns,) largest absolute value of each column, or None when every value is 1
     squares : (n_columns,) weighted sum of ``(value / largest)^2``, or None when every value is 1
     means : (n_columns,) weighted mean of ``value / largest`` over the nonzeros, or None when every value is 1
@@ -37,7 +38,6 @@ class ColumnStatistics(NamedTuple):
 
     weight: float
     touched: np.ndarray
-    entries: float
     largest: np.ndarray | None
     squares: np.ndarray | None
     means: np.ndarray | None = None
@@ -52,11 +52,6 @@ class ColumnStatistics(NamedTuple):
     def frequency(self) -> np.ndarray:
         """Share of the sample weight whose rows touch each column, shape (n_columns,)."""
         return self.touched / self.weight
-
-    @property
-    def mean_evidence(self) -> float:
-        """Mean sample weight of the rows that touch a column, over the columns that any row touches."""
-        return self.entries / max(int(np.count_nonzero(self.touched)), 1)
 
     def grown(self, n_columns: int) -> ColumnStatistics:
         """The same with more columns, which no row touches."""
@@ -134,7 +129,7 @@ def column_statistics(X, weight: np.ndarray, table_rows: np.ndarray | None = Non
 
 def merge_column_statistics(a: ColumnStatistics, b: ColumnStatistics) -> ColumnStatistics:
     """Statistics of the rows of both, from those of different rows with the same columns."""
-    total = a.weight + b.weight, a.touched + b.touched, a.entries + b.entries
+    total = a.weight + b.weight, a.touched + b.touched
     if a.all_ones and b.all_ones:
         return ColumnStatistics(*total, None, None)
     one, other = _with_values(a), _with_values(b)
@@ -166,7 +161,7 @@ def _of_piece(X: sparse.csr_array, weight: np.ndarray, table_rows: np.ndarray | 
     columns = X.indices if table_rows is None else table_rows[X.indices]
     weights = np.repeat(weight, lengths)
     touched = np.bincount(columns, weights, n_columns)
-    total = float(weight.sum()), touched, float(weight @ lengths)
+    total = float(weight.sum()), touched
     if np.all(X.data == 1):
         return ColumnStatistics(*total, None, None)
     largest = np.zeros(n_columns)
@@ -193,10 +188,52 @@ def _of_piece(X: sparse.csr_array, weight: np.ndarray, table_rows: np.ndarray | 
     return ColumnStatistics(*total, largest, squares, means, deviations)
 
 
-def mean_evidence(X, weight: np.ndarray, table_rows: np.ndarray | None = None) -> float:
-    """That of `ColumnStatistics` alone, which takes a fraction of the time."""
-    seen, entries = np.zeros(X.shape[1], dtype=bool), 0.0
-    for first, piece in row_pieces(X):
-        seen[piece.indices if table_rows is None else table_rows[piece.indices]] = True
-        entries += float(weight[first : first + piece.shape[0]] @ np.diff(piece.indptr))
-    return entries / max(int(np.count_nonzero(seen)), 1)
+class Evidence(NamedTuple):
+    """How much some rows say; parts merge to the whole.
+
+    Attributes
+    ----------
+    total : rows that have a weight, and the sum of their weights
+    entries : sample weight of all nonzeros
+    touched : (n_columns,) whether any row touches the column; those that share a row of the tables are one
+    chunks : marks of chunks that may come again, which say nothing new then
+    """
+
+    total: Total
+    entries: float
+    touched: np.ndarray
+    chunks: frozenset = frozenset()
+
+    @classmethod
+    def of(cls, X, weight: np.ndarray, table_rows: np.ndarray | None = None) -> Evidence:
+        """Of the rows of a canonical csr_array, or of a `RowSpool`."""
+        touched, entries = np.zeros(X.shape[1], dtype=bool), 0.0
+        for first, piece in row_pieces(X):
+            touched[piece.indices if table_rows is None else table_rows[piece.indices]] = True
+            entries += float(weight[first : first + piece.shape[0]] @ np.diff(piece.indptr))
+        return cls(Total.of(weight), entries, touched)
+
+    @property
+    def weight(self) -> float:
+        """Sum of the weights in rows."""
+        return self.total.weight / self.total.row
+
+    @property
+    def of_columns(self) -> float:
+        """Mean weight in rows of the rows that touch a column, over the columns that any row touches."""
+        return self.entries / self.total.row / max(int(np.count_nonzero(self.touched)), 1)
+
+    def marked(self, X: sparse.csr_array, y: np.ndarray) -> Evidence:
+        """With a mark of the chunk that the rows are."""
+        of_y = zlib.crc32(np.ascontiguousarray(y).data)
+        return self._replace(chunks=frozenset([(zlib.crc32(X.data, of_y), zlib.crc32(X.indices, of_y))]))
+
+    def merged(self, more: Evidence) -> Evidence:
+        """Of these rows and more, which may have more columns."""
+        if more.chunks and more.chunks <= self.chunks:
+            return self
+        touched = more.touched.copy()
+        touched[: self.touched.size] |= self.touched
+        return Evidence(
+            self.total.merge(more.total), self.entries + more.entries, touched, self.chunks | more.chunks
+        )

@@ -21,7 +21,7 @@ from skfm.data.columns import (
 )
 from skfm.data.frames import Column
 from skfm.data.state import Stateful, plain
-from skfm.runtime import physical_memory
+from skfm.runtime import check_fits
 
 # Bytes that the name of a slot and its columns take at least.
 _OF_SLOT = 64
@@ -95,13 +95,14 @@ class TableEncoder(Stateful):
     def _check_hashes(self) -> None:
         """Raise ValueError if there are too many slots of hashes; those of values were counted in memory."""
         hashed = [one for one in map(of_single_values, self.encoders) if isinstance(one, Hashed)]
-        needed, available = _OF_SLOT * sum(one.n_slots for one in hashed), physical_memory()
-        if available is not None and needed > available:
-            largest = max(hashed, key=lambda one: one.n_slots)
-            raise ValueError(
-                f"The names of {sum(one.n_slots for one in hashed)} slots of hashes, of which column "
-                f"{largest.name!r} has {largest.n_slots}, take {needed / 1e9:.3g} GB, and the machine has "
-                f"{available / 1e9:.3g} GB. Give a smaller hash."
+        n_slots = sum(one.n_slots for one in hashed)
+        largest = max(hashed, key=lambda one: one.n_slots, default=None)
+        if largest is not None:
+            check_fits(
+                _OF_SLOT * n_slots,
+                f"The names of {n_slots} slots of hashes, of which column {largest.name!r} has "
+                f"{largest.n_slots}, take",
+                "Give a smaller hash.",
             )
 
     @property

@@ -21,7 +21,7 @@ from skfm.estimators.base.parameters import (
     parameter,
 )
 from skfm.estimators.base.regressor import FactorizationRegressor
-from skfm.estimators.base.tables import FactorTable, LinearTable, fitted
+from skfm.estimators.base.tables import FactorTable, LinearTable, fitted, of_model
 from skfm.train.method import Method
 
 
@@ -47,6 +47,14 @@ class _AFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
     {embeddings}
     field_pairs_ : ndarray of shape (n_pairs, 2)
         Fields of each pair that there is attention to.
+    attention_coef_ : ndarray of shape (n_factors, n_attention)
+        Matrix W of the attention, transposed.
+    attention_intercept_ : ndarray of shape (n_attention,)
+        What the attention adds after it, c.
+    attention_output_coef_ : ndarray of shape (n_attention,)
+        What the hidden layer of the attention is multiplied by, h.
+    output_coef_ : ndarray of shape (n_factors, n_outputs)
+        Weights p of the weighted sum of the products in each output.
     {attributes}
 
     Notes
@@ -129,6 +137,17 @@ class _AFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
     def field_pairs_(self) -> np.ndarray:
         """Fields of each pair that there is attention to, shape (n_pairs, 2)."""
         return self._sorted_pairs()[0]
+
+    attention_coef_: np.ndarray = of_model("Matrix of the attention, shape (n_factors, n_attention).")
+    attention_intercept_: np.ndarray = of_model(
+        "What the attention adds after its matrix, shape (n_attention,)."
+    )
+    attention_output_coef_: np.ndarray = of_model(
+        "What the attention's hidden layer is multiplied by, shape (n_attention,)."
+    )
+    output_coef_: np.ndarray = of_model(
+        "Weights of the weighted sum of the products, shape (n_factors, n_outputs)."
+    )
 
 
 class AFMClassifier(_AFM, FactorizationClassifier):
@@ -243,8 +262,9 @@ class AFMClassifier(_AFM, FactorizationClassifier):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -271,6 +291,14 @@ class AFMClassifier(_AFM, FactorizationClassifier):
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
     field_pairs_ : ndarray of shape (n_pairs, 2)
         Fields of each pair that there is attention to.
+    attention_coef_ : ndarray of shape (n_factors, n_attention)
+        Matrix W of the attention, transposed.
+    attention_intercept_ : ndarray of shape (n_attention,)
+        What the attention adds after it, c.
+    attention_output_coef_ : ndarray of shape (n_attention,)
+        What the hidden layer of the attention is multiplied by, h.
+    output_coef_ : ndarray of shape (n_factors, n_outputs)
+        Weights p of the weighted sum of the products in each output.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -286,15 +314,21 @@ class AFMClassifier(_AFM, FactorizationClassifier):
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+        (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
+        loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+        epochs have and others lack, such as held-out rows in calls of partial_fit.
+    attempts_ : dict of lists
+        The same as history_ for the epochs of every attempt, kept or not. There are two where
+        automatic penalties are narrow and rows are held out, else one.
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
         What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-        names, and ``"n_held_out"``, how many rows were held out.
+        names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+        attempt that was kept.
 
     Raises
     ------
@@ -577,8 +611,9 @@ class AFMRegressor(_AFM, FactorizationRegressor):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -598,15 +633,23 @@ class AFMRegressor(_AFM, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Linear weights in units of y; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
     field_pairs_ : ndarray of shape (n_pairs, 2)
         Fields of each pair that there is attention to.
+    attention_coef_ : ndarray of shape (n_factors, n_attention)
+        Matrix W of the attention, transposed.
+    attention_intercept_ : ndarray of shape (n_attention,)
+        What the attention adds after it, c.
+    attention_output_coef_ : ndarray of shape (n_attention,)
+        What the hidden layer of the attention is multiplied by, h.
+    output_coef_ : ndarray of shape (n_factors, n_outputs)
+        Weights p of the weighted sum of the products in each output.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -622,15 +665,21 @@ class AFMRegressor(_AFM, FactorizationRegressor):
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+        (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
+        loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+        epochs have and others lack, such as held-out rows in calls of partial_fit.
+    attempts_ : dict of lists
+        The same as history_ for the epochs of every attempt, kept or not. There are two where
+        automatic penalties are narrow and rows are held out, else one.
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
         What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-        names, and ``"n_held_out"``, how many rows were held out.
+        names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+        attempt that was kept.
 
     Raises
     ------

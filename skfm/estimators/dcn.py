@@ -17,10 +17,11 @@ from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.deep import DeepEstimator
 from skfm.estimators.base.parameters import GradientTransformation, parameter
 from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.estimators.base.tables import NetworkWeights, of_model
 from skfm.train.method import Method
 
 
-class _DCN(DeepEstimator):
+class _DCN(NetworkWeights, DeepEstimator):
     """What both deep and cross networks share.
 
     A cross network multiplies the embeddings ``x_0 = [E_1, .., E_F]`` of a row with maps of themselves, layer
@@ -43,6 +44,20 @@ class _DCN(DeepEstimator):
     ----------
     {intercept}
     {embeddings}
+    {network_weights}
+    cross_coefs_ : list of ndarray
+        Weights w_l of each cross layer of version 1, shape (d,), or transposed matrices W_l of version 2,
+        shape (d, d), with d = n_fields * n_factors. Not there with a ``rank``.
+    cross_left_coefs_, cross_right_coefs_ : list of ndarray
+        Where ``rank`` is given, U_l and V_l of each cross layer, ``W_l = U_l V_l^T``, of each expert, shape
+        (n_experts, d, rank).
+    cross_gate_coefs_ : list of ndarray
+        Where there are several experts, the map of x_l to the scores of their softmax gate, shape
+        (d, n_experts), of each cross layer.
+    cross_intercepts_ : list of ndarray
+        What each cross layer adds, b_l, shape (d,).
+    cross_output_coef_ : ndarray of shape (d, n_outputs)
+        Weights c of the numbers of x_L in each output. Not there with ``structure="stacked"``.
     {attributes}
 
     Notes
@@ -107,6 +122,23 @@ class _DCN(DeepEstimator):
             rank=self.rank,
             n_experts=self.n_experts,
         )
+
+    cross_coefs_: list[np.ndarray] = of_model(
+        "Weights of each cross layer, shape (d,), or (d, d) in version 2."
+    )
+    cross_left_coefs_: list[np.ndarray] = of_model(
+        "Left factors of the matrices of each cross layer, shape (n_experts, d, rank)."
+    )
+    cross_right_coefs_: list[np.ndarray] = of_model(
+        "Right factors of the matrices of each cross layer, shape (n_experts, d, rank)."
+    )
+    cross_gate_coefs_: list[np.ndarray] = of_model(
+        "Maps to the scores of the experts of each cross layer, shape (d, n_experts)."
+    )
+    cross_intercepts_: list[np.ndarray] = of_model("What each cross layer adds, shape (d,).")
+    cross_output_coef_: np.ndarray = of_model(
+        "Weights of the cross network in each output, shape (d, n_outputs)."
+    )
 
 
 class DCNClassifier(_DCN, FactorizationClassifier):
@@ -237,8 +269,9 @@ class DCNClassifier(_DCN, FactorizationClassifier):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -261,6 +294,25 @@ class DCNClassifier(_DCN, FactorizationClassifier):
         Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
+    cross_coefs_ : list of ndarray
+        Weights w_l of each cross layer of version 1, shape (d,), or transposed matrices W_l of version 2,
+        shape (d, d), with d = n_fields * n_factors. Not there with a ``rank``.
+    cross_left_coefs_, cross_right_coefs_ : list of ndarray
+        Where ``rank`` is given, U_l and V_l of each cross layer, ``W_l = U_l V_l^T``, of each expert, shape
+        (n_experts, d, rank).
+    cross_gate_coefs_ : list of ndarray
+        Where there are several experts, the map of x_l to the scores of their softmax gate, shape
+        (d, n_experts), of each cross layer.
+    cross_intercepts_ : list of ndarray
+        What each cross layer adds, b_l, shape (d,).
+    cross_output_coef_ : ndarray of shape (d, n_outputs)
+        Weights c of the numbers of x_L in each output. Not there with ``structure="stacked"``.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -276,15 +328,21 @@ class DCNClassifier(_DCN, FactorizationClassifier):
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+        (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
+        loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+        epochs have and others lack, such as held-out rows in calls of partial_fit.
+    attempts_ : dict of lists
+        The same as history_ for the epochs of every attempt, kept or not. There are two where
+        automatic penalties are narrow and rows are held out, else one.
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
         What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-        names, and ``"n_held_out"``, how many rows were held out.
+        names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+        attempt that was kept.
 
     Raises
     ------
@@ -602,8 +660,9 @@ class DCNRegressor(_DCN, FactorizationRegressor):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -623,11 +682,30 @@ class DCNRegressor(_DCN, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
+    cross_coefs_ : list of ndarray
+        Weights w_l of each cross layer of version 1, shape (d,), or transposed matrices W_l of version 2,
+        shape (d, d), with d = n_fields * n_factors. Not there with a ``rank``.
+    cross_left_coefs_, cross_right_coefs_ : list of ndarray
+        Where ``rank`` is given, U_l and V_l of each cross layer, ``W_l = U_l V_l^T``, of each expert, shape
+        (n_experts, d, rank).
+    cross_gate_coefs_ : list of ndarray
+        Where there are several experts, the map of x_l to the scores of their softmax gate, shape
+        (d, n_experts), of each cross layer.
+    cross_intercepts_ : list of ndarray
+        What each cross layer adds, b_l, shape (d,).
+    cross_output_coef_ : ndarray of shape (d, n_outputs)
+        Weights c of the numbers of x_L in each output. Not there with ``structure="stacked"``.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -643,15 +721,21 @@ class DCNRegressor(_DCN, FactorizationRegressor):
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+        (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
+        loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+        epochs have and others lack, such as held-out rows in calls of partial_fit.
+    attempts_ : dict of lists
+        The same as history_ for the epochs of every attempt, kept or not. There are two where
+        automatic penalties are narrow and rows are held out, else one.
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
         What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-        names, and ``"n_held_out"``, how many rows were held out.
+        names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+        attempt that was kept.
 
     Raises
     ------

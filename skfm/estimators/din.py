@@ -19,12 +19,13 @@ from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.deep import DeepEstimator, layer_sizes
 from skfm.estimators.base.parameters import GradientTransformation, parameter
 from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.estimators.base.tables import NetworkWeights, fitted, of_model
 from skfm.fitting.inputs import check_table
 from skfm.names import Activation, LearnedActivation
 from skfm.train.method import Method
 
 
-class _DIN(DeepEstimator):
+class _DIN(NetworkWeights, DeepEstimator):
     """What both share.
 
     The raw prediction of a row x is ``b + MLP([E_1, .., E_F])``. The embedding of a history, a column of
@@ -48,6 +49,17 @@ class _DIN(DeepEstimator):
     ----------
     {intercept}
     {embeddings}
+    {network_weights}
+    slopes_ : list of ndarray
+        Slope of each unit of the hidden layers below the edge. Not there with activations that learn none.
+    dice_means_, dice_scales_ : list of ndarray
+        Mean and deviation of each unit of the hidden layers, where ``activation="dice"`` has its edge.
+    sequence_fields_ : ndarray of shape (n_histories, 2)
+        Field of each history, and of the column that it is compared with.
+    attention_coefs_, attention_intercepts_, attention_slopes_ : list of lists of ndarray
+        Those of the activation unit of each history. The last intercept is c.
+    attention_dice_means_, attention_dice_scales_ : list of lists of ndarray
+        Likewise.
     {attributes}
 
     Notes
@@ -250,6 +262,28 @@ class _DIN(DeepEstimator):
         left_out = lengths - kept
         return [np.append(np.zeros(few), part) for few, part in zip(left_out, parts, strict=True)]
 
+    # -- fitted attributes -------------------------------------------------------------------------
+
+    @fitted
+    def sequence_fields_(self) -> np.ndarray:
+        """Field of each history, and of the column that it is compared with, shape (n_histories, 2)."""
+        return np.array(self._learned.model.sequences, dtype=np.intp).reshape(-1, 2)
+
+    slopes_: list[np.ndarray] = of_model("Slope of each unit of the hidden layers below the edge.")
+    dice_means_: list[np.ndarray] = of_model("Mean of each unit of the hidden layers.")
+    dice_scales_: list[np.ndarray] = of_model("Deviation of each unit of the hidden layers.")
+    attention_coefs_: list[list[np.ndarray]] = of_model("Matrices of the activation unit of each history.")
+    attention_intercepts_: list[list[np.ndarray]] = of_model(
+        "What the layers of the activation unit of each history add."
+    )
+    attention_slopes_: list[list[np.ndarray]] = of_model("Slopes of the activation unit of each history.")
+    attention_dice_means_: list[list[np.ndarray]] = of_model(
+        "Means of the hidden units of the activation unit of each history."
+    )
+    attention_dice_scales_: list[list[np.ndarray]] = of_model(
+        "Deviations of the hidden units of the activation unit of each history."
+    )
+
 
 def _encoded_field(encoder, name) -> int:
     """Field of the encoder that a column of the table is."""
@@ -406,8 +440,9 @@ class DINClassifier(_DIN, FactorizationClassifier):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -430,6 +465,22 @@ class DINClassifier(_DIN, FactorizationClassifier):
         Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
+    slopes_ : list of ndarray
+        Slope of each unit of the hidden layers below the edge. Not there with activations that learn none.
+    dice_means_, dice_scales_ : list of ndarray
+        Mean and deviation of each unit of the hidden layers, where ``activation="dice"`` has its edge.
+    sequence_fields_ : ndarray of shape (n_histories, 2)
+        Field of each history, and of the column that it is compared with.
+    attention_coefs_, attention_intercepts_, attention_slopes_ : list of lists of ndarray
+        Those of the activation unit of each history. The last intercept is c.
+    attention_dice_means_, attention_dice_scales_ : list of lists of ndarray
+        Likewise.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -445,15 +496,21 @@ class DINClassifier(_DIN, FactorizationClassifier):
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+        (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
+        loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+        epochs have and others lack, such as held-out rows in calls of partial_fit.
+    attempts_ : dict of lists
+        The same as history_ for the epochs of every attempt, kept or not. There are two where
+        automatic penalties are narrow and rows are held out, else one.
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
         What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-        names, and ``"n_held_out"``, how many rows were held out.
+        names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+        attempt that was kept.
 
     Raises
     ------
@@ -788,8 +845,9 @@ class DINRegressor(_DIN, FactorizationRegressor):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -809,11 +867,27 @@ class DINRegressor(_DIN, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
+    slopes_ : list of ndarray
+        Slope of each unit of the hidden layers below the edge. Not there with activations that learn none.
+    dice_means_, dice_scales_ : list of ndarray
+        Mean and deviation of each unit of the hidden layers, where ``activation="dice"`` has its edge.
+    sequence_fields_ : ndarray of shape (n_histories, 2)
+        Field of each history, and of the column that it is compared with.
+    attention_coefs_, attention_intercepts_, attention_slopes_ : list of lists of ndarray
+        Those of the activation unit of each history. The last intercept is c.
+    attention_dice_means_, attention_dice_scales_ : list of lists of ndarray
+        Likewise.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -829,15 +903,21 @@ class DINRegressor(_DIN, FactorizationRegressor):
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+        (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
+        loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+        epochs have and others lack, such as held-out rows in calls of partial_fit.
+    attempts_ : dict of lists
+        The same as history_ for the epochs of every attempt, kept or not. There are two where
+        automatic penalties are narrow and rows are held out, else one.
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
         What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-        names, and ``"n_held_out"``, how many rows were held out.
+        names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+        attempt that was kept.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from skfm.estimators.base import accepted
 from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.deep import DeepEstimator
 from skfm.estimators.base.parameters import GradientTransformation, LinearParameters, parameter
-from skfm.estimators.base.tables import LinearTable
+from skfm.estimators.base.tables import LinearTable, fitted
 from skfm.fitting.targets import ClickConversion
 from skfm.names import Tower
 from skfm.train.method import Method
@@ -46,6 +46,10 @@ class _ESMM(LinearTable, DeepEstimator, LinearParameters):
     coef_ : ndarray of shape (2, n_features)
         Linear weights of each tower; not with towers without a linear term.
     {embeddings}
+    towers_ : list of dict
+        Weights of the network of each tower, by the names that the model of its kind has as attributes
+        (``coefs_``, ``intercepts_``, ``cross_coef_``, ..). Maps to outputs have two columns: the first tower
+        uses the first, the second tower the second.
     {attributes}
 
     Notes
@@ -81,6 +85,12 @@ class _ESMM(LinearTable, DeepEstimator, LinearParameters):
         "array-like",
         kind="pair of float",
     )
+
+    @fitted
+    def towers_(self) -> list[dict[str, Any]]:
+        """Weights of each tower, by the names that the model of its kind has as attributes."""
+        found = self._attributes()
+        return found.get("towers_", [found])
 
 
 class ESMMClassifier(_ESMM, FactorizationClassifier):
@@ -203,8 +213,9 @@ class ESMMClassifier(_ESMM, FactorizationClassifier):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -229,6 +240,10 @@ class ESMMClassifier(_ESMM, FactorizationClassifier):
         Linear weights of each tower; not with towers without a linear term.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    towers_ : list of dict
+        Weights of the network of each tower, by the names that the model of its kind has as attributes
+        (``coefs_``, ``intercepts_``, ``cross_coef_``, ..). Maps to outputs have two columns: the first tower
+        uses the first, the second tower the second.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -244,15 +259,21 @@ class ESMMClassifier(_ESMM, FactorizationClassifier):
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+        (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
+        loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+        epochs have and others lack, such as held-out rows in calls of partial_fit.
+    attempts_ : dict of lists
+        The same as history_ for the epochs of every attempt, kept or not. There are two where
+        automatic penalties are narrow and rows are held out, else one.
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
         What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-        names, and ``"n_held_out"``, how many rows were held out.
+        names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+        attempt that was kept.
 
     Raises
     ------

@@ -17,10 +17,11 @@ from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.deep import DeepEstimator, layer_sizes
 from skfm.estimators.base.parameters import GradientTransformation, parameter
 from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.estimators.base.tables import NetworkWeights, of_model
 from skfm.train.method import Method
 
 
-class _FinalMLP(DeepEstimator):
+class _FinalMLP(NetworkWeights, DeepEstimator):
     """What both share.
 
     The raw prediction of a row x joins the last layers u and v of two networks, cut into heads ::
@@ -39,6 +40,19 @@ class _FinalMLP(DeepEstimator):
     ----------
     {intercept}
     {embeddings}
+    coefs_, second_coefs_ : list of ndarray
+        Matrix of each layer of the two networks, shape (n_inputs, n_units). Batch normalisation is part of
+        it and of the intercepts.
+    intercepts_, second_intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,).
+    output_coef_, second_output_coef_ : ndarray of shape (n_units, n_outputs)
+        Weights p and q of the last layers in each output, heads side by side.
+    fusion_coef_ : ndarray of shape (n_outputs, n_heads, n_units, n_units)
+        Matrices W of the products of the last layers; n_units are those of a head.
+    gate_intercept_, second_gate_intercept_ : ndarray of shape (n_fields * n_factors,)
+        Vectors c of the gates. Not there with ``gate=None``.
+    gate_coef_, second_gate_coef_ : ndarray of shape (n_fields * n_factors, n_fields * n_factors)
+        Matrices C of the gates, transposed. Only there with ``gate="row"``.
     {attributes}
 
     Notes
@@ -99,6 +113,26 @@ class _FinalMLP(DeepEstimator):
             n_heads=self.n_heads,
             gate=self.gate,
         )
+
+    second_coefs_: list[np.ndarray] = of_model(
+        "Matrix of each layer of the second network, shape (n_inputs, n_units)."
+    )
+    second_intercepts_: list[np.ndarray] = of_model(
+        "What each layer of the second network adds, shape (n_units,)."
+    )
+    output_coef_: np.ndarray = of_model(
+        "Weights of the first network's last layer in each output, shape (n_units, n_outputs)."
+    )
+    second_output_coef_: np.ndarray = of_model("Those of the second network's last layer.")
+    fusion_coef_: np.ndarray = of_model(
+        "Matrices of the products of the last layers, (n_outputs, n_heads, n_units, n_units)."
+    )
+    gate_intercept_: np.ndarray = of_model("Scores of the first gate, or what it adds to those of a row.")
+    gate_coef_: np.ndarray = of_model("Map of a row's embeddings to the scores of the first gate.")
+    second_gate_intercept_: np.ndarray = of_model(
+        "Scores of the second gate, or what it adds to those of a row."
+    )
+    second_gate_coef_: np.ndarray = of_model("Map of a row's embeddings to the scores of the second gate.")
 
 
 class FinalMLPClassifier(_FinalMLP, FactorizationClassifier):
@@ -219,8 +253,9 @@ class FinalMLPClassifier(_FinalMLP, FactorizationClassifier):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -243,6 +278,19 @@ class FinalMLPClassifier(_FinalMLP, FactorizationClassifier):
         Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_, second_coefs_ : list of ndarray
+        Matrix of each layer of the two networks, shape (n_inputs, n_units). Batch normalisation is part of
+        it and of the intercepts.
+    intercepts_, second_intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,).
+    output_coef_, second_output_coef_ : ndarray of shape (n_units, n_outputs)
+        Weights p and q of the last layers in each output, heads side by side.
+    fusion_coef_ : ndarray of shape (n_outputs, n_heads, n_units, n_units)
+        Matrices W of the products of the last layers; n_units are those of a head.
+    gate_intercept_, second_gate_intercept_ : ndarray of shape (n_fields * n_factors,)
+        Vectors c of the gates. Not there with ``gate=None``.
+    gate_coef_, second_gate_coef_ : ndarray of shape (n_fields * n_factors, n_fields * n_factors)
+        Matrices C of the gates, transposed. Only there with ``gate="row"``.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -258,15 +306,21 @@ class FinalMLPClassifier(_FinalMLP, FactorizationClassifier):
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+        (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
+        loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+        epochs have and others lack, such as held-out rows in calls of partial_fit.
+    attempts_ : dict of lists
+        The same as history_ for the epochs of every attempt, kept or not. There are two where
+        automatic penalties are narrow and rows are held out, else one.
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
         What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-        names, and ``"n_held_out"``, how many rows were held out.
+        names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+        attempt that was kept.
 
     Raises
     ------
@@ -566,8 +620,9 @@ class FinalMLPRegressor(_FinalMLP, FactorizationRegressor):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -587,11 +642,24 @@ class FinalMLPRegressor(_FinalMLP, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_, second_coefs_ : list of ndarray
+        Matrix of each layer of the two networks, shape (n_inputs, n_units). Batch normalisation is part of
+        it and of the intercepts.
+    intercepts_, second_intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,).
+    output_coef_, second_output_coef_ : ndarray of shape (n_units, n_outputs)
+        Weights p and q of the last layers in each output, heads side by side.
+    fusion_coef_ : ndarray of shape (n_outputs, n_heads, n_units, n_units)
+        Matrices W of the products of the last layers; n_units are those of a head.
+    gate_intercept_, second_gate_intercept_ : ndarray of shape (n_fields * n_factors,)
+        Vectors c of the gates. Not there with ``gate=None``.
+    gate_coef_, second_gate_coef_ : ndarray of shape (n_fields * n_factors, n_fields * n_factors)
+        Matrices C of the gates, transposed. Only there with ``gate="row"``.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -607,15 +675,21 @@ class FinalMLPRegressor(_FinalMLP, FactorizationRegressor):
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+        (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
+        loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+        epochs have and others lack, such as held-out rows in calls of partial_fit.
+    attempts_ : dict of lists
+        The same as history_ for the epochs of every attempt, kept or not. There are two where
+        automatic penalties are narrow and rows are held out, else one.
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
         What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-        names, and ``"n_held_out"``, how many rows were held out.
+        names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+        attempt that was kept.
 
     Raises
     ------

@@ -87,11 +87,9 @@ class _FwFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
         )
 
     @fitted
-    def pair_weights_(self):
+    def pair_weights_(self) -> np.ndarray:
         """Weight of each pair of fields, shape (n_fields, n_fields), or (n_outputs, n_fields, n_fields)."""
-        weights = np.asarray(
-            self._learned.model.pair_weights(self._learned.parameters.dense), dtype=np.float64
-        )
+        weights = self._attribute("pair_weights_")
         return weights[0] if weights.shape[0] == 1 else weights
 
 
@@ -202,8 +200,9 @@ class FwFMClassifier(_FwFM, FactorizationClassifier):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -245,15 +244,21 @@ class FwFMClassifier(_FwFM, FactorizationClassifier):
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+        (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
+        loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+        epochs have and others lack, such as held-out rows in calls of partial_fit.
+    attempts_ : dict of lists
+        The same as history_ for the epochs of every attempt, kept or not. There are two where
+        automatic penalties are narrow and rows are held out, else one.
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
         What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-        names, and ``"n_held_out"``, how many rows were held out.
+        names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+        attempt that was kept.
 
     Raises
     ------
@@ -529,8 +534,9 @@ class FwFMRegressor(_FwFM, FactorizationRegressor):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -550,9 +556,9 @@ class FwFMRegressor(_FwFM, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
         Linear weights in units of y; 0 for columns that no training row touched.
     factors_ : ndarray of shape (n_features, n_factors) or (n_outputs, n_features, n_factors)
@@ -575,15 +581,21 @@ class FwFMRegressor(_FwFM, FactorizationRegressor):
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+        (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
+        loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+        epochs have and others lack, such as held-out rows in calls of partial_fit.
+    attempts_ : dict of lists
+        The same as history_ for the epochs of every attempt, kept or not. There are two where
+        automatic penalties are narrow and rows are held out, else one.
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
         What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-        names, and ``"n_held_out"``, how many rows were held out.
+        names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+        attempt that was kept.
 
     Raises
     ------

@@ -78,8 +78,9 @@ class _MixtureFM(MixtureTables, FactorParameters, LinearParameters):
         Factors of the experts, if they have some, on the scale of the standardised target; with
         several outputs of shape (n_components, n_outputs, n_features, n_factors).
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``: products of ``expert_factors_``
-        times this are in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. Products of ``expert_factors_`` times this
+        are in units of y.
     {end if}
     gate_intercept_ : ndarray of shape (n_components,)
         Intercepts of the gates.
@@ -278,8 +279,9 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -327,15 +329,21 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+        (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
+        loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+        epochs have and others lack, such as held-out rows in calls of partial_fit.
+    attempts_ : dict of lists
+        The same as history_ for the epochs of every attempt, kept or not. There are two where
+        automatic penalties are narrow and rows are held out, else one.
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
         What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-        names, and ``"n_held_out"``, how many rows were held out.
+        names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+        attempt that was kept.
 
     Raises
     ------
@@ -629,8 +637,9 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -655,8 +664,9 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
         Factors of the experts, if they have some, on the scale of the standardised target; with
         several outputs of shape (n_components, n_outputs, n_features, n_factors).
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``: products of ``expert_factors_``
-        times this are in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. Products of ``expert_factors_`` times this
+        are in units of y.
     gate_intercept_ : ndarray of shape (n_components,)
         Intercepts of the gates.
     gate_coef_ : ndarray of shape (n_components, n_features)
@@ -678,15 +688,21 @@ class MixtureFMRegressor(_MixtureFM, FactorizationRegressor):
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+        (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
+        loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+        epochs have and others lack, such as held-out rows in calls of partial_fit.
+    attempts_ : dict of lists
+        The same as history_ for the epochs of every attempt, kept or not. There are two where
+        automatic penalties are narrow and rows are held out, else one.
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
         What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-        names, and ``"n_held_out"``, how many rows were held out.
+        names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+        attempt that was kept.
 
     Raises
     ------

@@ -16,10 +16,11 @@ from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.deep import DeepEstimator
 from skfm.estimators.base.parameters import GradientTransformation, parameter
 from skfm.estimators.base.regressor import FactorizationRegressor
+from skfm.estimators.base.tables import NetworkWeights, of_model
 from skfm.train.method import Method
 
 
-class _PNN(DeepEstimator):
+class _PNN(NetworkWeights, DeepEstimator):
     """What both product-based networks share.
 
     The raw prediction of a row x is ::
@@ -37,6 +38,10 @@ class _PNN(DeepEstimator):
     ----------
     {intercept}
     {embeddings}
+    {network_weights}
+    kernels_ : ndarray of shape (n_pairs, n_factors, n_factors)
+        Kernels K of the outer products, of the pairs (0, 1), (0, 2), .. of fields. Not there with
+        ``product="inner"``.
     {attributes}
 
     Notes
@@ -79,6 +84,8 @@ class _PNN(DeepEstimator):
             product=self.product,
             layer_norm=bool(self.layer_norm),
         )
+
+    kernels_: np.ndarray = of_model("Kernels of the outer products, shape (n_pairs, n_factors, n_factors).")
 
 
 class PNNClassifier(_PNN, FactorizationClassifier):
@@ -197,8 +204,9 @@ class PNNClassifier(_PNN, FactorizationClassifier):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -221,6 +229,15 @@ class PNNClassifier(_PNN, FactorizationClassifier):
         Intercepts. n_outputs is 1 for two classes, else the number of classes or labels.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
+    kernels_ : ndarray of shape (n_pairs, n_factors, n_factors)
+        Kernels K of the outer products, of the pairs (0, 1), (0, 2), .. of fields. Not there with
+        ``product="inner"``.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -236,15 +253,21 @@ class PNNClassifier(_PNN, FactorizationClassifier):
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+        (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
+        loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+        epochs have and others lack, such as held-out rows in calls of partial_fit.
+    attempts_ : dict of lists
+        The same as history_ for the epochs of every attempt, kept or not. There are two where
+        automatic penalties are narrow and rows are held out, else one.
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
         What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-        names, and ``"n_held_out"``, how many rows were held out.
+        names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+        attempt that was kept.
 
     Raises
     ------
@@ -540,8 +563,9 @@ class PNNRegressor(_PNN, FactorizationRegressor):
         of the optimizer starts anew. Classes, columns and parameters of the model must be the same.
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -561,11 +585,20 @@ class PNNRegressor(_PNN, FactorizationRegressor):
     intercept_ : float or ndarray of shape (n_outputs,)
         Intercept in units of y; a float where y was a vector.
     target_scale_ : float or ndarray of shape (n_outputs,)
-        Standard deviation of y in training, or 1 with ``loss="poisson"``. All terms of raw(x) but
-        ``intercept_`` and ``coef_`` are on the scale of the standardised target: times this they are
-        in units of y.
+        Unit of the standardised target: the standard deviation of y in training, or its root mean square
+        with ``fit_intercept=False``; 1 with ``loss="poisson"``. All terms of raw(x) but ``intercept_``
+        and ``coef_`` are on the scale of the standardised target: times this they are in units of y.
     factors_ : ndarray of shape (n_features, n_factors)
         Embeddings, shared by the outputs; 0 for columns that no training row touched.
+    coefs_ : list of ndarray
+        Matrix of each layer of the network, shape (n_inputs, n_units); the last one leads to the outputs.
+        Batch normalisation is part of it and of ``intercepts_``.
+    intercepts_ : list of ndarray
+        What each layer adds after its matrix, shape (n_units,); the last one leaves it to ``intercept_``
+        and mostly holds zeros.
+    kernels_ : ndarray of shape (n_pairs, n_factors, n_factors)
+        Kernels K of the outer products, of the pairs (0, 1), (0, 2), .. of fields. Not there with
+        ``product="inner"``.
     n_features_in_ : int
         Number of columns seen in fit.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -581,15 +614,21 @@ class PNNRegressor(_PNN, FactorizationRegressor):
     n_iter_ : int
         Epochs run, or iterations of L-BFGS; calls of partial_fit add up.
     history_ : dict of lists
-        One number an epoch: ``loss`` (mean training loss without the penalty), ``learning_rate``
+        One number an epoch of the attempt that was kept, n_iter_ in each list: ``attempt`` and ``epoch``
+        (their numbers, from 1), ``loss`` (mean training loss without the penalty), ``learning_rate``
         (mini-batches only), ``validation_loss`` (with held-out rows), ``validation_score`` (with
         held-out rows and a scorer; higher is better) and ``time`` in seconds. With mini-batches the
-        loss is taken before each step, so it is an average over the epoch.
+        loss is taken before each step, so it is an average over the epoch. NaN stands for what some
+        epochs have and others lack, such as held-out rows in calls of partial_fit.
+    attempts_ : dict of lists
+        The same as history_ for the epochs of every attempt, kept or not. There are two where
+        automatic penalties are narrow and rows are held out, else one.
     solver_ : str, optax.GradientTransformation or training method
         The solver used.
     plan_ : dict
         What was chosen for the parameters that can be ``"auto"`` and that the solver uses, by their
-        names, and ``"n_held_out"``, how many rows were held out.
+        names; ``"n_held_out"``, how many rows were held out; and ``"attempt"``, the number of the
+        attempt that was kept.
 
     Raises
     ------

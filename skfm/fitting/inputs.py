@@ -14,7 +14,16 @@ from sklearn.utils import check_X_y
 from sklearn.utils.validation import validate_data
 
 from skfm.data.encode import FieldEncoder
-from skfm.data.frames import is_frame, is_missing, is_of_numbers, is_text, refuse_lazy, rows_of, shown
+from skfm.data.frames import (
+    is_frame,
+    is_missing,
+    is_of_numbers,
+    is_text,
+    refuse_lazy,
+    rows_of,
+    shown,
+    values_of,
+)
 from skfm.data.validate import canonical_csr, check_finite, first_row
 
 _CHECKS: dict[str, Any] = {
@@ -126,6 +135,7 @@ class Reader:
         first = not self._knows
         if first:
             self._encodes = is_table(self._encodes, X)
+        _refuse_missing(y)
         with _naming_text_columns(X), _naming_row_of_y(y):
             if self._encodes:
                 X = self._table(X, reset=first)
@@ -191,13 +201,19 @@ class Encoding(NamedTuple):
     def __call__(self, X) -> sparse.csr_array:
         """Canonical CSR, of a table or of canonical CSR."""
         if self.encoder is not None:
-            X = canonical_csr(self.encoder.encode(X))
-        return normalize(X) if self.normalizes_rows else X
+            X = canonical_csr(self.encoder.encode_checked(X))
+        return _of_length_1(X) if self.normalizes_rows else X
 
     @property
     def table_rows(self) -> np.ndarray | None:
         """Row of the tables that each column uses, where columns share them."""
         return None if self.encoder is None else self.encoder.table_rows_
+
+
+def _of_length_1(X: sparse.csr_array) -> sparse.csr_array:
+    """Rows of length 1, but those of zeros."""
+    # Squares of values near the ends of the float range overflow, or are 0.
+    return canonical_csr(normalize(normalize(X, norm="max"), copy=False))
 
 
 @contextmanager
@@ -207,7 +223,7 @@ def _naming_text_columns(X):
         yield
     except (TypeError, ValueError) as error:
         # Names of mixed types are to be converted too, which says nothing of the values.
-        is_of_value = "convert" in str(error) or "NAType" in str(error)
+        is_of_value = "convert" in str(error) or any(word in str(error) for word in ("NAType", "NaTType"))
         if not is_of_value or "names" in str(error) or sparse.issparse(X):
             raise
         for name, values in _columns(X):
@@ -230,8 +246,8 @@ def _naming_text_columns(X):
 
 def _columns(X):
     """Names and values of the columns of a frame, or of rows."""
-    if hasattr(X, "columns"):
-        return [(name, list(X[name])) for name in getattr(X, "column_names", X.columns)]
+    if is_frame(X):
+        return values_of(X)
     rows = np.asarray(X, dtype=object)
     return list(enumerate(rows.T.tolist())) if rows.ndim == 2 else []
 
@@ -247,6 +263,21 @@ def _is_number(value) -> bool:
 def _is_no_nan(value) -> bool:
     """Whether a value is missing and not NaN, which floats have no other word for."""
     return is_missing(value) and not _is_number(value)
+
+
+def _refuse_missing(y) -> None:
+    """Raise ValueError if a value of y is missing and not NaN: scikit-learn does not name it."""
+    if sparse.issparse(y):
+        return
+    try:
+        values = np.asarray(y)
+    except ValueError:  # rows of several lengths
+        return
+    if values.dtype.kind in "OmM":
+        row = next((row for row, value in enumerate(values.ravel().tolist()) if _is_no_nan(value)), None)
+        if row is not None:
+            missing, row = values.ravel()[row], row // (values.size // len(values))
+            raise ValueError(f"y has a missing value, {missing!r}, at row {row}. Drop that row.")
 
 
 @contextmanager

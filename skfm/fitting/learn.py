@@ -7,6 +7,7 @@ import copy
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import compress, count, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from skfm.data.columns import Total
 from skfm.data.encode import FieldEncoder
 from skfm.data.fields import Fields, field_numbers, resolve_fields
 from skfm.data.spool import temporary_folder
-from skfm.data.statistics import mean_evidence
+from skfm.data.statistics import Evidence
 from skfm.data.units import Units
 from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
@@ -28,7 +29,7 @@ from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, valid
 from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
 from skfm.fitting.targets import Seen, Targets, UnknownLabelError
 from skfm.train.method import is_method, method_of
-from skfm.train.problem import Problem, Progress, Result, Start, silent
+from skfm.train.problem import Problem, Progress, Result, Start, joined, n_entries, silent
 
 
 class Given(NamedTuple):
@@ -54,13 +55,14 @@ class Learned:
     encoding : how X becomes rows in the columns that are learned from
     targets : which y there was
     seen : what is known of the y that units and first intercepts come from, earlier calls included
+    evidence : how much all rows said, earlier calls included
     fields : field of each column, and the row of the tables that it uses
     needs_fields : whether the model tells fields apart
     plan : what was chosen
     seed : of all that was random
     model : configuration
     parameters : weights, for rows in standard units, and these
-    history : one number an epoch in each list
+    history : one number an epoch in each list, of every attempt
     n_iter : epochs run
     prior : number of the prior of the plan that the weights were learned under
     session : what `partial_fit` goes on from, or None after a fit
@@ -74,6 +76,7 @@ class Learned:
     encoding: Encoding
     targets: Targets
     seen: Seen
+    evidence: Evidence
     fields: Fields
     needs_fields: bool
     plan: Plan
@@ -93,6 +96,12 @@ class Learned:
     def loss(self):
         """The loss of the targets."""
         return self.targets.loss
+
+    @property
+    def history_of_kept(self) -> dict[str, list[float]]:
+        """The history of the attempt that was kept."""
+        kept = [number == self.prior + 1 for number in self.history.get("attempt", ())]
+        return {name: list(compress(entries, kept)) for name, entries in self.history.items()}
 
     def tables(self) -> dict[str, np.ndarray]:
         """Rows of each table for the columns in standard units, (n_columns, *shape) by name."""
@@ -132,7 +141,12 @@ class Learned:
                 tables = {
                     name: table / scale.reshape(-1, *[1] * (table.ndim - 1)) for name, table in tables.items()
                 }
-        return tables, self.parameters.dense
+        return tables, self._dense
+
+    @property
+    def _dense(self) -> dict[str, dict[str, np.ndarray]]:
+        """Dense weights in float64."""
+        return {kind: _exact(leaves) for kind, leaves in self.parameters.dense.items()}
 
     def _folded(self, tables, dense):
         center = self.parameters.units.center
@@ -140,6 +154,10 @@ class Learned:
             return None
         with np.errstate(over="ignore", invalid="ignore"):
             return self.model.shifted(tables, dense, center, self.fields.numbers)
+
+    def attributes(self) -> dict[str, Any]:
+        """What prediction needs beside tables and intercepts; see `skfm.models.base.Model.attributes`."""
+        return self.model.attributes(self._dense, _exact(self.parameters.averages))
 
     @property
     def center(self) -> np.ndarray:
@@ -169,6 +187,11 @@ class Learned:
 
         parameters = self.parameters if units is None else self.parameters.in_units(units)
         return map_matrix(output, self.model, parameters, X, packed_fields(self.fields, self.needs_fields))
+
+
+def _exact(leaves: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Copies in float64."""
+    return {name: np.array(leaf, dtype=np.float64) for name, leaf in leaves.items()}
 
 
 class Pretrained(NamedTuple):
@@ -255,12 +278,14 @@ class Data(NamedTuple):
     samples : all rows, or those to train on where others were held out while they were read
     held_out : rows to stop on that were given, or held out while a stream was read; else None
     facts : what is known of the rows before any are held out
+    evidence : how much these rows, and those of the calls before, say
     targets : those that the samples were encoded by
     """
 
     samples: Samples
     held_out: Samples | None
     facts: Facts
+    evidence: Evidence
     targets: Targets
 
 
@@ -339,23 +364,28 @@ def _naming_held_out():
         raise type(error)(message if n_named else f"Of X_val and y_val: {message}") from error
 
 
-def gather(rows: Rows, given: Given, intake: Intake, *, incremental: bool) -> Data:
+def gather(rows: Rows, given: Given, intake: Intake, context: Context) -> Data:
     """Data of encoded rows in memory, and of held-out rows that were given."""
     samples = intake.samples(rows)
     held_out = gather_held_out(given, intake)
-    row = Total.of(samples.weight).row
+    evidence = Evidence.of(samples.X, samples.weight, intake.encoding.table_rows)
+    evidence = evidence.marked(samples.X, samples.y)
+    if context.resumed is not None:
+        evidence = context.resumed.evidence.merged(evidence)
     facts = Facts(
         n_rows=samples.X.shape[0],
         n_entries=samples.X.nnz,
-        weight=float(samples.weight.sum()) / row,
-        evidence=mean_evidence(samples.X, samples.weight, intake.encoding.table_rows) / row,
+        weight=evidence.weight,
+        evidence=evidence.of_columns,
         has_given=held_out is not None,
-        incremental=incremental,
+        incremental=context.incremental,
     )
-    return Data(samples, held_out, facts, intake.targets)
+    return Data(samples, held_out, facts, evidence, intake.targets)
 
 
-def gather_stream(stream: CheckedStream, given: Given, intake: Intake, share: float, random_state) -> Data:
+def gather_stream(
+    stream: CheckedStream, given: Given, intake: Intake, context: Context, share: float, random_state
+) -> Data:
     """Data of a stream; few rows are put in memory.
 
     Parameters
@@ -368,7 +398,7 @@ def gather_stream(stream: CheckedStream, given: Given, intake: Intake, share: fl
     intake = intake._replace(targets=intake.targets.learn(*(rows.y for rows in spooled.chunks)))
     if spooled.is_small:
         rows = with_weight(spooled.rows._replace(X=spooled.in_memory()))
-        return gather(rows, given, intake, incremental=False)
+        return gather(rows, given, intake, context)
     everything = intake.samples(spooled.rows)
     members = ~spooled.is_held_out, spooled.is_held_out
     train, kept = (
@@ -377,19 +407,22 @@ def gather_stream(stream: CheckedStream, given: Given, intake: Intake, share: fl
     )
     held_out = gather_held_out(given, intake)
     n_rows, n_train = everything.y.shape[0], train.y.shape[0]
-    row = Total.of(everything.weight).row
+    of_train = Evidence.of(train.X, train.weight, intake.encoding.table_rows)
+    evidence = of_train._replace(
+        total=Total.of(everything.weight), entries=of_train.entries * n_rows / n_train
+    )
     facts = Facts(
         n_rows=n_rows,
         n_entries=sum(spool.nnz for spool in spooled.spools),
-        weight=float(everything.weight.sum()) / row,
-        evidence=mean_evidence(train.X, train.weight, intake.encoding.table_rows) * n_rows / n_train / row,
+        weight=evidence.weight,
+        evidence=evidence.of_columns,
         in_memory=False,
         n_held_out=n_rows - n_train,
         has_given=held_out is not None,
     )
     if held_out is None and share:
         held_out = kept
-    return Data(train, held_out, facts, intake.targets)
+    return Data(train, held_out, facts, evidence, intake.targets)
 
 
 def stream_share(settings: Settings, given: Given) -> float:
@@ -691,6 +724,7 @@ def unfinished(model, prepared: Prepared, context: Context) -> Learned:
         encoding=context.encoding,
         targets=prepared.posed.targets,
         seen=prepared.units.seen,
+        evidence=prepared.data.evidence,
         fields=prepared.fields,
         needs_fields=False,
         plan=prepared.plan,
@@ -708,7 +742,7 @@ class Listeners(NamedTuple):
     Attributes
     ----------
     score : score of raw predictions on the held-out rows, or None
-    report : called after each epoch
+    report : called before the first epoch and after each
     """
 
     score: Callable[[np.ndarray], float] | None = None
@@ -746,30 +780,43 @@ def learn(problem: Problem, prepared: Prepared, context: Context, needs_fields: 
     if not isinstance(result, Result):
         raise TypeError(f"The method {method!r} must return a skfm.train.problem.Result, got {result!r}.")
     progress = result.progress
-    history, n_iter, prior = progress.history, max(progress.n_iter, 1), result.prior
+    before, n_before, first_prior = {}, 0, 0
     if resumed is not None:
-        names = [*resumed.history, *(name for name in history if name not in resumed.history)]
-        history = {name: resumed.history.get(name, []) + history.get(name, []) for name in names}
-        n_iter, prior = resumed.n_iter + progress.n_iter, resumed.prior
+        before, n_before, first_prior = resumed.history, resumed.n_iter, resumed.prior
+    attempts = result.attempts or {result.prior: progress}
+    histories = (
+        _labelled(one.history, first_prior + number + 1, n_before) for number, one in attempts.items()
+    )
     return Learned(
         columns=context.columns,
         encoding=context.encoding,
         targets=prepared.posed.targets,
         seen=prepared.units.seen,
+        evidence=prepared.data.evidence,
         fields=prepared.fields,
         needs_fields=needs_fields,
         plan=plan,
         seed=prepared.seed,
         model=problem.model,
         parameters=result.parameters,
-        history=history,
-        n_iter=n_iter,
-        prior=prior,
+        history=joined([before, *histories]),
+        n_iter=n_before + progress.n_iter,
+        prior=first_prior + result.prior,
         session=result.session,
         interrupted=progress.interrupted,
         message=result.message,
         pretrained=None if context.before is None else context.before.pretrained,
     )
+
+
+def _labelled(history: dict[str, list[float]], attempt: int, n_before: int) -> dict[str, list[float]]:
+    """A history with the numbers of its attempt and of its epochs, `n_before` earlier ones counted in."""
+    n = n_entries(history)
+    labels: dict[str, list[float]] = {
+        "attempt": [attempt] * n,
+        "epoch": list(range(n_before + 1, n_before + n + 1)),
+    }
+    return labels | history | labels
 
 
 def new_seed(random_state) -> int:
@@ -808,6 +855,64 @@ def start_from(source: Learned | None, model, targets: Targets, shown: str) -> S
             f"starts from. Give a fitted skfm estimator that has."
         )
     return Start(tables, source.parameters.units, *_dense_to_start_from(source, dense, model))
+
+
+def in_columns_of(start: Start, context: Context, shown: str) -> Start:
+    """The same start for the columns of this fit: rows of tables go to the column of the same name.
+
+    Values that only one of two encoders has seen have no weights to start from.
+
+    Parameters
+    ----------
+    start : from `context.source`
+    shown : how messages name it
+
+    Raises
+    ------
+    ValueError
+        If X has other columns, or numbers of hashes mean something else.
+    """
+    source, encoder = context.source, context.encoding.encoder
+    assert source is not None
+    known = source.columns.names
+    if known is not None and context.columns.names is not None:
+        differ = [pair for pair in zip_longest(known, context.columns.names) if pair[0] != pair[1]]
+        if differ:
+            raise ValueError(
+                f"init_from={shown} was fitted on other columns than those of X: {differ[0][0]!r}, where X "
+                f"has {differ[0][1]!r}. Give the same columns, in the same order."
+            )
+    if (encoder is None) != (source.encoder is None):
+        kinds = ("rows as they are", "tables") if encoder is None else ("tables", "rows as they are")
+        raise ValueError(
+            f"This estimator learns from {kinds[0]}, and init_from={shown} from {kinds[1]}, whose columns "
+            f"mean something else: give both the same encoder and rows of the same kind."
+        )
+    if encoder is None or source.encoder is None:
+        return start
+    for name in ("hash", "signed_hash", "cross_slots"):
+        ours, theirs = getattr(encoder, name), getattr(source.encoder, name)
+        if ours != theirs:
+            raise ValueError(
+                f"The encoder has {name}={ours!r}, and that of init_from={shown} {name}={theirs!r}: the "
+                f"numbers of hashed values differ. Give both encoders the same."
+            )
+    names, known_names = encoder.get_feature_names_out(), source.encoder.get_feature_names_out()
+    if np.array_equal(names, known_names):
+        return start
+    place = dict(zip(known_names, count(), strict=False))
+    found = np.array([place.get(name, -1) for name in names])
+
+    def rows(values, default):
+        if values is None:
+            return None
+        out = np.full((found.size, *values.shape[1:]), default, values.dtype)
+        out[found >= 0] = values[found[found >= 0]]
+        return out
+
+    tables = {name: rows(table, 0) for name, table in start.tables.items()}
+    units = Units(rows(start.units.center, 0), rows(start.units.scale, 1))
+    return start._replace(tables=tables, units=units)
 
 
 def _dense_to_start_from(source: Learned, dense: dict[str, dict], model) -> tuple[dict[str, dict], dict]:

@@ -38,6 +38,8 @@ _WIDE_PRIOR = 3.0
 _WIDE_START = 0.1
 
 AUTO = "auto"
+# What a plan tells that is no parameter: how many rows were held out, and which attempt was kept, from 1.
+CHOSEN_BY_FIT = ("n_held_out", "attempt")
 
 
 class Settings(NamedTuple):
@@ -87,8 +89,8 @@ class Facts(NamedTuple):
     Attributes
     ----------
     n_rows, n_entries : rows and nonzeros, of all chunks of a stream
-    weight : sum of the sample weights
-    evidence : mean sample weight of the rows that touch a column
+    weight : sum of the sample weights, of earlier calls too
+    evidence : mean sample weight of the rows that touch a column, of earlier calls too
     in_memory : whether X is a matrix rather than rows on disk
     n_held_out : rows of a stream that were held out while it was read; None where that is still to be chosen
     has_given : whether rows to stop on were given
@@ -130,14 +132,15 @@ class Plan(NamedTuple):
     merges_duplicates: bool
 
     def chosen(self, prior: int) -> dict[str, Any]:
-        """What stands for each parameter that can be "auto", by its name.
+        """What stands for each parameter that can be "auto", by its name, and `CHOSEN_BY_FIT`.
 
         Parameters
         ----------
         prior : number of the prior that the weights were learned under
         """
         schedule = self.schedule
-        found = {"solver": self.solver, "dtype": self.dtype.name, "n_held_out": self.n_held_out}
+        found = {"solver": self.solver, "dtype": self.dtype.name}
+        found |= {"n_held_out": self.n_held_out, "attempt": prior + 1}
         if not abilities_of(self.solver).full_batch:
             found |= {
                 "learning_rate": schedule.learning_rate,

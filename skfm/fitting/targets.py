@@ -300,13 +300,13 @@ class Labels(Targets):
         """Sample weights times class weights."""
         if self.class_weight is None:
             return sample_weight
-        if isinstance(self.class_weight, str) and not self.multilabel:
-            # Balanced in terms of weight, so that a weight of 2 is the row twice.
-            codes = np.searchsorted(self.classes, y)
-            share = np.bincount(codes, weights=sample_weight)
-            present = np.count_nonzero(share)
-            return sample_weight * sample_weight.sum() / (present * share[codes])
-        if isinstance(self.class_weight, dict) and not self.multilabel:
+        if isinstance(self.class_weight, str):
+            columns = y.T.astype(int) if self.multilabel else [np.searchsorted(self.classes, y)]
+            # Products of the weights of many labels overflow; the sum of the weights stays what it is.
+            logs = np.sum([np.log(_balanced(codes, sample_weight))[codes] for codes in columns], axis=0)
+            of_rows = np.exp(logs - logs.max())
+            of_rows *= sample_weight.sum() / (sample_weight @ of_rows)
+        elif isinstance(self.class_weight, dict) and not self.multilabel:
             unknown = [label for label in self.class_weight if label not in set(self.classes.tolist())]
             if unknown:
                 raise ValueError(f"class_weight names {unknown}, which are none of {self.classes.tolist()}.")
@@ -394,6 +394,8 @@ class Numbers(Targets):
 
     @staticmethod
     def _checked(y) -> np.ndarray:
+        if np.asarray(y).dtype.kind in "mM":
+            raise ValueError("y must hold numbers, and holds dates or durations: give days, for instance.")
         try:
             y = np.asarray(y, dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -608,9 +610,7 @@ class ClickConversion(Targets):
         if given is None:
             return np.ones(2)
         if isinstance(given, str):
-            # Balanced in terms of weight, so that a weight of 2 is the row twice.
-            share = np.bincount(codes, weight, minlength=2)
-            return np.divide(share.sum(), 2 * share, out=np.ones(2), where=share > 0)
+            return _balanced(codes, weight, 2)
         is_pair = isinstance(given, list | tuple) and len(given) == 2
         if not is_pair or not all(isinstance(of_task, dict) for of_task in given):
             raise ValueError(
@@ -648,6 +648,13 @@ class ClickConversion(Targets):
 
     def predict(self, raw):
         return (self.decision_function(raw) > 0).astype(int)
+
+
+def _balanced(codes: np.ndarray, weight: np.ndarray, n_classes: int = 0) -> np.ndarray:
+    """Weights of classes that give each of them the same part of the weight, so that 2 is the row twice."""
+    share = np.bincount(codes, weight, minlength=n_classes)
+    present = share > 0
+    return np.divide(share.sum(), present.sum() * share, out=np.ones_like(share), where=present)
 
 
 def _refuse_balanced(class_weight, remedy: str) -> None:

@@ -105,6 +105,29 @@ class MLP:
         output = weights.get(f"{name}layer_{len(self.sizes)}")
         return (x if output is None else x @ output), averages
 
+    def attributes(self, dense, averages) -> dict[str, list[np.ndarray]]:
+        """What prediction needs, with batch norm in the affine maps; see `Model.attributes`."""
+        weights, offsets, name = dense["weights"], dense["offsets"], self.name
+        hidden, has_output = range(len(self.sizes)), f"{name}layer_{len(self.sizes)}" in weights
+        coefs = [weights[f"{name}layer_{layer}"] for layer in range(len(self.sizes) + has_output)]
+        intercepts = [offsets[f"{name}bias_{layer}"] for layer in hidden]
+        if self.batch_norm:
+            for layer in hidden:
+                mean, scale = moments(f"{name}{{}}_{layer}", averages)
+                gain = offsets[f"{name}gain_{layer}"] / scale
+                coefs[layer] = coefs[layer] * gain
+                intercepts[layer] = intercepts[layer] - mean * gain
+        if has_output:
+            intercepts.append(np.zeros(coefs[-1].shape[1]))
+        found = {"coefs_": coefs, "intercepts_": intercepts}
+        if self.activation in LEARNED:
+            found["slopes_"] = [offsets[f"{name}slope_{layer}"] for layer in hidden]
+        if self.activation in BATCH_ACTIVATIONS:
+            of_layers = [moments(f"{name}dice_{{}}_{layer}", averages) for layer in hidden]
+            found["dice_means_"] = [mean for mean, _ in of_layers]
+            found["dice_scales_"] = [scale for _, scale in of_layers]
+        return found
+
     def _activate(self, x, layer, offsets, averages, weight, training):
         """What a layer's activation makes of x, and updated averages."""
         if self.activation not in LEARNED:
@@ -133,6 +156,19 @@ def dropout(x, rate, key):
     keep = 1 - rate
     kept = bits < (keep * 2.0**32).astype(jnp.uint32)
     return jnp.where(kept, x / keep, 0)
+
+
+def of_mapped_inputs(network: dict[str, list], gain, bias) -> dict[str, list]:
+    """Attributes of a network on x, from those of the network on ``gain * x + bias``."""
+    (coef, *coefs), (intercept, *intercepts) = network["coefs_"], network["intercepts_"]
+    first = {"coefs_": [gain[:, None] * coef, *coefs], "intercepts_": [intercept + bias @ coef, *intercepts]}
+    return network | first
+
+
+def moments(name: str, averages) -> tuple[np.ndarray, np.ndarray]:
+    """Mean that `normalize` takes off at prediction, and deviation that it divides by."""
+    variance = averages[name.format("variance")]
+    return averages[name.format("mean")], np.sqrt(variance + _BATCH_NORM_EPSILON)
 
 
 def normalize(x, name: str, averages, weight, training):

@@ -33,6 +33,15 @@ class AFM(FieldModel):
         dense["offsets"]["attention_bias"] = np.zeros(self.n_attention)
         return dense
 
+    def attributes(self, dense, averages):
+        weights = dense["weights"]
+        return {
+            "attention_coef_": weights["attention"],
+            "attention_intercept_": dense["offsets"]["attention_bias"],
+            "attention_output_coef_": weights["attention_output"],
+            "output_coef_": weights["output"],
+        }
+
     @property
     def hints(self):
         numbers = self.pairs[0].size * max(self.n_factors, self.n_attention)

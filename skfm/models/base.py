@@ -174,6 +174,15 @@ class Model:
         """
         return self.forward(slots, dense, averages, batch, None)[0]
 
+    def attributes(self, dense: Dense, averages: dict[str, np.ndarray]) -> dict[str, Any]:
+        """What prediction needs beside tables and intercepts, by the names of fitted attributes.
+
+        Parameters
+        ----------
+        dense, averages : float64
+        """
+        return {}
+
     def shifted(
         self, tables: dict[str, np.ndarray], dense: Dense, center: np.ndarray, fields: np.ndarray
     ) -> Folded | None:

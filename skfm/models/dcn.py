@@ -57,6 +57,22 @@ class DCN(NetworkModel):
             weights["cross_output"] = glorot_uniform(rng, width, self.n_outputs)
         return dense
 
+    def attributes(self, dense, averages):
+        weights, layers = dense["weights"], range(self.n_cross_layers)
+        biases = dense["offsets" if self.version == 1 else "weights"]
+        found = super().attributes(dense, averages)
+        found["cross_intercepts_"] = [biases[f"cross_bias_{layer}"] for layer in layers]
+        if self.version == 1 or self.rank is None:
+            found["cross_coefs_"] = [weights[f"cross_{layer}"] for layer in layers]
+        else:
+            found["cross_left_coefs_"] = [weights[f"cross_out_{layer}"] for layer in layers]
+            found["cross_right_coefs_"] = [weights[f"cross_in_{layer}"] for layer in layers]
+            if self.n_experts > 1:
+                found["cross_gate_coefs_"] = [weights[f"cross_gate_{layer}"] for layer in layers]
+        if self.structure == "parallel":
+            found["cross_output_coef_"] = weights["cross_output"]
+        return found
+
     def crossed(self, x0, dense):
         """(B, F k) output of the cross network."""
         x, weights = x0, dense["weights"]

@@ -48,6 +48,18 @@ class DeepCrossing(FieldModel):
             averages |= self.unit(number).init_averages()
         return averages
 
+    def attributes(self, dense, averages):
+        weights, offsets = dense["weights"], dense["offsets"]
+        coefs, intercepts = [], []
+        for number in range(len(self.network.sizes)):
+            unit = self.unit(number).attributes(dense, averages)
+            coefs += unit["coefs_"]
+            intercepts += [unit["intercepts_"][0], offsets[f"unit_{number}_bias"]]
+        return {
+            "coefs_": [*coefs, weights["output"]],
+            "intercepts_": [*intercepts, np.zeros(self.n_outputs)],
+        }
+
     def forward(self, slots, dense, averages, batch, training):
         x = self.side_by_side(self.embeddings(slots, batch))
         for number in range(len(self.network.sizes)):

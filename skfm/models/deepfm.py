@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from skfm.models.fieldwise import NetworkModel
 
 
@@ -20,6 +22,10 @@ class DeepFM(NetworkModel):
         if self.n_outputs > 1:
             dense["weights"]["cross"] = rng.normal(size=(self.n_factors, self.n_outputs))
         return dense
+
+    def attributes(self, dense, averages):
+        cross = dense["weights"].get("cross", np.ones((self.n_factors, 1)))
+        return super().attributes(dense, averages) | {"cross_coef_": cross}
 
     def forward(self, slots, dense, averages, batch, training):
         if self.n_outputs > 1:

@@ -62,6 +62,15 @@ class DIN(NetworkModel):
             averages |= unit.init_averages()
         return averages
 
+    def attributes(self, dense, averages):
+        units = []
+        for unit in self.units():
+            units.append(unit.attributes(dense, averages))
+            # The bias of its output, which that of a network is not.
+            units[-1]["intercepts_"][-1] = dense["offsets"][f"{unit.name}bias"]
+        network = super().attributes(dense, averages)
+        return network | {f"attention_{name}": [unit[name] for unit in units] for name in network}
+
     def scores(self, slots, dense, averages, batch, training):
         """``a(h, t)`` of each slot for each pair, whether the slot is of its history, and averages.
 

@@ -57,6 +57,13 @@ class ESMM(Model):
             averages |= _named(tower, self.tower.init_averages())
         return averages
 
+    def attributes(self, dense, averages):
+        towers = []
+        for tower in TOWERS:
+            leaves = {kind: _leaves_of(tower, leaves) for kind, leaves in dense.items()}
+            towers.append(self.tower.attributes(leaves, _leaves_of(tower, averages)))
+        return {"towers_": towers}
+
     def forward(self, slots, dense, averages, batch, training):
         raw: list = []
         updated: dict = {}

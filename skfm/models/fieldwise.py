@@ -77,3 +77,6 @@ class NetworkModel(FieldModel):
 
     def init_averages(self):
         return self.network.init_averages()
+
+    def attributes(self, dense, averages):
+        return self.network.attributes(dense, averages)

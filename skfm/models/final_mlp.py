@@ -63,6 +63,19 @@ class FinalMLP(FieldModel):
         first, second = self.networks
         return first.init_averages() | second.init_averages()
 
+    def attributes(self, dense, averages):
+        weights, offsets = dense["weights"], dense["offsets"]
+        found = {"fusion_coef_": weights["fusion"]}
+        for prefix, network in zip(("", "second_"), self.networks, strict=True):
+            of_network = network.attributes(dense, averages)
+            of_network["output_coef_"] = weights[f"{network.name}output"]
+            if self.gate is not None:
+                of_network["gate_intercept_"] = offsets[f"{network.name}gate_bias"]
+            if self.gate == "row":
+                of_network["gate_coef_"] = weights[f"{network.name}gate"]
+            found |= {f"{prefix}{name}": value for name, value in of_network.items()}
+        return found
+
     def gated(self, x, name, dense):
         """(B, F k) embeddings times the gate of a network."""
         if self.gate is None:

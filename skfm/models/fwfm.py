@@ -43,12 +43,15 @@ class FwFM(Model):
         pair[upper] = pair[upper[1], upper[0]] = np.arange(upper[0].size)
         return 1 + dense["weights"]["pairs"][:, pair]
 
+    def attributes(self, dense, averages):
+        return {"pair_weights_": self.pair_weights(dense)}
+
     def degrees(self):
         return {"linear": 1, "factors": 2}
 
     def shifted(self, tables, dense, center, fields):
         factors = tables["factors"]
-        r = np.asarray(self.pair_weights(dense), dtype=np.float64)
+        r = self.pair_weights(dense)
         sums = np.zeros((self.n_fields, *factors.shape[1:]))
         np.add.at(sums, fields, center[:, None, None] * factors)
         met = np.einsum("ofg,gok->fok", r, sums)[fields]

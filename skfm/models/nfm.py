@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from skfm.layers.mlp import dropout, normalize
+from skfm.layers.mlp import dropout, moments, normalize, of_mapped_inputs
 from skfm.models.fieldwise import NetworkModel
 
 # Beside the numbers of the layers.
@@ -39,6 +39,14 @@ class NFM(NetworkModel):
         if self.network.batch_norm:
             averages |= {"mean_cross": np.zeros(self.n_factors), "variance_cross": np.ones(self.n_factors)}
         return averages
+
+    def attributes(self, dense, averages):
+        found = super().attributes(dense, averages)
+        if not self.network.batch_norm:
+            return found
+        mean, scale = moments("{}_cross", averages)
+        gain = dense["offsets"]["gain_cross"] / scale
+        return of_mapped_inputs(found, gain, dense["offsets"]["bias_cross"] - mean * gain)
 
     def forward(self, slots, dense, averages, batch, training):
         cross, offsets = slots.pairs["factors"], dense["offsets"]

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from skfm.layers.mlp import of_mapped_inputs
 from skfm.layers.pairwise import upper_pairs
 from skfm.models.base import Table
 from skfm.models.fieldwise import NetworkModel
@@ -60,6 +61,16 @@ class PNN(NetworkModel):
                 "bias_products": np.zeros(self.n_products),
             }
         return dense
+
+    def attributes(self, dense, averages):
+        found = super().attributes(dense, averages)
+        if self.layer_norm:
+            unchanged, offsets = np.ones(self.n_embedded), dense["offsets"]
+            gain = np.concatenate([unchanged, offsets["gain_products"]])
+            bias = np.concatenate([0 * unchanged, offsets["bias_products"]])
+            found = of_mapped_inputs(found, gain, bias)
+        kernel = dense["weights"].get("kernel")
+        return found if kernel is None else found | {"kernels_": kernel}
 
     def products(self, embeddings, dense):
         """(B, n_products) products of pairs of fields, pairs in the order (0, 1), (0, 2), .."""

@@ -35,6 +35,9 @@ class WideDeep(NetworkModel):
     def init_averages(self):
         return {} if self.parts == "wide" else super().init_averages()
 
+    def attributes(self, dense, averages):
+        return {} if self.parts == "wide" else super().attributes(dense, averages)
+
     def shifted(self, tables, dense, center, fields):
         if self.parts != "wide":
             return None

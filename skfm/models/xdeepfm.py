@@ -22,6 +22,13 @@ class XDeepFM(NetworkModel):
     cin_layer_sizes: tuple[int, ...] = (32, 32)
     cin_activation: str = "identity"
 
+    def attributes(self, dense, averages):
+        weights = dense["weights"]
+        return super().attributes(dense, averages) | {
+            "cin_coefs_": [weights[f"cin_{layer}"] for layer in range(len(self.cin_layer_sizes))],
+            "cin_output_coef_": weights.get("cin_output", np.zeros((0, self.n_outputs))),
+        }
+
     @property
     def folds_last(self) -> bool:
         """Whether the last layer is added up over its rows before it is made."""

@@ -258,29 +258,26 @@ def _fit(problem: Problem) -> Result:
             watcher,
         )
     progress = watcher.progress
-    # A warm start at the optimum has no iteration to record.
-    progress.history = progress.history or {"loss": [], "time": []}
     progress.best_score = watcher.stopping.best_score
     progress.interrupted = bool(interrupted)
     if watcher.stopping.best is not None:
         table, dense = watcher.stopping.best
     full[columns] = table[: columns.size]
     without = base_loss(loss, narrow.train, base)
-    last = (
-        progress.history["loss"][-1]
-        if progress.n_iter
-        else float(objective.value_and_gradient(table, dense)[1])
-    )
-    if not last <= largest_loss(without):
-        raise DivergenceError(
-            f"Training diverged: the loss of the last weights is {last:.3g}. Give a smaller init_scale, or "
-            f"check y for outliers."
-        )
     message = None
     if not interrupted and problem.start is None:
         message = learned_nothing(progress, without, prior)
     if message is None and at_end:
         message = watcher.advice(without)
+    if not progress.n_iter:
+        # From a minimum there is no step to take.
+        watcher.record(table, dense, float(objective.value_and_gradient(table, dense)[1]))
+    last = progress.history["loss"][-1]
+    if not last <= largest_loss(without):
+        raise DivergenceError(
+            f"Training diverged: the loss of the last weights is {last:.3g}. Give a smaller init_scale, or "
+            f"check y for outliers."
+        )
     return Result(Parameters(full, to_numpy(dense), to_numpy(averages), units), progress, message=message)
 
 
@@ -329,10 +326,11 @@ class _Watcher:
         self.gains: list[float] = []
         self.factors = problem.model.per_lane(lambda table: table.penalty == "factors").astype(bool)
         self.first_size, self.has_begun = _size(table[:, self.factors]), not self.factors.any()
+        self.report(self.progress, self.schedule.max_iter)
         self.began = time.perf_counter()
 
-    def __call__(self, iterate: Iterate):
-        table, dense, gain, data_term = iterate
+    def record(self, table, dense, data_term) -> float | None:
+        """Record an iteration; the score of its weights, None without held-out rows."""
         self.progress.n_iter += 1
         weights = table, dense, self.averages
         scores = validation_scores(self.validate, weights, self.interrupted)
@@ -340,6 +338,11 @@ class _Watcher:
         self.progress.add(loss=data_term, **scores, time=time.perf_counter() - self.began)
         self.began = time.perf_counter()
         self.report(self.progress, self.schedule.max_iter)
+        return score
+
+    def __call__(self, iterate: Iterate):
+        table, dense, gain, data_term = iterate
+        score = self.record(table, dense, data_term)
         if self.interrupted:
             raise StopIteration
         self.gains.append(gain)

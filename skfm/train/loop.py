@@ -74,13 +74,15 @@ class Watch(NamedTuple):
     ----------
     validate : scores of weights to record; the one under "score" is monitored, higher is better. None: the
         training loss is monitored
-    report : called with the progress and `max_iter` after each epoch
+    report : called with the progress and `max_iter` before the first epoch and after each
     base_loss : mean loss without any feature; a loss a thousand times larger is divergence
+    label : what tells this training from others of the same fit; "" where there are none
     """
 
     validate: Callable[[Any], dict[str, float]] | None = None
     report: Callable[[Progress, int], None] = silent
     base_loss: float = np.inf
+    label: str = ""
 
 
 class Stopping:
@@ -195,8 +197,11 @@ class _Descent:
         self._begin()
 
     def _begin(self) -> None:
-        self.progress, self.cuts = Progress(), 0
+        rate = "" if self.factor == 1 else f"learning rate x {self.factor:.3g}"
+        label = ", ".join(filter(None, [self.watch.label, rate]))
+        self.progress, self.cuts = Progress(label=label), 0
         self.stopping = Stopping(self.schedule.tol, self.schedule.n_iter_no_change)
+        self.watch.report(self.progress, self.schedule.max_iter)
 
     def back_off(self) -> None:
         """Halve the rate and go on from the best weights; without any, everything starts anew."""

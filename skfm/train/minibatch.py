@@ -134,27 +134,29 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         dense, averages = on_device(start_dense(problem, score))
         return start_state(solver, table, dense, averages, rate, mean_batch_rows(source, dtype))
 
-    def attempt(prior) -> tuple[BatchEpochs, Progress]:
+    def attempt(number: int) -> tuple[BatchEpochs, Progress]:
+        prior, n_priors = problem.priors[number], len(problem.priors)
+        label = f"attempt {number + 1} of {n_priors}" if n_priors > 1 else ""
         hyper = hyper_parameters(problem, prior)
         epochs = BatchEpochs(
             program, partial(first_state, prior.init_scale), source, hyper, schedule, problem.seed
         )
-        progress = descend(epochs, schedule, watch, first_epoch)
+        progress = descend(epochs, schedule, watch._replace(label=label), first_epoch)
         return epochs, progress
 
-    first, *others = problem.priors
-    epochs, progress = attempt(first)
-    weights, chosen, kept = epochs.weights(), 0, None
+    epochs, progress = attempt(0)
+    weights, chosen, kept, attempts = epochs.weights(), 0, None, {0: progress}
     if problem.keeps_session:
         n_epochs = progress.n_iter + first_epoch
         kept = Session(to_numpy(epochs.state), statistics, known, n_epochs)
     del epochs
-    for number, prior in enumerate(others, 1):
+    for number in range(1, len(problem.priors)):
         if progress.interrupted:
             break
         weights = to_numpy(weights)
         with contextlib.suppress(DivergenceError):
-            epochs, second = attempt(prior)
+            epochs, second = attempt(number)
+            attempts[number] = second
             # Among few held-out rows a little better means nothing.
             margin = _CLEARLY * abs(progress.best_score)
             if second.best_score > progress.best_score + margin:
@@ -171,4 +173,4 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     message = None
     if has_ended and not progress.interrupted:
         message = learned_nothing(progress, watch.base_loss, problem.priors[chosen])
-    return Result(parameters, progress, kept, message, prior=chosen)
+    return Result(parameters, progress, kept, message, prior=chosen, attempts=attempts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from skfm.data.pack import layout_to_predict, pack_rows
 from skfm.data.units import check_range, standardized
 from skfm.models.base import Batch, Model, Slots
 from skfm.optim.rows import read_rows
-from skfm.runtime import precision
+from skfm.runtime import check_fits, precision
 from skfm.train.programs import Compiled
 from skfm.train.state import DeviceRows, rows_in_batch, rows_of_block
 
@@ -41,6 +42,18 @@ def _map_rows(output, model: Model, parameters, rows: DeviceRows):
     table, dense, averages = parameters
     slots = Slots(model, read_rows(table, rows.ids), rows.values)
     return output(model, slots, dense, averages, Batch(rows.slot_fields, None))
+
+
+def _check_memory(n_rows: int, output, model: Model, parameters, rows: DeviceRows) -> None:
+    """Raise ValueError if an output of many rows does not fit, before it is computed."""
+    _, piece = next(cut(rows))
+    shape = _map_rows.eval_shape(output, model, parameters, piece)
+    n_numbers = math.prod(shape.shape[1:])
+    check_fits(
+        n_rows * n_numbers * shape.dtype.itemsize,
+        f"The output for {n_rows} rows, {n_numbers} numbers each, takes",
+        "Give X in parts, some rows at a time.",
+    )
 
 
 def map_pieces(output, model: Model, parameters, pieces: Iterable[tuple[int, DeviceRows]]) -> np.ndarray:
@@ -110,7 +123,10 @@ def map_matrix(output, model: Model, parameters, X, fields) -> np.ndarray:
             some = standardized(some, parameters.units)
             check_range(some, dtype, start)
             layout = layout_to_predict(some, fields)
-            for block in pack_rows(some, dummy=dummy, dtype=dtype, fields=fields, layout=layout).blocks:
+            blocks = pack_rows(some, dummy=dummy, dtype=dtype, fields=fields, layout=layout).blocks
+            if start == 0 and X.shape[0] > _PIECES[-1]:
+                _check_memory(X.shape[0], output, model, on_device, rows_of_block(blocks[0]))
+            for block in blocks:
                 values = map_pieces(output, model, on_device, cut(rows_of_block(block)))
                 if out is None:
                     out = np.empty((X.shape[0], *values.shape[1:]), dtype=values.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -112,28 +112,63 @@ class Progress:
     n_iter : epochs run
     best_score : highest monitored score
     interrupted : whether it was ended from outside
+    label : what tells it from other trainings of the same fit, for a report; "" where there are none
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
     n_iter: int = 0
     best_score: float = -np.inf
     interrupted: bool = False
+    label: str = ""
 
     def add(self, **values) -> None:
-        """Append one value to each list."""
-        for name, value in values.items():
-            self.history.setdefault(name, []).append(float(value))
+        """Append one value to each list; lists without one get NaN."""
+        n_before = n_entries(self.history)
+        for name in [*self.history, *(name for name in values if name not in self.history)]:
+            entries = self.history.setdefault(name, [np.nan] * n_before)
+            entries.append(float(values.get(name, np.nan)))
+
+
+def n_entries(history: Mapping[str, list[float]]) -> int:
+    """Length of each list of a history.
+
+    Raises
+    ------
+    ValueError
+        If they have different lengths.
+    """
+    lengths = {name: len(entries) for name, entries in history.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            f"All lists of a training method's history must have one length, got {lengths}: record each "
+            f"epoch with skfm.train.problem.Progress.add."
+        )
+    return max(lengths.values(), default=0)
+
+
+def joined(histories: Iterable[Mapping[str, list[float]]]) -> dict[str, list[float]]:
+    """One history after the other, NaN where one has not a list of another."""
+    histories = list(histories)
+    names = dict.fromkeys(name for history in histories for name in history)
+    lists: dict[str, list[float]] = {name: [] for name in names}
+    for history in histories:
+        missing = [np.nan] * n_entries(history)
+        for name, entries in lists.items():
+            entries += history.get(name, missing)
+    return lists
 
 
 def learned_nothing(progress: Progress, base_loss: float, prior: Prior) -> str | None:
     """What to say of a training whose loss is still that of the best constant prediction; else None."""
-    losses = progress.history.get("loss", [])
-    if not losses or base_loss - losses[-1] > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
+    # L-BFGS does not begin where the gradient is 0.
+    loss = (progress.history.get("loss") or [base_loss])[-1]
+    if base_loss - loss > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
         return None
     return (
         f"nothing was learned: predictions are the same for all rows. If X tells something about y, give "
-        f"smaller penalties than l2_linear={prior.l2_linear:.2g}, l2_factors={prior.l2_factors:.2g} and "
-        f"l2_dense={prior.l2_dense:.2g}, or a larger init_scale than {prior.init_scale:.2g}."
+        f"more factors, smaller penalties than l2_linear={prior.l2_linear:.2g}, "
+        f"l2_factors={prior.l2_factors:.2g} and l2_dense={prior.l2_dense:.2g}, or a larger init_scale than "
+        f"{prior.init_scale:.2g}."
     )
 
 
@@ -157,7 +192,7 @@ class Problem(NamedTuple):
     schedule : how fast and how long
     start : tables to start from, or None
     score : score of the raw predictions on the held-out rows, higher is better; None: minus the loss
-    report : called with the progress and `max_iter` after each epoch
+    report : called with the progress and `max_iter` before the first epoch and after each
     dtype : precision of the weights
     seed : of all that is random
     keeps_session : whether a later call is to go on from the end
@@ -235,6 +270,7 @@ class Result(NamedTuple):
     session : what `partial_fit` goes on from, if it was asked for; its `dtype` is that of the weights
     message : that the method stopped before its end, why, and what to do; or None
     prior : number of the prior that the parameters were learned under
+    attempts : what happened under each prior that was tried, by its number; None: one was
     """
 
     parameters: Parameters
@@ -242,3 +278,4 @@ class Result(NamedTuple):
     session: Any = None
     message: str | None = None
     prior: int = 0
+    attempts: Mapping[int, Progress] | None = None

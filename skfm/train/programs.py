@@ -49,6 +49,11 @@ class Compiled:
         program, traced = self._find(arguments)
         return program.lower(*traced)
 
+    def eval_shape(self, *arguments: Any) -> Any:
+        """As that of `jax.jit`, which keeps what it has traced."""
+        program, traced = self._find(arguments)
+        return program.eval_shape(*traced)
+
     def _find(self, arguments: tuple[Any, ...]) -> tuple[Any, list[Any]]:
         """The program for such arguments, and what it takes of them."""
         leaves, structure = jax.tree.flatten(arguments)

@@ -13,7 +13,7 @@ from skfm.data.statistics import ColumnStatistics
 from skfm.data.units import Units
 from skfm.data.validate import row_pieces
 from skfm.models.base import Model
-from skfm.runtime import physical_memory
+from skfm.runtime import check_fits
 from skfm.train.problem import Known, Prior, Problem
 from skfm.train.state import Hyper, first_rows, on_device, random_key
 
@@ -108,14 +108,13 @@ def check_memory(X, width: int, dtype: np.dtype) -> None:
     if not all(bool(np.all(piece.data == 1)) for _, piece in row_pieces(X)):
         of_statistics = _OF_VALUES
     of_row = width * dtype.itemsize
-    needed, available = n_rows * max(2 * of_row, of_row + of_statistics), physical_memory()
-    if available is not None and needed > available:
-        raise ValueError(
-            f"The weights of {n_rows} columns, {width} numbers each or more, the optimizer's state and the "
-            f"columns' statistics take {needed / 1e9:.3g} GB at least, and the machine has "
-            f"{available / 1e9:.3g} GB. Give fewer factors, or fewer columns, with FieldEncoder(hash=...) or "
-            f"sklearn.feature_extraction.FeatureHasher(n_features=...) for instance."
-        )
+    check_fits(
+        n_rows * max(2 * of_row, of_row + of_statistics),
+        f"The weights of {n_rows} columns, {width} numbers each or more, the optimizer's state and the "
+        f"columns' statistics take",
+        "Give fewer factors, or fewer columns, with FieldEncoder(hash=...) or "
+        "sklearn.feature_extraction.FeatureHasher(n_features=...) for instance.",
+    )
 
 
 def check_representable(problem: Problem) -> None:

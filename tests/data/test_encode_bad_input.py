@@ -229,6 +229,13 @@ def test_values_of_parameters(params):
     assert f"'{next(iter(params))}'" in message or f"{next(iter(params))}=" in message
 
 
+@pytest.mark.parametrize("dtype", ["auto", "float33", np.int32, "U", bool, complex, object, 4.5])
+@pytest.mark.parametrize("learn", ["fit", "partial_fit", "fit_transform"])
+def test_types_that_are_no_floats(dtype, learn):
+    message = error_of(ValueError, getattr(FieldEncoder(dtype=dtype), learn), frame(["x"]))
+    assert "dtype must be a type of floats, such as numpy.float32" in message
+
+
 @pytest.mark.parametrize("learn", ["fit", "partial_fit"])
 def test_a_failure_leaves_the_encoder_as_it_was(learn):
     encoder = FieldEncoder(min_frequency=1).partial_fit(pd.DataFrame({"a": ["x"], "b": [1]}))
@@ -382,8 +389,10 @@ def test_a_hash_of_more_slots_than_memory_is_refused_at_once(cell, size):
     table = pd.DataFrame({"kind": pd.Series([cell, cell], dtype=object), "number": [1.0, 2.0]})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with (
-        patch("skfm.data.table.physical_memory", lambda: 10**10),
-        pytest.raises(ValueError, match=r"'kind' has 1000000000, take 64 GB.*has 10 GB. Give a smaller hash"),
+        patch("skfm.runtime.physical_memory", lambda: 10**10),
+        pytest.raises(
+            ValueError, match=r"'kind' has 1000000000, take 64 GB at least.*has 10 GB. Give a smaller hash"
+        ),
     ):
         FieldEncoder(hash=size).fit(table)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10**5

@@ -4,6 +4,7 @@ import datetime as dt
 import decimal
 import enum
 import fractions
+import itertools
 import uuid
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from skfm import FieldEncoder
 from skfm.data.frames import is_missing
+from skfm.data.state import plain, restored
 
 
 class Colour(enum.Enum):
@@ -67,6 +69,31 @@ def test_different_values_are_different_categories(X, params):
     restored = FieldEncoder.from_state(known.get_state())
     assert (restored.transform(X) != known.transform(X)).nnz == 0
     assert restored.get_feature_names_out().tolist() == known.get_feature_names_out().tolist()
+
+
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+@pytest.mark.parametrize(
+    "values", [[Colour.RED, Colour.BLUE, None], [Access.READ, Access.READ | Access.WRITE]]
+)
+def test_enumerations_come_back_from_a_state(values):
+    X = column(values)
+    known = encoder(categorical=["price"]).fit(X)
+    restored = FieldEncoder.from_state(known.get_state())
+    assert (restored.transform(X) != known.transform(X)).nnz == 0
+    assert restored.inverse_transform(restored.transform(X)).ravel().tolist() == values
+
+
+def test_a_state_imports_no_enumeration():
+    state = plain(Colour.RED)
+    state["value"][0] = "no_such_module"
+    with pytest.raises(TypeError, match="no_such_module has no enumeration Colour, or is not imported yet"):
+        restored(state)
+    with pytest.raises(TypeError, match="outside of functions"):
+        plain(enum.Enum("Local", "A B").A)
 
 
 def test_enumerations_are_categories():
@@ -156,6 +183,50 @@ def test_a_frame_that_is_not_computed():
         encoder().fit(pl.LazyFrame({"price": ["x"]}))
 
 
+# -- order of the rows -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, 2.5, 3, None],
+        [1, 2, True, False],
+        [True, 2.5, 0],
+        [np.True_, 2, 0],
+        [True, np.False_, None],
+        [1, decimal.Decimal("2.5"), fractions.Fraction(1, 3)],
+        [1, np.float64(2), np.nan],
+        [7, 2**63, -1],
+        [np.uint64(2**63 + 1), np.uint64(2**63), 5],
+        [dt.timedelta(seconds=90), 3, 2.5],
+        [np.timedelta64(90, "s"), 3, 7],
+        [dt.date(2024, 1, 1), dt.datetime(2024, 1, 2), pd.NaT],
+        ["x", None, np.nan, "y"],
+        [["x"], ("y",), {"z"}, None],
+    ],
+)
+def test_the_order_of_rows_does_not_decide(values):
+    def encoded(order):
+        X = column([values[row] for row in order])
+        known = encoder(bins=2).fit(X)
+        return known.get_feature_names_out().tolist(), known.transform(X).toarray()[np.argsort(order)]
+
+    names, rows = encoded(range(len(values)))
+    for order in itertools.permutations(range(len(values))):
+        other_names, other_rows = encoded(order)
+        assert other_names == names
+        assert np.array_equal(other_rows, rows)
+
+
+@pytest.mark.parametrize(
+    "values", [[1, "x"], [True, "x"], [2.5, "x"], [1, dt.date(2024, 1, 1)], [["x"], "x"]]
+)
+def test_mixed_values_are_refused_in_any_order(values):
+    for order in (values, values[::-1]):
+        with pytest.raises(ValueError, match=r"Column 'price'.*row [01]"):
+            encoder().fit(column(order))
+
+
 # -- whole numbers -----------------------------------------------------------------------------------------
 
 
@@ -170,6 +241,63 @@ def test_large_ids_are_told_apart():
     assert np.array_equal(known.transform(exact).toarray()[0], encoded[1])
     floats = pd.DataFrame({"id": [5.0, np.nan]})
     assert np.array_equal(known.transform(floats).toarray()[0], encoded[2])
+
+
+BEYOND = [2**53, 2**53 + 1, 2**53 + 1, 5]
+
+
+@pytest.mark.parametrize(
+    ("exact", "params"),
+    [
+        (pd.DataFrame({"id": BEYOND}), {"categorical": ["id"]}),
+        (pd.DataFrame({"id": pd.array([*BEYOND, None], "Int64")}), {"categorical": ["id"]}),
+        (pd.DataFrame({"id": pd.Series(BEYOND, dtype=object)}), {"categorical": ["id"]}),
+        (pl.DataFrame({"id": BEYOND}), {"categorical": ["id"]}),
+        (pd.DataFrame({"id": np.array([2**63, 2**63 + 1, 5], np.uint64)}), {}),
+        (pd.DataFrame({"id": pd.array([2**63, 2**63 + 1, None], "UInt64")}), {}),
+        (pd.DataFrame({"id": BEYOND}), {"categorical": ["id"], "hash": 64}),
+        (pd.DataFrame({"id": BEYOND, "to": BEYOND}), {"shared": {"ids": ["id", "to"]}}),
+        (pd.DataFrame({"id": [BEYOND, []]}), {"hash": 64}),
+        (pd.DataFrame({"id": BEYOND}), {}),
+        (pd.DataFrame({"id": [BEYOND, []]}), {}),
+        (pd.DataFrame({"id": [-(2**53), -(2**53) - 1]}), {"categorical": ["id"]}),
+    ],
+)
+def test_floats_do_not_stand_for_large_ids(exact, params):
+    known = FieldEncoder(**{"min_frequency": 1, **params}).fit(exact)
+    known.transform(exact)
+
+    def as_float(value):
+        return (
+            [*map(float, value)] if isinstance(value, list) else None if is_missing(value) else float(value)
+        )
+
+    floats = pd.DataFrame({name: [*map(as_float, exact[name].to_list())] for name in exact.columns})
+    message = r"'id' holds -?9\d* at row 0 as a floating-point number.*'Int64'"
+    with pytest.raises(ValueError, match=message):
+        known.transform(floats)
+    if exact["id"].dtype != np.int64 or params:  # else a quantity, for all that is known
+        with pytest.raises(ValueError, match=message):
+            known.partial_fit(floats)
+
+
+def test_large_floats_do_not_become_ids():
+    floats = pd.DataFrame({"id": [2.0**53, 5.0, 1e300, np.inf]})
+    known = encoder(categorical=["id"]).fit(floats)
+    assert np.array_equal(known.transform(floats).indices, np.argsort(np.argsort(floats["id"])) + 2)
+    with pytest.raises(ValueError, match=r"9007199254740993 at row 1 and floating-point numbers besides"):
+        known.transform(pd.DataFrame({"id": [5, 2**53 + 1]}))
+    again = FieldEncoder.from_state(known.get_state())
+    with pytest.raises(ValueError, match=r"9007199254740993 at row 1 and floating-point numbers besides"):
+        again.transform(pd.DataFrame({"id": [5, 2**53 + 1]}))
+    with pytest.raises(ValueError, match="floating-point number"):
+        encoder(categorical=["price"]).fit(column([2**53 + 1, 2.0**53]))
+
+
+def test_rare_large_ids_and_floats():
+    known = FieldEncoder(categorical=["id"], min_frequency=9).partial_fit(pd.DataFrame({"id": [2**53 + 1]}))
+    with pytest.raises(ValueError, match="floating-point number"):
+        known.partial_fit(pd.DataFrame({"id": [2.0**53]}))
 
 
 def test_unsigned_numbers_are_no_signed_ones():
@@ -187,6 +315,69 @@ def test_other_types_of_whole_numbers_do_not_wrap(dtype):
     for other in (bool, np.int64, np.float64):
         again = known.transform(pd.DataFrame({"id": np.array([0, 1], other)})).toarray()
         assert np.array_equal(again, encoded[:2])
+
+
+# -- a few rows --------------------------------------------------------------------------------------------
+
+DAYS = pd.Series(pd.date_range("1969-12-31 23:59:59.9995", periods=4, freq="11h"))
+SERIES = {
+    **{
+        name: pd.Series([3, 0, 3, 7], dtype=name)
+        for name in ("int8", "int64", "uint8", "uint64", "Int64", "UInt64")
+    },
+    **{
+        name: pd.Series([2.5, np.nan, 1e-3, np.inf], dtype=name) for name in ("float32", "float64", "Float64")
+    },
+    **{name: pd.Series([True, False, True, True], dtype=name) for name in ("bool", "boolean", "object")},
+    **{
+        f"{name} of text": pd.Series(["x", None, "y", "x"], dtype=name)
+        for name in ("object", "str", "string")
+    },
+    "missing whole numbers": pd.Series([2**53 + 1, None, 5, 2**53], dtype="Int64"),
+    "text categories": pd.Series(["x", None, "y", "x"], dtype="category"),
+    "numbers as categories": pd.Series([7, None, 3, 7], dtype="category"),
+    "whole categories": pd.Series(pd.Categorical([7, 3, 3, 7])),
+    "logical categories": pd.Series(pd.Categorical([True, None, False, True])),
+    "dates as categories": DAYS.astype("category"),
+    "intervals": pd.Series(INTERVALS),
+    "dates": DAYS,
+    "dates of a zone": DAYS.dt.tz_localize("Asia/Tokyo"),
+    "durations": pd.Series(pd.to_timedelta([1, None, 3, 90], unit="s")),
+    "periods": DAYS.dt.to_period("D"),
+    "sparse": pd.Series(pd.arrays.SparseArray([0.0, 0, 1, 2.5])),
+    "lists": pd.Series([["x"], [], None, ["y", "x"]]),
+}
+
+
+@pytest.mark.parametrize("kind", SERIES)
+def test_a_few_rows_are_read_as_many(kind, monkeypatch):
+    few = pd.DataFrame({"price": SERIES[kind]})
+    many = pd.concat([few] * 10, ignore_index=True)
+    many = many.astype(few.dtypes.to_dict())
+    known = encoder(bins=2).fit(many)
+    assert np.array_equal(known.transform(few).toarray(), known.transform(many).toarray()[:4])
+    for row in range(4):
+        assert np.array_equal(
+            known.transform(few.iloc[[row]]).toarray(), known.transform(few).toarray()[[row]]
+        )
+    seen = encoder(bins=2).fit(few)
+    monkeypatch.setattr("skfm.data.frames._FEW_ROWS", 0)
+    slow = encoder(bins=2).fit(few)
+    assert seen.get_feature_names_out().tolist() == slow.get_feature_names_out().tolist()
+    assert np.array_equal(seen.transform(many).toarray(), slow.transform(many).toarray())
+    assert np.array_equal(seen.fields_, slow.fields_)
+
+
+@pytest.mark.parametrize("other", ["text categories", "dates as categories"])
+@pytest.mark.parametrize("kind", ["int64", "float64", "dates", "lists", "bool"])
+def test_a_row_of_another_type_is_refused(kind, other):
+    known = encoder().fit(pd.DataFrame({"price": SERIES[kind]}))
+    row = pd.DataFrame({"price": SERIES[other]}).iloc[[0]]
+    if (kind, other) == ("dates", "dates as categories"):
+        known.transform(row)
+        return
+    with pytest.raises(ValueError, match=r"Column 'price' .*row 0"):
+        known.transform(row)
 
 
 # -- names -------------------------------------------------------------------------------------------------

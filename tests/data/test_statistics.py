@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from skfm.data.spool import RowSpool
-from skfm.data.statistics import column_statistics, merge_column_statistics
+from skfm.data.statistics import Evidence, column_statistics, merge_column_statistics
 from tests import reference
 from tests.cases import sparse_rows
 
@@ -42,16 +42,32 @@ def test_frequency():
 
 
 @pytest.mark.parametrize("table_rows", [None, TABLE_ROWS])
-def test_mean_evidence(table_rows):
+def test_evidence_of_columns(table_rows):
     X, weight = rows()
     total = sum(weight[i] for i, j in np.argwhere(X))
     touched = {j if table_rows is None else table_rows[j] for _, j in np.argwhere(X)}
-    statistics = column_statistics(sparse.csr_array(X), weight, table_rows)
-    assert statistics.mean_evidence == pytest.approx(total / len(touched), rel=1e-12)
+    row = min(1, weight.sum() / np.count_nonzero(weight))
+    evidence = Evidence.of(sparse.csr_array(X), weight, table_rows)
+    assert evidence.weight == pytest.approx(weight.sum() / row, rel=1e-12)
+    assert evidence.of_columns == pytest.approx(total / row / len(touched), rel=1e-12)
 
 
-def test_mean_evidence_of_rows_without_entries():
-    assert column_statistics(sparse.csr_array((2, 3)), np.ones(2)).mean_evidence == 0
+def test_evidence_of_rows_without_entries():
+    assert Evidence.of(sparse.csr_array((2, 3)), np.ones(2)).of_columns == 0
+
+
+@pytest.mark.parametrize("table_rows", [None, TABLE_ROWS])
+def test_evidence_of_parts_that_come_twice_is_that_of_the_whole(table_rows):
+    X, weight = rows()
+    X, y = sparse.csr_array(X), np.arange(X.shape[0])
+    parts = [np.arange(2), np.arange(2, X.shape[0])]
+    known = None
+    for part in [*parts, *parts]:
+        evidence = Evidence.of(X[part], weight[part], table_rows).marked(X[part], y[part])
+        known = evidence if known is None else known.merged(evidence)
+    whole = Evidence.of(X, weight, table_rows)
+    assert known.weight == pytest.approx(whole.weight, rel=1e-12)
+    assert known.of_columns == pytest.approx(whole.of_columns, rel=1e-12)
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e200, 1e-200])
@@ -85,7 +101,6 @@ def test_columns_that_share_a_row_of_the_tables_are_one():
 def assert_same(found, expected):
     np.testing.assert_allclose(found.weight, expected.weight, rtol=1e-12)
     np.testing.assert_allclose(found.touched, expected.touched, rtol=1e-12)
-    np.testing.assert_allclose(found.mean_evidence, expected.mean_evidence, rtol=1e-12)
     assert found.all_ones == expected.all_ones
     if not expected.all_ones:
         np.testing.assert_array_equal(found.largest, expected.largest)

@@ -154,7 +154,7 @@ def test_csv_chunks_are_the_rows_as_pandas_reads_them(tmp_path, monkeypatch, suf
     quoted.to_csv(path, index=False, sep=separator)
     stream = CsvStream(path, target="click", sample_weight="weight", delimiter=separator, chunk_rows=7)
     assert max(len(chunk) for chunk, *_ in stream) <= 7
-    read = pd.read_csv(path, sep=separator)
+    read = pd.read_csv(path, sep=separator, float_precision="round_trip")
     pd.testing.assert_frame_equal(
         everything(stream), read.drop(columns=["click", "weight"]), check_dtype=False, check_exact=True
     )

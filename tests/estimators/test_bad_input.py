@@ -237,6 +237,35 @@ def test_numbers_name_the_row(fails):
     fails("FMRegressor", lambda model: model.fit(X, bad), "row 4")
 
 
+MISSING = {
+    "texts": lambda y: ["a" if label else "b" for label in y[:-1]] + [None],
+    "objects": lambda y: np.array([*y[:-1].tolist(), None], dtype=object),
+    "pandas texts": lambda y: pytest.importorskip("pandas").Series(
+        ["a", "b"] * 31 + ["a", None], dtype="string"
+    ),
+    "dates": lambda y: np.array(
+        ["2020-01-01", "2021-01-01"] * 31 + ["2020-01-01", "NaT"], dtype="datetime64[s]"
+    ),
+    "labels": lambda y: np.array([[1, 0]] * (N - 1) + [[1, None]], dtype=object),
+}
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+@pytest.mark.parametrize("kind", MISSING)
+@pytest.mark.parametrize("name", ["FMClassifier", "FMRegressor"])
+def test_missing_targets_are_named(name, kind, held_out):
+    y = MISSING[kind](LABELS)
+    given = (X, target_of(name), None, X, y) if held_out else (X, y)
+    argument = "y_val" if held_out else "y"
+    with pytest.raises(ValueError, match=f"^{argument} has a missing value, .*, at row {N - 1}. Drop"):
+        make(name).fit(*given)
+
+
+def test_dates_are_no_numbers():
+    with pytest.raises(ValueError, match="holds dates or durations: give days"):
+        make("FMRegressor").fit(X, np.arange(N).astype("datetime64[D]"))
+
+
 def test_held_out_rows(fails):
     fails("FMClassifier", lambda model: model.fit(X, LABELS, X_val=X), "give both or neither")
     fails("FMClassifier", lambda model: model.fit(X, LABELS, y_val=LABELS), "give both or neither")
@@ -372,7 +401,7 @@ def refused_for_memory(fit) -> None:
 
 @pytest.fixture
 def of_20_gb(monkeypatch):
-    monkeypatch.setattr("skfm.train.start.physical_memory", lambda: 2 * 10**10)
+    monkeypatch.setattr("skfm.runtime.physical_memory", lambda: 2 * 10**10)
 
 
 @pytest.mark.parametrize("solver", ["auto", "adagrad", "lbfgs"])
@@ -391,7 +420,7 @@ def test_too_many_columns_of_chunks_and_of_values_are_refused(of_20_gb):
 def test_memory_for_statistics_counts(monkeypatch):
     rows = sparse.csr_array(([1.0, 1.0], ([0, 1], [0, 999])), shape=(2, 1000))
     model = make("LinearRegressor", solver="adagrad")
-    monkeypatch.setattr("skfm.train.start.physical_memory", lambda: 40_000)
+    monkeypatch.setattr("skfm.runtime.physical_memory", lambda: 40_000)
     model.fit(rows, [0, 1])
     with pytest.raises(ValueError, match=r"columns' statistics take .* at least"):
         model.fit(rows * 2, [0, 1])

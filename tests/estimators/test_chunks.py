@@ -150,6 +150,26 @@ def test_the_first_prediction_is_smoothed():
     np.testing.assert_allclose(share / share[0], [1, 0.5, 0.125 / (2 / 3)])
 
 
+@pytest.mark.parametrize(("estimator", "y"), [(FMRegressor, NUMBERS), (FMClassifier, RAW > 0)])
+def test_penalties_go_by_the_rows_of_all_calls(estimator, y):
+    """Under those of 10 rows the factors would never leave 0."""
+    found, classes = [], {} if estimator is FMRegressor else {"classes": [0, 1]}
+    for n_chunks in (1, 4, 120):
+        model = estimator(n_factors=2, batch_size=10, dtype="float32", random_state=0)
+        for _ in range(5):
+            for part in np.array_split(np.arange(N), n_chunks):
+                model.partial_fit(X[part], y[part], **classes)
+        found.append(model)
+    for model in found[1:]:
+        assert model.plan_["l2_factors"] == pytest.approx(found[0].plan_["l2_factors"], rel=1e-12)
+        assert np.abs(model.factors_).max() > 0.5 * np.abs(found[0].factors_).max()
+        assert np.corrcoef(says_raw(model), says_raw(found[0]))[0, 1] > 0.99
+
+
+def says_raw(model):
+    return model.decision_function(X) if hasattr(model, "decision_function") else model.predict(X)
+
+
 def test_counts_of_zero_are_a_chunk():
     y = TARGETS["poisson"][2]
     model = FMRegressor(2, loss="poisson", random_state=0).partial_fit(X[:4], np.zeros(4))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import make_blobs
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 
@@ -174,6 +175,27 @@ def test_without_a_linear_term_there_are_no_linear_weights(name):
     assert "l2_linear" not in model.get_params()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in skfm.__all__
+        if "n_factors" in getattr(getattr(skfm, name), "_parameter_constraints", ())
+    ],
+)
+def test_without_factors_the_linear_term_learns(name):
+    model = make(name, n_factors=0, max_iter=100)
+    y = ONE_HOT[:, 0]
+    if hasattr(model, "l2_linear"):
+        values = model.fit(ONE_HOT, y).predict(ONE_HOT)
+        values = values[:, 0] if values.ndim == 2 else values
+        assert values[y == 1].mean() > values[y == 0].mean() + 0.5
+    else:
+        with pytest.warns(ConvergenceWarning, match="nothing was learned.*more factors"):
+            model.fit(ONE_HOT, y)
+        assert np.ptp(model.predict(ONE_HOT)) == 0
+
+
 # -- options of single models --------------------------------------------------------------------------
 
 
@@ -212,7 +234,7 @@ def test_field_aware_factors_have_a_vector_for_each_field():
 @pytest.mark.parametrize("solver", ["adagrad", "lbfgs"])
 def test_a_table_that_does_not_fit_is_refused_with_the_numbers(solver, monkeypatch):
     # Enough for the factors of one field, and not for those of the three that are found.
-    monkeypatch.setattr("skfm.train.start.physical_memory", lambda: 5 * 10**6)
+    monkeypatch.setattr("skfm.runtime.physical_memory", lambda: 5 * 10**6)
     model = make("FFMClassifier", n_factors=10_000, solver=solver)
     with pytest.raises(ValueError, match=r"16 columns, 30001 numbers each.*GB.*Give fewer factors"):
         model.fit(ONE_HOT, EQUAL)

@@ -1,7 +1,9 @@
 """A model that starts from another one starts as the same function, where that is possible."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.model_selection import cross_val_score
 
 from skfm import FieldEncoder
 from tests.estimators.problems import LABELS, RAW, X, Y, make, predictions
@@ -13,6 +15,8 @@ THREE = np.digitize(RAW, [-1.0, 1.0])
 BOTH = np.column_stack([LABELS, np.arange(LABELS.size) % 2])
 CLICKS = np.column_stack([LABELS, LABELS * BOTH[:, 1]])
 COUNTS = np.round(np.abs(Y))
+TABLE = pd.DataFrame({"a": np.array(["x", "y", "z", "x"] * 16), "b": np.arange(64) % 5})
+ENCODER = FieldEncoder(min_frequency=1)
 
 
 @pytest.mark.parametrize(
@@ -126,10 +130,41 @@ def test_training_goes_on_in_units_of_its_own(factor):
 
 
 def test_the_source_may_have_its_own_encoder():
-    import pandas as pd
+    source = make("FMClassifier", encoder=ENCODER, max_iter=20).fit(TABLE, LABELS)
+    model = make("FMClassifier", encoder=ENCODER, init_from=source, **STILL).fit(TABLE, LABELS)
+    np.testing.assert_allclose(model.predict_proba(TABLE), source.predict_proba(TABLE), rtol=1e-6)
 
-    table = pd.DataFrame({"a": np.array(["x", "y", "z", "x"] * 16), "b": np.arange(64) % 5})
-    encoder = FieldEncoder(min_frequency=1)
-    source = make("FMClassifier", encoder=encoder, max_iter=20).fit(table, LABELS)
-    model = make("FMClassifier", encoder=encoder, init_from=source, **STILL).fit(table, LABELS)
-    np.testing.assert_allclose(model.predict_proba(table), source.predict_proba(table), rtol=1e-6)
+
+@pytest.mark.parametrize("name", ["FMClassifier", "FFMClassifier", "DeepFMClassifier"])
+def test_encoded_columns_start_from_those_of_the_same_name(name):
+    """Whatever values each encoder has seen, and in whatever order it saw them."""
+    source = make(name, encoder=ENCODER, max_iter=20).fit(TABLE, LABELS)
+    fewer = np.flatnonzero(TABLE["a"] != "x")
+    other = np.concatenate([fewer, fewer[:5]])
+    model = make(name, encoder=ENCODER, init_from=source, **STILL)
+    model.fit(TABLE.iloc[other].assign(a=[*TABLE["a"].iloc[fewer], *"vwvwv"]), LABELS[other])
+    assert model.encoder_.get_feature_names_out().size != source.encoder_.get_feature_names_out().size
+    expected = source.decision_function(TABLE.iloc[fewer])
+    np.testing.assert_allclose(model.decision_function(TABLE.iloc[fewer]), expected, rtol=1e-5)
+
+
+def test_a_search_starts_from_a_fitted_model_on_a_table():
+    source = make("FMClassifier", max_iter=20).fit(TABLE, LABELS)
+    scores = cross_val_score(make("FMClassifier", init_from=source), TABLE, LABELS, cv=7, error_score="raise")
+    assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize(
+    ("table", "parameters", "message"),
+    [
+        (TABLE[["b", "a"]], {}, "other columns than those of X: 'a', where X has 'b'"),
+        (TABLE.rename(columns={"b": "c"}), {}, "'b', where X has 'c'"),
+        (TABLE[["a"]], {}, "'b', where X has None"),
+        (TABLE, {"encoder": FieldEncoder(hash=8)}, "The encoder has hash=8, .* hash=None"),
+        (X, {}, "learns from rows as they are, and .* from tables"),
+    ],
+)
+def test_columns_that_mean_something_else_are_refused(table, parameters, message):
+    source = make("FMClassifier").fit(TABLE, LABELS)
+    with pytest.raises(ValueError, match=message):
+        make("FMClassifier", init_from=source, **parameters).fit(table, LABELS)

@@ -44,8 +44,16 @@ def test_n_jobs_means_what_it_means_to_joblib():
 )
 def test_every_estimator_has_it(name):
     assert getattr(skfm, name)().n_jobs is None
-    with pytest.raises(ValueError, match="n_jobs"):
-        getattr(skfm, name)(n_jobs=0).fit(X, Y)
+    for wrong in (0, 1.5, "all", [2], np.nan):
+        with pytest.raises(ValueError, match="'n_jobs' parameter"):
+            getattr(skfm, name)(n_jobs=wrong).fit(X, Y)
+
+
+@pytest.mark.parametrize("wrong", [0, 1.5, "all"])
+def test_numbers_of_cores_are_checked_in_prediction(wrong):
+    model = make("FMClassifier", max_iter=100).fit(X, Y).set_params(n_jobs=wrong)
+    with pytest.raises(ValueError, match=r"n_jobs must be None or an int other than 0"):
+        model.predict(X)
 
 
 @linux

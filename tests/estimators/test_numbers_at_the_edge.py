@@ -50,6 +50,24 @@ def test_a_column_of_any_size_leaves_the_others_to_learn(column, name, solver):
     assert make(name, solver).fit(rows, Y).score(rows, Y) > 0.9
 
 
+@pytest.mark.parametrize("size", [1e300, 1e-300, 5e-324 * 2**20])
+def test_rows_of_any_size_become_rows_of_length_1(size):
+    rows = np.round(1024 * X).astype(np.float64) / 1024
+    model = skfm.FFMRegressor(normalize_rows=True, max_iter=5, random_state=0).fit(rows, Y)
+    # Powers of two, so that every value is the same number of times another.
+    scaled = rows * 2.0 ** np.round(np.log2(size))
+    other = skfm.FFMRegressor(normalize_rows=True, max_iter=5, random_state=0).fit(scaled, Y)
+    np.testing.assert_allclose(other.predict(scaled), model.predict(rows), rtol=1e-6, atol=1e-7)
+
+
+def test_values_that_vanish_beside_others_of_their_row_are_no_values():
+    rows = np.column_stack([X[:, :2], 1e-320 * X[:, 2], 1e300 * X[:, 3]])
+    model = skfm.FFMRegressor(normalize_rows=True, max_iter=2, random_state=0)
+    for piece in np.array_split(np.arange(N), 3):
+        model.partial_fit(rows[piece], Y[piece])
+    assert np.isfinite(model.predict(rows)).all()
+
+
 WEIGHTS = {
     "large": np.full(N, 1e308),
     "small": np.full(N, 1e-320),

@@ -120,4 +120,4 @@ def test_the_prior_that_was_kept_is_shown_and_kept_by_later_calls():
     assert model.plan_["l2_factors"] == pytest.approx(3 / (N - HELD_OUT))
     for _ in range(2):
         model.partial_fit(X[:1000], MATCHED[:1000])
-        assert model.plan_["l2_factors"] == pytest.approx(3 / 1000)
+        assert model.plan_["l2_factors"] == pytest.approx(3 / (N + 1000))

@@ -1,7 +1,9 @@
 """The whole of scikit-learn's contract, for every public estimator, with no expected failures."""
 
 import pytest
+import sklearn
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.fixes import parse_version
 
 import skfm
 from tests.conftest import THOROUGH
@@ -19,9 +21,14 @@ def checked(name):
 
 
 ESTIMATORS = [checked(name) for name in skfm.__all__ if name.endswith(("Classifier", "Regressor"))]
+IS_OLD = parse_version(sklearn.__version__) < parse_version("1.7.1")
 
 
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda estimator: {})
 @pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 def test_sklearn_check(estimator, check):
+    if check.func.__name__ == "check_positive_only_tag_during_fit" and IS_OLD:
+        pytest.skip(
+            "this scikit-learn gives whole numbers to estimators of categories and subtracts a fraction"
+        )
     check(estimator)

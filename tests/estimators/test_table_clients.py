@@ -7,7 +7,7 @@ import pytest
 import sklearn
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier
-from sklearn.feature_selection import SelectFromModel, SequentialFeatureSelector
+from sklearn.feature_selection import RFE, RFECV, SelectFromModel, SequentialFeatureSelector
 from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
@@ -96,6 +96,27 @@ def test_text_where_numbers_are_expected():
     X, y = table()
     with pytest.raises(ValueError, match=r"Column 0 of X holds text.*'.' at row 0.*encoder=FieldEncoder\(\)"):
         model(encoder=None).fit(X.to_numpy(dtype=object), y)
+
+
+@pytest.mark.parametrize("missing", [pd.NA, pd.NaT])
+@pytest.mark.parametrize(
+    "wrap", [pd.DataFrame, lambda columns: np.array(list(zip(*columns.values(), strict=True)), object)]
+)
+def test_missing_values_that_are_no_floats(missing, wrap):
+    X = wrap(
+        {"size": pd.Series([1, 2, 3, 4], dtype=object), "count": pd.Series([5, missing, 7, 8], dtype=object)}
+    )
+    y = [0, 1, 0, 1]
+
+    def message(name):
+        return f"Column {name} of X has a missing value, {missing!r}, at row 1. Impute it first, or fit with"
+
+    with pytest.raises(ValueError, match=message("'count'" if isinstance(X, pd.DataFrame) else 1)):
+        model().fit(X, y)
+    known = model().fit(np.arange(8.0).reshape(4, 2), y)
+    with pytest.raises(ValueError, match=message(1)):
+        known.predict(np.asarray(X))
+    assert np.isfinite(model(encoder=FieldEncoder()).fit(X, y).predict_proba(X)).all()
 
 
 def test_names_of_mixed_types_are_what_is_wrong():
@@ -205,6 +226,58 @@ def test_selection_on_codes():
     codes = OrdinalEncoder(dtype=np.int64).fit_transform(X[["shape", "count"]])
     selector = SequentialFeatureSelector(model(encoder=FieldEncoder()), n_features_to_select=1, cv=2)
     assert selector.fit(codes, y).get_support().tolist() == [True, False]
+
+
+def largest_weights(fitted):
+    """Importance of the columns of a table, from its fitted attributes alone."""
+    weights = np.abs(fitted.coef_).sum(axis=0)
+    weights = weights + np.linalg.norm(fitted.factors_, axis=1) if hasattr(fitted, "factors_") else weights
+    columns = fitted.encoder_.field_columns_[fitted.encoder_.fields_]
+    return np.array([weights[columns == column].max() for column in range(fitted.n_features_in_)])
+
+
+@pytest.mark.parametrize("kind", [FMClassifier, LinearClassifier])
+def test_selection_by_weights(kind):
+    X, y = table()
+    X.loc[::9, "shape"] = None
+    selector = SelectFromModel(kind(random_state=0), importance_getter=largest_weights, threshold="mean")
+    assert selector.fit(X, y).get_feature_names_out().tolist() == ["shape"]
+    codes = OrdinalEncoder(dtype=np.int64, encoded_missing_value=-1).fit_transform(X[["count", "shape"]])
+    one = kind(encoder=FieldEncoder(), random_state=0)
+    for make_selector in (
+        RFE,
+        lambda *args, **params: RFECV(*args, cv=2, min_features_to_select=1, **params),
+    ):
+        selector = make_selector(one, importance_getter=largest_weights).fit(codes, y)
+        assert selector.ranking_.argmin() == 1
+
+
+@pytest.mark.parametrize("selector", [SelectFromModel, RFE])
+def test_selection_of_encoded_columns(selector):
+    X, y = table()
+    steps = make_pipeline(FieldEncoder(), selector(model()), model()).fit(X, y)
+    chosen = steps[:-1].get_feature_names_out()
+    assert "shape=x" in chosen
+    assert chosen.size < steps[0].fields_.size
+    assert steps.score(X, y) > 0.85
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"numeric_encoding": "value"},
+        {"numeric_encoding": "bins", "bins": 0},
+        {"hash": {"shape": 1}, "categorical": ["count"]},
+        {"min_frequency": 10**6, "max_categories": 1, "numeric": ["count"]},
+    ],
+)
+def test_no_mask_of_encoded_columns_fits_a_table(params):
+    X, y = table()
+    # Each column has a slot besides that of missing values.
+    assert FieldEncoder(**params).fit(X).fields_.size >= 2 * X.shape[1]
+    selector = SelectFromModel(model(encoder=FieldEncoder(**params))).fit(X, y)
+    with pytest.raises(IndexError, match="boolean index did not match"):
+        selector.transform(X)
 
 
 def test_partial_dependence_on_a_table():

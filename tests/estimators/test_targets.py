@@ -260,10 +260,18 @@ def test_class_weights_times_sample_weights():
 
 def test_balanced_multilabel():
     balanced = make("LinearClassifier", class_weight="balanced").fit(X, MULTILABEL)
-    manual = make("LinearClassifier").fit(
-        X, MULTILABEL, sample_weight=compute_sample_weight("balanced", MULTILABEL)
-    )
+    weight = compute_sample_weight("balanced", MULTILABEL)
+    manual = make("LinearClassifier").fit(X, MULTILABEL, sample_weight=weight / weight.mean())
     np.testing.assert_allclose(predictions(balanced), predictions(manual), rtol=1e-9)
+
+
+@pytest.mark.parametrize("y", [LABELS, MULTILABEL])
+def test_classes_are_balanced_in_terms_of_weight(y):
+    times = np.random.default_rng(0).integers(0, 4, N)
+    rows = np.repeat(np.arange(N), times)
+    balanced = make("LinearClassifier", class_weight="balanced")
+    weighted = predictions(balanced.fit(X, y, sample_weight=times.astype(float)))
+    np.testing.assert_allclose(weighted, predictions(balanced.fit(X[rows], y[rows])), rtol=1e-6)
 
 
 @pytest.mark.parametrize("solver", ["lbfgs", "adam"])

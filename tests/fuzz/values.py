@@ -180,6 +180,12 @@ def _with_categories(columns, frame, convert):
     return frame
 
 
+def _pandas_arrow(columns):
+    # Older versions of pandas try whether infinite values are whole numbers.
+    with np.errstate(invalid="ignore"):
+        return _pandas(columns).convert_dtypes(dtype_backend="pyarrow")
+
+
 def _polars(columns):
     types = {
         "lists": pl.List(pl.String),
@@ -199,7 +205,7 @@ TABLES = {
     "pandas categorical": lambda columns: _with_categories(
         columns, _pandas(columns), lambda frame, name: frame.astype({name: "category"})
     ),
-    "pandas arrow": lambda columns: _pandas(columns).convert_dtypes(dtype_backend="pyarrow"),
+    "pandas arrow": _pandas_arrow,
     "pandas object": lambda columns: _pandas(columns).astype(
         {name: object for name in columns if _kind(name) not in ("date", "duration")}
     ),

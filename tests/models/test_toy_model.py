@@ -60,8 +60,7 @@ def test_fit_ends_at_a_minimum_of_the_oracles_objective(estimators):
         2, init_scale=0.5, tol=1e-7, max_iter=2000, random_state=0, **strengths
     )
     model.fit(X, y, sample_weight=weight)
-    dense = {"weights": {"squares": np.zeros((2, 1))}, "offsets": {"intercept": model.intercept_}}
-    dense["weights"]["squares"] = model._learned.parameters.dense["weights"]["squares"].copy()
+    dense = {"weights": {"squares": model.squares_}, "offsets": {"intercept": model.intercept_}}
     tables = {"linear": model.coef_.T.copy(), "factors": model.factors_.copy()}
     raw = quadratic(None, X, tables, dense)
     np.testing.assert_allclose(model.decision_function(X), raw[:, 0], rtol=1e-9)

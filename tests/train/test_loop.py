@@ -13,7 +13,7 @@ from skfm.models.fm import FM
 from skfm.optim.solvers import SGD
 from skfm.train.epochs import BatchEpochs, InMemory
 from skfm.train.loop import DivergenceError, Stopping, Watch, descend
-from skfm.train.problem import silent
+from skfm.train.problem import Progress, joined, silent
 from tests.train.problems import Problem, make_schedule
 
 
@@ -104,7 +104,7 @@ def test_plateau_cuts_the_rate_tenfold_twice_and_then_stops():
     )
     rates = [1.0, 1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
     assert progress.history["learning_rate"] == pytest.approx(rates)
-    assert reported == list(range(1, 8))
+    assert reported == list(range(8))
     assert progress.history["recorded"] == [7.0] * 7
     # Each cut goes on from the best weights, which are those of the first epoch, and so does the end.
     np.testing.assert_allclose(look.seen, [1, 2, 3, 1.1, 1.2, 1.01, 1.02])
@@ -151,6 +151,31 @@ def test_the_last_weights_are_looked_at():
         walk(Walk(last_loss=np.nan))
     # Weights that validation has seen are known.
     walk(Walk(last_loss=np.nan), scores=[1.0, 2.0, 3.0])
+
+
+def test_a_start_anew_is_reported_by_its_rate():
+    def reported(*arguments, **options):
+        seen = []
+        walk(*arguments, report=lambda progress, _: seen.append((progress.label, progress.n_iter)), **options)
+        return seen
+
+    half = "learning rate x 0.5"
+    losses = [1.0, np.inf, 1.0, 1.0]
+    anew = reported(Walk(losses=losses), max_iter=2)
+    assert anew == [("", 0), ("", 1), (half, 0), (half, 1), (half, 2)]
+    # Where there are best weights training goes on from them.
+    assert reported(Walk(losses=losses), [1.0, 2.0], max_iter=2) == [("", 0), ("", 1), ("", 2)]
+
+
+def test_lists_of_a_history_have_one_length():
+    progress = Progress()
+    for values in ({"loss": 1}, {"loss": 2, "score": 0}, {"loss": 3}):
+        progress.add(**values)
+    np.testing.assert_equal(progress.history, {"loss": [1.0, 2.0, 3.0], "score": [np.nan, 0.0, np.nan]})
+    np.testing.assert_equal(
+        joined([{}, {"loss": [1.0], "a": [2.0]}, progress.history]),
+        {"loss": [1.0, 1.0, 2.0, 3.0], "a": [2.0] + [np.nan] * 3, "score": [np.nan, np.nan, 0.0, np.nan]},
+    )
 
 
 @pytest.fixture

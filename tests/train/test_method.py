@@ -57,7 +57,7 @@ def test_a_method_of_a_user_is_a_solver(y):
         model.coef_, oracle.coef_ * np.reshape(deviation, (-1, *[1] * (y.ndim - 1))), rtol=1e-9
     )
     assert model.solver_ == ClosedFormRidge()
-    assert set(model.history_) == {"loss"}
+    assert list(model.history_) == ["attempt", "epoch", "loss"]
 
 
 def test_it_is_tuned_like_any_other():
@@ -84,6 +84,18 @@ def test_what_is_no_solver_is_refused():
 
     with pytest.raises(TypeError, match=r"Forgetful\(\) must return a .*Result, got None"):
         LinearRegressor(solver=Forgetful()).fit(X, Y)
+
+
+def test_histories_of_unequal_lists_are_refused():
+    @dataclass(frozen=True)
+    class Ragged(ClosedFormRidge):
+        def fit(self, problem, session=None):
+            result = super().fit(problem, session)
+            result.progress.history["gap"] = [1.0, 0.5]
+            return result
+
+    with pytest.raises(ValueError, match=r"must have one length, got {'loss': 1, 'gap': 2}: .*Progress.add"):
+        LinearRegressor(solver=Ragged()).fit(X, Y)
 
 
 @pytest.mark.parametrize("solver", [*SOLVERS, optax.adam(0.1)], ids=[*SOLVERS, "optax"])

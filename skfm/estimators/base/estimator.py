@@ -32,7 +32,7 @@ from skfm.estimators.base.unchanged import check_unchanged, settled
 from skfm.fitting import learn as fitting
 from skfm.fitting.inputs import Encoding, Reader, Rows, is_table
 from skfm.fitting.learn import Context, Data, Given, Learned, Listeners, Prepared, Pretrained, Shape
-from skfm.fitting.plan import Settings
+from skfm.fitting.plan import CHOSEN_BY_FIT, Settings
 from skfm.fitting.streams import is_stream, map_stream
 from skfm.fitting.targets import Targets
 from skfm.names import BATCH_ACTIVATIONS
@@ -114,7 +114,9 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
         targets = prepared.posed.targets
         if self.init_from is None:
             return None, None
-        return fitting.start_from(context.source, model, targets, repr(self.init_from)), None
+        shown = repr(self.init_from)
+        start = fitting.start_from(context.source, model, targets, shown)
+        return fitting.in_columns_of(start, context, shown), None
 
     # -- fit ---------------------------------------------------------------------------------------
 
@@ -232,12 +234,12 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
             else:
                 targets = targets.resume(resumed.targets, classes=classes)
             intake = intake._replace(targets=targets)
-            data = fitting.gather(rows, held_out, intake, incremental=incremental)
+            data = fitting.gather(rows, held_out, intake, context)
             return self._solve(data, context)
         with temporary_folder(getattr(given.X, "folder", None)) as folder:
             share = fitting.stream_share(self._settings(), held_out)
             intake = intake._replace(folder=folder)
-            data = fitting.gather_stream(rows, held_out, intake, share, self.random_state)
+            data = fitting.gather_stream(rows, held_out, intake, context, share, self.random_state)
             return self._solve(data, context)
 
     def _solve(self, data: Data, context: Context) -> Learned:
@@ -255,9 +257,12 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
             start, pretrained = self._start(model, prepared, context)
         start = fitting.warm_start(prepared, context, model, start)
         score = self._scorer(model, prepared, context)
-        listeners = Listeners(score, reporter(self.verbose, type(self).__name__))
-        problem = fitting.pose(prepared, model, self._needs_fields, start, listeners)
-        learned = fitting.learn(problem, prepared, context, self._needs_fields)
+        with reporter(self.verbose, type(self).__name__) as report:
+            listeners = Listeners(score, report)
+            problem = fitting.pose(prepared, model, self._needs_fields, start, listeners)
+            learned = fitting.learn(problem, prepared, context, self._needs_fields)
+        if self.verbose and len(problem.priors) > 1:
+            print(f"{type(self).__name__}: attempt {learned.prior + 1} of {len(problem.priors)} is kept.")
         learned = replace(learned, settled=self._settled())
         return learned if pretrained is None else replace(learned, pretrained=pretrained)
 
@@ -330,6 +335,19 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
         _, dense = self._learned.in_units_of_x()
         return np.asarray(dense["offsets"].get(name, otherwise))
 
+    def _attributes(self) -> dict[str, Any]:
+        """Fitted attributes that the model makes of its dense weights."""
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError(f"{type(self).__name__} has no fitted attributes before fit.")
+        return self._learned.attributes()
+
+    def _attribute(self, name: str):
+        """One of these."""
+        found = self._attributes()
+        if name not in found:
+            raise AttributeError(f"This {type(self).__name__} has no {name}: its parameters ask for none.")
+        return found[name]
+
     @fitted
     def center_(self) -> np.ndarray:
         """What is taken off each column before the weights meet it, shape (n_features,)."""
@@ -365,8 +383,13 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
 
     @fitted
     def history_(self) -> dict[str, list[float]]:
-        """One number an epoch in each list."""
-        return {name: list(values) for name, values in self._learned.history.items()}
+        """One number an epoch of the attempt that was kept in each list."""
+        return self._learned.history_of_kept
+
+    @fitted
+    def attempts_(self) -> dict[str, list[float]]:
+        """The same as `history_` for the epochs of every attempt."""
+        return {name: list(entries) for name, entries in self._learned.history.items()}
 
     @fitted
     def solver_(self) -> str | GradientTransformation | Method:
@@ -375,9 +398,9 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
 
     @fitted
     def plan_(self) -> dict[str, Any]:
-        """What stands for the parameters that can be "auto", and the number of rows held out."""
+        """What stands for the parameters that can be "auto", rows held out and the attempt that was kept."""
         chosen = self._learned.plan.chosen(self._learned.prior)
-        return {name: value for name, value in chosen.items() if hasattr(self, name) or name == "n_held_out"}
+        return {name: value for name, value in chosen.items() if hasattr(self, name) or name in CHOSEN_BY_FIT}
 
     # -- scikit-learn ------------------------------------------------------------------------------
 

@@ -324,8 +324,9 @@ class TrainingParameters:
         None,
         """
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
-        linear weights or factors, which must have the same columns and shape, and its network if that is the
-        same. Its loss must have the same link. Where y is in other units, weights are converted.
+        linear weights or factors, and its network if that is the same. X must have the same columns; where
+        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
+        in other units, weights are converted.
         """,
         accepted.ESTIMATOR,
         None,

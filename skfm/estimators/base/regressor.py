@@ -39,7 +39,7 @@ class FactorizationRegressor(RegressorMixin, NumberParameters, FactorizationEsti
 
     @fitted
     def target_scale_(self) -> float | np.ndarray:
-        """Standard deviation of y in training: what the terms above the linear one are multiplied by."""
+        """Unit of the standardised target: what the terms above the linear one are multiplied by."""
         targets = self._learned.targets
         return targets.per_output(np.broadcast_to(np.asarray(targets.scale, float), targets.n_outputs))
 

@@ -38,7 +38,7 @@ class _InTraining:
     def _unknown(self, *arguments, **options):
         raise AttributeError(f"This {type(self).__name__} is in training: its weights are not known yet.")
 
-    _table = _map = _offset = _unknown
+    _table = _map = _offset = _attributes = _unknown
     intercept_ = center_ = property(_unknown)
 
     def __reduce__(self):

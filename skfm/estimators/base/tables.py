@@ -23,6 +23,22 @@ def fitted(attribute: Callable[[Any], T]) -> T:
     return cast(T, property(get))
 
 
+class _OfModel(property):
+    """A fitted attribute that the model makes of its dense weights."""
+
+    def __init__(self, doc: str):
+        super().__init__(lambda estimator: estimator._attribute(self._name))
+        self.__doc__ = doc
+
+    def __set_name__(self, owner, name: str):
+        self._name = name
+
+
+def of_model(doc: str) -> Any:
+    """A fitted attribute of those that `skfm.models.base.Model.attributes` names."""
+    return _OfModel(doc)
+
+
 class LinearTable:
     """Fitted weights of the linear part, for estimators that have one."""
 
@@ -47,6 +63,15 @@ class FactorTable:
         if table.ndim == 2:
             return table
         return table[:, 0] if table.shape[1] == 1 else np.moveaxis(table, 1, 0)
+
+
+class NetworkWeights:
+    """Fitted layers of estimators with a network."""
+
+    coefs_: list[np.ndarray] = of_model(
+        "Matrix of each layer, shape (n_inputs, n_units), batch normalisation included."
+    )
+    intercepts_: list[np.ndarray] = of_model("What each layer adds after its matrix, shape (n_units,).")
 
 
 class MixtureTables:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+
 from skfm.estimators.base import accepted
 from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.parameters import FactorParameters, LinearParameters, parameter
 from skfm.estimators.base.regressor import FactorizationRegressor
-from skfm.estimators.base.tables import FactorTable, LinearTable
+from skfm.estimators.base.tables import FactorTable, LinearTable, of_model
 
 
 class _Quadratic(LinearTable, FactorTable, FactorParameters, LinearParameters):
@@ -22,6 +24,8 @@ class _Quadratic(LinearTable, FactorTable, FactorParameters, LinearParameters):
         return Quadratic(
             n_outputs=shape.n_outputs, fit_intercept=self.fit_intercept, n_factors=self.n_factors
         )
+
+    squares_: np.ndarray = of_model("Weights d of the squares, shape (n_factors, n_outputs).")
 
 
 class QuadraticClassifier(_Quadratic, FactorizationClassifier):

@@ -22,6 +22,9 @@ class Quadratic(Model):
         dense["weights"]["squares"] = rng.normal(size=(self.n_factors, self.n_outputs))
         return dense
 
+    def attributes(self, dense, averages):
+        return {"squares_": dense["weights"]["squares"]}
+
     def forward(self, slots, dense, averages, batch, training):
         squares = slots.sums["factors"] ** 2 @ dense["weights"]["squares"]
         return self.intercept(dense) + slots.sums["linear"] + squares, averages
