@@ -93,7 +93,7 @@ def small(groups):
         (DeepFMClassifier, "predict_proba"),
     ],
 )
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 def test_predictions_larger_than_memory_are_refused(kind, method, small):
     model = kind(n_factors=3, random_state=0, max_iter=2).fit(X, LABELS)
     expected = getattr(model, method)(X[:200])
@@ -105,7 +105,7 @@ def test_predictions_larger_than_memory_are_refused(kind, method, small):
         getattr(model, method)(X)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 def test_single_numbers_fit(small):
     model = FMRegressor(n_factors=3, random_state=0, max_iter=2).fit(X, LABELS)
     small()

@@ -267,7 +267,7 @@ def _fit(problem: Problem) -> Result:
     message = None
     if not interrupted and problem.start is None:
         message = learned_nothing(progress, without, prior)
-    if message is None and at_end:
+    if message is None and at_end and progress.n_iter:
         message = watcher.advice(without)
     if not progress.n_iter:
         # From a minimum there is no step to take.

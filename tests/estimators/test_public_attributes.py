@@ -437,7 +437,7 @@ def fit(name, target, X, **parameters):
     return make(name, **settings).fit(X, TARGETS[target])
 
 
-STOPPED = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+STOPPED = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 LBFGS = {"solver": "lbfgs", "batch_size": "auto", "learning_rate": "auto"}
 KINDS = {"Classifier": ("binary", "multiclass", "multilabel"), "Regressor": ("vector", "columns")}
 ALL = [
