@@ -266,7 +266,7 @@ def _fit(problem: Problem) -> Result:
     without = base_loss(loss, narrow.train, base)
     message = None
     if not interrupted and problem.start is None:
-        message = learned_nothing(progress, without, prior)
+        message = learned_nothing(problem, prior, progress, without)
     if message is None and at_end and progress.n_iter:
         message = watcher.advice(without)
     if not progress.n_iter:

@@ -172,5 +172,5 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     has_ended = schedule.stops_early and progress.n_iter < schedule.max_iter and problem.start is None
     message = None
     if has_ended and not progress.interrupted:
-        message = learned_nothing(progress, watch.base_loss, problem.priors[chosen])
+        message = learned_nothing(problem, problem.priors[chosen], progress, watch.base_loss)
     return Result(parameters, progress, kept, message, prior=chosen, attempts=attempts)

@@ -158,20 +158,6 @@ def joined(histories: Iterable[Mapping[str, list[float]]]) -> dict[str, list[flo
     return lists
 
 
-def learned_nothing(progress: Progress, base_loss: float, prior: Prior) -> str | None:
-    """What to say of a training whose loss is still that of the best constant prediction; else None."""
-    # L-BFGS does not begin where the gradient is 0.
-    loss = (progress.history.get("loss") or [base_loss])[-1]
-    if base_loss - loss > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
-        return None
-    return (
-        f"nothing was learned: predictions are the same for all rows. If X tells something about y, give "
-        f"more factors, smaller penalties than l2_linear={prior.l2_linear:.2g}, "
-        f"l2_factors={prior.l2_factors:.2g} and l2_dense={prior.l2_dense:.2g}, or a larger init_scale than "
-        f"{prior.init_scale:.2g}."
-    )
-
-
 def silent(progress: Progress, max_iter: int) -> None:
     """A report to nobody."""
 
@@ -216,6 +202,28 @@ class Problem(NamedTuple):
     keeps_session: bool = False
     base_score: np.ndarray | None = None
     base_moved: np.ndarray | None = None
+
+
+def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_loss: float) -> str | None:
+    """What to say of a training whose loss is still that of the best constant prediction; else None.
+
+    Parameters
+    ----------
+    prior : the one that the weights were learned under
+    """
+    # L-BFGS does not begin where the gradient is 0.
+    loss = (progress.history.get("loss") or [base_loss])[-1]
+    if base_loss - loss > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
+        return None
+    penalties = {name: getattr(prior, name) for name in ("l2_linear", "l2_factors", "l2_dense")}
+    strengths = [f"{name}={value:.2g}" for name, value in penalties.items() if value > 0]
+    remedies = [f"smaller penalties than {', '.join(strengths)}"] if strengths else []
+    if any(table.penalty == "factors" for table in problem.model.tables().values()):
+        remedies += [f"a larger init_scale than {prior.init_scale:.2g}", "more factors"]
+    return (
+        f"nothing was learned: predictions are the same for all rows. If X tells something about y, give "
+        f"{', or '.join(remedies) or 'more iterations'}."
+    )
 
 
 class Parameters:

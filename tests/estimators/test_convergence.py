@@ -104,3 +104,11 @@ def test_smaller_penalties_help_where_a_warning_asks_for_them():
         better, said = fitted("DINClassifier", X, y, **given, **remedy)
         assert "nothing was learned" not in "".join(said)
         assert better.score(X, y) > 0.95 > model.score(X, y)
+
+
+def test_what_is_said_where_nothing_was_learned_fits_the_model():
+    rng = np.random.default_rng(0)
+    X, y = 1e-8 * rng.normal(size=(200, 3)), rng.normal(size=200)
+    linear, (message,) = fitted("LinearRegressor", X, y + 1e8 * X[:, 0])
+    assert message.endswith(f"give smaller penalties than l2_linear={linear.plan_['l2_linear']:.2g}.")
+    assert fitted("LinearRegressor", X, y + 1e8 * X[:, 0], l2_linear=0.0)[1] == []

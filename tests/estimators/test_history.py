@@ -17,7 +17,9 @@ from skfm.names import SOLVERS
 from skfm.train.loop import DivergenceError, descend
 from tests.estimators.problems import LABELS, RAW, X, make, target
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*(Increase max_iter|nothing was learned):sklearn.exceptions.ConvergenceWarning"
+)
 
 ESTIMATORS = [name for name in skfm.__all__ if name.endswith(("Classifier", "Regressor"))]
 # With held-out rows and automatic penalties there are two attempts.
