@@ -264,11 +264,9 @@ def _fit(problem: Problem) -> Result:
         table, dense = watcher.stopping.best
     full[columns] = table[: columns.size]
     without = base_loss(loss, narrow.train, base)
-    message = None
-    if not interrupted and problem.start is None:
+    message = watcher.advice(without) if at_end and progress.n_iter else None
+    if message is None and not interrupted and problem.start is None:
         message = learned_nothing(problem, prior, progress, without)
-    if message is None and at_end and progress.n_iter:
-        message = watcher.advice(without)
     if not progress.n_iter:
         # From a minimum there is no step to take.
         watcher.record(table, dense, float(objective.value_and_gradient(table, dense)[1]))
