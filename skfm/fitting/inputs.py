@@ -273,11 +273,11 @@ def _refuse_missing(y) -> None:
         values = np.asarray(y)
     except ValueError:  # rows of several lengths
         return
-    if values.dtype.kind in "OmM":
+    if values.ndim and values.dtype.kind in "OmM":
         row = next((row for row, value in enumerate(values.ravel().tolist()) if _is_no_nan(value)), None)
         if row is not None:
-            missing, row = values.ravel()[row], row // (values.size // len(values))
-            raise ValueError(f"y has a missing value, {missing!r}, at row {row}. Drop that row.")
+            missing, n_outputs = values.ravel()[row], values.size // values.shape[0]
+            raise ValueError(f"y has a missing value, {missing!r}, at row {row // n_outputs}. Drop that row.")
 
 
 @contextmanager
