@@ -149,11 +149,11 @@ class LinearClassifier(_Linear, FactorizationClassifier):
         ``5 * sqrt(n_samples)`` where that is more (of a stream that is not put in memory a tenth). Not used
         where ``X_val`` is given to fit.
     n_iter_no_change : int, default=3
-        Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than ``tol``
-        before the rate is cut or training stops.
+        Epochs without an improvement by more than ``tol`` before the rate is cut or training stops, or
+        iterations of L-BFGS without one.
     tol : float, default=0.0001
-        Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops when no
-        component of the gradient is larger than a hundredth of it.
+        Least improvement of the monitored value that counts. L-BFGS stops when no component of the gradient
+        is larger than a hundredth of it, or iterations lower the objective by no more than ``10 tol**2``.
     scoring : str or callable, default="loss"
         ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on held-out
         rows. A callable gets this estimator in training, whose predictions of these rows alone are known,
@@ -450,11 +450,11 @@ class LinearRegressor(_Linear, FactorizationRegressor):
         ``5 * sqrt(n_samples)`` where that is more (of a stream that is not put in memory a tenth). Not used
         where ``X_val`` is given to fit.
     n_iter_no_change : int, default=3
-        Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than ``tol``
-        before the rate is cut or training stops.
+        Epochs without an improvement by more than ``tol`` before the rate is cut or training stops, or
+        iterations of L-BFGS without one.
     tol : float, default=0.0001
-        Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops when no
-        component of the gradient is larger than a hundredth of it.
+        Least improvement of the monitored value that counts. L-BFGS stops when no component of the gradient
+        is larger than a hundredth of it, or iterations lower the objective by no more than ``10 tol**2``.
     scoring : str or callable, default="loss"
         ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on held-out
         rows. A callable gets this estimator in training, whose predictions of these rows alone are known,

@@ -287,16 +287,16 @@ class TrainingParameters:
     n_iter_no_change: int = parameter(
         3,
         """
-        Epochs (or iterations of L-BFGS with held-out rows) without an improvement by more than ``tol``
-        before the rate is cut or training stops.
+        Epochs without an improvement by more than ``tol`` before the rate is cut or training stops, or
+        iterations of L-BFGS without one.
         """,
         accepted.COUNT,
     )
     tol: float = parameter(
         1e-4,
         """
-        Least improvement of the monitored value that counts. Without held-out rows L-BFGS stops when no
-        component of the gradient is larger than a hundredth of it.
+        Least improvement of the monitored value that counts. L-BFGS stops when no component of the gradient
+        is larger than a hundredth of it, or iterations lower the objective by no more than ``10 tol**2``.
         """,
         accepted.NOT_NEGATIVE,
     )
