@@ -14,7 +14,9 @@ from skfm.names import TOWERS
 from skfm.train import step
 from tests.estimators.problems import LABELS, N, X
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*(Increase max_iter|nothing was learned):sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*(Increase max_iter|nothing was learned):sklearn.exceptions.ConvergenceWarning"
+)
 
 BUYS = np.column_stack([LABELS, LABELS & (X[:, 4] > 0)])
 SMALL = {"n_factors": 3, "hidden_layer_sizes": (4,), "max_iter": 5, "init_scale": 0.1, "random_state": 0}
