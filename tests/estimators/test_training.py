@@ -207,6 +207,7 @@ def test_rows_are_held_out_only_when_asked():
     np.testing.assert_array_equal(predictions(off), predictions(plain))
 
 
+@pytest.mark.filterwarnings("ignore:.*nothing was learned:sklearn.exceptions.ConvergenceWarning")
 def test_training_stops_where_nothing_improves():
     settings = {"solver": "adam", "tol": 10.0, "n_iter_no_change": 2, "max_iter": 50}
     constant = make("FMClassifier", learning_rate_schedule="constant", **settings)
@@ -328,6 +329,7 @@ def test_divergence_names_the_rate_and_keeps_the_earlier_fit():
     assert model.solver_ == "lbfgs"
 
 
+@pytest.mark.filterwarnings("ignore:.*nothing was learned:sklearn.exceptions.ConvergenceWarning")
 def test_a_rate_that_is_a_little_too_large_is_lowered():
     model = make("LinearRegressor", solver="sgd", learning_rate=40.0, batch_size=32, max_iter=20)
     model.fit(100 * X, Y)
