@@ -25,7 +25,7 @@ IS_OLD = parse_version(sklearn.__version__) < parse_version("1.7.1")
 
 
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda estimator: {})
-@pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_sklearn_check(estimator, check):
     if check.func.__name__ == "check_positive_only_tag_during_fit" and IS_OLD:
         pytest.skip(
