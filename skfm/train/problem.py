@@ -205,7 +205,7 @@ class Problem(NamedTuple):
 
 
 def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_loss: float) -> str | None:
-    """What to say of a training whose loss is still that of the best constant prediction; else None.
+    """What to say of a training whose loss is no less than that of the best constant prediction; else None.
 
     Parameters
     ----------
@@ -215,6 +215,12 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
     loss = (progress.history.get("loss") or [base_loss])[-1]
     if base_loss - loss > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
         return None
+    if loss - base_loss > _NEGLIGIBLE * abs(base_loss):
+        return (
+            f"nothing was learned: the loss in training, {loss:.4g}, is above that of a constant prediction, "
+            f"{base_loss:.4g}. Give a smaller learning_rate (={problem.schedule.learning_rate:.2g}), or a "
+            f"smaller init_scale than {prior.init_scale:.2g}."
+        )
     penalties = {name: getattr(prior, name) for name in ("l2_linear", "l2_factors", "l2_dense")}
     strengths = [f"{name}={value:.2g}" for name, value in penalties.items() if value > 0]
     remedies = [f"smaller penalties than {', '.join(strengths)}"] if strengths else []

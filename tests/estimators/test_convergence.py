@@ -112,3 +112,14 @@ def test_what_is_said_where_nothing_was_learned_fits_the_model():
     linear, (message,) = fitted("LinearRegressor", X, y + 1e8 * X[:, 0])
     assert message.endswith(f"give smaller penalties than l2_linear={linear.plan_['l2_linear']:.2g}.")
     assert fitted("LinearRegressor", X, y + 1e8 * X[:, 0], l2_linear=0.0)[1] == []
+
+
+def test_steps_that_are_too_large_are_named():
+    X = np.random.default_rng(0).normal(size=(300, 5))
+    given = {"solver": "adam", "learning_rate": 10.0}
+    worse, (message,) = fitted("FMRegressor", X, X[:, 0], **given)
+    assert worse.history_["loss"][-1] > 0.5
+    assert "is above that of a constant prediction, 0.5. Give a smaller learning_rate (=10)" in message
+    better, said = fitted("FMRegressor", X, X[:, 0], **given | {"learning_rate": 0.01})
+    assert said == []
+    assert better.score(X, X[:, 0]) > 0.9
