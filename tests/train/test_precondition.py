@@ -13,7 +13,8 @@ LINEAR = np.array([False, True, True, False])
 
 def posed(n_columns=6, density=0.5, l2=0.1):
     """Rows, weights, strengths of the penalty, and coordinates."""
-    X = sparse.random_array((80, n_columns), density=density, rng=RNG, format="csr")
+    shape = 80, n_columns
+    X = sparse.csr_array(np.where(RNG.random(shape) < density, RNG.random(shape), 0))
     weight = RNG.random(80)
     strength = np.full((n_columns + 2, 4), l2) * (1 + np.arange(n_columns + 2))[:, None]
     weight /= weight.sum()
