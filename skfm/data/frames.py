@@ -109,7 +109,14 @@ def is_text(X) -> bool:
 
 
 def rows_of(X):
-    """X, with rows of text and other values that are lists as an array: NumPy makes text of the numbers."""
+    """X, with rows of text and other values that are lists as an array: NumPy makes text of the numbers.
+
+    Batches of pyarrow, which narwhals does not know, are tables of one batch.
+    """
+    if type(X).__name__ == "RecordBatch" and type(X).__module__.startswith("pyarrow"):
+        import pyarrow as pa
+
+        return pa.Table.from_batches([X])
     if not isinstance(X, list | tuple):
         return X
     objects = np.asarray(X, dtype=object)

@@ -136,7 +136,7 @@ class Reader:
         if first:
             self._encodes = is_table(self._encodes, X)
         _refuse_missing(y)
-        with _naming_text_columns(X), _naming_row_of_y(y):
+        with _sums_may_overflow(), _naming_text_columns(X), _naming_row_of_y(y):
             if self._encodes:
                 X = self._table(X, reset=first)
                 y = check_X_y(np.zeros((X.shape[0], 1)), y, multi_output=True)[1]
@@ -151,7 +151,7 @@ class Reader:
         X = rows_of(X)
         if self._encodes:
             return self._table(X, reset=False)
-        with _naming_text_columns(X):
+        with _sums_may_overflow(), _naming_text_columns(X):
             X = validate_data(self._checked, X, reset=False, **_CHECKS)
         return self._matrix(X)
 
@@ -208,6 +208,11 @@ class Encoding(NamedTuple):
     def table_rows(self) -> np.ndarray | None:
         """Row of the tables that each column uses, where columns share them."""
         return None if self.encoder is None else self.encoder.table_rows_
+
+
+def _sums_may_overflow():
+    """Around checks of scikit-learn, which looks for NaN in the sum of all values."""
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 def _of_length_1(X: sparse.csr_array) -> sparse.csr_array:

@@ -68,6 +68,12 @@ def test_values_that_vanish_beside_others_of_their_row_are_no_values():
     assert np.isfinite(model.predict(rows)).all()
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_targets_whose_sum_overflows_are_fitted_without_a_word():
+    y = 1e307 * Y / np.abs(Y).max() * 17
+    assert np.corrcoef(make("FMRegressor").fit(X, y).predict(X) / 1e307, Y)[0, 1] > 0.95
+
+
 WEIGHTS = {
     "large": np.full(N, 1e308),
     "small": np.full(N, 1e-320),

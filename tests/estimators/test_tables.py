@@ -151,6 +151,14 @@ def test_sparse_rows_are_never_encoded():
     assert_array_equal(model.predict(X), make("FMRegressor").fit(X, RAW).predict(X))
 
 
+def test_a_batch_of_pyarrow_is_a_table():
+    pa = pytest.importorskip("pyarrow")
+    columns = {"digits": [str(row % 4) for row in range(N)], "size": RAW}
+    table, batch = pa.table(columns), pa.RecordBatch.from_pydict(columns)
+    model = make("FMRegressor").fit(batch, RAW)
+    np.testing.assert_array_equal(model.predict(batch), make("FMRegressor").fit(table, RAW).predict(table))
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_no_encoder_refuses_text(library):
     table = LIBRARIES[library]({"size": RAW, "colour": ["red"] * N})
