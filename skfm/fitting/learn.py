@@ -872,47 +872,56 @@ def in_columns_of(start: Start, context: Context, shown: str) -> Start:
     ValueError
         If X has other columns, or numbers of hashes mean something else.
     """
-    source, encoder = context.source, context.encoding.encoder
-    assert source is not None
-    known = source.columns.names
-    if known is not None and context.columns.names is not None:
-        differ = [pair for pair in zip_longest(known, context.columns.names) if pair[0] != pair[1]]
-        if differ:
-            raise ValueError(
-                f"init_from={shown} was fitted on other columns than those of X: {differ[0][0]!r}, where X "
-                f"has {differ[0][1]!r}. Give the same columns, in the same order."
-            )
-    if (encoder is None) != (source.encoder is None):
+    assert context.source is not None
+    encoder, known_encoder = context.encoding.encoder, context.source.encoder
+    _check_same_columns(context.columns, context.source.columns, shown)
+    if (encoder is None) != (known_encoder is None):
         kinds = ("rows as they are", "tables") if encoder is None else ("tables", "rows as they are")
         raise ValueError(
             f"This estimator learns from {kinds[0]}, and init_from={shown} from {kinds[1]}, whose columns "
             f"mean something else: give both the same encoder and rows of the same kind."
         )
-    if encoder is None or source.encoder is None:
+    if encoder is None or known_encoder is None:
         return start
-    for name in ("hash", "signed_hash", "cross_slots"):
-        ours, theirs = getattr(encoder, name), getattr(source.encoder, name)
-        if ours != theirs:
-            raise ValueError(
-                f"The encoder has {name}={ours!r}, and that of init_from={shown} {name}={theirs!r}: the "
-                f"numbers of hashed values differ. Give both encoders the same."
-            )
-    names, known_names = encoder.get_feature_names_out(), source.encoder.get_feature_names_out()
+    _check_same_hashes(encoder, known_encoder, shown)
+    names, known_names = encoder.get_feature_names_out(), known_encoder.get_feature_names_out()
     if np.array_equal(names, known_names):
         return start
     place = dict(zip(known_names, count(), strict=False))
     found = np.array([place.get(name, -1) for name in names])
+    is_known = found >= 0
 
     def rows(values, default):
         if values is None:
             return None
         out = np.full((found.size, *values.shape[1:]), default, values.dtype)
-        out[found >= 0] = values[found[found >= 0]]
+        out[is_known] = values[found[is_known]]
         return out
 
     tables = {name: rows(table, 0) for name, table in start.tables.items()}
     units = Units(rows(start.units.center, 0), rows(start.units.scale, 1))
     return start._replace(tables=tables, units=units)
+
+
+def _check_same_columns(columns: InputColumns, known: InputColumns, shown: str) -> None:
+    if columns.names is None or known.names is None:
+        return
+    for theirs, ours in zip_longest(known.names, columns.names):
+        if theirs != ours:
+            raise ValueError(
+                f"init_from={shown} was fitted on other columns than those of X: {theirs!r}, where X has "
+                f"{ours!r}. Give the same columns, in the same order."
+            )
+
+
+def _check_same_hashes(encoder: FieldEncoder, known: FieldEncoder, shown: str) -> None:
+    for name in ("hash", "signed_hash", "cross_slots"):
+        ours, theirs = getattr(encoder, name), getattr(known, name)
+        if ours != theirs:
+            raise ValueError(
+                f"The encoder has {name}={ours!r}, and that of init_from={shown} {name}={theirs!r}: the "
+                f"numbers of hashed values differ. Give both encoders the same."
+            )
 
 
 def _dense_to_start_from(source: Learned, dense: dict[str, dict], model) -> tuple[dict[str, dict], dict]:

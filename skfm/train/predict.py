@@ -124,10 +124,11 @@ def map_matrix(output, model: Model, parameters, X, fields) -> np.ndarray:
             check_range(some, dtype, start)
             layout = layout_to_predict(some, fields)
             blocks = pack_rows(some, dummy=dummy, dtype=dtype, fields=fields, layout=layout).blocks
-            if start == 0 and X.shape[0] > _PIECES[-1]:
-                _check_memory(X.shape[0], output, model, on_device, rows_of_block(blocks[0]))
             for block in blocks:
-                values = map_pieces(output, model, on_device, cut(rows_of_block(block)))
+                rows = rows_of_block(block)
+                if out is None and X.shape[0] > _PIECES[-1]:
+                    _check_memory(X.shape[0], output, model, on_device, rows)
+                values = map_pieces(output, model, on_device, cut(rows))
                 if out is None:
                     out = np.empty((X.shape[0], *values.shape[1:]), dtype=values.dtype)
                 out[start + block.rows] = values

@@ -59,12 +59,14 @@ def test_evidence_of_rows_without_entries():
 @pytest.mark.parametrize("table_rows", [None, TABLE_ROWS])
 def test_evidence_of_parts_that_come_twice_is_that_of_the_whole(table_rows):
     X, weight = rows()
-    X, y = sparse.csr_array(X), np.arange(X.shape[0])
-    parts = [np.arange(2), np.arange(2, X.shape[0])]
+    X, weight = sparse.csr_array(np.tile(X, (50, 1))), np.tile(weight, 50)
+    y = np.arange(X.shape[0])
+    parts = [y[:120], y[120:]]
     known = None
     for part in [*parts, *parts]:
         evidence = Evidence.of(X[part], weight[part], table_rows).marked(X[part], y[part])
         known = evidence if known is None else known.merged(evidence)
+    assert len(known.chunks) == 2
     whole = Evidence.of(X, weight, table_rows)
     assert known.weight == pytest.approx(whole.weight, rel=1e-12)
     assert known.of_columns == pytest.approx(whole.of_columns, rel=1e-12)
