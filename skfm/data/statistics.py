@@ -12,8 +12,8 @@ from scipy import sparse
 from skfm.data.columns import Total
 from skfm.data.validate import row_pieces
 
-# So many rows are not the same as others by chance.
-_TELLING = 100
+# Numbers of each array of a chunk by which it is known again, and most chunks of a pass that is.
+_READ_TO_MARK, _MOST_MARKS = 1 << 16, 1 << 12
 # Share of the weight that touches a column that is dense.
 _MOSTLY = 0.5
 # A variance below this, in units of the largest value squared, is that of rounding.
@@ -198,13 +198,11 @@ class Evidence(NamedTuple):
     total : rows that have a weight, and the sum of their weights
     entries : sample weight of all nonzeros
     touched : (n_columns,) whether any row touches the column; those that share a row of the tables are one
-    chunks : marks of chunks that may come again, which say nothing new then
     """
 
     total: Total
     entries: float
     touched: np.ndarray
-    chunks: frozenset = frozenset()
 
     @classmethod
     def of(cls, X, weight: np.ndarray, table_rows: np.ndarray | None = None) -> Evidence:
@@ -225,19 +223,52 @@ class Evidence(NamedTuple):
         """Mean weight in rows of the rows that touch a column, over the columns that any row touches."""
         return self.entries / self.total.row / max(int(np.count_nonzero(self.touched)), 1)
 
-    def marked(self, X: sparse.csr_array, y: np.ndarray) -> Evidence:
-        """With a mark of the chunk that the rows are, where they are enough to know it again by."""
-        if X.shape[0] < _TELLING:
-            return self
-        of_y = zlib.crc32(np.ascontiguousarray(y).data)
-        return self._replace(chunks=frozenset([(zlib.crc32(X.data, of_y), zlib.crc32(X.indices, of_y))]))
-
     def merged(self, more: Evidence) -> Evidence:
         """Of these rows and more, which may have more columns."""
-        if more.chunks and more.chunks <= self.chunks:
-            return self
         touched = more.touched.copy()
         touched[: self.touched.size] |= self.touched
-        return Evidence(
-            self.total.merge(more.total), self.entries + more.entries, touched, self.chunks | more.chunks
-        )
+        return Evidence(self.total.merge(more.total), self.entries + more.entries, touched)
+
+
+def mark_of(X: sparse.csr_array, y: np.ndarray, weight: np.ndarray) -> int:
+    """A number by which a chunk is known again, from as many of its rows as are read in no time."""
+    # Tables may have grown since, so the number of columns says nothing.
+    mark = zlib.crc32(np.array([X.shape[0], X.nnz]).data)
+    for values in (y, weight, X.indptr, X.indices, X.data):
+        mark = zlib.crc32(np.ascontiguousarray(values[:_READ_TO_MARK]).data, mark)
+    return mark
+
+
+class Heard(NamedTuple):
+    """What the chunks of a stream have said; in further passes over the same chunks nothing new.
+
+    Attributes
+    ----------
+    evidence : of all rows, of one pass
+    marks : of these chunks, in order; see `mark_of`
+    n_again : how many chunks have come again since, one after the other; they are new if the others up to
+        the last do not follow
+    place : which of the marks would follow these
+    again : evidence of these, or None
+    """
+
+    evidence: Evidence
+    marks: tuple[int, ...]
+    n_again: int = 0
+    place: int = 0
+    again: Evidence | None = None
+
+    def then(self, evidence: Evidence, mark: int) -> Heard:
+        """With another chunk."""
+        place = self.place
+        if not self.n_again and mark in self.marks:
+            place = self.marks.index(mark)
+        if mark == self.marks[place]:
+            if place + 1 == len(self.marks):
+                return Heard(self.evidence, self.marks)
+            again = evidence if self.again is None else self.again.merged(evidence)
+            return Heard(self.evidence, self.marks, self.n_again + 1, place + 1, again)
+        known = self.evidence if self.again is None else self.evidence.merged(self.again)
+        marks = (*self.marks, *self.marks[place - self.n_again : place], mark)
+        # Of longer passes nothing is known again.
+        return Heard(known.merged(evidence), marks if len(marks) <= _MOST_MARKS else (mark,))

@@ -21,7 +21,7 @@ from skfm.data.columns import Total
 from skfm.data.encode import FieldEncoder
 from skfm.data.fields import Fields, field_numbers, resolve_fields
 from skfm.data.spool import temporary_folder
-from skfm.data.statistics import Evidence
+from skfm.data.statistics import Evidence, Heard, mark_of
 from skfm.data.units import Units
 from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
@@ -55,7 +55,7 @@ class Learned:
     encoding : how X becomes rows in the columns that are learned from
     targets : which y there was
     seen : what is known of the y that units and first intercepts come from, earlier calls included
-    evidence : how much all rows said, earlier calls included
+    heard : what the rows say, those of earlier calls included
     fields : field of each column, and the row of the tables that it uses
     needs_fields : whether the model tells fields apart
     plan : what was chosen
@@ -76,7 +76,7 @@ class Learned:
     encoding: Encoding
     targets: Targets
     seen: Seen
-    evidence: Evidence
+    heard: Heard
     fields: Fields
     needs_fields: bool
     plan: Plan
@@ -278,14 +278,14 @@ class Data(NamedTuple):
     samples : all rows, or those to train on where others were held out while they were read
     held_out : rows to stop on that were given, or held out while a stream was read; else None
     facts : what is known of the rows before any are held out
-    evidence : how much these rows, and those of the calls before, say
+    heard : what these rows, and those of the calls before, say
     targets : those that the samples were encoded by
     """
 
     samples: Samples
     held_out: Samples | None
     facts: Facts
-    evidence: Evidence
+    heard: Heard
     targets: Targets
 
 
@@ -368,19 +368,17 @@ def gather(rows: Rows, given: Given, intake: Intake, context: Context) -> Data:
     """Data of encoded rows in memory, and of held-out rows that were given."""
     samples = intake.samples(rows)
     held_out = gather_held_out(given, intake)
-    evidence = Evidence.of(samples.X, samples.weight, intake.encoding.table_rows)
-    evidence = evidence.marked(samples.X, samples.y)
-    if context.resumed is not None:
-        evidence = context.resumed.evidence.merged(evidence)
+    chunk = Evidence.of(samples.X, samples.weight, intake.encoding.table_rows), mark_of(*samples)
+    heard = Heard(chunk[0], chunk[1:]) if context.resumed is None else context.resumed.heard.then(*chunk)
     facts = Facts(
         n_rows=samples.X.shape[0],
         n_entries=samples.X.nnz,
-        weight=evidence.weight,
-        evidence=evidence.of_columns,
+        weight=heard.evidence.weight,
+        evidence=heard.evidence.of_columns,
         has_given=held_out is not None,
         incremental=context.incremental,
     )
-    return Data(samples, held_out, facts, evidence, intake.targets)
+    return Data(samples, held_out, facts, heard, intake.targets)
 
 
 def gather_stream(
@@ -422,7 +420,8 @@ def gather_stream(
     )
     if held_out is None and share:
         held_out = kept
-    return Data(train, held_out, facts, evidence, intake.targets)
+    # Rows on disk are not read again to know them: a pass over them in calls of partial_fit is new.
+    return Data(train, held_out, facts, Heard(evidence, (-1,)), intake.targets)
 
 
 def stream_share(settings: Settings, given: Given) -> float:
@@ -724,7 +723,7 @@ def unfinished(model, prepared: Prepared, context: Context) -> Learned:
         encoding=context.encoding,
         targets=prepared.posed.targets,
         seen=prepared.units.seen,
-        evidence=prepared.data.evidence,
+        heard=prepared.data.heard,
         fields=prepared.fields,
         needs_fields=False,
         plan=prepared.plan,
@@ -792,7 +791,7 @@ def learn(problem: Problem, prepared: Prepared, context: Context, needs_fields: 
         encoding=context.encoding,
         targets=prepared.posed.targets,
         seen=prepared.units.seen,
-        evidence=prepared.data.evidence,
+        heard=prepared.data.heard,
         fields=prepared.fields,
         needs_fields=needs_fields,
         plan=plan,

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from skfm.data.spool import RowSpool
-from skfm.data.statistics import Evidence, column_statistics, merge_column_statistics
+from skfm.data.statistics import Evidence, Heard, column_statistics, mark_of, merge_column_statistics
 from tests import reference
 from tests.cases import sparse_rows
 
@@ -56,20 +56,69 @@ def test_evidence_of_rows_without_entries():
     assert Evidence.of(sparse.csr_array((2, 3)), np.ones(2)).of_columns == 0
 
 
-@pytest.mark.parametrize("table_rows", [None, TABLE_ROWS])
-def test_evidence_of_parts_that_come_twice_is_that_of_the_whole(table_rows):
+def heard_of(chunks, table_rows=None):
+    """What chunks (X, y, weight) have said, one after the other."""
+    heard = None
+    for chunk in chunks:
+        evidence, mark = Evidence.of(chunk[0], chunk[2], table_rows), mark_of(*chunk)
+        heard = Heard(evidence, (mark,)) if heard is None else heard.then(evidence, mark)
+    return heard
+
+
+def chunks_of(*parts):
     X, weight = rows()
-    X, weight = sparse.csr_array(np.tile(X, (50, 1))), np.tile(weight, 50)
-    y = np.arange(X.shape[0])
-    parts = [y[:120], y[120:]]
-    known = None
-    for part in [*parts, *parts]:
-        evidence = Evidence.of(X[part], weight[part], table_rows).marked(X[part], y[part])
-        known = evidence if known is None else known.merged(evidence)
-    assert len(known.chunks) == 2
-    whole = Evidence.of(X, weight, table_rows)
-    assert known.weight == pytest.approx(whole.weight, rel=1e-12)
-    assert known.of_columns == pytest.approx(whole.of_columns, rel=1e-12)
+    X, y = sparse.csr_array(X), np.arange(X.shape[0]) % 2
+    return [(X[part], y[part], weight[part]) for part in parts]
+
+
+FIRST, SECOND, THIRD = np.arange(2), np.arange(2, 4), np.arange(4, rows()[0].shape[0])
+
+
+@pytest.mark.parametrize("table_rows", [None, TABLE_ROWS])
+@pytest.mark.parametrize("n_passes", [1, 2, 3])
+def test_passes_over_the_same_chunks_say_what_one_does(table_rows, n_passes):
+    X, weight = rows()
+    whole = Evidence.of(sparse.csr_array(X), weight, table_rows)
+    for parts in ([np.arange(X.shape[0])], [FIRST, SECOND, THIRD]):
+        heard = heard_of(chunks_of(*parts) * n_passes, table_rows)
+        assert heard.evidence.weight == pytest.approx(whole.weight, rel=1e-12)
+        assert heard.evidence.of_columns == pytest.approx(whole.of_columns, rel=1e-12)
+        assert heard.again is None
+
+
+def test_chunks_that_happen_to_come_again_are_new():
+    a, b, c = chunks_of(FIRST, SECOND, THIRD)
+    sums = [chunk[2].sum() for chunk in (a, b, c)]
+    assert heard_of([a, b, c, a, c]).evidence.total.weight == pytest.approx(2 * sum(sums) - sums[1])
+    # A table may have grown in the first pass; the third is as the second.
+    grown = [(X, y, 2 * weight) for X, y, weight in (a, b, c)]
+    assert heard_of([a, b, c, *grown, *grown]).evidence.total.weight == pytest.approx(3 * sum(sums))
+    other_weight = (c[0], c[1], 2 * c[2])
+    assert heard_of([a, b, c, a, b, other_weight]).evidence.total.weight == pytest.approx(
+        2 * sum(sums) + sums[2]
+    )
+
+
+def test_single_rows_of_few_kinds_are_counted():
+    rng = np.random.default_rng(0)
+    kinds = [(sparse.csr_array([[float(kind), 1.0]]), np.ones(1), np.ones(1)) for kind in range(8)]
+    heard = heard_of([kinds[kind] for kind in rng.integers(8, size=500)])
+    assert heard.evidence.total.weight + (heard.again.total.weight if heard.again else 0) > 480
+
+
+def test_marks_are_bounded(monkeypatch):
+    monkeypatch.setattr("skfm.data.statistics._MOST_MARKS", 2)
+    chunks = chunks_of(FIRST, SECOND, THIRD)
+    heard = heard_of(chunks * 3)
+    assert len(heard.marks) <= 2
+    assert heard.evidence.total.weight == pytest.approx(3 * sum(chunk[2].sum() for chunk in chunks))
+
+
+def test_equal_targets_are_no_equal_chunks():
+    (X, _, _), *_ = chunks_of(FIRST)
+    y, weight = np.zeros(2), np.ones(2)
+    assert mark_of(X, y, weight) != mark_of(2 * X, y, weight)
+    assert mark_of(X, y, weight) != mark_of(X[:, ::-1], y, weight)
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e200, 1e-200])

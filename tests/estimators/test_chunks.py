@@ -160,11 +160,8 @@ def test_penalties_go_by_the_rows_of_all_calls(estimator, y):
             for part in np.array_split(np.arange(N), n_chunks):
                 model.partial_fit(X[part], y[part], **classes)
         found.append(model)
-    strengths = [model.plan_["l2_factors"] for model in found]
-    assert strengths[1:3] == pytest.approx([strengths[0]] * 2, rel=1e-12)
-    # So few rows may be others that look alike, so those of each pass count.
-    assert strengths[3] <= strengths[0]
     for model in found[1:]:
+        assert model.plan_["l2_factors"] == pytest.approx(found[0].plan_["l2_factors"], rel=1e-12)
         assert np.abs(model.factors_).max() > 0.5 * np.abs(found[0].factors_).max()
         assert np.corrcoef(says_raw(model), says_raw(found[0]))[0, 1] > 0.99
 
@@ -174,7 +171,7 @@ def test_rows_that_happen_to_be_the_same_are_not_one():
     model = FMRegressor(n_factors=2, dtype="float32", random_state=0)
     for row in range(400):
         model.partial_fit(X[row : row + 1], RAW[row : row + 1])
-    assert model.plan_["l2_linear"] == pytest.approx(1 / 400)
+    assert model.plan_["l2_linear"] == pytest.approx(1 / 400, rel=0.05)
 
 
 def says_raw(model):
