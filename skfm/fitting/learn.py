@@ -7,7 +7,7 @@ import copy
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import compress, count, zip_longest
+from itertools import compress, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -680,6 +680,9 @@ def warm_start(prepared: Prepared, context: Context, model, first: Start | None)
         If tables have not the shape that the model needs.
     """
     before, start, n_columns = context.before, first, prepared.fields.numbers.size
+    if context.source is not None and context.encoding.encoder is not None:
+        # The encoder may have learned more values since.
+        n_columns = context.source.fields.numbers.size
     if before is not None:
         if context.incremental and before.session is not None:
             return None
@@ -856,70 +859,29 @@ def start_from(source: Learned | None, model, targets: Targets, shown: str) -> S
     return Start(tables, source.parameters.units, *_dense_to_start_from(source, dense, model))
 
 
-def in_columns_of(start: Start, context: Context, shown: str) -> Start:
-    """The same start for the columns of this fit: rows of tables go to the column of the same name.
-
-    Values that only one of two encoders has seen have no weights to start from.
+def check_same_columns(source: Learned, columns: InputColumns, shown: str, *, encodes: bool) -> None:
+    """Raise ValueError if columns of X mean something else than those that weights are taken over for.
 
     Parameters
     ----------
-    start : from `context.source`
+    source : the fit to start from
     shown : how messages name it
-
-    Raises
-    ------
-    ValueError
-        If X has other columns, or numbers of hashes mean something else.
+    encodes : whether X is a table to encode
     """
-    assert context.source is not None
-    encoder, known_encoder = context.encoding.encoder, context.source.encoder
-    _check_same_columns(context.columns, context.source.columns, shown)
-    if (encoder is None) != (known_encoder is None):
-        kinds = ("rows as they are", "tables") if encoder is None else ("tables", "rows as they are")
+    if encodes != (source.encoder is not None):
+        kinds = ("tables", "rows as they are") if encodes else ("rows as they are", "tables")
         raise ValueError(
             f"This estimator learns from {kinds[0]}, and init_from={shown} from {kinds[1]}, whose columns "
             f"mean something else: give both the same encoder and rows of the same kind."
         )
-    if encoder is None or known_encoder is None:
-        return start
-    _check_same_hashes(encoder, known_encoder, shown)
-    names, known_names = encoder.get_feature_names_out(), known_encoder.get_feature_names_out()
-    if np.array_equal(names, known_names):
-        return start
-    place = dict(zip(known_names, count(), strict=False))
-    found = np.array([place.get(name, -1) for name in names])
-    is_known = found >= 0
-
-    def rows(values, default):
-        if values is None:
-            return None
-        out = np.full((found.size, *values.shape[1:]), default, values.dtype)
-        out[is_known] = values[found[is_known]]
-        return out
-
-    tables = {name: rows(table, 0) for name, table in start.tables.items()}
-    units = Units(rows(start.units.center, 0), rows(start.units.scale, 1))
-    return start._replace(tables=tables, units=units)
-
-
-def _check_same_columns(columns: InputColumns, known: InputColumns, shown: str) -> None:
-    if columns.names is None or known.names is None:
+    known = source.columns.names
+    if known is None or columns.names is None:
         return
-    for theirs, ours in zip_longest(known.names, columns.names):
+    for theirs, ours in zip_longest(known, columns.names, fillvalue="no more"):
         if theirs != ours:
             raise ValueError(
                 f"init_from={shown} was fitted on other columns than those of X: {theirs!r}, where X has "
                 f"{ours!r}. Give the same columns, in the same order."
-            )
-
-
-def _check_same_hashes(encoder: FieldEncoder, known: FieldEncoder, shown: str) -> None:
-    for name in ("hash", "signed_hash", "cross_slots"):
-        ours, theirs = getattr(encoder, name), getattr(known, name)
-        if ours != theirs:
-            raise ValueError(
-                f"The encoder has {name}={ours!r}, and that of init_from={shown} {name}={theirs!r}: the "
-                f"numbers of hashed values differ. Give both encoders the same."
             )
 
 

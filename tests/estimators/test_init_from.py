@@ -148,6 +148,32 @@ def test_encoded_columns_start_from_those_of_the_same_name(name):
     np.testing.assert_allclose(model.decision_function(TABLE.iloc[fewer]), expected, rtol=1e-5)
 
 
+def test_numeric_columns_keep_the_units_that_their_weights_were_learned_in():
+    """Medians and quartiles of the other rows differ."""
+    value = np.random.default_rng(0).normal(1000, 5, 64)
+    low, table = value < 1000, pd.DataFrame({"value": value, "kind": ["x", "y"] * 32})
+    encoder = FieldEncoder(min_frequency=1)
+    source = make("FMRegressor", encoder=encoder, max_iter=20).fit(table[low], value[low])
+    model = make("FMRegressor", encoder=encoder, init_from=source, **STILL).fit(table[~low], value[~low])
+    np.testing.assert_allclose(model.predict(table), source.predict(table), rtol=1e-6)
+
+
+def test_names_that_look_alike_are_not_mixed_up():
+    table = pd.DataFrame({"a": ["b=c", "d"] * 32, "a=b": ["c", "c", "e", "e"] * 16})
+    source = make("FMClassifier", encoder=ENCODER, max_iter=20).fit(table, LABELS)
+    some = table[table["a"] == "d"]
+    model = make("FMClassifier", encoder=ENCODER, init_from=source, **STILL).fit(some, LABELS[some.index])
+    np.testing.assert_allclose(model.predict_proba(table), source.predict_proba(table), rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
+def test_an_array_starts_from_a_table_by_position():
+    source = make("FMClassifier", encoder=ENCODER, max_iter=20).fit(TABLE, LABELS)
+    rows = TABLE.to_numpy(dtype=object)
+    model = make("FMClassifier", encoder=ENCODER, init_from=source, **STILL).fit(rows, LABELS)
+    np.testing.assert_allclose(model.predict_proba(rows), source.predict_proba(TABLE), rtol=1e-6)
+
+
 def test_a_search_starts_from_a_fitted_model_on_a_table():
     source = make("FMClassifier", max_iter=20).fit(TABLE, LABELS)
     scores = cross_val_score(make("FMClassifier", init_from=source), TABLE, LABELS, cv=7, error_score="raise")
@@ -159,7 +185,7 @@ def test_a_search_starts_from_a_fitted_model_on_a_table():
     [
         (TABLE[["b", "a"]], {}, "other columns than those of X: 'a', where X has 'b'"),
         (TABLE.rename(columns={"b": "c"}), {}, "'b', where X has 'c'"),
-        (TABLE[["a"]], {}, "'b', where X has None"),
+        (TABLE[["a"]], {}, "'b', where X has 'no more'"),
         (TABLE, {"encoder": FieldEncoder(hash=8)}, "The encoder has hash=8, .* hash=None"),
         (X, {}, "learns from rows as they are, and .* from tables"),
     ],

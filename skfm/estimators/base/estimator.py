@@ -28,7 +28,7 @@ from skfm.estimators.base.pickling import Pickling
 from skfm.estimators.base.progress import reporter
 from skfm.estimators.base.scoring import in_training
 from skfm.estimators.base.tables import fitted
-from skfm.estimators.base.unchanged import check_unchanged, settled
+from skfm.estimators.base.unchanged import check_same_encoder, check_unchanged, settled
 from skfm.fitting import learn as fitting
 from skfm.fitting.inputs import Encoding, Reader, Rows, is_table
 from skfm.fitting.learn import Context, Data, Given, Learned, Listeners, Prepared, Pretrained, Shape
@@ -114,9 +114,7 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
         targets = prepared.posed.targets
         if self.init_from is None:
             return None, None
-        shown = repr(self.init_from)
-        start = fitting.start_from(context.source, model, targets, shown)
-        return fitting.in_columns_of(start, context, shown), None
+        return fitting.start_from(context.source, model, targets, repr(self.init_from)), None
 
     # -- fit ---------------------------------------------------------------------------------------
 
@@ -214,16 +212,19 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
             targets.check_goes_on()
         rows = fitting.read(given, reader, targets)
         first = rows if isinstance(rows, Rows) else rows.first()
-        encoder = None if before is None else before.encoder
-        if before is None and is_table(self.encoder, first.X):
-            encoder = FieldEncoder() if isinstance(self.encoder, str) else clone(self.encoder)
-            encoder.set_params(**self._encoder_settings(encoder, first.X))
-        encoder = fitting.teach(encoder, rows, anew=before is None, grows=incremental or self.warm_start)
+        source = self._source() if before is None else None
+        known = before or source
+        encoder = None if known is None else known.encoder
+        if before is None:
+            made = self._make_encoder(first.X)
+            if source is not None:
+                shown = repr(self.init_from)
+                fitting.check_same_columns(source, reader.columns, shown, encodes=made is not None)
+                check_same_encoder(made, encoder, shown)
+            encoder = made if encoder is None else encoder
+        grows = incremental or self.warm_start or source is not None
+        encoder = fitting.teach(encoder, rows, anew=known is None, grows=grows)
         encoding = Encoding(encoder, bool(getattr(self, "normalize_rows", False)))
-        source = None
-        if before is None and self.init_from is not None:
-            check_is_fitted(self.init_from, msg=_START_NOT_FITTED)
-            source = getattr(self.init_from, "_learned", None)
         context = Context(reader.columns, encoding, before, incremental, source)
         intake = fitting.Intake(reader, encoding, targets)
         if isinstance(rows, Rows):
@@ -241,6 +242,20 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
             intake = intake._replace(folder=folder)
             data = fitting.gather_stream(rows, held_out, intake, context, share, self.random_state)
             return self._solve(data, context)
+
+    def _source(self) -> Learned | None:
+        """The fit of the estimator that this one starts from."""
+        if self.init_from is None:
+            return None
+        check_is_fitted(self.init_from, msg=_START_NOT_FITTED)
+        return getattr(self.init_from, "_learned", None)
+
+    def _make_encoder(self, X) -> FieldEncoder | None:
+        """What is to encode such rows."""
+        if not is_table(self.encoder, X):
+            return None
+        encoder = FieldEncoder() if isinstance(self.encoder, str) else clone(self.encoder)
+        return encoder.set_params(**self._encoder_settings(encoder, X))
 
     def _solve(self, data: Data, context: Context) -> Learned:
         """What is learned from data in the columns that the model has."""

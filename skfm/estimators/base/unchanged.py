@@ -90,6 +90,25 @@ def check_unchanged(then: dict[str, Any], now: dict[str, Any], *, call: str, has
         )
 
 
+def check_same_encoder(encoder: BaseEstimator | None, known: BaseEstimator | None, shown: str) -> None:
+    """Raise ValueError if the encoder of an estimator to start from makes other columns.
+
+    Parameters
+    ----------
+    known : that of the estimator to start from
+    shown : how the message names the estimator
+    """
+    if encoder is None or known is None:
+        return
+    theirs = known.get_params(deep=False)
+    for name, value in encoder.get_params(deep=False).items():
+        if not _same(value, theirs[name]):
+            raise ValueError(
+                f"The encoder has {name}={_shown(value)}, and that of init_from={shown} "
+                f"{name}={_shown(theirs[name])}: their columns mean something else. Give both the same."
+            )
+
+
 def _same(a, b) -> bool:
     if isinstance(a, BaseEstimator):
         return type(a) is type(b) and _same(a.get_params(deep=False), b.get_params(deep=False))
