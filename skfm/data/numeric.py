@@ -14,6 +14,8 @@ from skfm.data.frames import EXACT, Column, Large, dates_of, numbers_of
 
 _DAY = 86_400_000
 _HOUR = 3_600_000
+# Rows of a stream that say what is usual in a column of numbers.
+_ENOUGH_ROWS = 20
 # Standardised numbers are bent towards this bound.
 _BOUND = 3.0
 # Most numbers that stand for those of several parts of the rows.
@@ -235,7 +237,8 @@ class Numbers(ColumnEncoder):
     center, scale : median, and distance of the quartiles
     edges : upper ends of all bins but the last
     bin_values : mean of each bin
-    is_final : whether these are learned, which happens once
+    is_final : whether these are learned, which happens once, from enough rows
+    first_values, first_weights, n_first : numbers of the rows until then, sorted, their weights and the rows
     """
 
     name: Any
@@ -245,6 +248,9 @@ class Numbers(ColumnEncoder):
     edges: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
     bin_values: np.ndarray = field(default_factory=lambda: np.zeros(1))
     is_final: bool = False
+    first_values: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
+    first_weights: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
+    n_first: int = 0
 
     def count(self, column: Column, weight: np.ndarray) -> NumberCounts | None:
         return self.count_numbers(*numbers_of(column), weight)
@@ -261,15 +267,22 @@ class Numbers(ColumnEncoder):
         )
 
     def learned(self, counts: NumberCounts | None, *, go_on: bool) -> Numbers:
-        """With location, scale and bins of the values; later calls change nothing."""
+        """With location, scale and bins of the values; once these were enough, later calls change nothing.
+
+        A few rows, or a number that is always the same, must not decide for all that come.
+        """
         if self.is_final or counts is None:
-            return replace(self, is_final=True)
+            return self
+        counts = NumberCounts(self.first_values, self.first_weights, self.n_first).merge(counts)
         found, weights, n_rows = counts
+        is_final = found.size > 1 and (n_rows >= _ENOUGH_ROWS or not go_on)
         total = Total(n_rows, float(weights.sum()))
         low, center, high = quantiles(found, weights, np.array([0.25, 0.5, 0.75])).tolist()
         # Halves before the difference, which could overflow.
         spread = (high / 2 - low / 2) or (found[-1] / 2 - found[0] / 2)
-        edges = bin_edges(found, weights, self.options.bins, max(self.options.least(total), total.row))
+        edges = self.edges
+        if is_final:
+            edges = bin_edges(found, weights, self.options.bins, max(self.options.least(total), total.row))
         bins = np.searchsorted(edges, found)
         # Shares first: a sum of values could overflow.
         shares = weights / np.bincount(bins, weights)[bins]
@@ -279,7 +292,10 @@ class Numbers(ColumnEncoder):
             scale=float(2 * spread) if 0 < spread < 1e300 else 1.0,
             edges=edges,
             bin_values=np.asarray(np.bincount(bins, shares * found)),
-            is_final=True,
+            is_final=is_final,
+            first_values=found[:0] if is_final else found,
+            first_weights=weights[:0] if is_final else weights,
+            n_first=0 if is_final else n_rows,
         )
 
     def encode(self, column: Column) -> list[FieldSlots]:
@@ -354,7 +370,9 @@ class Dates(ColumnEncoder):
         return DateCounts(days, bool((milliseconds[~missing & (weight > 0)] % _DAY).any()))
 
     def learned(self, counts: DateCounts, *, go_on: bool) -> Dates:
-        calendar = self.calendar or (tuple(_CALENDAR) if counts.has_hours else ("month", "weekday"))
+        # Where there is no date yet, later ones may have hours.
+        has_hours = counts.has_hours or counts.days is None
+        calendar = self.calendar or (tuple(_CALENDAR) if has_hours else ("month", "weekday"))
         return replace(self, days=self.days.learned(counts.days, go_on=go_on), calendar=calendar)
 
     def encode(self, column: Column) -> list[FieldSlots]:

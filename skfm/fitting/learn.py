@@ -818,7 +818,7 @@ def _labelled(history: dict[str, list[float]], attempt: int, n_before: int) -> d
         "attempt": [attempt] * n,
         "epoch": list(range(n_before + 1, n_before + n + 1)),
     }
-    return labels | history | labels
+    return labels | {name: entries for name, entries in history.items() if name not in labels}
 
 
 def new_seed(random_state) -> int:

@@ -160,10 +160,10 @@ def test_parts_give_the_categories_of_the_whole(entries, cuts):
 
 
 def test_partial_fit_adds_columns_and_keeps_the_others():
-    first = pd.DataFrame({"a": ["x", "x", "y"], "n": [1.5, 2.5, 4.5], "i": [1, 1, 8]})
-    encoder = FieldEncoder(min_frequency=2, bins=2).partial_fit(first)
+    first = pd.DataFrame({"a": ["x", "x", "y"] * 7, "n": [1.5, 2.5, 4.5] * 7, "i": [1, 1, 8] * 7})
+    encoder = FieldEncoder(min_frequency=14, bins=2).partial_fit(first)
     known, fields, before = names(encoder), encoder.fields_, rows(encoder, first)
-    more = pd.DataFrame({"a": ["z", "y", "z"], "n": [100.0, 1000, 1e6], "i": [8, 9, 9]})
+    more = pd.DataFrame({"a": ["z", "y", "z"] * 7, "n": [100.0, 1000, 1e6] * 7, "i": [8, 9, 9] * 7})
     encoder.partial_fit(more)
     # Bins and medians stay as they are.
     assert names(encoder) == [*known, "a=y", "a=z", "i=8", "i=9"]
@@ -172,6 +172,32 @@ def test_partial_fit_adds_columns_and_keeps_the_others():
     assert after[:2] == before[:2]
     assert set(after[2]) ^ set(before[2]) == {"a:other", "a=y", "i:other", "i=8"}
     assert names(encoder.fit(first)) == known
+
+
+@pytest.mark.parametrize("n_first", [1, 19])
+@pytest.mark.parametrize("first", ["missing", "constant", "few"])
+@pytest.mark.parametrize("kind", ["float", "datetime64[ns]"])
+def test_a_first_chunk_of_few_numbers_does_not_decide(kind, first, n_first):
+    values = np.random.default_rng(0).normal(1000, 5, 500) * (1 if kind == "float" else 86_400e9)
+    X = pd.DataFrame({"v": values.astype(kind)})
+    few = X[:n_first].copy()
+    if first == "missing":
+        few["v"] = np.full(n_first, np.nan if kind == "float" else "NaT", dtype=kind)
+    elif first == "constant":
+        few["v"] = X["v"].iloc[0]
+    encoder = FieldEncoder(numeric=["v"] if kind == "float" else [], bins=4).partial_fit(few)
+    state = pickle.loads(pickle.dumps(FieldEncoder.from_state(encoder.get_state())))
+    for one in (encoder, state):
+        one.partial_fit(X)
+    whole = X if first == "missing" else pd.concat([few, X])
+    expected = FieldEncoder(numeric=["v"] if kind == "float" else [], bins=4).fit(whole)
+    assert names(encoder)[:2] == names(expected)[:2]
+    assert set(names(encoder)) >= set(names(expected))
+    by_name = [
+        pd.DataFrame(one.transform(X).toarray(), columns=names(one)) for one in (encoder, state, expected)
+    ]
+    for found in by_name[:2]:
+        assert_array_equal(found[names(expected)], by_name[2])
 
 
 @pytest.mark.parametrize("make", ["fit", "partial_fit"])

@@ -114,6 +114,15 @@ def test_what_is_said_where_nothing_was_learned_fits_the_model():
     assert fitted("LinearRegressor", X, y + 1e8 * X[:, 0], l2_linear=0.0)[1] == []
 
 
+def test_a_plateau_before_factors_have_grown_is_no_end():
+    X = np.random.default_rng(0).choice([-1.0, 1.0], size=(300, 4))
+    y = X[:, 0] + X[:, 2] * X[:, 3]
+    given = {"solver": "lbfgs", "init_scale": 1e-4, "l2_factors": 1e-4, "tol": 1e-2, "n_iter_no_change": 2}
+    model, said = fitted("FMRegressor", X, y, **given)
+    assert said == []
+    assert model.score(X, y) > 0.99
+
+
 def test_steps_that_are_too_large_are_named():
     X = np.random.default_rng(0).normal(size=(300, 5))
     given = {"solver": "adam", "learning_rate": 10.0}

@@ -217,6 +217,18 @@ def test_training_goes_on_after_a_stream(on_disk):
     assert_allclose(model.coef_[red], coef, rtol=1e-6)
 
 
+def test_rows_that_are_held_out_on_disk_are_evidence_too(on_disk):
+    held_out = {"early_stopping": True, "validation_fraction": 0.5, "max_iter": 1}
+    dense = np.random.default_rng(0).choice([-1.0, 1.0], size=(N, 4))
+    models = make("FMClassifier", **held_out), make("FMClassifier", solver="adagrad", **held_out)
+    models[0].fit(cut(SIZES[2], dense, LABELS))
+    models[1].fit(dense, LABELS)
+    stream, matrix = (model._learned.heard.evidence for model in models)
+    assert models[0].plan_["n_held_out"] > N / 4
+    assert stream.weight == matrix.weight == N
+    assert stream.of_columns == pytest.approx(matrix.of_columns, rel=1e-12) == N
+
+
 def test_rows_on_disk_without_class_weight(on_disk):
     chunks = cut(SIZES[2], X, LABELS)
     model = make("FMClassifier", **STEPS, class_weight={0: 0.0, 1: 1.0}).fit(chunks)
