@@ -76,8 +76,8 @@ class Hints(NamedTuple):
     numbers_per_row, numbers_per_slot : numbers that `forward` makes of a row, and of each of its slots; 0
         where they are about as many as the slots hold
     own_units : fields whose columns are trained in their own units, not at root mean square 1
-    centers : whether columns may be trained less their means. Not where products of columns are all there is:
-        those with a column far from 0 are its linear weights
+    without_linear : parameters that would give the model the linear terms that it lacks. Its columns are not
+        trained less their means: products with a column far from 0 are its linear weights. "" elsewhere
     """
 
     pools: bool = True
@@ -85,7 +85,7 @@ class Hints(NamedTuple):
     numbers_per_row: int = 0
     numbers_per_slot: int = 0
     own_units: tuple[int, ...] = ()
-    centers: bool = True
+    without_linear: str = ""
 
 
 def fold_linear(linear: np.ndarray, intercept: np.ndarray, pairs, center: np.ndarray):

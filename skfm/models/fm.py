@@ -24,7 +24,7 @@ class FM(Model):
     @property
     def hints(self):
         # Products of more than two slots take these one by one.
-        return Hints(pools=self.degree == 2, centers=self.fit_linear)
+        return Hints(pools=self.degree == 2, without_linear="" if self.fit_linear else "fit_linear=True")
 
     @property
     def higher(self) -> dict[str, int]:

@@ -38,7 +38,9 @@ class MixtureFM(Model):
 
     @property
     def hints(self):
-        return Hints(centers=all("linear" in self.terms(role) for role in ("gate", "expert")))
+        forms = {role: self.terms(role) for role in ("gate", "expert")}
+        lacking = [f'{role}="linear+fm"' for role, terms in forms.items() if "linear" not in terms]
+        return Hints(without_linear=" and ".join(lacking))
 
     def tables(self):
         sizes = {"gate": (self.n_components,), "expert": (self.n_components, self.n_outputs)}

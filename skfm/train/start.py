@@ -73,19 +73,15 @@ def _in_own_units(problem: Problem) -> np.ndarray:
 
 
 def _may_be_centred(problem: Problem) -> np.ndarray:
-    """Columns that every row may have an entry in: alone in their field, and in their row of the tables.
+    """Columns that every row may have an entry in: alone in their row of the tables.
 
-    The shift of the others would have nowhere to go without an intercept.
+    Without an intercept or linear terms the shift would have nowhere to go.
     """
     fields, n_columns = problem.fields, problem.train.X.shape[1]
-    if not (problem.model.fit_intercept and problem.model.hints.centers):
+    if problem.model.hints.without_linear or not problem.model.fit_intercept:
         return np.zeros(n_columns, dtype=bool)
     allowed = ~_in_own_units(problem)
-    if fields is None:
-        return allowed
-    if fields.n > 1:
-        allowed &= np.bincount(fields.numbers, minlength=fields.n)[fields.numbers] == 1
-    if fields.rows is not None:
+    if fields is not None and fields.rows is not None:
         allowed &= np.bincount(fields.rows, minlength=n_columns)[fields.rows] == 1
     return allowed
 

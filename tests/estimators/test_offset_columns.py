@@ -56,6 +56,14 @@ def test_attributes_are_those_of_the_same_function_of_x(name, solver):
     assert_allclose(model.predict(X), raw, atol=1e-8)
 
 
+@pytest.mark.parametrize("name", ["FFM", "FwFM"])
+def test_columns_of_one_field_take_their_shift_to_pairs_within_it(name):
+    model = exact(f"{name}Regressor", fields=["a", "b", "b", "a"]).fit(X, Y)
+    assert (model._learned.parameters.units.center[[0, 3]] != 0).all()
+    raw = model.intercept_ + X @ model.coef_ + model.target_scale_ * second_order(name, model)
+    assert_allclose(model.predict(X), raw, atol=1e-8)
+
+
 def test_the_terms_of_transform_are_those_of_the_factors():
     for y in (Y, MULTIPLE):
         model = exact("FMRegressor").fit(X, y)
@@ -126,6 +134,14 @@ def test_offsets_are_no_hindrance(name, solver):
     rate = 0.03 if solver == "adam" else "auto"
     model = getattr(skfm, f"{name}Regressor")(solver=solver, learning_rate=rate, random_state=0)
     assert model.fit(X, target).score(X, target) > best - 0.02
+
+
+@pytest.mark.parametrize("solver", ["adagrad", "lbfgs"])
+@pytest.mark.parametrize("name", ["FFM", "FwFM", "DeepFM", "AFM"])
+def test_columns_of_one_field_may_all_have_an_offset(name, solver):
+    far, target = STANDARD[:, :3] * [8, 10, 1] + [2000, 290, 0], Y
+    model = getattr(skfm, f"{name}Regressor")(solver=solver, fields=[0, 0, 1], random_state=0)
+    assert model.fit(far, target).score(far, target) > 0.9
 
 
 @pytest.mark.parametrize("solver", ["adagrad", "lbfgs"])
