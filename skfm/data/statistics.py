@@ -102,6 +102,13 @@ class ColumnStatistics(NamedTuple):
         center[dense[chosen]] = (share * means)[chosen] * self.largest[dense[chosen]]
         return center
 
+    def of_nonzeros(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted mean and standard deviation of each column's nonzeros; 0 for columns without."""
+        known = _with_values(self)
+        variance = known.deviations / np.where(self.touched > 0, self.touched, 1)
+        variance[variance <= _NOISE] = 0
+        return known.means * known.largest, np.sqrt(variance) * known.largest
+
     def distances(self, center: np.ndarray) -> np.ndarray:
         """Weighted root mean square of ``x - center`` over all rows, zeros included; 1 where it is 0."""
         if self.largest is None or self.means is None or self.deviations is None:

@@ -235,6 +235,12 @@ class Context(NamedTuple):
         """The fit whose weights, and with them the units of y, are taken over."""
         return self.source if self.before is None else self.before
 
+    def name_column(self, column: int) -> str:
+        """What a message calls a column that is learned from."""
+        encoder, names = self.encoding.encoder, self.columns.names
+        names = names if encoder is None else encoder.get_feature_names_out()
+        return str(column) if names is None else repr(str(names[column]))
+
 
 def packed_fields(fields: Fields, needs_fields: bool) -> Fields | None:
     """What packing has to know: fields if the model tells them apart, shared rows, or nothing."""
@@ -777,7 +783,7 @@ def learn(problem: Problem, prepared: Prepared, context: Context, needs_fields: 
     """Solve the problem, and keep what was learned."""
     plan, resumed = prepared.plan, context.resumed
     method = method_of(plan.solver, plan.linear_solver)
-    problem = problem._replace(keeps_session=context.incremental)
+    problem = problem._replace(keeps_session=context.incremental, name_column=context.name_column)
     result = method.fit(problem, None if resumed is None else resumed.session)
     if not isinstance(result, Result):
         raise TypeError(f"The method {method!r} must return a skfm.train.problem.Result, got {result!r}.")

@@ -46,6 +46,7 @@ from skfm.train.start import (
 )
 from skfm.train.state import DeviceRows, Hyper, dense_rows, device_rows, padded, to_numpy
 from skfm.train.step import Program, make_slots
+from skfm.train.unheard import alike, unheard
 
 # Rows become dense where the matrix is no larger than the gathered rows would be, and less than this many
 # times the nonzeros.
@@ -264,7 +265,12 @@ def _fit(problem: Problem) -> Result:
         table, dense = watcher.stopping.best
     full[columns] = table[: columns.size]
     without = base_loss(loss, narrow.train, base)
-    message = watcher.advice(without) if at_end and progress.n_iter else None
+    parameters = Parameters(full, to_numpy(dense), to_numpy(averages), units)
+    message = None
+    if not (interrupted or (at_end and progress.n_iter < schedule.n_iter_no_change)):
+        message = unheard(problem, prior, parameters, alike(problem, statistics, units))
+    if message is None and at_end and progress.n_iter:
+        message = watcher.advice(without)
     if message is None and not interrupted and problem.start is None:
         message = learned_nothing(problem, prior, progress, without)
     if not progress.n_iter:
@@ -276,7 +282,7 @@ def _fit(problem: Problem) -> Result:
             f"Training diverged: the loss of the last weights is {last:.3g}. Give a smaller init_scale, or "
             f"check y for outliers."
         )
-    return Result(Parameters(full, to_numpy(dense), to_numpy(averages), units), progress, message=message)
+    return Result(parameters, progress, message=message)
 
 
 def _coordinates(narrow: Problem, objective: Objective) -> Coordinates:

@@ -40,6 +40,7 @@ from skfm.train.start import (
 )
 from skfm.train.state import Session, TrainState, on_device, padded, start_state, to_numpy
 from skfm.train.step import Program
+from skfm.train.unheard import alike, unheard
 
 # The share by which the score of a second attempt must be better (benchmarks/cases/defaults.py).
 _CLEARLY = 0.005
@@ -114,6 +115,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     power = problem.priors[0].l2_frequency_power
     charge = charges(standard_frequency(statistics, units), power, units.scale)
     source = _source(problem, units, padded(charge, n_rows, charge.dtype))
+    suspects = alike(problem, statistics, units)
     if not problem.keeps_session:
         del statistics
     del charge, fresh
@@ -170,7 +172,9 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         raise KeyboardInterrupt("Interrupted when training had diverged: nothing is kept.")
     # The loss of an epoch is that before its steps: a few of them say nothing.
     has_ended = schedule.stops_early and progress.n_iter < schedule.max_iter and problem.start is None
-    message = None
-    if has_ended and not progress.interrupted:
-        message = learned_nothing(problem, problem.priors[chosen], progress, watch.base_loss)
+    prior, message = problem.priors[chosen], None
+    if progress.n_iter >= schedule.n_iter_no_change and not progress.interrupted:
+        message = unheard(problem, prior, parameters, suspects)
+    if message is None and has_ended and not progress.interrupted:
+        message = learned_nothing(problem, prior, progress, watch.base_loss)
     return Result(parameters, progress, kept, message, prior=chosen, attempts=attempts)

@@ -184,6 +184,7 @@ class Problem(NamedTuple):
     keeps_session : whether a later call is to go on from the end
     base_score : raw prediction without features, one an output; None: the best for the rows to learn from
     base_moved : by how much it has changed since the session to go on from ended; None: not at all
+    name_column : what a message calls a column, by its number
     """
 
     model: Any
@@ -202,6 +203,7 @@ class Problem(NamedTuple):
     keeps_session: bool = False
     base_score: np.ndarray | None = None
     base_moved: np.ndarray | None = None
+    name_column: Callable[[int], str] = str
 
 
 def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_loss: float) -> str | None:
@@ -213,6 +215,11 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
     """
     # L-BFGS does not begin where the gradient is 0.
     loss = (progress.history.get("loss") or [base_loss])[-1]
+    if not problem.model.fit_intercept and loss - base_loss > _NEGLIGIBLE * max(1, abs(base_loss)):
+        return (
+            f"the loss in training, {loss:.4g}, is above that of a constant prediction, {base_loss:.4g}, "
+            f"which no model without an intercept makes. Give fit_intercept=True."
+        )
     if base_loss - loss > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
         return None
     if loss - base_loss > _NEGLIGIBLE * abs(base_loss):

@@ -58,11 +58,11 @@ def column_units(problem: Problem, statistics: ColumnStatistics, known: Known | 
             scale[centred] = statistics.distances(center)[centred]
         if known is not None and problem.keeps_session:
             scale[known.columns] = known.scale[known.columns]
-        scale[_in_own_units(problem)] = 1
+        scale[in_own_units(problem)] = 1
     return Units(center if centred.any() else None, scale)
 
 
-def _in_own_units(problem: Problem) -> np.ndarray:
+def in_own_units(problem: Problem) -> np.ndarray:
     """Columns that the model takes as they are."""
     own_units, fields = problem.model.hints.own_units, problem.fields
     if not own_units or fields is None:
@@ -80,7 +80,7 @@ def _may_be_centred(problem: Problem) -> np.ndarray:
     fields, n_columns = problem.fields, problem.train.X.shape[1]
     if problem.model.hints.without_linear or not problem.model.fit_intercept:
         return np.zeros(n_columns, dtype=bool)
-    allowed = ~_in_own_units(problem)
+    allowed = ~in_own_units(problem)
     if fields is not None and fields.rows is not None:
         allowed &= np.bincount(fields.rows, minlength=n_columns)[fields.rows] == 1
     return allowed

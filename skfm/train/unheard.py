@@ -1,0 +1,190 @@
+"""Columns that say less than they could: why, and what to do, in the words of a warning."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from skfm.data.batches import Samples
+from skfm.data.statistics import ColumnStatistics
+from skfm.data.units import Units, standardized
+from skfm.data.validate import row_pieces
+from skfm.train.predict import map_matrix
+from skfm.train.problem import Parameters, Prior, Problem
+from skfm.train.start import in_own_units
+
+# A column whose unit in training is so many times its deviation is nearly constant.
+_ALIKE = 4.0
+# What such a column would explain, heard: this share of what there is, and so many standard errors.
+_LEFT_SHARE, _LEFT_ERRORS = 0.01, 5.0
+# Rows and columns that are asked for it.
+_MOST_ROWS, _MOST_COLUMNS = 1 << 12, 32
+_STEP = 1e-3
+# A penalty so many times steeper than the loss leaves nothing of a weight.
+_CRUSHING = 1e6
+_POWERS = {"l1_linear": 1, "l2_linear": 2, "l2_factors": 2}
+_MOST_NAMED = 3
+
+
+class Alike(NamedTuple):
+    """Columns whose nonzeros differ by little beside the unit that they are trained in.
+
+    Attributes
+    ----------
+    columns : (k,)
+    means, deviations : (k,) of the nonzeros
+    """
+
+    columns: np.ndarray
+    means: np.ndarray
+    deviations: np.ndarray
+
+
+def alike(problem: Problem, statistics: ColumnStatistics, units: Units) -> Alike:
+    """These columns of a problem; none where other calls have a say in the units."""
+    found = np.empty(0, dtype=int)
+    means, deviations = statistics.of_nonzeros()
+    if units.scale is not None and problem.start is None and not problem.keeps_session:
+        suspect = (deviations > 0) & (deviations < np.minimum(units.scale, np.abs(means)) / _ALIKE)
+        found = np.flatnonzero(suspect & ~in_own_units(problem))[:_MOST_COLUMNS]
+    return Alike(found, means[found], deviations[found])
+
+
+def unheard(problem: Problem, prior: Prior, parameters: Parameters, suspects: Alike) -> str | None:
+    """What to say of columns that were hardly heard and have more to say; None where there are none.
+
+    Parameters
+    ----------
+    prior : the one that the weights were learned under
+    parameters : those learned
+    suspects : what `alike` found before training
+    """
+    crushed, penalties = _crushed(problem, prior, parameters.units)
+    if not (crushed.size or suspects.columns.size):
+        return None
+    rows = _some_rows(problem)
+    slopes = _Slopes.of(problem, parameters, rows)
+    standard = standardized(rows.X, parameters.units)
+    partners = [np.ones((rows.y.shape[0], 1))]
+    if any(table.penalty == "factors" for table in problem.model.tables().values()):
+        partners.append(_filled_columns(standard))
+    crushed = crushed[slopes.left(standard[:, crushed].toarray(), partners)]
+    if crushed.size:
+        return _of_crushed(problem, crushed, parameters.units, penalties)
+    found = slopes.left(_between(rows.X, suspects), partners)
+    return _of_alike(problem, Alike(*(values[found] for values in suspects))) if found.any() else None
+
+
+def _crushed(problem: Problem, prior: Prior, units: Units) -> tuple[np.ndarray, dict[str, float]]:
+    """Columns so small that penalties, which are those of weights in units of X, leave nothing; and these."""
+    if units.scale is None:
+        return np.empty(0, dtype=int), {}
+    # One that is strong in any unit was meant so.
+    strengths = {name: value for name in _POWERS if 0 < (value := getattr(prior, name)) <= 1}
+    crushes = np.ones(units.scale.size, dtype=bool)
+    penalties: dict[str, float] = {}
+    for kind in {table.penalty for table in problem.model.tables().values()}:
+        of_kind = {name: value for name, value in strengths.items() if name.endswith(kind)}
+        limits = [(value / _CRUSHING) ** (1 / _POWERS[name]) for name, value in of_kind.items()]
+        crushes &= units.scale < max(limits, default=0)
+        penalties |= of_kind
+    return np.flatnonzero(crushes)[:_MOST_COLUMNS], penalties
+
+
+def _of_crushed(problem: Problem, columns: np.ndarray, units: Units, penalties: dict[str, float]) -> str:
+    assert units.scale is not None
+    given = " and ".join(f"{name}={strength:.2g}" for name, strength in penalties.items())
+    without = " and ".join(f"{name}=0" for name in penalties)
+    return (
+        f"{_named(problem, columns)} counted for nothing, or nearly so: the penalty of weights in the units "
+        f"of X, {given}, outweighs what values of about {units.scale[columns[0]]:.2g} tell. Divide such a "
+        f"column by its standard deviation, or give {without}."
+    )
+
+
+def _of_alike(problem: Problem, found: Alike) -> str:
+    mean, deviation = found.means[0], found.deviations[0]
+    without_linear = problem.model.hints.without_linear
+    wanted = [] if problem.model.fit_intercept else ["fit_intercept=True"]
+    wanted += [without_linear] if without_linear else []
+    remedy = f"Give {' and '.join(wanted)}: then columns are trained less their means."
+    if not wanted:
+        remedy = (
+            f"Columns that some rows have no entry in, or that share weights, are not trained less the mean "
+            f"of their entries: take {mean:.4g} off these, and let another column of 1 and 0 say which rows "
+            f"have one."
+        )
+    return (
+        f"{_named(problem, found.columns)} said less than possible: values of about {mean:.4g} that differ "
+        f"by {deviation:.2g} only are hard to tell apart. {remedy}"
+    )
+
+
+class _Slopes(NamedTuple):
+    """Derivatives of the loss of each row with respect to each output.
+
+    Attributes
+    ----------
+    weight : (n,) of the rows
+    now, without : (n_outputs, n) at the predictions, and at the best constant one
+    """
+
+    weight: np.ndarray
+    now: np.ndarray
+    without: np.ndarray
+
+    @classmethod
+    def of(cls, problem: Problem, parameters: Parameters, rows: Samples) -> _Slopes:
+        (X, y, weight), model, loss = rows, problem.model, problem.loss
+        raw = map_matrix(type(model).raw_prediction, model, parameters, X, problem.fields).astype(np.float64)
+        constant = np.tile(loss.base_score(loss.statistics(y, weight)), (y.shape[0], 1))
+        steps = _STEP * np.eye(raw.shape[1])
+
+        def slopes(raw):
+            rises = [loss.value(y, raw + step) - loss.value(y, raw - step) for step in steps]
+            return np.array(rises) / (2 * _STEP)
+
+        return cls(weight, slopes(raw), slopes(constant))
+
+    def left(self, Z: np.ndarray, partners: list[np.ndarray]) -> np.ndarray:
+        """Which of the columns Z (n, k) have more to say, in a product with one of the partners or of Z."""
+        weight, left = self.weight, np.zeros(Z.shape[1], dtype=bool)
+        noise = ((self.now - (self.now @ weight)[:, None]) ** 2) @ weight / weight.size
+        least = np.maximum(_LEFT_SHARE * (self.without**2 @ weight), _LEFT_ERRORS**2 * noise)
+        for number in range(Z.shape[1]):
+            others = partners if len(partners) == 1 else [*partners, np.delete(Z, number, axis=1)]
+            features = Z[:, [number]] * np.hstack(others)
+            said = (weight * self.now) @ features
+            explained = np.divide(said**2, weight @ features**2, out=np.zeros_like(said), where=said != 0)
+            left[number] = (explained > least[:, None]).any()
+        return left
+
+
+def _between(X: sparse.csr_array, columns: Alike) -> np.ndarray:
+    """Nonzeros of these columns less their means, in units of their deviations."""
+    values = X[:, columns.columns].toarray()
+    return np.where(values == 0, 0, (values - columns.means) / columns.deviations)
+
+
+def _filled_columns(X: sparse.csr_array) -> np.ndarray:
+    """The first columns that most rows have."""
+    filled = np.bincount(X.indices, minlength=X.shape[1]) > X.shape[0] / 2
+    return X[:, np.flatnonzero(filled)[:_MOST_COLUMNS]].toarray()
+
+
+def _some_rows(problem: Problem) -> Samples:
+    """Rows to learn from, all or some thousands, with weights that sum to 1."""
+    first, piece = next(row_pieces(problem.train.X))
+    rows = np.arange(0, piece.shape[0], -(-piece.shape[0] // _MOST_ROWS))
+    weight = problem.train.weight[first + rows]
+    return Samples(sparse.csr_array(piece[rows]), problem.train.y[first + rows], weight / weight.sum())
+
+
+def _named(problem: Problem, columns: np.ndarray) -> str:
+    """The first of these columns, and how many more there are."""
+    shown = [problem.name_column(column) for column in columns[:_MOST_NAMED].tolist()]
+    if columns.size > _MOST_NAMED:
+        shown.append(f"{columns.size - _MOST_NAMED} more")
+    return f"column{'s' * (len(columns) > 1)} {', '.join(shown)}"

@@ -1,0 +1,127 @@
+"""Columns that hardly counted are named, with remedies that work; others are left in peace."""
+
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+
+import skfm
+
+RNG = np.random.default_rng(0)
+N = 600
+Z = RNG.normal(size=(N, 3))
+LINEAR = Z @ [2.0, 1.0, -1.0] + 0.1 * RNG.normal(size=N)
+PRODUCT = 2 * Z[:, 0] * Z[:, 1]
+PRESENT = RNG.random(N) < 0.3
+SOLVERS = ["adagrad", "lbfgs"]
+OFFSETS = {"year": (2000, 8), "kelvin": (290, 10), "time": (1.6e9, 5)}
+
+
+def fitted(name, X, y, **parameters):
+    """The model, and what it warned of."""
+    known = getattr(skfm, name)().get_params()
+    settings = {key: value for key, value in ({"random_state": 0} | parameters).items() if key in known}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = getattr(skfm, name)(**settings).fit(X, y)
+    assert all(one.category is ConvergenceWarning for one in caught)
+    return model, " ".join(str(one.message) for one in caught)
+
+
+def far(kind):
+    mean, deviation = OFFSETS[kind]
+    return np.column_stack([mean + deviation * Z[:, :2], Z[:, 2]])
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("kind", OFFSETS)
+@pytest.mark.parametrize(
+    ("name", "lacking", "remedy"),
+    [
+        ("LinearRegressor", {"fit_intercept": False}, {"fit_intercept": True}),
+        ("FMRegressor", {"fit_intercept": False}, {"fit_intercept": True}),
+        ("FMRegressor", {"fit_linear": False}, {"fit_linear": True}),
+        ("MixtureFMRegressor", {"expert": "fm"}, {"expert": "linear+fm"}),
+    ],
+)
+def test_models_that_cannot_take_an_offset_say_what_they_need(name, lacking, remedy, kind, solver):
+    target = LINEAR if name == "LinearRegressor" else LINEAR + PRODUCT
+    worse, said = fitted(name, far(kind), target, solver=solver, **lacking)
+    assert "columns 0, 1 said less than possible" in said
+    assert f"values of about {far(kind)[:, 0].mean():.4g}" in said
+    (parameter, value), *_ = remedy.items()
+    assert f"Give {parameter}={value!r}:".replace("'", '"') in said
+    assert "learning_rate" not in said
+    better, said = fitted(name, far(kind), target, solver=solver, **remedy)
+    assert said == "" or "Increase max_iter" in said
+    assert better.score(far(kind), target) > 0.9 > worse.score(far(kind), target)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_products_that_are_not_heard_count_too(solver):
+    _, said = fitted("FMRegressor", far("year"), PRODUCT, solver=solver, fit_linear=False)
+    assert "columns 0, 1 said less than possible" in said
+    better, said = fitted("FMRegressor", far("year"), PRODUCT, solver=solver)
+    assert said == ""
+    assert better.score(far("year"), PRODUCT) > 0.9
+
+
+def test_columns_of_a_frame_are_named():
+    X, y = pd.DataFrame(far("year"), columns=["year", "other", "z"]), LINEAR > 0
+    _, said = fitted("FMClassifier", X, y, solver="adagrad", fit_intercept=False)
+    assert "columns 'year', 'other' said less" in said
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("name", ["LinearRegressor", "FMRegressor"])
+def test_entries_that_are_alike_in_a_column_that_some_rows_lack(name, solver):
+    X = np.column_stack([PRESENT * (2000 + 8 * Z[:, 0]), Z[:, 1:]])
+    y = PRESENT * 2 * Z[:, 0] + Z[:, 1]
+    worse, said = fitted(name, sparse.csr_array(X), y, solver=solver)
+    assert "column 0 said less" in said
+    found = re.search(r"take (\d+) off", said)
+    assert found is not None
+    remedied = np.column_stack([X[:, 0] - int(found[1]) * PRESENT, PRESENT, X[:, 1:]])
+    better, said = fitted(name, sparse.csr_array(remedied), y, solver=solver)
+    assert said == ""
+    assert better.score(sparse.csr_array(remedied), y) > 0.95 > worse.score(sparse.csr_array(X), y)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_columns_that_have_no_more_to_say_are_left_in_peace(solver):
+    X = far("kelvin")
+    for given in (
+        {"y": Z[:, 2]},
+        {"y": 3 * X[:, 0], "fit_intercept": False, "X": X[:, :1]},
+        {"y": Z[:, 2], "X": Z * [1e-310, 1e-100, 1]},
+        {"y": LINEAR},
+    ):
+        _, said = fitted("LinearRegressor", given.pop("X", X), given.pop("y"), solver=solver, **given)
+        assert said == ""
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("size", [1e-310, 1e-100, 1e-30, 1e-5])
+@pytest.mark.parametrize("name", ["LinearRegressor", "FMRegressor", "FNNRegressor"])
+def test_columns_that_penalties_leave_nothing_of(name, size, solver):
+    X = Z * [size, 1, size]
+    worse, said = fitted(name, X, LINEAR, solver=solver)
+    assert "columns 0, 2 counted for nothing" in said
+    none = {key: 0.0 for key in ("l2_linear", "l2_factors") if f"{key}=" in said}
+    for rows, remedy in ((X, none), (X / [size, 1, size], {})):
+        better, said = fitted(name, rows, LINEAR, solver=solver, **remedy)
+        assert said == "" or "Increase max_iter" in said
+        assert better.score(rows, LINEAR) > 0.9 > worse.score(X, LINEAR)
+
+
+def test_a_model_without_an_intercept_that_is_worse_than_a_constant_says_so():
+    worse, said = fitted("LinearRegressor", Z, LINEAR + 500, fit_intercept=False)
+    assert "Give fit_intercept=True" in said
+    assert "learning_rate" not in said
+    better, said = fitted("LinearRegressor", Z, LINEAR + 500)
+    assert said == ""
+    assert better.score(Z, LINEAR + 500) > 0.9 > worse.score(Z, LINEAR + 500)
