@@ -28,6 +28,8 @@ from skfm.data.validate import powers_of_two, standardized_values
 
 # Base scores of classes that are (nearly) never seen stay finite.
 _MIN_SHARE = 1e-7
+# A smaller `huber_delta` is this one, which float32 holds.
+_LEAST_DELTA = 1e-30
 # Points that stand for the targets of all rows so far, where more may come.
 _MOST_POINTS = 4096
 
@@ -170,14 +172,18 @@ class AbsoluteError(Loss):
 @register_dataclass
 @dataclass(frozen=True)
 class Huber(Loss):
-    """``1/2 e^2`` where ``|e| <= delta``, else ``delta (|e| - delta / 2)``, with ``e = y - raw``."""
+    """``1/2 e^2`` where ``|e| <= delta``, else ``delta (|e| - delta / 2)``, with ``e = y - raw``.
+
+    Divided by a `delta` below 1: errors beyond it then count as in the absolute error, not for nothing.
+    """
 
     delta: float = 1.35
 
     def value(self, y, raw):
-        size = abs(y - raw)
-        small = _namespace(raw).minimum(size, self.delta)
-        return (small * (size - 0.5 * small)).sum(-1)
+        xp, size = _namespace(raw), abs(y - raw)
+        delta = xp.maximum(self.delta, _LEAST_DELTA)
+        small = xp.minimum(size, delta)
+        return (small / xp.minimum(delta, 1) * (size - 0.5 * small)).sum(-1)
 
     def statistics(self, y, weight):
         return Distribution(y, weight)

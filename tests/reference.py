@@ -214,7 +214,7 @@ def quantile(y, raw, q):
 
 def huber(y, raw, delta):
     error = abs(y - raw)
-    return error**2 / 2 if error <= delta else delta * error - delta**2 / 2
+    return (error**2 / 2 if error <= delta else delta * error - delta**2 / 2) / min(delta, 1)
 
 
 def poisson(y, raw):

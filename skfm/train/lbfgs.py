@@ -53,6 +53,10 @@ from skfm.train.unheard import alike, unheard
 _MOST_PADDED = 16
 # In units of `tol`: where no component of the gradient is larger, L-BFGS has arrived.
 _GRADIENT_TOLERANCE = 1e-2
+# Of first factors that are smaller the gradient is smaller too.
+_LARGE_FACTORS = 1e-2
+# And of smaller ones than these it is lost in the objective's rounding.
+_LEAST_FACTORS = 1e-6
 # Factors that have grown so many times have left the plateau that they start on.
 _GROWTH = 10.0
 # In units of `tol` squared, as gains fall with the square of the gradient: an iteration that lowers the
@@ -239,7 +243,8 @@ def _fit(problem: Problem) -> Result:
         fields=_narrowed_fields(problem.fields, columns),
     )
     charge = charges(frequency, prior.l2_frequency_power, units.scale) * frequency[:, None]
-    full = start_table(problem, prior.init_scale, columns, units)
+    init_scale = max(prior.init_scale, _LEAST_FACTORS) if prior.init_scale else 0.0
+    full = start_table(problem, init_scale, columns, units)
     table = np.zeros((n_rows, model.width), dtype=dtype)
     table[: columns.size] = full[columns]
     base = base_score(problem)
@@ -255,7 +260,7 @@ def _fit(problem: Problem) -> Result:
             _coordinates(narrow, objective),
             (table, dense),
             schedule.max_iter,
-            schedule.tol * _GRADIENT_TOLERANCE,
+            _gradient_tolerance(problem, init_scale),
             watcher,
         )
     progress = watcher.progress
@@ -283,6 +288,16 @@ def _fit(problem: Problem) -> Result:
             f"check y for outliers."
         )
     return Result(parameters, progress, message=message)
+
+
+def _gradient_tolerance(problem: Problem, init_scale: float) -> float:
+    """The largest component of the gradient that counts as none.
+
+    Where all factors are nearly 0 their gradient is, in proportion: that is where training begins, not ends.
+    """
+    begins_small = problem.start is None and 0 < init_scale < _LARGE_FACTORS
+    share = init_scale / _LARGE_FACTORS if begins_small else 1.0
+    return problem.schedule.tol * _GRADIENT_TOLERANCE * share
 
 
 def _coordinates(narrow: Problem, objective: Objective) -> Coordinates:

@@ -16,6 +16,8 @@ from skfm.runtime import some_cores
 _PLAIN = Units()
 # A share of the loss that training has gained and that no prediction shows.
 _NEGLIGIBLE = 1e-6
+# A `tol` as large as what a model gains on a constant.
+_LOOSE = 0.1
 
 
 class Prior(NamedTuple):
@@ -227,6 +229,11 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
             f"nothing was learned: the loss in training, {loss:.4g}, is above that of a constant prediction, "
             f"{base_loss:.4g}. Give a smaller learning_rate (={problem.schedule.learning_rate:.2g}), or a "
             f"smaller init_scale than {prior.init_scale:.2g}."
+        )
+    if problem.schedule.tol >= _LOOSE:
+        return (
+            f"nothing was learned: predictions are the same for all rows, for training stopped where nothing "
+            f"changed by more than tol. Give a smaller tol than {problem.schedule.tol:.2g}."
         )
     penalties = {name: getattr(prior, name) for name in ("l2_linear", "l2_factors", "l2_dense")}
     strengths = [f"{name}={value:.2g}" for name, value in penalties.items() if value > 0]

@@ -44,11 +44,11 @@ class Alike(NamedTuple):
 
 def alike(problem: Problem, statistics: ColumnStatistics, units: Units) -> Alike:
     """These columns of a problem; none where other calls have a say in the units."""
-    found = np.empty(0, dtype=int)
+    if units.scale is None or problem.start is not None or problem.keeps_session:
+        return Alike(np.empty(0, dtype=int), np.empty(0), np.empty(0))
     means, deviations = statistics.of_nonzeros()
-    if units.scale is not None and problem.start is None and not problem.keeps_session:
-        suspect = (deviations > 0) & (deviations < np.minimum(units.scale, np.abs(means)) / _ALIKE)
-        found = np.flatnonzero(suspect & ~in_own_units(problem))[:_MOST_COLUMNS]
+    suspect = (deviations > 0) & (deviations < np.minimum(units.scale, np.abs(means)) / _ALIKE)
+    found = np.flatnonzero(suspect & ~in_own_units(problem))[:_MOST_COLUMNS]
     return Alike(found, means[found], deviations[found])
 
 

@@ -124,6 +124,27 @@ def test_a_plateau_before_factors_have_grown_is_no_end():
     assert model.score(X, y) > 0.99
 
 
+@pytest.mark.parametrize("init_scale", [1e-4, 1e-6, 1e-10, 1e-300])
+@pytest.mark.parametrize("tol", [1e-2, 1e-4])
+@pytest.mark.parametrize("name", ["FMRegressor", "FFMRegressor", "DeepFMRegressor"])
+def test_lbfgs_leaves_the_point_where_factors_are_0(name, tol, init_scale):
+    X = np.random.default_rng(0).normal(size=(400, 3))
+    y = 2 * X[:, 0] * X[:, 1] + X[:, 2]
+    model, said = fitted(name, X, y, solver="lbfgs", tol=tol, init_scale=init_scale)
+    assert said == []
+    assert model.score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("name", ["LinearRegressor", "FMRegressor", "DeepFMRegressor"])
+def test_a_tolerance_that_ends_everything_is_named(name):
+    X = np.random.default_rng(0).normal(size=(300, 3))
+    worse, (message,) = fitted(name, X, X[:, 0], solver="lbfgs", tol=1e308)
+    assert message.endswith("Give a smaller tol than 1e+308.")
+    better, said = fitted(name, X, X[:, 0], solver="lbfgs", tol=1e-3)
+    assert said == []
+    assert better.score(X, X[:, 0]) > 0.95 > worse.score(X, X[:, 0])
+
+
 def test_steps_that_are_too_large_are_named():
     X = np.random.default_rng(0).normal(size=(300, 5))
     given = {"solver": "adam", "learning_rate": 10.0}

@@ -230,6 +230,18 @@ def test_huber_lies_between_squares_and_outliers():
     assert np.median(error) < 0.1 * np.median(fooled)
 
 
+@pytest.mark.parametrize("solver", ["adagrad", "ftrl", "lbfgs"])
+@pytest.mark.parametrize("delta", [1e-3, 1e-6, 1e-12, 1e-40, 1e-300])
+def test_a_small_huber_delta_is_the_absolute_error(delta, solver):
+    """And no constant model."""
+    target = 1e3 * (2 * X[:, 0] + X[:, 1] + 0.1 * Y)
+    given = {"solver": solver, "l2_linear": 0.0, "max_iter": 40}
+    huber = make("LinearRegressor", loss="huber", huber_delta=delta, **given).fit(X, target)
+    absolute = make("LinearRegressor", loss="absolute_error", **given).fit(X, target)
+    error = np.abs(huber.predict(X) - absolute.predict(X))
+    assert error.mean() < 0.05 * target.std()
+
+
 # -- weights -----------------------------------------------------------------------------------------
 
 
