@@ -125,8 +125,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     "a=b (2)".
 
     `partial_fit` adds output columns for values that have become frequent; columns keep their numbers, and
-    bins, medians and quartiles stay as they are once 20 numbers, not all the same, are known. It has to count
-    rare values; `fit` forgets them.
+    bins, medians and quartiles stay as they are once 20 numbers, not all the same, are known (a weight of 2
+    is two). It has to count rare values; `fit` forgets them.
 
     Time and memory are O(rows x columns), one column at a time.
 
