@@ -783,7 +783,9 @@ def learn(problem: Problem, prepared: Prepared, context: Context, needs_fields: 
     """Solve the problem, and keep what was learned."""
     plan, resumed = prepared.plan, context.resumed
     method = method_of(plan.solver, plan.linear_solver)
-    problem = problem._replace(keeps_session=context.incremental, name_column=context.name_column)
+    # Rows of length 1 are made here.
+    name_column = None if context.encoding.normalizes_rows else context.name_column
+    problem = problem._replace(keeps_session=context.incremental, name_column=name_column)
     result = method.fit(problem, None if resumed is None else resumed.session)
     if not isinstance(result, Result):
         raise TypeError(f"The method {method!r} must return a skfm.train.problem.Result, got {result!r}.")

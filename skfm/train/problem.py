@@ -186,7 +186,7 @@ class Problem(NamedTuple):
     keeps_session : whether a later call is to go on from the end
     base_score : raw prediction without features, one an output; None: the best for the rows to learn from
     base_moved : by how much it has changed since the session to go on from ended; None: not at all
-    name_column : what a message calls a column, by its number
+    name_column : what a message calls a column, by its number; None where users cannot change its values
     """
 
     model: Any
@@ -205,7 +205,7 @@ class Problem(NamedTuple):
     keeps_session: bool = False
     base_score: np.ndarray | None = None
     base_moved: np.ndarray | None = None
-    name_column: Callable[[int], str] = str
+    name_column: Callable[[int], str] | None = None
 
 
 def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_loss: float) -> str | None:

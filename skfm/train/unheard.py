@@ -61,6 +61,8 @@ def unheard(problem: Problem, prior: Prior, parameters: Parameters, suspects: Al
     parameters : those learned
     suspects : what `alike` found before training
     """
+    if problem.name_column is None:
+        return None
     crushed, penalties = _crushed(problem, prior, parameters.units)
     if not (crushed.size or suspects.columns.size):
         return None
@@ -184,6 +186,7 @@ def _some_rows(problem: Problem) -> Samples:
 
 def _named(problem: Problem, columns: np.ndarray) -> str:
     """The first of these columns, and how many more there are."""
+    assert problem.name_column is not None
     shown = [problem.name_column(column) for column in columns[:_MOST_NAMED].tolist()]
     if columns.size > _MOST_NAMED:
         shown.append(f"{columns.size - _MOST_NAMED} more")
