@@ -122,9 +122,9 @@ def rows_of(X):
     """
     _refuse_lazy(X)
     if is_frame(X):
-        for size, what in zip(X.shape, ("rows", "columns"), strict=True):
+        for size, what in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
             if size == 0:
-                raise ValueError(f"X is a table of 0 {what} (shape {X.shape}): at least 1 is needed.")
+                raise ValueError(f"Found a table with 0 {what} (shape={X.shape}): at least 1 is needed.")
         return X
     if type(X).__name__ == "RecordBatch" and type(X).__module__.startswith("pyarrow"):
         import pyarrow as pa

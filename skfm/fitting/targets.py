@@ -568,7 +568,9 @@ class ClickConversion(Targets):
 
     def _check_classes(self, classes) -> None:
         """Raise ValueError if classes are given that are not 0 and 1, for both tasks or for each."""
-        if classes is not None and set(np.ravel(classes).tolist()) != {0, 1}:
+        labels = [] if classes is None else objects_of(classes).ravel().tolist()
+        are_0_or_1 = all(not is_missing(label) and label in (0, 1) for label in labels)
+        if classes is not None and (not are_0_or_1 or len(set(labels)) != 2):
             raise ValueError(f"classes={classes!r}: clicks and conversions are 0 and 1. Leave classes out.")
 
     def check_goes_on(self):
