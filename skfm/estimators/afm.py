@@ -79,6 +79,15 @@ class _AFM(LinearTable, FactorTable, FactorParameters, LinearParameters):
     _kind = "deep"
     _needs_fields = True
 
+    init_scale: float = parameter(
+        1.0,
+        """
+        Standard deviation of the first values of the factors, for columns of root mean square 1: larger than
+        that of a factorization machine. Products of two of them are multiplied by learned weights again,
+        and from small first factors the penalties take all of them back to 0.
+        """,
+        accepted.NOT_NEGATIVE,
+    )
     n_attention: int = parameter(16, "Units of the attention's hidden layer.", accepted.COUNT)
     dropout: float = parameter(
         0.0,
@@ -173,6 +182,10 @@ class AFMClassifier(_AFM, FactorizationClassifier):
     ----------
     n_factors : int, default=10
         Number k of factors of each column, 0 or more; the embedding size.
+    init_scale : float, default=1.0
+        Standard deviation of the first values of the factors, for columns of root mean square 1: larger than
+        that of a factorization machine. Products of two of them are multiplied by learned weights again,
+        and from small first factors the penalties take all of them back to 0.
     n_attention : int, default=16
         Units of the attention's hidden layer.
     dropout : float, default=0.0
@@ -184,9 +197,6 @@ class AFMClassifier(_AFM, FactorizationClassifier):
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
         share them). Where that is strong and rows are held out, a weak penalty with larger first factors
         is tried too, and kept if its score is better by half a percent. The parameter to tune first.
-    init_scale : float, default=0.01
-        Standard deviation of the first values of the factors, for columns of root mean square 1. With 0
-        the factors of a model without a network never leave 0.
     l1_linear : float, default=0.0
         Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
         ``solver="ftrl"`` makes the most. L-BFGS refuses it.
@@ -401,11 +411,11 @@ class AFMClassifier(_AFM, FactorizationClassifier):
 
     _parameter_constraints: dict = {
         "n_factors": [accepted.COUNT_OR_ZERO],
+        "init_scale": [accepted.NOT_NEGATIVE],
         "n_attention": [accepted.COUNT],
         "dropout": [accepted.FROM_0_BELOW_1],
         "l2_dense": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "l2_factors": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
-        "init_scale": [accepted.NOT_NEGATIVE],
         "l1_linear": [accepted.NOT_NEGATIVE],
         "l2_linear": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
@@ -435,11 +445,11 @@ class AFMClassifier(_AFM, FactorizationClassifier):
         self,
         n_factors: int = 10,
         *,
+        init_scale: float = 1.0,
         n_attention: int = 16,
         dropout: float = 0.0,
         l2_dense: float | Literal["auto"] = "auto",
         l2_factors: float | Literal["auto"] = "auto",
-        init_scale: float = 0.01,
         l1_linear: float = 0.0,
         l2_linear: float | Literal["auto"] = "auto",
         class_weight: dict[Any, Any] | list[dict[Any, Any]] | Literal["balanced"] | None = None,
@@ -465,11 +475,11 @@ class AFMClassifier(_AFM, FactorizationClassifier):
         dtype: Literal["auto", "float32", "float64"] | type | np.dtype = "auto",
     ) -> None:
         self.n_factors = n_factors
+        self.init_scale = init_scale
         self.n_attention = n_attention
         self.dropout = dropout
         self.l2_dense = l2_dense
         self.l2_factors = l2_factors
-        self.init_scale = init_scale
         self.l1_linear = l1_linear
         self.l2_linear = l2_linear
         self.class_weight = class_weight
@@ -517,6 +527,10 @@ class AFMRegressor(_AFM, FactorizationRegressor):
     ----------
     n_factors : int, default=10
         Number k of factors of each column, 0 or more; the embedding size.
+    init_scale : float, default=1.0
+        Standard deviation of the first values of the factors, for columns of root mean square 1: larger than
+        that of a factorization machine. Products of two of them are multiplied by learned weights again,
+        and from small first factors the penalties take all of them back to 0.
     n_attention : int, default=16
         Units of the attention's hidden layer.
     dropout : float, default=0.0
@@ -528,9 +542,6 @@ class AFMRegressor(_AFM, FactorizationRegressor):
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
         share them). Where that is strong and rows are held out, a weak penalty with larger first factors
         is tried too, and kept if its score is better by half a percent. The parameter to tune first.
-    init_scale : float, default=0.01
-        Standard deviation of the first values of the factors, for columns of root mean square 1. With 0
-        the factors of a model without a network never leave 0.
     l1_linear : float, default=0.0
         Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
         ``solver="ftrl"`` makes the most. L-BFGS refuses it.
@@ -752,11 +763,11 @@ class AFMRegressor(_AFM, FactorizationRegressor):
 
     _parameter_constraints: dict = {
         "n_factors": [accepted.COUNT_OR_ZERO],
+        "init_scale": [accepted.NOT_NEGATIVE],
         "n_attention": [accepted.COUNT],
         "dropout": [accepted.FROM_0_BELOW_1],
         "l2_dense": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "l2_factors": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
-        "init_scale": [accepted.NOT_NEGATIVE],
         "l1_linear": [accepted.NOT_NEGATIVE],
         "l2_linear": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "loss": [StrOptions({"squared_error", "absolute_error", "huber", "quantile", "poisson"})],
@@ -788,11 +799,11 @@ class AFMRegressor(_AFM, FactorizationRegressor):
         self,
         n_factors: int = 10,
         *,
+        init_scale: float = 1.0,
         n_attention: int = 16,
         dropout: float = 0.0,
         l2_dense: float | Literal["auto"] = "auto",
         l2_factors: float | Literal["auto"] = "auto",
-        init_scale: float = 0.01,
         l1_linear: float = 0.0,
         l2_linear: float | Literal["auto"] = "auto",
         loss: Literal["squared_error", "absolute_error", "huber", "quantile", "poisson"] = "squared_error",
@@ -820,11 +831,11 @@ class AFMRegressor(_AFM, FactorizationRegressor):
         dtype: Literal["auto", "float32", "float64"] | type | np.dtype = "auto",
     ) -> None:
         self.n_factors = n_factors
+        self.init_scale = init_scale
         self.n_attention = n_attention
         self.dropout = dropout
         self.l2_dense = l2_dense
         self.l2_factors = l2_factors
-        self.init_scale = init_scale
         self.l1_linear = l1_linear
         self.l2_linear = l2_linear
         self.loss = loss

@@ -14,7 +14,7 @@ from skfm.data.encode import FieldEncoder
 from skfm.estimators.base import accepted
 from skfm.estimators.base.classifier import FactorizationClassifier
 from skfm.estimators.base.deep import DeepEstimator
-from skfm.estimators.base.parameters import GradientTransformation, LinearParameters
+from skfm.estimators.base.parameters import GradientTransformation, LinearParameters, parameter
 from skfm.estimators.base.regressor import FactorizationRegressor
 from skfm.estimators.base.tables import LinearTable, NetworkWeights
 from skfm.train.method import Method
@@ -65,6 +65,16 @@ class _NFM(LinearTable, NetworkWeights, DeepEstimator, LinearParameters):
     # The sum over the pairs of columns is one for all fields.
     _needs_fields = False
 
+    init_scale: float = parameter(
+        0.5,
+        """
+        Standard deviation of the first values of the factors, for columns of root mean square 1: larger than
+        that of a factorization machine. Products of two of them pass through the weights of the network,
+        and from small first factors the penalties take all of them back to 0.
+        """,
+        accepted.NOT_NEGATIVE,
+    )
+
     def _make_model(self, shape):
         from skfm.models.nfm import NFM
 
@@ -102,14 +112,15 @@ class NFMClassifier(_NFM, FactorizationClassifier):
     ----------
     n_factors : int, default=10
         Number k of factors of each column, 0 or more; the embedding size.
+    init_scale : float, default=0.5
+        Standard deviation of the first values of the factors, for columns of root mean square 1: larger than
+        that of a factorization machine. Products of two of them pass through the weights of the network,
+        and from small first factors the penalties take all of them back to 0.
     l2_factors : "auto" or float, default="auto"
         Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
         share them). Where that is strong and rows are held out, a weak penalty with larger first factors
         is tried too, and kept if its score is better by half a percent. The parameter to tune first.
-    init_scale : float, default=0.01
-        Standard deviation of the first values of the factors, for columns of root mean square 1. With 0
-        the factors of a model without a network never leave 0.
     hidden_layer_sizes : int or array-like of int, default=(128, 64)
         Units of each hidden layer; an int is one layer. An empty tuple makes the network a linear map.
     activation : {"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"}, default="relu"
@@ -331,8 +342,8 @@ class NFMClassifier(_NFM, FactorizationClassifier):
 
     _parameter_constraints: dict = {
         "n_factors": [accepted.COUNT_OR_ZERO],
-        "l2_factors": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "init_scale": [accepted.NOT_NEGATIVE],
+        "l2_factors": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "hidden_layer_sizes": ["array-like", accepted.COUNT],
         "activation": [
             StrOptions({"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"})
@@ -369,8 +380,8 @@ class NFMClassifier(_NFM, FactorizationClassifier):
         self,
         n_factors: int = 10,
         *,
+        init_scale: float = 0.5,
         l2_factors: float | Literal["auto"] = "auto",
-        init_scale: float = 0.01,
         hidden_layer_sizes: int | Sequence[int] | np.ndarray = (128, 64),
         activation: Literal[
             "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"
@@ -403,8 +414,8 @@ class NFMClassifier(_NFM, FactorizationClassifier):
         dtype: Literal["auto", "float32", "float64"] | type | np.dtype = "auto",
     ) -> None:
         self.n_factors = n_factors
-        self.l2_factors = l2_factors
         self.init_scale = init_scale
+        self.l2_factors = l2_factors
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.dropout = dropout
@@ -460,14 +471,15 @@ class NFMRegressor(_NFM, FactorizationRegressor):
     ----------
     n_factors : int, default=10
         Number k of factors of each column, 0 or more; the embedding size.
+    init_scale : float, default=0.5
+        Standard deviation of the first values of the factors, for columns of root mean square 1: larger than
+        that of a factorization machine. Products of two of them pass through the weights of the network,
+        and from small first factors the penalties take all of them back to 0.
     l2_factors : "auto" or float, default="auto"
         Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
         share them). Where that is strong and rows are held out, a weak penalty with larger first factors
         is tried too, and kept if its score is better by half a percent. The parameter to tune first.
-    init_scale : float, default=0.01
-        Standard deviation of the first values of the factors, for columns of root mean square 1. With 0
-        the factors of a model without a network never leave 0.
     hidden_layer_sizes : int or array-like of int, default=(128, 64)
         Units of each hidden layer; an int is one layer. An empty tuple makes the network a linear map.
     activation : {"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"}, default="relu"
@@ -694,8 +706,8 @@ class NFMRegressor(_NFM, FactorizationRegressor):
 
     _parameter_constraints: dict = {
         "n_factors": [accepted.COUNT_OR_ZERO],
-        "l2_factors": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "init_scale": [accepted.NOT_NEGATIVE],
+        "l2_factors": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "hidden_layer_sizes": ["array-like", accepted.COUNT],
         "activation": [
             StrOptions({"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"})
@@ -734,8 +746,8 @@ class NFMRegressor(_NFM, FactorizationRegressor):
         self,
         n_factors: int = 10,
         *,
+        init_scale: float = 0.5,
         l2_factors: float | Literal["auto"] = "auto",
-        init_scale: float = 0.01,
         hidden_layer_sizes: int | Sequence[int] | np.ndarray = (128, 64),
         activation: Literal[
             "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"
@@ -770,8 +782,8 @@ class NFMRegressor(_NFM, FactorizationRegressor):
         dtype: Literal["auto", "float32", "float64"] | type | np.dtype = "auto",
     ) -> None:
         self.n_factors = n_factors
-        self.l2_factors = l2_factors
         self.init_scale = init_scale
+        self.l2_factors = l2_factors
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.dropout = dropout

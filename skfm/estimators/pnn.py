@@ -64,6 +64,14 @@ class _PNN(NetworkWeights, DeepEstimator):
        https://doi.org/10.1109/ICDM.2016.0151
     """
 
+    init_scale: float = parameter(
+        0.1,
+        """
+        Standard deviation of the first embeddings, for columns of root mean square 1: larger than that of
+        models with a linear term, since the penalties take small ones back to 0 where rows are few.
+        """,
+        accepted.NOT_NEGATIVE,
+    )
     product: Literal["inner", "outer", "both"] = parameter(
         "inner", "Products of the embeddings of two fields."
     )
@@ -112,6 +120,9 @@ class PNNClassifier(_PNN, FactorizationClassifier):
     ----------
     n_factors : int, default=10
         Number k of factors of each column, 0 or more; the embedding size.
+    init_scale : float, default=0.1
+        Standard deviation of the first embeddings, for columns of root mean square 1: larger than that of
+        models with a linear term, since the penalties take small ones back to 0 where rows are few.
     product : {"inner", "outer", "both"}, default="inner"
         Products of the embeddings of two fields.
     layer_norm : bool, default=False
@@ -121,9 +132,6 @@ class PNNClassifier(_PNN, FactorizationClassifier):
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
         share them). Where that is strong and rows are held out, a weak penalty with larger first factors
         is tried too, and kept if its score is better by half a percent. The parameter to tune first.
-    init_scale : float, default=0.01
-        Standard deviation of the first values of the factors, for columns of root mean square 1. With 0
-        the factors of a model without a network never leave 0.
     hidden_layer_sizes : int or array-like of int, default=(128, 64)
         Units of each hidden layer; an int is one layer. An empty tuple makes the network a linear map.
     activation : {"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"}, default="relu"
@@ -339,10 +347,10 @@ class PNNClassifier(_PNN, FactorizationClassifier):
 
     _parameter_constraints: dict = {
         "n_factors": [accepted.COUNT_OR_ZERO],
+        "init_scale": [accepted.NOT_NEGATIVE],
         "product": [StrOptions({"inner", "outer", "both"})],
         "layer_norm": ["boolean"],
         "l2_factors": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
-        "init_scale": [accepted.NOT_NEGATIVE],
         "hidden_layer_sizes": ["array-like", accepted.COUNT],
         "activation": [
             StrOptions({"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"})
@@ -377,10 +385,10 @@ class PNNClassifier(_PNN, FactorizationClassifier):
         self,
         n_factors: int = 10,
         *,
+        init_scale: float = 0.1,
         product: Literal["inner", "outer", "both"] = "inner",
         layer_norm: bool = False,
         l2_factors: float | Literal["auto"] = "auto",
-        init_scale: float = 0.01,
         hidden_layer_sizes: int | Sequence[int] | np.ndarray = (128, 64),
         activation: Literal[
             "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"
@@ -411,10 +419,10 @@ class PNNClassifier(_PNN, FactorizationClassifier):
         dtype: Literal["auto", "float32", "float64"] | type | np.dtype = "auto",
     ) -> None:
         self.n_factors = n_factors
+        self.init_scale = init_scale
         self.product = product
         self.layer_norm = layer_norm
         self.l2_factors = l2_factors
-        self.init_scale = init_scale
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.dropout = dropout
@@ -466,6 +474,9 @@ class PNNRegressor(_PNN, FactorizationRegressor):
     ----------
     n_factors : int, default=10
         Number k of factors of each column, 0 or more; the embedding size.
+    init_scale : float, default=0.1
+        Standard deviation of the first embeddings, for columns of root mean square 1: larger than that of
+        models with a linear term, since the penalties take small ones back to 0 where rows are few.
     product : {"inner", "outer", "both"}, default="inner"
         Products of the embeddings of two fields.
     layer_norm : bool, default=False
@@ -475,9 +486,6 @@ class PNNRegressor(_PNN, FactorizationRegressor):
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
         share them). Where that is strong and rows are held out, a weak penalty with larger first factors
         is tried too, and kept if its score is better by half a percent. The parameter to tune first.
-    init_scale : float, default=0.01
-        Standard deviation of the first values of the factors, for columns of root mean square 1. With 0
-        the factors of a model without a network never leave 0.
     hidden_layer_sizes : int or array-like of int, default=(128, 64)
         Units of each hidden layer; an int is one layer. An empty tuple makes the network a linear map.
     activation : {"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"}, default="relu"
@@ -698,10 +706,10 @@ class PNNRegressor(_PNN, FactorizationRegressor):
 
     _parameter_constraints: dict = {
         "n_factors": [accepted.COUNT_OR_ZERO],
+        "init_scale": [accepted.NOT_NEGATIVE],
         "product": [StrOptions({"inner", "outer", "both"})],
         "layer_norm": ["boolean"],
         "l2_factors": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
-        "init_scale": [accepted.NOT_NEGATIVE],
         "hidden_layer_sizes": ["array-like", accepted.COUNT],
         "activation": [
             StrOptions({"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"})
@@ -738,10 +746,10 @@ class PNNRegressor(_PNN, FactorizationRegressor):
         self,
         n_factors: int = 10,
         *,
+        init_scale: float = 0.1,
         product: Literal["inner", "outer", "both"] = "inner",
         layer_norm: bool = False,
         l2_factors: float | Literal["auto"] = "auto",
-        init_scale: float = 0.01,
         hidden_layer_sizes: int | Sequence[int] | np.ndarray = (128, 64),
         activation: Literal[
             "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"
@@ -774,10 +782,10 @@ class PNNRegressor(_PNN, FactorizationRegressor):
         dtype: Literal["auto", "float32", "float64"] | type | np.dtype = "auto",
     ) -> None:
         self.n_factors = n_factors
+        self.init_scale = init_scale
         self.product = product
         self.layer_norm = layer_norm
         self.l2_factors = l2_factors
-        self.init_scale = init_scale
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.dropout = dropout

@@ -59,6 +59,8 @@ _LARGE_FACTORS = 1e-2
 _LEAST_FACTORS = 1e-6
 # Factors that have grown so many times have left the plateau that they start on.
 _GROWTH = 10.0
+# And those of this root mean square, wherever they came from.
+_GROWN = 0.3
 # In units of `tol` squared, as gains fall with the square of the gradient: an iteration that lowers the
 # objective by no more has changed nothing.
 _NO_CHANGE = 10.0
@@ -344,7 +346,10 @@ class _Watcher:
         self.stopping = Stopping(tol * _GRADIENT_TOLERANCE, patience)
         self.gains: list[float] = []
         self.factors = problem.model.per_lane(lambda table: table.penalty == "factors").astype(bool)
-        self.first_size, self.has_begun = _size(table[:, self.factors]), not self.factors.any()
+        first = table[:, self.factors]
+        # Factors that start wide, or where others have ended, have nothing to leave.
+        self.first_size = min(_size(first), _GROWN / _GROWTH * first.size**0.5)
+        self.has_begun = not self.factors.any()
         self.report(self.progress, self.schedule.max_iter)
         self.began = time.perf_counter()
 

@@ -145,6 +145,47 @@ def test_a_tolerance_that_ends_everything_is_named(name):
     assert better.score(X, X[:, 0]) > 0.95 > worse.score(X, X[:, 0])
 
 
+@pytest.mark.parametrize("name", ["NFM", "AFM", "PNN"])
+@pytest.mark.parametrize("n_rows", [1000, 5000])
+@pytest.mark.parametrize("is_classifier", [True, False])
+def test_crossed_columns_are_learned_where_no_column_tells_anything_alone(name, n_rows, is_classifier):
+    rng = np.random.default_rng(2)
+    X = pd.DataFrame(
+        {"u": rng.choice(list("abcdefgh"), 2 * n_rows), "v": rng.choice(list("pqrs"), 2 * n_rows)}
+    )
+    mean = 0.15 + 0.7 * ((X["u"] < "e") ^ (X["v"] < "r"))
+    y = (rng.random(2 * n_rows) < mean) * 1.0 if is_classifier else mean + 0.3 * rng.normal(size=2 * n_rows)
+    seen, unseen = slice(n_rows), slice(n_rows, None)
+    cells = y[seen].groupby([X["u"][seen], X["v"][seen]]).mean()
+    oracle = cells[pd.MultiIndex.from_frame(X[unseen])].to_numpy()
+    model, said = fitted(name + ("Classifier" if is_classifier else "Regressor"), X[seen], y[seen])
+    found = model.predict_proba(X[unseen])[:, 1] if is_classifier else model.predict(X[unseen])
+    ours, best, nothing = (np.square(one - y[unseen]).mean() for one in (found, oracle, y[seen].mean()))
+    assert said == []
+    assert nothing - ours > 0.9 * (nothing - best)
+
+
+@pytest.mark.parametrize("name", ["NFM", "AFM"])
+def test_lbfgs_does_not_wait_for_factors_that_start_grown(name):
+    X = np.random.default_rng(0).normal(size=(600, 5))
+    y = X[:, 0] + np.random.default_rng(1).normal(size=600)
+    model, said = fitted(name + "Regressor", X, y, solver="lbfgs", early_stopping=True, max_iter=500)
+    assert said == []
+    losses = model.history_["validation_loss"]
+    assert len(losses) == np.argmin(losses) + 1 + model.n_iter_no_change
+
+
+def test_products_with_a_number_are_learned_from_few_rows():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"city": rng.choice(list("ABC"), 600), "year": rng.integers(1990, 2020, 600) * 1.0})
+    X["other"] = rng.choice(["x", "y"], 600)
+    y = 500 + 5 * np.where(X["city"] == "A", 1, -1) * (X["year"] - 2005) + rng.normal(size=600)
+    for name in ["FM", "NFM", "AFM", "PNN"]:
+        model, said = fitted(name + "Regressor", X, y)
+        assert said == [], name
+        assert model.score(X, y) > 0.95, name
+
+
 def test_steps_that_are_too_large_are_named():
     X = np.random.default_rng(0).normal(size=(300, 5))
     given = {"solver": "adam", "learning_rate": 10.0}
