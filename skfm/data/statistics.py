@@ -197,7 +197,7 @@ class StreamStatistics(NamedTuple):
 
         Where a column has quite other units in later rows, and these outweigh the ones before, all count as
         if they had been like these: else a few values that are a thousand times too large decide for ever.
-        A first chunk of values that are much smaller is outvoted by any later one.
+        A first chunk of constants, or of values that are much smaller, is outvoted by any later one.
 
         Parameters
         ----------
@@ -221,9 +221,9 @@ def _outvoted(first: Any, later: Any, row: float, *, only_smaller: bool) -> np.n
     unlike = first_units.differs(units, n_columns, _UNLIKE, _UNLIKE)
     if only_smaller:
         unlike &= first_units.arrays(n_columns)[1] < units.arrays(n_columns)[1]
-    else:
-        # Values that are all the same do not say how far those of a centred column are apart.
-        unlike |= (first.deviations <= _NOISE * first.touched) & (units.arrays(n_columns)[0] != 0)
+    # Values that are all the same do not say how far values are apart.
+    unlike |= (first.deviations <= _NOISE * first.touched) & first_units.differs(units, n_columns)
+    if not only_smaller:
         unlike &= merge_column_statistics(first, later).units().differs(units, n_columns)
     known = (first.touched > 0) | (units.arrays(n_columns)[0] != 0)
     enough = np.maximum(_OUTVOTES * first.touched * min(later.weight / first.weight, 1), _ENOUGH_ROWS * row)
