@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skfm.data.choice import crossed, make_encoders
 from skfm.data.columns import MultiHot
-from skfm.data.frames import Column, columns_of, is_frame, refuse_lazy, rows_of
+from skfm.data.frames import Column, columns_of, is_frame, rows_of
 from skfm.data.state import plain, restored
 from skfm.data.table import TableEncoder, merge_counts
 from skfm.data.validate import check_sample_weight
@@ -125,8 +125,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     "a=b (2)".
 
     `partial_fit` adds output columns for values that have become frequent; columns keep their numbers, and
-    bins, medians and quartiles stay as they are once 20 numbers, not all the same, are known. It has to count
-    rare values; `fit` forgets them.
+    bins, medians and quartiles stay as they are once 20 numbers, not all the same, are known (a weight of 2
+    is two). It has to count rare values; `fit` forgets them.
 
     Time and memory are O(rows x columns), one column at a time.
 
@@ -255,14 +255,20 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         if not is_float:
             raise ValueError(f"dtype must be a type of floats, such as numpy.float32; got {self.dtype!r}.")
 
-    def learn_chunks(self, chunks, *, first: bool, go_on: bool):
-        """Learn from pairs of X and sample weights; `first` anew, and counting rare values to `go_on`."""
+    def learn_chunks(self, chunks, *, first: bool, go_on: bool, checked_before: bool = False):
+        """Learn from pairs of X and sample weights; `first` anew, and counting rare values to `go_on`.
+
+        Of rows that were `checked_before`, an estimator has compared the columns with those of the first.
+        """
         self._check_dtype()
         # The columns are those of a copy until all is learned.
         checked = copy.copy(self)
         table, counts = None if first else self._table, None
         for X, weight in chunks:
-            columns, n_rows = checked._columns(X, reset=table is None)
+            if checked_before and table is not None:
+                columns, n_rows = self._columns_of(X)
+            else:
+                columns, n_rows = checked._columns(X, reset=table is None)
             weight = check_sample_weight(weight, n_rows)
             if table is None:
                 table = TableEncoder(*make_encoders(self, columns))
@@ -472,14 +478,10 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         return self._columns_of(self._checked(X, reset=reset))
 
     def _columns_of(self, X) -> tuple[list[Column], int]:
-        for size, what in zip(X.shape, ("rows", "columns"), strict=True):
-            if size == 0:
-                raise ValueError(f"Found a table of 0 {what}: {type(self).__name__} needs at least 1.")
         return crossed(self.crosses, columns_of(X)), X.shape[0]
 
     def _checked(self, X, *, reset):
         """A frame, or array, that has the columns of fit."""
-        refuse_lazy(X)
         X = rows_of(X)
         if not is_frame(X):
             return validate_data(self, X, dtype=None, ensure_all_finite=False, reset=reset)

@@ -64,7 +64,7 @@ class Column(NamedTuple):
         return number if self.rows is None else int(self.rows[number])
 
 
-def refuse_lazy(X) -> None:
+def _refuse_lazy(X) -> None:
     """Raise TypeError if X is a frame whose values are not computed yet, ValueError if names repeat."""
     if (is_pandas_dataframe(X) and X.columns.is_unique) or is_polars_dataframe(X):
         return
@@ -112,15 +112,84 @@ def rows_of(X):
     """X, with rows of text and other values that are lists as an array: NumPy makes text of the numbers.
 
     Batches of pyarrow, which narwhals does not know, are tables of one batch.
+
+    Raises
+    ------
+    TypeError
+        If X is a frame whose values are not computed yet.
+    ValueError
+        If X has no rows and columns of values.
     """
+    _refuse_lazy(X)
+    if is_frame(X):
+        for size, what in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
+            if size == 0:
+                raise ValueError(f"Found a table with 0 {what} (shape={X.shape}): at least 1 is needed.")
+        return X
     if type(X).__name__ == "RecordBatch" and type(X).__module__.startswith("pyarrow"):
         import pyarrow as pa
 
         return pa.Table.from_batches([X])
     if not isinstance(X, list | tuple):
+        _refuse_without_rows(X)
         return X
-    objects = np.asarray(X, dtype=object)
+    if X and len(getattr(X[0], "shape", ())) == 2:
+        raise ValueError(
+            f"X is a {type(X).__name__} of tables, the first a {type(X[0]).__name__}. Concatenate them, or "
+            f"give one after another."
+        )
+    objects = objects_of(X)
+    _refuse_values_for_rows(objects)
     return objects if is_text(objects) else X
+
+
+def objects_of(values) -> np.ndarray:
+    """A list as an array of objects: of lists where these are of several lengths."""
+    try:
+        return np.asarray(values, dtype=object)
+    except ValueError:  # arrays of several shapes, the first axis of which is the same
+        objects = np.empty(len(values), dtype=object)
+        objects[:] = list(values)
+        return objects
+
+
+def _refuse_without_rows(X) -> None:
+    """Raise ValueError if what is no list has no rows of columns; numbers in a vector are left to NumPy."""
+    is_iterator = hasattr(X, "__iter__") and not hasattr(X, "__getitem__") and not hasattr(X, "__array__")
+    if isinstance(X, str | bytes | dict) or is_iterator:
+        made = ": pandas.DataFrame(X)" if isinstance(X, dict) else ""
+        raise ValueError(
+            f"X is a {type(X).__name__}, where rows of columns are expected. Make a DataFrame, a matrix or "
+            f"an array of it{made}."
+        )
+    if len(getattr(X, "shape", ())) == 1 and not hasattr(X, "tocsr"):
+        values = np.asarray(X)
+        if values.dtype.names:
+            raise ValueError("X is an array of records. Make a table of it: pandas.DataFrame(X).")
+        if values.dtype.kind in "OUS":
+            _refuse_values_for_rows(values.astype(object))
+
+
+def _refuse_values_for_rows(rows: np.ndarray) -> None:
+    """Raise ValueError if rows in one dimension are no rows of as many values each."""
+    if rows.ndim != 1 or all(isinstance(row, numbers.Number) or is_missing(row) for row in rows):
+        return
+    first = rows[0]
+    if isinstance(first, dict):
+        raise ValueError("Row 0 of X is a dict. Make a table of such rows: pandas.DataFrame(list(X)).")
+    if not isinstance(first, list | tuple | np.ndarray):
+        raise ValueError(
+            f"Row 0 of X is {shown(first)}, of type {type(first).__name__}, where a row of values is "
+            f"expected. One column is rows of one value: [[value] for value in X]."
+        )
+    shape = np.shape(objects_of(first))
+    for row, values in enumerate(rows):
+        other = np.shape(objects_of(values)) if isinstance(values, list | tuple | np.ndarray) else ()
+        if other != shape:
+            raise ValueError(
+                f"Row {row} of X has shape {other}, and row 0 has shape {shape}: all rows need as many "
+                f"values. A column of lists is pandas.DataFrame({{'name': list(X)}})."
+            )
 
 
 def _reads_as_number(value) -> bool:

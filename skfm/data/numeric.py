@@ -275,8 +275,9 @@ class Numbers(ColumnEncoder):
             return self
         counts = NumberCounts(self.first_values, self.first_weights, self.n_first).merge(counts)
         found, weights, n_rows = counts
-        is_final = found.size > 1 and (n_rows >= _ENOUGH_ROWS or not go_on)
         total = Total(n_rows, float(weights.sum()))
+        is_enough = total.weight >= _ENOUGH_ROWS * total.row
+        is_final = found.size > 1 and (is_enough or not go_on)
         low, center, high = quantiles(found, weights, np.array([0.25, 0.5, 0.75])).tolist()
         # Halves before the difference, which could overflow.
         spread = (high / 2 - low / 2) or (found[-1] / 2 - found[0] / 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 
@@ -69,11 +71,14 @@ def check_sample_weight(sample_weight, n_samples: int) -> np.ndarray:
     """
     if sample_weight is None:
         return np.ones(n_samples)
-    weight = np.asarray(sample_weight, dtype=np.float64)
+    weight = weights_as_numbers(sample_weight)
     if weight.ndim == 0:
         weight = np.full(n_samples, float(weight))
     if weight.ndim != 1:
-        raise ValueError(f"Sample weights must be 1D array or scalar, got shape {weight.shape}.")
+        raise ValueError(
+            f"sample_weight must be 1D array or scalar, got shape {weight.shape}: give one weight for each "
+            f"row of X, as a vector."
+        )
     if weight.shape[0] != n_samples:
         raise ValueError(
             f"sample_weight.shape == {weight.shape}, expected ({n_samples},): one weight for each row of X."
@@ -88,6 +93,45 @@ def check_sample_weight(sample_weight, n_samples: int) -> np.ndarray:
     if not weight.any():
         raise ValueError("sample_weight is zero for every row: there is nothing to learn from.")
     return bounded(weight)
+
+
+def weights_as_numbers(sample_weight) -> np.ndarray:
+    """Weights in float64.
+
+    Raises
+    ------
+    ValueError
+        If there are other values than real numbers, naming the first of them.
+    """
+    remedy = "Give a vector of numbers, one for each row of X."
+    if sparse.issparse(sample_weight) or isinstance(sample_weight, str | bytes | dict):
+        raise ValueError(f"sample_weight is a {type(sample_weight).__name__}. {remedy}")
+    try:
+        values = np.asarray(sample_weight)
+    except ValueError:
+        raise ValueError(f"sample_weight has rows of several lengths. {remedy}") from None
+    if values.dtype.kind in "biuf":
+        return values.astype(np.float64)
+    if values.ndim and values.dtype.kind in "OUS":
+        found = first_no_number(values)
+        if found is None:
+            return values.astype(np.float64)
+        row, value = found
+        raise ValueError(f"sample_weight holds {value!r:.80} at row {row}, which is no number. {remedy}")
+    what = f"values of type {values.dtype}" if values.ndim else f"a {type(sample_weight).__name__}"
+    raise ValueError(f"sample_weight is {what}, no real numbers. {remedy}")
+
+
+def first_no_number(values: np.ndarray) -> tuple[int, Any] | None:
+    """Row and value of the first that floats have no word for; None, which is NaN for NumPy, has one."""
+    if values.dtype.kind not in "OUS":
+        return None
+    for position, value in enumerate(values.ravel().tolist()):
+        try:
+            value is None or float(value)
+        except (TypeError, ValueError, OverflowError):
+            return position // (values.size // values.shape[0]), value
+    return None
 
 
 def bounded(weight: np.ndarray) -> np.ndarray:

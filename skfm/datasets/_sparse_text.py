@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skfm.data.frames import EXACT
+
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # How files start that hold no text, whatever their names say.
 _KINDS = {
@@ -36,7 +38,6 @@ TOKEN_NUMBERS = {"libsvm": 2, "libfm": 2, "libffm": 3}
 _SHAPES = {2: "index:value", 3: "field:index:value"}
 _COLON, _NEWLINE, _BLANK = ord(":"), ord("\n"), ord(" ")
 _FIRST = np.array([0])
-_EXACT = 2**53  # Whole numbers below are exact as floats.
 MAX_ID = np.iinfo(np.int32).max
 # Bytes read at a time; while they are parsed, tokens take ten times as much.
 _BLOCK = 1 << 22
@@ -238,7 +239,7 @@ def _whole(numbers: np.ndarray, tokens: list[bytes], chosen: np.ndarray) -> np.n
     found = numbers[chosen]
     if not np.array_equal(found, np.floor(found)):
         return None
-    if np.abs(found).max(initial=0) < _EXACT:
+    if np.abs(found).max(initial=0) < EXACT:
         return found.astype(np.int64)
     try:
         return np.array([int(tokens[number]) for number in chosen.tolist()], dtype=np.int64)

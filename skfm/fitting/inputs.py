@@ -19,7 +19,7 @@ from skfm.data.frames import (
     is_missing,
     is_of_numbers,
     is_text,
-    refuse_lazy,
+    objects_of,
     rows_of,
     shown,
     values_of,
@@ -130,11 +130,11 @@ class Reader:
 
     def read(self, X, y):
         """A table as it is, or canonical CSR; and checked targets."""
-        refuse_lazy(X)
         X = rows_of(X)
         first = not self._knows
         if first:
             self._encodes = is_table(self._encodes, X)
+        y = targets_of(y)
         _refuse_missing(y)
         with _sums_may_overflow(), _naming_text_columns(X), _naming_row_of_y(y):
             if self._encodes:
@@ -147,7 +147,6 @@ class Reader:
 
     def read_X(self, X):
         """The same of rows without targets."""
-        refuse_lazy(X)
         X = rows_of(X)
         if self._encodes:
             return self._table(X, reset=False)
@@ -228,7 +227,8 @@ def _naming_text_columns(X):
         yield
     except (TypeError, ValueError) as error:
         # Names of mixed types are to be converted too, which says nothing of the values.
-        is_of_value = "convert" in str(error) or any(word in str(error) for word in ("NAType", "NaTType"))
+        words = "convert", "NAType", "NaTType", "argument must be", "setting an array element"
+        is_of_value = any(word in str(error) for word in words)
         if not is_of_value or "names" in str(error) or sparse.issparse(X):
             raise
         for name, values in _columns(X):
@@ -240,8 +240,10 @@ def _naming_text_columns(X):
                 ) from error
             row = next((row for row, value in enumerate(values) if not _is_number(value)), None)
             if row is not None:
+                kind = type(values[row]).__name__
+                what = "text" if isinstance(values[row], str | bytes) else f"values of type {kind}"
                 raise ValueError(
-                    f"Column {name!r} of X holds text, not numbers: {shown(values[row])} at row {row} "
+                    f"Column {name!r} of X holds {what}, not numbers: {shown(values[row])} at row {row} "
                     f"({error}). Fit on a table with encoder='auto', fit on such an array with "
                     f"encoder=FieldEncoder(), or encode it first with skfm.FieldEncoder or "
                     f"sklearn.preprocessing.OneHotEncoder."
@@ -270,14 +272,51 @@ def _is_no_nan(value) -> bool:
     return is_missing(value) and not _is_number(value)
 
 
-def _refuse_missing(y) -> None:
-    """Raise ValueError if a value of y is missing and not NaN: scikit-learn does not name it."""
+def targets_of(y):
+    """y as it is, but dense.
+
+    Raises
+    ------
+    ValueError
+        If y is no vector, and no rows of as many values each.
+    """
     if sparse.issparse(y):
-        return
+        return y.toarray()
     try:
         values = np.asarray(y)
     except ValueError:  # rows of several lengths
-        return
+        values = objects_of(y)
+    if y is not None and values.ndim == 0:
+        raise ValueError(
+            f"y is {shown(y)}, of type {type(y).__name__}: give a list or an array with one target for each "
+            f"row of X."
+        )
+    if values.dtype.names:
+        raise ValueError("y is an array of records. Give one of its fields, or a DataFrame of them.")
+    if values.dtype.kind == "c":
+        raise ValueError("Complex data not supported: y holds complex numbers. Give y.real, for instance.")
+    if values.ndim and values.dtype.kind == "O":
+        _refuse_lists(values)
+    return y
+
+
+def _refuse_lists(values: np.ndarray) -> None:
+    """Raise ValueError if a target is a list, a set or a dict."""
+    kinds = list, tuple, set, frozenset, dict, np.ndarray
+    targets = values.ravel().tolist()
+    position = next((position for position, value in enumerate(targets) if isinstance(value, kinds)), None)
+    if position is not None:
+        target, n_outputs = targets[position], values.size // values.shape[0]
+        raise ValueError(
+            f"y holds {shown(target)} at row {position // n_outputs}, of type {type(target).__name__}. Give "
+            f"one target for each row, or as many in each; of several labels of a row make 0 and 1 of each "
+            f"label, with sklearn.preprocessing.MultiLabelBinarizer."
+        )
+
+
+def _refuse_missing(y) -> None:
+    """Raise ValueError if a value of y is missing and not NaN: scikit-learn does not name it."""
+    values = np.asarray(y)
     if values.ndim and values.dtype.kind in "OmM" and _may_be_missing(values):
         row = next((row for row, value in enumerate(values.ravel().tolist()) if _is_no_nan(value)), None)
         if row is not None:

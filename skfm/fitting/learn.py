@@ -264,7 +264,7 @@ def teach(encoder: FieldEncoder | None, source: Rows | CheckedStream, *, anew: b
     if encoder is None or not (anew or grows):
         return encoder
     # A copy: the estimator that was fitted with it keeps what it has.
-    encoder, how = copy.copy(encoder), {"first": anew, "go_on": grows}
+    encoder, how = copy.copy(encoder), {"first": anew, "go_on": grows, "checked_before": True}
     if isinstance(source, CheckedStream):
         return source.teach(encoder, **how)
     return encoder.learn_chunks([(source.X, source.weight)], **how)

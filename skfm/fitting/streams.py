@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from skfm.data.encode import FieldEncoder
 from skfm.data.frames import is_frame
 from skfm.data.spool import RowSpool, ahead
+from skfm.data.validate import weights_as_numbers
 from skfm.fitting.inputs import Encoding, Reader, Rows, joined, with_weight
 from skfm.fitting.targets import Targets
 
@@ -28,7 +29,11 @@ def is_stream(X) -> bool:
     if hasattr(X, "shape") or hasattr(X, "__array__") or isinstance(X, str | bytes | dict) or is_frame(X):
         return False
     if isinstance(X, list | tuple):
-        return bool(X) and isinstance(X[0], tuple) and len(getattr(X[0][0], "shape", ())) == 2
+        if not X:
+            return False
+        # A tuple of tables is (X, y), or rows.
+        first = X[0][:1] if isinstance(X[0], tuple) else X[:1] if isinstance(X, list) else ()
+        return len(first) == 1 and len(getattr(first[0], "shape", ())) == 2
     return hasattr(X, "__iter__")
 
 
@@ -81,6 +86,12 @@ def map_stream(function, stream) -> np.ndarray:
     return np.concatenate(found)
 
 
+def _are_zeros(weight, n_rows: int) -> bool:
+    """Whether weights of rows are all 0; what are no weights is none of these."""
+    weight = weights_as_numbers(weight)
+    return weight.shape[:1] in ((), (n_rows,)) and not weight.any()
+
+
 class CheckedStream:
     """Checked rows of a stream's chunks; those in which no row has a weight are left out.
 
@@ -113,7 +124,7 @@ class CheckedStream:
         if len(chunk) not in (2, 3):
             raise ValueError(f"expected (X, y) or (X, y, sample_weight), got {len(chunk)} items.")
         X, y, weight = (*chunk, None)[:3]
-        if weight is not None and not np.any(weight):
+        if weight is not None and _are_zeros(weight, X.shape[0]):
             return None
         X, y = self.reader.read(X, y)
         return Rows(X, y, *self.targets.weights(weight, y))

@@ -15,17 +15,21 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
+from skfm.data.frames import is_missing, objects_of, shown
 from skfm.data.validate import (
     bounded,
     check_sample_weight,
+    first_no_number,
     first_row,
     powers_of_two,
     standardized_values,
+    weights_as_numbers,
 )
 
 # Means of counts beyond this, or below its inverse, are taken to be 1.
 _MOST_COUNTED = 1e9
 
+_LABELS = str, int, float, np.number, np.bool_, np.datetime64, np.timedelta64
 _FIT_ANEW = "Fit anew: with warm_start=False, or a clone of the estimator."
 # Units of y in which the deviation is between one half and 2 are about right.
 _SAME_UNITS = 2.0
@@ -229,8 +233,13 @@ class Labels(Targets):
         """Labels as an array, and whether they are several; `warn` of a column where a vector is usual."""
         if hasattr(y, "toarray"):
             y = y.toarray()
-        check_classification_targets(y)
-        kind = type_of_target(y, input_name="y", raise_unknown=True)
+        try:
+            check_classification_targets(y)
+            kind = type_of_target(y, input_name="y", raise_unknown=True)
+        except (TypeError, ValueError) as error:
+            _refuse_labels("y", y)
+            remedy = "Make them of one type, with y.astype(int) or y.astype(str)."
+            raise ValueError(f"y holds no labels: {error} {remedy}") from error
         if kind == "multiclass-multioutput":
             raise ValueError(
                 f"{self.owner} takes one column of labels, or 0 and 1 for each of several labels; "
@@ -245,7 +254,7 @@ class Labels(Targets):
             known = replace(self, n_outputs=y.shape[1], classes=np.arange(y.shape[1]), multilabel=True)
             known._check_classes(classes)
             return known
-        where, parts = ("y", parts) if classes is None else ("classes=", (np.asarray(classes),))
+        where, parts = ("y", parts) if classes is None else ("classes=", (_given_classes(classes),))
         found = reduce(merge_label_sets, map(label_set, parts))
         if found.size < 2:
             shown = f"Only one class, {found.tolist()[0]!r}," if found.size else "No class"
@@ -260,7 +269,7 @@ class Labels(Targets):
 
     def _check_classes(self, classes) -> None:
         """Raise ValueError if classes that are given again, in any order, are others."""
-        if classes is not None and not np.array_equal(label_set(np.asarray(classes)), self.classes):
+        if classes is not None and not np.array_equal(label_set(_given_classes(classes)), self.classes):
             what = "the labels of y" if self.multilabel else "the classes of the first call"
             raise ValueError(
                 f"classes={np.ravel(classes).tolist()} are not {what}, {self.classes.tolist()}. Give "
@@ -394,8 +403,18 @@ class Numbers(Targets):
 
     @staticmethod
     def _checked(y) -> np.ndarray:
-        if np.asarray(y).dtype.kind in "mM":
+        y = _dense(y)
+        if y.dtype.kind in "mM":
             raise ValueError("y must hold numbers, and holds dates or durations: give days, for instance.")
+        found = first_no_number(y)
+        if found is not None:
+            row, value = found
+            if isinstance(value, int):
+                raise ValueError(f"y holds {shown(value)} at row {row}, beyond the range of floats. Scale y.")
+            raise ValueError(
+                f"y must hold numbers, and holds {shown(value)} at row {row}, of type "
+                f"{type(value).__name__}. Convert it to a float, or fit a classifier where these are labels."
+            )
         try:
             y = np.asarray(y, dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -514,7 +533,7 @@ class ClickConversion(Targets):
         return [np.array([0, 1]), np.array([0, 1])]
 
     def weights(self, sample_weight, y):
-        weight = np.asarray(1.0 if sample_weight is None else sample_weight, dtype=np.float64)
+        weight = weights_as_numbers(1.0 if sample_weight is None else sample_weight)
         if weight.ndim < 2:
             return super().weights(sample_weight, y)
         if weight.shape != (len(y), 2) or y.shape != weight.shape:
@@ -549,7 +568,9 @@ class ClickConversion(Targets):
 
     def _check_classes(self, classes) -> None:
         """Raise ValueError if classes are given that are not 0 and 1, for both tasks or for each."""
-        if classes is not None and set(np.ravel(classes).tolist()) != {0, 1}:
+        labels = [] if classes is None else objects_of(classes).ravel().tolist()
+        are_0_or_1 = all(not is_missing(label) and label in (0, 1) for label in labels)
+        if classes is not None and (not are_0_or_1 or len(set(labels)) != 2):
             raise ValueError(f"classes={classes!r}: clicks and conversions are 0 and 1. Leave classes out.")
 
     def check_goes_on(self):
@@ -571,6 +592,11 @@ class ClickConversion(Targets):
         if y.shape[1] != 2:
             raise ValueError(
                 f"y has {y.shape[1]} columns; expected two, clicks and conversions (or one column of labels)."
+            )
+        found = first_no_number(y)
+        if found is not None:
+            raise ValueError(
+                f"y holds {shown(found[1])} at row {found[0]}; clicks and conversions are 0 or 1."
             )
         y = y.astype(np.float64)
         bad = ((y != 0) & (y != 1)).any(axis=1)
@@ -665,6 +691,56 @@ def _refuse_balanced(class_weight, remedy: str) -> None:
             f"Compute the weights once, with sklearn.utils.compute_class_weight on a sample of the rows, and "
             f"give them as {remedy}."
         )
+
+
+def _given_classes(classes) -> np.ndarray:
+    """Labels given as classes=.
+
+    Raises
+    ------
+    ValueError
+        If they are not one list of labels of one kind.
+    """
+    objects = np.empty(0, dtype=object) if isinstance(classes, str | bytes) else objects_of(classes)
+    if objects.ndim != 1 or isinstance(classes, str | bytes):
+        raise ValueError(f"classes={shown(classes)} must be one list of labels, such as [0, 1].")
+    for position, label in enumerate(objects.tolist()):
+        if is_missing(label):
+            raise ValueError(
+                f"classes= holds a missing value, {label!r}, at position {position}. Leave it out, and drop "
+                f"rows whose target is missing."
+            )
+    # Numbers beside text would be text.
+    _refuse_labels("classes=", objects if isinstance(classes, list | tuple) else classes)
+    values = np.asarray(classes)
+    return np.asarray(values.tolist()) if values.dtype.kind == "O" else values
+
+
+def _refuse_labels(what: str, labels) -> None:
+    """Raise ValueError naming the first that is no label, or not of the kind of the first one."""
+    values = np.asarray(labels)
+    found = values.ravel().tolist() if values.dtype.kind in "fO" else []
+    n_columns = max(1, values.size // max(1, len(values)))
+    for position, label in enumerate(found):
+        where = (
+            f"{what} holds {shown(label)} at {'row' if what == 'y' else 'position'} {position // n_columns}"
+        )
+        if isinstance(label, float) and not label.is_integer():
+            raise ValueError(
+                f"Unknown label type: {where}, and labels are text or whole numbers. Fit a regressor on "
+                f"numbers; or cut them into classes, or make text of them, which is a label as it is."
+            )
+        is_large = isinstance(label, int) and abs(label) >= 2**63
+        if is_large or not isinstance(label, _LABELS):
+            raise ValueError(
+                f"Unknown label type: {where}, of type {type(label).__name__}, and labels are text or whole "
+                f"numbers. Make text of them: [str(label) for label in labels]."
+            )
+        if isinstance(label, str) != isinstance(found[0], str):
+            raise ValueError(
+                f"{where}, and {shown(found[0])} before: labels are text or numbers, not both. Make text of "
+                f"them: [str(label) for label in labels]."
+            )
 
 
 def label_set(y) -> np.ndarray:

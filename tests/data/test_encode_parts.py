@@ -302,3 +302,12 @@ def test_clones_pickles_and_pipelines():
 @parametrize_with_checks([FieldEncoder()], expected_failed_checks=lambda encoder: {})
 def test_sklearn_check(estimator, check):
     check(estimator)
+
+
+def test_enough_numbers_are_counted_by_weight():
+    few = pd.DataFrame({"v": np.random.default_rng(0).normal(size=12)})
+    weighted = FieldEncoder(numeric=["v"], bins=4).partial_fit(few, sample_weight=np.full(12, 2.0))
+    repeated = FieldEncoder(numeric=["v"], bins=4).partial_fit(pd.concat([few, few]))
+    assert len(names(weighted)) > 2
+    assert names(weighted) == names(repeated)
+    assert_array_equal(weighted.transform(few).toarray(), repeated.transform(few).toarray())

@@ -2,12 +2,16 @@
 
 import copy
 import resource
+from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
+from skfm import FieldEncoder
 from tests.estimators.problems import (
     CLASSIFIERS,
     FAMILY,
@@ -121,6 +125,54 @@ def test_wrong_shapes(name, fails):
     fails(name, lambda model: model.predict(X[0]), "2D array")
 
 
+NO_ROWS = {
+    "dicts": ([{"a": 1, "b": 2}] * N, r"Row 0 of X is a dict.*pandas.DataFrame\(list\(X\)\)"),
+    "objects": (np.array([{"a": 1}] * N, dtype=object), "Row 0 of X is a dict"),
+    "ragged": ([[1.0, 2.0]] * (N - 1) + [[1.0]], r"Row 63 of X has shape \(1,\), and row 0 has shape \(2,\)"),
+    "ragged arrays": ([np.ones(2)] * (N - 1) + [np.ones(3)], "Row 63 of X has shape"),
+    "ragged text": ([["a", "b"], ["a"]] * (N // 2), "Row 1 of X has shape"),
+    "text": (["a b", "c"] * (N // 2), r"Row 0 of X is 'a b', of type str.*\[\[value\] for value in X\]"),
+    "vector of text": (np.array(["a", "b"] * (N // 2)), "Row 0 of X is 'a'"),
+    "bytes": ([b"a"] * N, "Row 0 of X is b'a'"),
+    "word": ("data.csv", "X is a str"),
+    "dict": ({"a": [1.0] * N}, r"X is a dict.*pandas.DataFrame\(X\)"),
+    "records": (np.zeros(N, dtype=[("a", float)]), r"array of records.*pandas.DataFrame\(X\)"),
+    "values that are dicts": (
+        np.array([[{"a": 1}] * D] * N, dtype=object),
+        "Column 0 of X holds values of type dict, not numbers: {'a': 1} at row 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NO_ROWS)
+def test_what_has_no_rows_of_as_many_values(kind, fails):
+    held, match = NO_ROWS[kind]
+    for call in CALLS.values():
+        fails("FMRegressor", lambda model, call=call: call(model, held, Y), match)
+    if kind != "values that are dicts":
+        with pytest.raises(ValueError, match=match):
+            FieldEncoder().fit(held)
+
+
+@pytest.mark.filterwarnings("ignore:.*nothing was learned:sklearn.exceptions.ConvergenceWarning")
+def test_advice_on_rows_works():
+    pd = pytest.importorskip("pandas")
+    make("FMRegressor").fit(pd.DataFrame([{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]), [0.0, 1.0])
+    make("FMRegressor").fit(pd.DataFrame({"name": [["a", "b"], ["a"]]}), [0.0, 1.0])
+    make("FMRegressor").fit([[value] for value in ["a b", "c"]], [0.0, 1.0])
+    make("FMRegressor").fit(pd.DataFrame(np.ones(2, dtype=[("a", float)])), [0.0, 1.0])
+
+
+@pytest.mark.parametrize("frame", [as_pandas, as_polars])
+def test_frames_without_rows_or_columns(frame, fails):
+    table = frame(X)
+    for part, match in ((table[:0], r"0 sample\(s\) \(shape=\(0, 6\)\)"), (table[[]], "0 feature|0 sample")):
+        for call in CALLS.values():
+            fails("FMRegressor", lambda model, call=call, part=part: call(model, part, Y), match)
+        with pytest.raises(ValueError, match=match):
+            FieldEncoder().fit(part)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_wrong_column_count(name, fails):
     expected = f"X has {D - 1} features, but {name} is expecting {D} features"
@@ -150,6 +202,116 @@ def test_not_fitted(name):
                 getattr(model, method)(X)
 
 
+NO_TARGETS = {
+    "ragged": ([[0], [0, 1]] * (N // 2), r"y holds \[0\] at row 0, of type list.*MultiLabelBinarizer"),
+    "nested": ([[0, 1]] * (N - 1) + [[0, [1]]], r"y holds \[1\] at row 63"),
+    "sets": ([1] * (N - 1) + [{1, 2}], r"y holds \{1, 2\} at row 63, of type set"),
+    "tuples": ([("a", "b"), ("a",)] * (N // 2), r"y holds \('a', 'b'\) at row 0"),
+    "dicts": ([{"a": 1}] * N, "y holds {'a': 1} at row 0, of type dict"),
+    "dict": ({"a": 1}, "y is {'a': 1}, of type dict"),
+    "word": ("target", "y is 'target', of type str"),
+    "number": (3, "y is 3, of type int"),
+    "set": ({0, 1}, "of type set"),
+    "generator": ((label for label in LABELS), "of type generator"),
+    "records": (np.zeros(N, dtype=[("a", float)]), "y is an array of records"),
+    "complex": (LABELS + 0j, "Complex data not supported: y holds complex numbers"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_TARGETS)
+@pytest.mark.parametrize("name", ["FMClassifier", "MixtureFMRegressor"])
+def test_what_is_no_target(name, kind, fails):
+    y, match = NO_TARGETS[kind]
+    for call in ("fit", "partial_fit"):
+        fails(name, lambda model, call=call: CALLS[call](model, X, y), match)
+
+
+def with_target(value, other=1):
+    y = np.full(N, other, dtype=object)
+    y[7] = value
+    return y
+
+
+@pytest.mark.parametrize(
+    ("y", "match"),
+    [
+        (LABELS + 0.5, r"Unknown label type: y holds \d.5 at row 0, and labels are text or whole numbers"),
+        (with_target(Decimal("0.5")), r"Decimal\('0.5'\) at row 7.*\[str\(label\) for label in labels\]"),
+        (with_target(Fraction(1, 3)), r"Fraction\(1, 3\) at row 7"),
+        (with_target(date(2020, 1, 2)), r"datetime.date\(2020, 1, 2\) at row 7, of type date"),
+        (with_target(timedelta(1)), r"datetime.timedelta\(days=1\) at row 7"),
+        (with_target(10**400), "at row 7, of type int"),
+        (with_target("a"), "y holds 'a' at row 7, and 1 before"),
+        (np.array([b"a", b"b"] * (N // 2)), r"represented as bytes.*y.astype\(str\)"),
+        (with_target(2), r"y holds no labels.*y.astype\(int\)"),
+    ],
+)
+def test_what_is_no_label(y, match, fails):
+    for name in ("FMClassifier", "LinearClassifier"):
+        for call in ("fit", "partial_fit"):
+            fails(name, lambda model, call=call: CALLS[call](model, X, y), match)
+
+
+@pytest.mark.parametrize(
+    ("y", "match"),
+    [
+        (with_target("a"), "y must hold numbers, and holds 'a' at row 7, of type str"),
+        (["1"] * (N - 1) + ["a"], "holds 'a' at row 63"),
+        (np.array([b"a"] * N), "holds b'a' at row 0"),
+        (with_target(date(2020, 1, 2)), "at row 7, of type date"),
+        (np.full(N, 1, "timedelta64[s]"), "dates or durations"),
+        (np.column_stack([with_target("a"), Y]), "holds 'a' at row 7"),
+        (with_target(10**400), "at row 7, beyond the range of floats. Scale y"),
+    ],
+)
+def test_targets_of_regressors_that_are_no_numbers(y, match, fails):
+    for call in ("fit", "partial_fit"):
+        fails("FMRegressor", lambda model, call=call: CALLS[call](model, X, y), match)
+
+
+@pytest.mark.parametrize(
+    ("classes", "match"),
+    [
+        ([0, 1, np.nan], r"classes= holds a missing value, nan, at position 2"),
+        ([0, None], "missing value, None, at position 1"),
+        (["0", "1", np.nan], "missing value, nan, at position 2"),
+        (np.array(["2020", "NaT"], "datetime64[D]"), "missing value, None, at position 1"),
+        ([[0, 1]], r"classes=\[\[0, 1\]\] must be one list of labels"),
+        ([0, [1]], r"holds \[1\] at position 1, of type list"),
+        ([0, "1"], "holds '1' at position 1, and 0 before"),
+        ([0, 0.5], "holds 0.5 at position 1"),
+        ([0, 1, np.inf], "holds inf at position 2"),
+        ([], "No class in classes="),
+        ([1, 1], "Only one class, 1, in classes="),
+        ("ab", "must be one list of labels"),
+        (5, "must be one list of labels"),
+        ({0, 1}, "must be one list of labels"),
+        ({0: 1, 1: 2}, "must be one list of labels"),
+    ],
+)
+def test_classes_that_are_no_labels(classes, match, fails):
+    with pytest.raises(ValueError, match=match):
+        make("FMClassifier").partial_fit(X, LABELS, classes=classes)
+    later = f"{match}|are not the classes of the first call"
+    fails("FMClassifier", lambda model: model.partial_fit(X, LABELS, classes=classes), later)
+
+
+@pytest.mark.parametrize(
+    "classes", [[0, 0, 1], (1, 0), range(2), [False, True], [0.0, 1.0], np.array([0, 1], dtype=object)]
+)
+def test_classes_in_any_list(classes):
+    model = (
+        make("FMClassifier").partial_fit(X, LABELS, classes=classes).partial_fit(X, LABELS, classes=classes)
+    )
+    assert model.classes_.tolist() == [0, 1]
+
+
+def test_dates_are_classes():
+    days = np.array(["2020-01-01", "2020-01-02"], "datetime64[D]")
+    model = make("FMClassifier").partial_fit(X, days[LABELS], classes=days)
+    np.testing.assert_array_equal(model.classes_, days)
+
+
 # -- weights -----------------------------------------------------------------------------------------
 
 
@@ -170,11 +332,47 @@ def weights(value, row=5):
         (np.zeros(N), "zero for every row"),
         (np.ones(N - 1), r"sample_weight.shape == \(63,\), expected \(64,\)"),
         (np.ones((N, 2)), "1D array or scalar"),
+        (["1"] * (N - 1) + ["a"], "holds 'a' at row 63, which is no number"),
+        ([[1], [1, 2]] * (N // 2), "rows of several lengths"),
+        (sparse.csr_array(np.ones((N, 1))), "is a csr_array"),
+        ({0: 1, 1: 2}, "is a dict"),
+        ("balanced", "is a str"),
+        ((1.0 for _ in range(N)), "is a generator"),
+        (np.ones(N) + 0j, "of type complex128"),
+        (np.full(N, "2020-01-01", "datetime64[D]"), r"of type datetime64\[D\]"),
     ],
-    ids=["negative", "nan", "inf", "zeros", "length", "2d"],
+    ids=[
+        "negative",
+        "nan",
+        "inf",
+        "zeros",
+        "length",
+        "2d",
+        "text",
+        "ragged",
+        "sparse",
+        "dict",
+        "words",
+        "generator",
+        "complex",
+        "dates",
+    ],
 )
 def test_weights(name, call, weight, match, fails):
     fails(name, lambda model: getattr(model, call)(X, target_of(name), sample_weight=weight), match)
+
+
+def test_weights_of_chunks_that_are_none():
+    for weight, match in (
+        ([None] * N, "not finite at row 0"),
+        ([], r"shape == \(0,\)"),
+        (np.zeros(3), "shape"),
+    ):
+        with pytest.raises(ValueError, match=f"Chunk 1 of the stream.*{match}"):
+            make("FMRegressor").fit([(X, Y), (X, Y, weight)])
+    pl = pytest.importorskip("polars")
+    model = make("FMRegressor").fit([(X, Y), (X, Y, pl.Series(np.zeros(N)))])
+    np.testing.assert_array_equal(model.predict(X), make("FMRegressor").fit([(X, Y)]).predict(X))
 
 
 def test_weights_of_held_out_rows(fails):

@@ -24,7 +24,7 @@ ONE_CLASS = np.flatnonzero(LABELS == 1)[:5]
     [
         ({"y_val": [0, 1, 2, 0]}, r"y_val contains the label 2 at row 2.* Drop that row, or add rows"),
         ({"y_val": [0, 1]}, r"Of X_val and y_val: Found input variables with inconsistent numbers"),
-        ({"y_val": [0.5, 0.2, 1.0, 1.5]}, r"Of X_val and y_val: Unknown label type"),
+        ({"y_val": [0.5, 0.2, 1.0, 1.5]}, "Unknown label type: y_val holds 0.5 at row 0"),
         ({"y_val": np.eye(4)}, r"y_val has shape \(4, 4\), but the estimator was fitted on one column"),
         ({"X_val": X[:4, :3]}, r"X_val has 3 features, but FMClassifier is expecting 6"),
         ({"X_val": np.full((4, 6), np.nan)}, r"Input X_val contains NaN at row 0, column 0"),

@@ -303,3 +303,14 @@ def test_other_columns_are_refused():
         make("FMRegressor").partial_fit(X, Y).partial_fit(X[:, :3], Y)
     with pytest.raises(ValueError, match="y has 2 columns"):
         model.partial_fit(pd.DataFrame(X, columns=names), np.column_stack([Y, Y]))
+
+
+@pytest.mark.parametrize("has_text", [False, True])
+def test_columns_without_names_after_names_are_told_once(has_text):
+    table = pd.DataFrame(X, columns=[f"c{i}" for i in range(D)])
+    if has_text:
+        table["c0"] = np.where(LABELS, "a", "b")
+    model = make("FMRegressor").partial_fit(table, Y)
+    with pytest.warns(UserWarning, match="does not have valid feature names, but FMRegressor") as told:
+        model.partial_fit(table.to_numpy(), Y)
+    assert len(told) == 1

@@ -559,7 +559,7 @@ def test_calls_of_partial_fit_and_what_starts_from_another_fit(name):
     model = make(name, init_scale=0.3, solver="adam", batch_size=25, learning_rate=0.03)
     model.partial_fit(first, NUMBERS[:100]).partial_fit(second, 3 * NUMBERS[100:])
     check(name, "vector", model, TABLE)
-    check(name, "vector", fit(name, "vector", TABLE, init_from=model), TABLE)
+    check(name, "vector", fit(name, "vector", TABLE, init_from=model, encoder="auto"), TABLE)
 
 
 @pytest.mark.parametrize("name", ["FFMRegressor", "FMRegressor", "FwFMRegressor", "MixtureFMRegressor"])

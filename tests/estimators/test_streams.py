@@ -315,3 +315,26 @@ def test_predictions_of_no_rows():
     model = make("FMRegressor").fit(X, RAW)
     with pytest.raises(ValueError, match="stream has no rows"):
         model.predict(Again([]))
+
+
+@pytest.mark.parametrize("has_text", [False, True])
+def test_parts_of_a_table_are_predicted_one_after_another(has_text):
+    pd, pa = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    rows = X.toarray()[:, :6]
+    table = pd.DataFrame(rows, columns=[f"c{i}" for i in range(6)])
+    if has_text:
+        table["c0"] = np.where(LABELS, "a", "b")
+    model = make("FMClassifier").fit(table, LABELS)
+    expected = model.predict_proba(table)
+    batches = pa.Table.from_pandas(table).to_batches(10)
+    frames = [table[:20], table[20:]]
+    for parts in (batches, iter(batches), frames, iter(frames)):
+        assert_allclose(model.predict_proba(parts), expected, rtol=1e-12)
+    for parts in (batches, frames):
+        with pytest.raises(ValueError, match="X is a stream of chunks, which hold targets"):
+            make("FMClassifier").fit(parts, LABELS)
+        with pytest.raises(ValueError, match=r"list of tables.*Concatenate"):
+            FieldEncoder().fit(parts)
+    arrays = [rows[:20], rows[20:]]
+    model = make("FMClassifier").fit(rows, LABELS)
+    assert_array_equal(model.predict(arrays), model.predict(rows))
