@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from skfm.data.columns import Total
+from skfm.data.units import Units
 from skfm.data.validate import row_pieces
 
 # Numbers of each array of a chunk by which it is known again, and most chunks of a pass that is.
@@ -20,6 +21,11 @@ _MOSTLY = 0.5
 _NOISE = 1e-28
 # And a difference below this share is that of rounding.
 _ROUNDING = 1e-12
+# First rows whose scale differs by this factor from that of later ones, or whose center by so many of the
+# smaller scale, are no part of the same; those of a sorted stream are.
+_UNLIKE = 8.0
+# Later rows may outvote the first ones where so many touch the column, and about as many as first ones do.
+_ENOUGH_ROWS, _OUTVOTES = 5, 0.5
 
 
 class ColumnStatistics(NamedTuple):
@@ -120,6 +126,15 @@ class ColumnStatistics(NamedTuple):
         distance = np.sqrt(square) * divisor
         return np.where(distance > 0, distance, 1.0)
 
+    def units(self) -> Units:
+        """Units of the columns of such rows, were all of them centred that are far from 0."""
+        scale, center = self.scale(), self.offsets()
+        if scale is None:
+            return Units()
+        centred = center != 0
+        scale[centred] = self.distances(center)[centred]
+        return Units(center, scale)
+
 
 def column_statistics(X, weight: np.ndarray, table_rows: np.ndarray | None = None) -> ColumnStatistics:
     """Statistics of the columns of a matrix.
@@ -153,6 +168,87 @@ def merge_column_statistics(a: ColumnStatistics, b: ColumnStatistics) -> ColumnS
     deviations = one.deviations * ratios[0] ** 2 + other.deviations * ratios[1] ** 2
     deviations += a.touched * share * difference**2
     return ColumnStatistics(*total, largest, squares, means, deviations)
+
+
+class StreamStatistics(NamedTuple):
+    """Statistics of the columns of the rows of a stream, the first of which may be unlike all others.
+
+    Attributes
+    ----------
+    settled : of the rows until their weight had last doubled
+    recent : of the rows since
+    is_first : whether the settled rows are the first chunk
+    """
+
+    settled: ColumnStatistics
+    recent: ColumnStatistics
+    is_first: bool
+
+    @classmethod
+    def of(cls, statistics: ColumnStatistics, *, is_first: bool = True) -> StreamStatistics:
+        """Of the rows of a first chunk."""
+        nothing = ColumnStatistics(0.0, np.zeros(statistics.touched.size), None, None)
+        return cls(statistics, nothing, is_first)
+
+    @property
+    def total(self) -> ColumnStatistics:
+        """Of all rows."""
+        return merge_column_statistics(self.settled, self.recent)
+
+    def grown(self, n_columns: int) -> StreamStatistics:
+        """The same with more columns, which no row touches."""
+        return self._replace(settled=self.settled.grown(n_columns), recent=self.recent.grown(n_columns))
+
+    def then(self, chunk: ColumnStatistics, row: float) -> StreamStatistics:
+        """With another chunk.
+
+        Where a column has quite other units in later rows, and these outweigh the ones before, all count as
+        if they had been like these: else a few values that are a thousand times too large decide for ever.
+        A first chunk of constants, or of values that are much smaller, is outvoted by any later one.
+
+        Parameters
+        ----------
+        row : weight of a row
+        """
+        settled, recent = self.settled, merge_column_statistics(self.recent, chunk)
+        is_due = recent.weight >= settled.weight
+        if (settled.all_ones and recent.all_ones) or not (is_due or self.is_first):
+            outvoted = np.zeros(recent.touched.size, dtype=bool)
+        else:
+            outvoted = _outvoted(_with_values(settled), _with_values(recent), row, only_smaller=not is_due)
+        if is_due:
+            total = merge_column_statistics(settled, recent)
+            return StreamStatistics.of(_as_in(recent, total, outvoted), is_first=False)
+        return StreamStatistics(_as_in(recent, settled, outvoted), recent, self.is_first)
+
+
+def _outvoted(first: Any, later: Any, row: float, *, only_smaller: bool) -> np.ndarray:
+    """Columns for which the first rows are unlike the later ones, and matter, (n_columns,)."""
+    n_columns, units, first_units = later.touched.size, later.units(), first.units()
+    unlike = first_units.differs(units, n_columns, _UNLIKE, _UNLIKE)
+    if only_smaller:
+        unlike &= first_units.arrays(n_columns)[1] < units.arrays(n_columns)[1]
+    # Values that are all the same do not say how far values are apart.
+    unlike |= (first.deviations <= _NOISE * first.touched) & first_units.differs(units, n_columns)
+    if not only_smaller:
+        unlike &= merge_column_statistics(first, later).units().differs(units, n_columns)
+    known = (first.touched > 0) | (units.arrays(n_columns)[0] != 0)
+    enough = np.maximum(_OUTVOTES * first.touched * min(later.weight / first.weight, 1), _ENOUGH_ROWS * row)
+    return unlike & known & (later.touched >= enough)
+
+
+def _as_in(recent: ColumnStatistics, known: ColumnStatistics, columns: np.ndarray) -> ColumnStatistics:
+    """Known statistics, but for some columns as if all rows had been like recent ones."""
+    if not columns.any():
+        return known
+    alike, known, share = _with_values(recent), _with_values(known), known.weight / recent.weight
+    factors = {"touched": share, "largest": 1.0, "squares": share, "means": 1.0, "deviations": share}
+    return known._replace(
+        **{
+            name: np.where(columns, factor * getattr(alike, name), getattr(known, name))
+            for name, factor in factors.items()
+        }
+    )
 
 
 def _with_values(statistics: ColumnStatistics) -> Any:

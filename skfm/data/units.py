@@ -9,6 +9,9 @@ from scipy import sparse
 
 # Products of two such values, summed over many slots, stay finite.
 _LARGEST_POWER = 0.45
+# Units are quite others where the scales differ by more than this factor, or the centers by so many of the
+# smaller scale.
+_FACTOR, _DISTANCE = 1.5, 1.25
 
 
 class Units(NamedTuple):
@@ -22,6 +25,37 @@ class Units(NamedTuple):
 
     center: np.ndarray | None = None
     scale: np.ndarray | None = None
+
+    def arrays(self, n_columns: int) -> tuple[np.ndarray, np.ndarray]:
+        """Center and scale of so many columns; those that are not known are taken as they are."""
+        center, scale = np.zeros(n_columns), np.ones(n_columns)
+        for all_of_them, known in ((center, self.center), (scale, self.scale)):
+            if known is not None:
+                all_of_them[: known.size] = known
+        return center, scale
+
+    def differs(
+        self, other: Units, n_columns: int, factor: float = _FACTOR, distance: float = _DISTANCE
+    ) -> np.ndarray:
+        """Which of the columns have quite other units, (n_columns,).
+
+        Parameters
+        ----------
+        factor : between scales that is more than usual
+        distance : of the centers, in the smaller of the scales, that is more than usual
+        """
+        (center, scale), (other_center, other_scale) = self.arrays(n_columns), other.arrays(n_columns)
+        smaller, larger = np.minimum(scale, other_scale), np.maximum(scale, other_scale)
+        # Halves, since differences of the largest numbers overflow.
+        apart = np.abs(center / 2 - other_center / 2)
+        return (larger / 2 > smaller * (factor / 2)) | (apart > smaller * (distance / 2))
+
+    def replaced(self, where: np.ndarray, other: Units) -> Units:
+        """These units, but for the columns `where`, (n_columns,), which are in other ones."""
+        pairs = zip(self.arrays(where.size), other.arrays(where.size), strict=True)
+        center, scale = (np.where(where, new, old) for old, new in pairs)
+        plain = self.scale is None and other.scale is None
+        return Units(center if center.any() else None, None if plain else scale)
 
     def filled(self, X: sparse.csr_array) -> sparse.csr_array:
         """X with an entry in every centred column of each row; X itself where none is missing."""

@@ -21,6 +21,9 @@ from skfm.names import SOLVERS
 
 Array = Any
 
+# The state of an optax transformation starts anew for columns whose scale changes by more than this factor.
+_QUITE = 1.5
+
 
 class Step(NamedTuple):
     """Which step of training this is.
@@ -64,8 +67,16 @@ class Solver:
         """The same of dense weights, in which all rows of a batch have a part."""
         return self.init(parameters, rate)
 
-    def moved(self, state: Any, by: np.ndarray) -> Any:
-        """State of weights without a penalty after somebody else has moved them; NumPy."""
+    def moved(self, state: Any, before: np.ndarray, after: np.ndarray, ratio: Any = 1.0) -> Any:
+        """State of parameters after somebody else has changed them; NumPy.
+
+        Gradients are in standard units, whatever these are: what is known of their size stays.
+
+        Parameters
+        ----------
+        before, after : the parameters
+        ratio : new scale of the column of each row over the old one, (n, 1)
+        """
         return state
 
     def update(self, parameters, gradient, state, step, l1, l2):
@@ -165,8 +176,13 @@ class FTRL(Solver):
         names = ("squares", "l1", "l2")
         return {"z": -self.beta * parameters} | {name: jnp.zeros_like(parameters) for name in names}
 
-    def moved(self, state, by):
-        return state | {"z": state["z"] - by * (self.beta + np.sqrt(state["squares"]))}
+    def moved(self, state, before, after, ratio=1.0):
+        # Charges are for parameters in the units of X.
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            l1, l2 = state["l1"] / ratio, state["l2"] / ratio / ratio
+            z = -(after * (self.beta + np.sqrt(state["squares"]) + l2) + np.sign(after) * l1)
+        is_same = (after == before) & (ratio == 1)
+        return state | {"z": np.where(is_same | (after == 0), state["z"], z), "l1": l1, "l2": l2}
 
     def update(self, parameters, gradient, state, step, l1, l2):
         squares = state["squares"] + jnp.square(gradient)
@@ -217,6 +233,21 @@ class Optax(Solver):
         # Copies, since leaves that share memory cannot be donated.
         return jax.tree.map(jnp.copy, self.transformation.init(parameters))
 
+    def moved(self, state, before, after, ratio=1.0):
+        # Its gradients hold the penalty, which is in the units of X.
+        quite = np.broadcast_to(np.maximum(ratio, 1 / ratio) > _QUITE, (*after.shape[:1], 1))[..., 0]
+        if not quite.any():
+            return state
+
+        def begun_anew(first, known):
+            if known.shape[:1] != quite.shape:
+                return known
+            known = known.copy()
+            known[quite] = first[quite]
+            return known
+
+        return jax.tree.map(begun_anew, jax.tree.map(np.asarray, self.transformation.init(after)), state)
+
     def update(self, parameters, gradient, state, step, l1, l2):
         gradient = gradient + l2 * parameters + l1 * jnp.sign(parameters)
         updates, state = self.transformation.update(gradient, state, parameters)
@@ -254,6 +285,13 @@ class Split(Solver):
     def init(self, parameters, rate):
         first, rest = parameters[:, : self.width], parameters[:, self.width :]
         return {"first": self.first.init(first, rate), "rest": self.rest.init(rest, rate)}
+
+    def moved(self, state, before, after, ratio=1.0):
+        first, rest = np.s_[:, : self.width], np.s_[:, self.width :]
+        return {
+            "first": self.first.moved(state["first"], before[first], after[first], ratio),
+            "rest": self.rest.moved(state["rest"], before[rest], after[rest], ratio),
+        }
 
     def update(self, parameters, gradient, state, step, l1, l2):
         # Gradients and charges come as the second solver takes them: as sums over a batch, or means.

@@ -14,7 +14,7 @@ from scipy import sparse
 from skfm.data.batches import Batching, batch_in_memory
 from skfm.data.pack import table_rows
 from skfm.data.spool import BatchSpool
-from skfm.data.statistics import column_statistics, merge_column_statistics
+from skfm.data.statistics import StreamStatistics, column_statistics
 from skfm.data.units import Units
 from skfm.models.base import Model
 from skfm.names import MINIBATCH
@@ -25,6 +25,7 @@ from skfm.train.epochs import BatchEpochs, InMemory, Source, mean_batch_rows
 from skfm.train.held_out import validator
 from skfm.train.loop import DivergenceError, Watch, descend
 from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
+from skfm.train.rescale import in_units
 from skfm.train.start import (
     base_loss,
     base_score,
@@ -103,21 +104,25 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     statistics = column_statistics(problem.train.X, problem.train.weight, shared_rows(problem))
     fresh = statistics.touched > 0
     known, first_epoch = known_units(problem), 0
+    stream = StreamStatistics.of(statistics)
     if session is not None:
         session = session.grown(n_columns, n_rows)
         if problem.base_moved is not None:
             session = session.moved(problem.base_moved, solver)
-        fresh &= session.statistics.touched == 0
-        statistics = merge_column_statistics(session.statistics, statistics)
-        known, first_epoch = session.known, session.n_epochs
+        fresh &= session.statistics.total.touched == 0
+        stream = session.statistics.then(statistics, problem.train.weight.mean())
+        statistics, known, first_epoch = stream.total, session.known, session.n_epochs
     units = column_units(problem, statistics, known)
+    if session is not None:
+        session = in_units(session, units, fresh, problem, solver)
+        units = session.units
     new_columns = np.flatnonzero(fresh)
     power = problem.priors[0].l2_frequency_power
     charge = charges(standard_frequency(statistics, units), power, units.scale)
     source = _source(problem, units, padded(charge, n_rows, charge.dtype))
     suspects = alike(problem, statistics, units)
     if not problem.keeps_session:
-        del statistics
+        del statistics, stream
     del charge, fresh
     score = base_score(problem)
     watch = Watch(
@@ -150,7 +155,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     weights, chosen, kept, attempts = epochs.weights(), 0, None, {0: progress}
     if problem.keeps_session:
         n_epochs = progress.n_iter + first_epoch
-        kept = Session(to_numpy(epochs.state), statistics, known, n_epochs)
+        kept = Session(to_numpy(epochs.state), units, stream, known, n_epochs)
     del epochs
     for number in range(1, len(problem.priors)):
         if progress.interrupted:

@@ -11,12 +11,15 @@ import numpy as np
 
 from skfm.data.batches import Batches
 from skfm.data.pack import Block, bucket
-from skfm.data.statistics import ColumnStatistics
-from skfm.models.base import Model
+from skfm.data.statistics import StreamStatistics
+from skfm.data.units import Units
+from skfm.models.base import Model, Table
 from skfm.train.problem import Known
 from skfm.train.programs import Compiled
 
 Array = Any
+# Squares of such numbers stay finite.
+_LARGEST_POWER = 0.45
 
 
 class DeviceRows(NamedTuple):
@@ -110,10 +113,14 @@ def padded(values: np.ndarray, n_padded: int, dtype) -> np.ndarray:
     return out
 
 
+def first_deviation(table: Table, init_scale: float) -> float:
+    """Standard deviation of the first values of a table."""
+    return {"zero": 0.0, "scale": init_scale}[table.init] if isinstance(table.init, str) else table.init
+
+
 def first_rows(model: Model, n: int, init_scale: float, rng: np.random.Generator, dtype) -> np.ndarray:
     """Random first rows of n features, shape (n, W)."""
-    starts = {"zero": 0.0, "scale": init_scale}
-    deviations = model.per_lane(lambda table: starts.get(table.init, table.init)).astype(dtype)
+    deviations = model.per_lane(lambda table: first_deviation(table, init_scale)).astype(dtype)
     rows = rng.standard_normal((n, deviations.size), dtype=dtype)
     rows *= deviations
     return rows
@@ -150,13 +157,15 @@ class Session:
     Attributes
     ----------
     state : optimizer state and parameters, for columns in standard units
+    units : these units
     statistics : of the columns of all rows so far
     known : units that columns had before the first call, or None
     n_epochs : epochs done
     """
 
     state: TrainState
-    statistics: ColumnStatistics
+    units: Units
+    statistics: StreamStatistics
     known: Known | None
     n_epochs: int
 
@@ -167,7 +176,7 @@ class Session:
 
     def grown(self, n_columns: int, n_rows: int) -> Session:
         """The session with more columns, of which nothing is known."""
-        n_known = self.statistics.touched.size
+        n_known = self.statistics.settled.touched.size
         if n_columns == n_known:
             return self
         old = self.state
@@ -185,21 +194,31 @@ class Session:
 
     def moved(self, by: np.ndarray, solver) -> Session:
         """The session with the intercept, or that of each piece, moved by (n_outputs,)."""
-        dense, dense_state = self.state.dense, self.state.dense_state
-        if "intercept" not in dense["offsets"] or not by.any():
+        offsets = self.state.dense["offsets"]
+        if "intercept" not in offsets or not by.any():
             return self
-        intercept = dense["offsets"]["intercept"]
-        known = dense_state["offsets"]["intercept"]
-        by = np.broadcast_to(by, intercept.shape).astype(intercept.dtype)
+        return self.with_offsets(offsets | {"intercept": offsets["intercept"] + by}, solver)
 
-        def with_intercept(leaves, leaf):
-            return leaves | {"offsets": leaves["offsets"] | {"intercept": leaf}}
-
-        state = self.state._replace(
-            dense=with_intercept(dense, intercept + by),
-            dense_state=with_intercept(dense_state, solver.dense.moved(known, by)),
+    def with_offsets(self, offsets: dict[str, np.ndarray], solver) -> Session:
+        """The session with other dense weights that are not penalised."""
+        state = self.state
+        known, known_state = state.dense["offsets"], state.dense_state["offsets"]
+        changed = {name: leaf.astype(known[name].dtype) for name, leaf in offsets.items()}
+        moved = {
+            name: solver.dense.moved(known_state[name], known[name], leaf) for name, leaf in changed.items()
+        }
+        state = state._replace(
+            dense=state.dense | {"offsets": changed}, dense_state=state.dense_state | {"offsets": moved}
         )
         return replace(self, state=state)
+
+    def with_table(self, table: np.ndarray, ratio: np.ndarray, solver) -> Session:
+        """The session with another table, for columns whose scale has been multiplied by (n_rows,)."""
+        state = self.state
+        largest = float(np.finfo(self.dtype).max) ** _LARGEST_POWER
+        ratio = np.clip(ratio, 1 / largest, largest).astype(self.dtype)[:, None]
+        table_state = solver.moved(state.table_state, state.table, table, ratio)
+        return replace(self, state=state._replace(table=table, table_state=table_state))
 
     def joined_by(self, table: np.ndarray, fresh: np.ndarray, solver, rate) -> TrainState:
         """The state with the rows `fresh` of a table, and the first state of the optimizer for these."""
