@@ -15,6 +15,7 @@ import narwhals.stable.v1 as nw
 import numpy as np
 from narwhals.exceptions import DuplicateError
 from narwhals.stable.v1.dependencies import is_pandas_dataframe, is_polars_dataframe
+from scipy import sparse
 
 # What values of a column look like, for messages, by the family of their types.
 _FAMILIES: dict[str, tuple[type, ...]] = {
@@ -155,6 +156,8 @@ def objects_of(values) -> np.ndarray:
 
 def _refuse_without_rows(X) -> None:
     """Raise ValueError if what is no list has no rows of columns; numbers in a vector are left to NumPy."""
+    if sparse.issparse(X):
+        return
     is_iterator = hasattr(X, "__iter__") and not hasattr(X, "__getitem__") and not hasattr(X, "__array__")
     if isinstance(X, str | bytes | dict) or is_iterator:
         made = ": pandas.DataFrame(X)" if isinstance(X, dict) else ""
@@ -162,7 +165,7 @@ def _refuse_without_rows(X) -> None:
             f"X is a {type(X).__name__}, where rows of columns are expected. Make a DataFrame, a matrix or "
             f"an array of it{made}."
         )
-    if len(getattr(X, "shape", ())) == 1 and not hasattr(X, "tocsr"):
+    if len(getattr(X, "shape", ())) == 1:
         values = np.asarray(X)
         if values.dtype.names:
             raise ValueError("X is an array of records. Make a table of it: pandas.DataFrame(X).")

@@ -183,7 +183,7 @@ def test_tables_without_rows(X):
 
 
 def test_a_table_without_columns():
-    assert "0 columns" in error_of(ValueError, fitted, pd.DataFrame(index=[0, 1]))
+    assert "0 feature(s)" in error_of(ValueError, fitted, pd.DataFrame(index=[0, 1]))
 
 
 def test_columns_of_one_name():
