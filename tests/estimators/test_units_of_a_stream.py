@@ -97,7 +97,6 @@ def score(model, name):
         ("DeepFMRegressor", "adagrad", 0.06),
         ("MixtureFMRegressor", "adagrad", 0.06),
     ],
-    ids=str,
 )
 def test_a_first_chunk_in_other_units_is_forgotten(name, solver, tolerance):
     best = score(trained(name, solver=solver), name)
@@ -142,7 +141,6 @@ def test_a_sorted_stream_ends_in_the_units_of_all_rows(column):
         ("MixtureFMClassifier", {"gate": "linear+fm"}),
         ("WideDeepRegressor", {"parts": "wide"}),
     ],
-    ids=str,
 )
 def test_other_units_are_no_other_function(name, settings, monkeypatch):
     """But for what few rows have said, and factors that would not learn."""
