@@ -126,7 +126,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
 
     `partial_fit` adds output columns for values that have become frequent; columns keep their numbers, and
     bins, medians and quartiles stay as they are once 20 numbers, not all the same, are known (a weight of 2
-    is two). It has to count rare values; `fit` forgets them.
+    is two), but where as many rows again, of the first 10,000, have numbers of quite another kind. It has to
+    count rare values; `fit` forgets them.
 
     Time and memory are O(rows x columns), one column at a time.
 

@@ -14,8 +14,10 @@ from skfm.data.frames import EXACT, Column, Large, dates_of, numbers_of
 
 _DAY = 86_400_000
 _HOUR = 3_600_000
-# Rows of a stream that say what is usual in a column of numbers.
-_ENOUGH_ROWS = 20
+# Rows of a stream that say what is usual in a column of numbers, and rows that settle it.
+_ENOUGH_ROWS, _SETTLED_ROWS = 20, 10_000
+# Numbers whose quartiles are so many times as far apart, or so many of their distances away, are others.
+_UNLIKE = 8.0
 # Standardised numbers are bent towards this bound.
 _BOUND = 3.0
 # Most numbers that stand for those of several parts of the rows.
@@ -237,8 +239,9 @@ class Numbers(ColumnEncoder):
     center, scale : median, and distance of the quartiles
     edges : upper ends of all bins but the last
     bin_values : mean of each bin
-    is_final : whether these are learned, which happens once, from enough rows
-    first_values, first_weights, n_first : numbers of the rows until then, sorted, their weights and the rows
+    is_final : whether all these stay
+    n_learned : rows that they come from or agree with, a weight of 2 being two; 0 where these were too few
+    later_values, later_weights, n_later : numbers of the rows since, sorted, their weights and the rows
     """
 
     name: Any
@@ -248,9 +251,10 @@ class Numbers(ColumnEncoder):
     edges: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
     bin_values: np.ndarray = field(default_factory=lambda: np.zeros(1))
     is_final: bool = False
-    first_values: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
-    first_weights: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
-    n_first: int = 0
+    n_learned: float = 0.0
+    later_values: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
+    later_weights: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
+    n_later: int = 0
 
     def count(self, column: Column, weight: np.ndarray) -> NumberCounts | None:
         return self.count_numbers(*numbers_of(column), weight)
@@ -267,36 +271,62 @@ class Numbers(ColumnEncoder):
         )
 
     def learned(self, counts: NumberCounts | None, *, go_on: bool) -> Numbers:
-        """With location, scale and bins of the values; once these were enough, later calls change nothing.
+        """With location, scale and bins of the values.
 
-        A few rows, or a number that is always the same, must not decide for all that come.
+        A few rows, or a number that is always the same, must not decide for all that come: they count on, and
+        where as many rows again have quite other numbers, these decide.
         """
         if self.is_final or counts is None:
             return self
-        counts = NumberCounts(self.first_values, self.first_weights, self.n_first).merge(counts)
+        counts = NumberCounts(self.later_values, self.later_weights, self.n_later).merge(counts)
         found, weights, n_rows = counts
         total = Total(n_rows, float(weights.sum()))
-        is_enough = total.weight >= _ENOUGH_ROWS * total.row
-        is_final = found.size > 1 and (is_enough or not go_on)
+        n_counted = total.weight / total.row
         low, center, high = quantiles(found, weights, np.array([0.25, 0.5, 0.75])).tolist()
         # Halves before the difference, which could overflow.
-        spread = (high / 2 - low / 2) or (found[-1] / 2 - found[0] / 2)
-        edges = self.edges
-        if is_final:
+        spread = high / 2 - low / 2
+        if self.n_learned and n_counted < self.n_learned:
+            return self._with_later(counts)
+        if self.n_learned and not self._is_unlike(center, spread):
+            return self._with_later(None, n_learned=self.n_learned + n_counted)
+        spread = spread or (found[-1] / 2 - found[0] / 2)
+        edges, is_enough = self.edges, found.size > 1 and (n_counted >= _ENOUGH_ROWS or not go_on)
+        if is_enough:
             edges = bin_edges(found, weights, self.options.bins, max(self.options.least(total), total.row))
+            # Bins that are columns already stay so.
+            spare = np.setdiff1d(self.edges, edges)
+            edges = np.union1d(edges, spare[: max(self.edges.size - edges.size, 0)])
         bins = np.searchsorted(edges, found)
         # Shares first: a sum of values could overflow.
         shares = weights / np.bincount(bins, weights)[bins]
-        return replace(
+        learned = replace(
             self,
             center=center,
             scale=float(2 * spread) if 0 < spread < 1e300 else 1.0,
             edges=edges,
-            bin_values=np.asarray(np.bincount(bins, shares * found)),
+            bin_values=np.bincount(bins, shares * found, edges.size + 1),
+            is_final=is_enough and not go_on,
+        )
+        return learned._with_later(None, n_learned=n_counted) if is_enough else learned._with_later(counts)
+
+    def _is_unlike(self, center: float, spread: float) -> bool:
+        """Whether numbers of such a median, and half such a distance of the quartiles, are quite others."""
+        if abs(center / 2 - self.center / 2) > _UNLIKE * self.scale / 2:
+            return True
+        return spread > 0 and not self.scale / _UNLIKE < 2 * spread < self.scale * _UNLIKE
+
+    def _with_later(self, counts: NumberCounts | None, n_learned: float = 0.0) -> Numbers:
+        """With numbers that may still decide, or without, if rows so far are known to agree."""
+        values, weights, n_rows = counts or NumberCounts(self.later_values[:0], self.later_weights[:0], 0)
+        n_learned = n_learned or self.n_learned
+        is_final = self.is_final or n_learned >= _SETTLED_ROWS
+        return replace(
+            self,
             is_final=is_final,
-            first_values=found[:0] if is_final else found,
-            first_weights=weights[:0] if is_final else weights,
-            n_first=0 if is_final else n_rows,
+            n_learned=n_learned,
+            later_values=values,
+            later_weights=weights,
+            n_later=n_rows,
         )
 
     def encode(self, column: Column) -> list[FieldSlots]:

@@ -163,7 +163,7 @@ def test_partial_fit_adds_columns_and_keeps_the_others():
     first = pd.DataFrame({"a": ["x", "x", "y"] * 7, "n": [1.5, 2.5, 4.5] * 7, "i": [1, 1, 8] * 7})
     encoder = FieldEncoder(min_frequency=14, bins=2).partial_fit(first)
     known, fields, before = names(encoder), encoder.fields_, rows(encoder, first)
-    more = pd.DataFrame({"a": ["z", "y", "z"] * 7, "n": [100.0, 1000, 1e6] * 7, "i": [8, 9, 9] * 7})
+    more = pd.DataFrame({"a": ["z", "y", "z"] * 7, "n": [1.0, 4.0, 9.5] * 7, "i": [8, 9, 9] * 7})
     encoder.partial_fit(more)
     # Bins and medians stay as they are.
     assert names(encoder) == [*known, "a=y", "a=z", "i=8", "i=9"]
@@ -302,6 +302,36 @@ def test_clones_pickles_and_pipelines():
 @parametrize_with_checks([FieldEncoder()], expected_failed_checks=lambda encoder: {})
 def test_sklearn_check(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("kind", ["float", "datetime64[ns]"])
+@pytest.mark.parametrize("how", ["both", "value", "bins"])
+@pytest.mark.parametrize(("factor", "shift"), [(1e3, 0), (1e-3, 0), (1, -300), (1e-2, 0), (1, 300)])
+def test_first_numbers_that_are_quite_others_are_outvoted(kind, how, factor, shift):
+    unit = 1 if kind == "float" else 86_400e9
+    values = np.random.default_rng(0).normal(20, 5, 500)
+    X = pd.DataFrame({"v": (values * unit).astype(kind)})
+    first = pd.DataFrame({"v": ((values[:50] * factor + shift) * unit).astype(kind)})
+    encoder = FieldEncoder(numeric_encoding=how, bins=8).partial_fit(first)
+    known = len(names(encoder))
+    encoder.partial_fit(X[:40])
+    assert len(names(encoder)) == known
+    for chunk in np.array_split(np.arange(40, 500), 5):
+        state = encoder.get_state()
+        encoder.partial_fit(X.iloc[chunk])
+        again = FieldEncoder.from_state(state).partial_fit(X.iloc[chunk])
+        assert names(again) == names(encoder)
+        assert_array_equal(again.transform(X).toarray(), encoder.transform(X).toarray())
+    found = encoder.transform(X)
+    later = clone(encoder).fit(X.iloc[40:132]).transform(X)
+    if how != "bins":
+        number = names(encoder).index("v")
+        assert_allclose(found[:, [number]].toarray(), later[:, [number]].toarray(), atol=0.3)
+    if how != "value":
+        bins = [number for number, name in enumerate(names(encoder)) if "(" in name]
+        assert np.count_nonzero(found[:, bins].sum(axis=0)) >= 8
+    # What agrees changes nothing more.
+    assert_array_equal(encoder.partial_fit(X).transform(X).toarray(), found.toarray())
 
 
 def test_enough_numbers_are_counted_by_weight():

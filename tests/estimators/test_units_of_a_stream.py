@@ -75,11 +75,11 @@ def target(name):
     return (LABELS, {"classes": [0, 1]}) if name.endswith("Classifier") else (NUMBERS, {})
 
 
-def score(model, name):
-    y = target(name)[0][N:]
+def score(model, name, container=np.asarray):
+    y, held_out = target(name)[0][N:], container(X[N:])
     if name.endswith("Classifier"):
-        return roc_auc_score(y, model.predict_proba(X[N:])[:, 1])
-    return r2_score(y, model.predict(X[N:]))
+        return roc_auc_score(y, model.predict_proba(held_out)[:, 1])
+    return r2_score(y, model.predict(held_out))
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,18 @@ def test_chunks_of_other_sizes(size, n_epochs, container):
     best = score(trained("FMRegressor", **settings), "FMRegressor")
     for kind in ("x 1e3", "x 1e-3", "constant"):
         assert score(trained("FMRegressor", firsts()[kind], **settings), "FMRegressor") > best - 0.05, kind
+
+
+def test_a_first_chunk_of_a_table_is_forgotten():
+    def of_table(rows):
+        return pd.DataFrame(rows, columns=list("abcd")).assign(kind="k")
+
+    best = score(trained("FMRegressor", container=of_table), "FMRegressor", of_table)
+    kinds = ("x 1e3", "x 1e-3", "x 1e6", "x 1e-6", "constant", "one row x 1e3")
+    found = {kind: trained("FMRegressor", firsts()[kind], container=of_table) for kind in kinds}
+    scores = {kind: score(model, "FMRegressor", of_table) for kind, model in found.items()}
+    # Constants count as rows of the table.
+    assert min(scores.values()) > best - 0.05, scores
 
 
 @pytest.mark.parametrize("column", [0, 1])
