@@ -242,7 +242,9 @@ def _naming_text_columns(X):
             if row is not None:
                 kind = type(values[row]).__name__
                 what = "text" if isinstance(values[row], str | bytes) else f"values of type {kind}"
-                raise ValueError(
+                # scikit-learn's checks ask for this type where it is NumPy's.
+                raised = TypeError if isinstance(error, TypeError) else ValueError
+                raise raised(
                     f"Column {name!r} of X holds {what}, not numbers: {shown(values[row])} at row {row} "
                     f"({error}). Fit on a table with encoder='auto', fit on such an array with "
                     f"encoder=FieldEncoder(), or encode it first with skfm.FieldEncoder or "
