@@ -31,10 +31,11 @@ def check_finite(X, column_names=None) -> None:
         value = X[row, column]
     what = "NaN" if np.isnan(value) else "infinity (inf)"
     name = "" if column_names is None else f" ({column_names[column]!r})"
-    remedy = "Impute missing values" if np.isnan(value) else "Clip or drop such values"
+    remedy = "Clip such values first, with numpy.clip for instance"
+    if np.isnan(value):
+        remedy = "Impute missing values first, with sklearn.impute.SimpleImputer for instance"
     raise ValueError(
-        f"Input X contains {what} at row {row}, column {column}{name}. {remedy} first, with "
-        f"sklearn.impute.SimpleImputer for instance, or drop the row."
+        f"Input X contains {what} at row {row}, column {column}{name}. {remedy}, or drop the row."
     )
 
 
