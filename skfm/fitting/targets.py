@@ -233,6 +233,8 @@ class Labels(Targets):
         """Labels as an array, and whether they are several; `warn` of a column where a vector is usual."""
         if hasattr(y, "toarray"):
             y = y.toarray()
+        if np.asarray(y).dtype.kind == "S":
+            raise ValueError("y holds labels represented as bytes. Make text of them, with y.astype(str).")
         try:
             check_classification_targets(y)
             kind = type_of_target(y, input_name="y", raise_unknown=True)
