@@ -282,13 +282,13 @@ class Numbers(ColumnEncoder):
         found, weights, n_rows = counts
         total = Total(n_rows, float(weights.sum()))
         n_counted = total.weight / total.row
+        if self.n_learned and n_counted < self.n_learned:
+            return self._waiting(counts)
         low, center, high = quantiles(found, weights, np.array([0.25, 0.5, 0.75])).tolist()
         # Halves before the difference, which could overflow.
         spread = high / 2 - low / 2
-        if self.n_learned and n_counted < self.n_learned:
-            return self._with_later(counts)
         if self.n_learned and not self._is_unlike(center, spread):
-            return self._with_later(None, n_learned=self.n_learned + n_counted)
+            return self._settled_by(self.n_learned + n_counted)
         spread = spread or (found[-1] / 2 - found[0] / 2)
         edges, is_enough = self.edges, found.size > 1 and (n_counted >= _ENOUGH_ROWS or not go_on)
         if is_enough:
@@ -307,7 +307,7 @@ class Numbers(ColumnEncoder):
             bin_values=np.bincount(bins, shares * found, edges.size + 1),
             is_final=is_enough and not go_on,
         )
-        return learned._with_later(None, n_learned=n_counted) if is_enough else learned._with_later(counts)
+        return learned._settled_by(n_counted) if is_enough else learned._waiting(counts)
 
     def _is_unlike(self, center: float, spread: float) -> bool:
         """Whether numbers of such a median, and half such a distance of the quartiles, are quite others."""
@@ -315,19 +315,15 @@ class Numbers(ColumnEncoder):
             return True
         return spread > 0 and not self.scale / _UNLIKE < 2 * spread < self.scale * _UNLIKE
 
-    def _with_later(self, counts: NumberCounts | None, n_learned: float = 0.0) -> Numbers:
-        """With numbers that may still decide, or without, if rows so far are known to agree."""
-        values, weights, n_rows = counts or NumberCounts(self.later_values[:0], self.later_weights[:0], 0)
-        n_learned = n_learned or self.n_learned
+    def _waiting(self, counts: NumberCounts) -> Numbers:
+        """With numbers that may still decide."""
+        return replace(self, later_values=counts.values, later_weights=counts.weights, n_later=counts.n_rows)
+
+    def _settled_by(self, n_learned: float) -> Numbers:
+        """What so many rows agree with."""
         is_final = self.is_final or n_learned >= _SETTLED_ROWS
-        return replace(
-            self,
-            is_final=is_final,
-            n_learned=n_learned,
-            later_values=values,
-            later_weights=weights,
-            n_later=n_rows,
-        )
+        nothing = NumberCounts(self.later_values[:0], self.later_weights[:0], 0)
+        return replace(self, is_final=is_final, n_learned=n_learned)._waiting(nothing)
 
     def encode(self, column: Column) -> list[FieldSlots]:
         return self.slots(*numbers_of(column))

@@ -195,6 +195,11 @@ class StreamStatistics(NamedTuple):
         """Of all rows."""
         return merge_column_statistics(self.settled, self.recent)
 
+    @property
+    def touched(self) -> np.ndarray:
+        """Sample weight of the rows that touch each column, (n_columns,)."""
+        return self.settled.touched + self.recent.touched
+
     def grown(self, n_columns: int) -> StreamStatistics:
         """The same with more columns, which no row touches."""
         return self._replace(settled=self.settled.grown(n_columns), recent=self.recent.grown(n_columns))

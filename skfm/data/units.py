@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-# Products of two such values, summed over many slots, stay finite.
 _LARGEST_POWER = 0.45
 # Units are quite others where the scales differ by more than this factor, or the centers by so many of the
 # smaller scale.
@@ -100,6 +99,11 @@ def standardized(X: sparse.csr_array, units: Units) -> sparse.csr_array:
     return sparse.csr_array((data, out.indices, out.indptr), shape=out.shape)
 
 
+def largest_factor(dtype) -> float:
+    """Largest value whose products with another, summed over many slots, stay finite."""
+    return float(np.finfo(dtype).max) ** _LARGEST_POWER
+
+
 def check_range(X: sparse.csr_array, dtype, first_row: int | None = None) -> None:
     """Raise ValueError if a value in standard units is too large to compute with.
 
@@ -109,7 +113,7 @@ def check_range(X: sparse.csr_array, dtype, first_row: int | None = None) -> Non
     dtype : precision of the weights
     first_row : number of the first row, or None where rows have no numbers that a user knows
     """
-    largest = float(np.finfo(dtype).max) ** _LARGEST_POWER
+    largest = largest_factor(dtype)
     if not X.data.size or (float(X.data.max()) <= largest and float(X.data.min()) >= -largest):
         return
     place = int(np.argmax(~(np.abs(X.data.astype(np.float64)) <= largest)))

@@ -35,7 +35,7 @@ def in_units(session: Session, found: Units, fresh: np.ndarray, problem: Problem
     fresh : (n_columns,) columns that no weights are known for
     """
     n_columns = fresh.size
-    units, touched = session.units, session.statistics.total.touched
+    units, touched = session.units, session.statistics.touched
     others, quite = units.differs(found, n_columns, *_ROUNDING), units.differs(found, n_columns)
     (center, scale), (new_center, new_scale) = units.arrays(n_columns), found.arrays(n_columns)
     session = replace(session, units=units.replaced(fresh | others, found))

@@ -12,14 +12,12 @@ import numpy as np
 from skfm.data.batches import Batches
 from skfm.data.pack import Block, bucket
 from skfm.data.statistics import StreamStatistics
-from skfm.data.units import Units
+from skfm.data.units import Units, largest_factor
 from skfm.models.base import Model, Table
 from skfm.train.problem import Known
 from skfm.train.programs import Compiled
 
 Array = Any
-# Squares of such numbers stay finite.
-_LARGEST_POWER = 0.45
 
 
 class DeviceRows(NamedTuple):
@@ -215,7 +213,7 @@ class Session:
     def with_table(self, table: np.ndarray, ratio: np.ndarray, solver) -> Session:
         """The session with another table, for columns whose scale has been multiplied by (n_rows,)."""
         state = self.state
-        largest = float(np.finfo(self.dtype).max) ** _LARGEST_POWER
+        largest = largest_factor(self.dtype)
         ratio = np.clip(ratio, 1 / largest, largest).astype(self.dtype)[:, None]
         table_state = solver.moved(state.table_state, state.table, table, ratio)
         return replace(self, state=state._replace(table=table, table_state=table_state))
