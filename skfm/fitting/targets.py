@@ -231,8 +231,6 @@ class Labels(Targets):
 
     def _checked(self, y, *, warn: bool = False) -> tuple[np.ndarray, bool]:
         """Labels as an array, and whether they are several; `warn` of a column where a vector is usual."""
-        if hasattr(y, "toarray"):
-            y = y.toarray()
         if np.asarray(y).dtype.kind == "S":
             raise ValueError("y holds labels represented as bytes. Make text of them, with y.astype(str).")
         try:
