@@ -42,6 +42,7 @@ class ColumnStatistics(NamedTuple):
     squares : (n_columns,) weighted sum of ``(value / largest)^2``, or None when every value is 1
     means : (n_columns,) weighted mean of ``value / largest`` over the nonzeros, or None when every value is 1
     deviations : (n_columns,) weighted sum of ``(value / largest - mean)^2``, or None when every value is 1
+    n_rows : number of the rows
     """
 
     weight: float
@@ -50,6 +51,12 @@ class ColumnStatistics(NamedTuple):
     squares: np.ndarray | None
     means: np.ndarray | None = None
     deviations: np.ndarray | None = None
+    n_rows: int = 0
+
+    @property
+    def row(self) -> float:
+        """Mean weight of the rows."""
+        return self.weight / self.n_rows
 
     @property
     def all_ones(self) -> bool:
@@ -154,8 +161,9 @@ def column_statistics(X, weight: np.ndarray, table_rows: np.ndarray | None = Non
 def merge_column_statistics(a: ColumnStatistics, b: ColumnStatistics) -> ColumnStatistics:
     """Statistics of the rows of both, from those of different rows with the same columns."""
     total = a.weight + b.weight, a.touched + b.touched
+    n_rows = a.n_rows + b.n_rows
     if a.all_ones and b.all_ones:
-        return ColumnStatistics(*total, None, None)
+        return ColumnStatistics(*total, None, None, n_rows=n_rows)
     one, other = _with_values(a), _with_values(b)
     largest = np.maximum(one.largest, other.largest)
     divisor = np.where(largest > 0, largest, 1)
@@ -167,7 +175,7 @@ def merge_column_statistics(a: ColumnStatistics, b: ColumnStatistics) -> ColumnS
     means = one.means * ratios[0] + share * difference
     deviations = one.deviations * ratios[0] ** 2 + other.deviations * ratios[1] ** 2
     deviations += a.touched * share * difference**2
-    return ColumnStatistics(*total, largest, squares, means, deviations)
+    return ColumnStatistics(*total, largest, squares, means, deviations, n_rows)
 
 
 class StreamStatistics(NamedTuple):
@@ -196,38 +204,36 @@ class StreamStatistics(NamedTuple):
         return merge_column_statistics(self.settled, self.recent)
 
     @property
-    def touched(self) -> np.ndarray:
-        """Sample weight of the rows that touch each column, (n_columns,)."""
-        return self.settled.touched + self.recent.touched
+    def n_touching(self) -> np.ndarray:
+        """Rows that touch each column, (n_columns,), each counted by its share of their mean weight."""
+        parts = self.settled, self.recent
+        row = sum(part.weight for part in parts) / sum(part.n_rows for part in parts)
+        return (self.settled.touched + self.recent.touched) / row
 
     def grown(self, n_columns: int) -> StreamStatistics:
         """The same with more columns, which no row touches."""
         return self._replace(settled=self.settled.grown(n_columns), recent=self.recent.grown(n_columns))
 
-    def then(self, chunk: ColumnStatistics, row: float) -> StreamStatistics:
+    def then(self, chunk: ColumnStatistics) -> StreamStatistics:
         """With another chunk.
 
         Where a column has quite other units in later rows, and these outweigh the ones before, all count as
         if they had been like these: else a few values that are a thousand times too large decide for ever.
         A first chunk of constants, or of values that are much smaller, is outvoted by any later one.
-
-        Parameters
-        ----------
-        row : weight of a row
         """
         settled, recent = self.settled, merge_column_statistics(self.recent, chunk)
         is_due = recent.weight >= settled.weight
         if (settled.all_ones and recent.all_ones) or not (is_due or self.is_first):
             outvoted = np.zeros(recent.touched.size, dtype=bool)
         else:
-            outvoted = _outvoted(_with_values(settled), _with_values(recent), row, only_smaller=not is_due)
+            outvoted = _outvoted(_with_values(settled), _with_values(recent), only_smaller=not is_due)
         if is_due:
             total = merge_column_statistics(settled, recent)
             return StreamStatistics.of(_as_in(recent, total, outvoted), is_first=False)
         return StreamStatistics(_as_in(recent, settled, outvoted), recent, self.is_first)
 
 
-def _outvoted(first: Any, later: Any, row: float, *, only_smaller: bool) -> np.ndarray:
+def _outvoted(first: Any, later: Any, *, only_smaller: bool) -> np.ndarray:
     """Columns for which the first rows are unlike the later ones, and matter, (n_columns,)."""
     n_columns, units, first_units = later.touched.size, later.units(), first.units()
     unlike = first_units.differs(units, n_columns, _UNLIKE, _UNLIKE)
@@ -238,7 +244,9 @@ def _outvoted(first: Any, later: Any, row: float, *, only_smaller: bool) -> np.n
     if not only_smaller:
         unlike &= merge_column_statistics(first, later).units().differs(units, n_columns)
     known = (first.touched > 0) | (units.arrays(n_columns)[0] != 0)
-    enough = np.maximum(_OUTVOTES * first.touched * min(later.weight / first.weight, 1), _ENOUGH_ROWS * row)
+    enough = np.maximum(
+        _OUTVOTES * first.touched * min(later.weight / first.weight, 1), _ENOUGH_ROWS * later.row
+    )
     return unlike & known & (later.touched >= enough)
 
 
@@ -273,7 +281,7 @@ def _of_piece(X: sparse.csr_array, weight: np.ndarray, table_rows: np.ndarray | 
     touched = np.bincount(columns, weights, n_columns)
     total = float(weight.sum()), touched
     if np.all(X.data == 1):
-        return ColumnStatistics(*total, None, None)
+        return ColumnStatistics(*total, None, None, n_rows=X.shape[0])
     largest = np.zeros(n_columns)
     # Values of the type of `largest`: NumPy is ten times slower at mixed types.
     np.maximum.at(largest, columns, np.abs(X.data, dtype=np.float64))
@@ -295,7 +303,7 @@ def _of_piece(X: sparse.csr_array, weight: np.ndarray, table_rows: np.ndarray | 
         means += errors
         second = np.bincount(columns, weights * values**2, n_columns) - touched * errors**2
         deviations[dense] = np.maximum(second[dense], 0)
-    return ColumnStatistics(*total, largest, squares, means, deviations)
+    return ColumnStatistics(*total, largest, squares, means, deviations, X.shape[0])
 
 
 class Evidence(NamedTuple):

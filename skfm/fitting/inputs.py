@@ -225,7 +225,7 @@ def _naming_text_columns(X):
     """Say which column holds text, and what to do about it."""
     try:
         yield
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         # Names of mixed types are to be converted too, which says nothing of the values.
         words = "convert", "NAType", "NaTType", "argument must be", "setting an array element"
         is_of_value = any(word in str(error) for word in words)
@@ -241,6 +241,11 @@ def _naming_text_columns(X):
             row = next((row for row, value in enumerate(values) if not _is_number(value)), None)
             if row is not None:
                 kind = type(values[row]).__name__
+                if isinstance(error, OverflowError):
+                    raise ValueError(
+                        f"Column {name!r} of X holds {shown(values[row])} at row {row}, beyond the range of "
+                        f"floats. Scale the column, or make text of its values where they are names."
+                    ) from error
                 what = "text" if isinstance(values[row], str | bytes) else f"values of type {kind}"
                 # scikit-learn's checks ask for this type where it is NumPy's.
                 raised = TypeError if isinstance(error, TypeError) else ValueError
@@ -264,7 +269,7 @@ def _columns(X):
 def _is_number(value) -> bool:
     try:
         float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return True
 

@@ -109,8 +109,8 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         session = session.grown(n_columns, n_rows)
         if problem.base_moved is not None:
             session = session.moved(problem.base_moved, solver)
-        fresh &= session.statistics.touched == 0
-        stream = session.statistics.then(statistics, problem.train.weight.mean())
+        fresh &= session.statistics.n_touching == 0
+        stream = session.statistics.then(statistics)
         statistics, known, first_epoch = stream.total, session.known, session.n_epochs
     units = column_units(problem, statistics, known)
     if session is not None:

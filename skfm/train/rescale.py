@@ -34,13 +34,15 @@ def in_units(session: Session, found: Units, fresh: np.ndarray, problem: Problem
     found : units of the rows so far
     fresh : (n_columns,) columns that no weights are known for
     """
-    n_columns = fresh.size
-    units, touched = session.units, session.statistics.touched
+    units = session.units
+    if units.scale is None and found.scale is None:
+        return session
+    n_columns, n_touching = fresh.size, session.statistics.n_touching
     others, quite = units.differs(found, n_columns, *_ROUNDING), units.differs(found, n_columns)
     (center, scale), (new_center, new_scale) = units.arrays(n_columns), found.arrays(n_columns)
     session = replace(session, units=units.replaced(fresh | others, found))
     # All others have no weights, or those of another column.
-    others, quite = others & (touched > 0), quite & (touched > 0)
+    others, quite = others & (n_touching > 0), quite & (n_touching > 0)
     columns = np.flatnonzero(others)
     if not columns.size:
         return session
@@ -48,9 +50,8 @@ def in_units(session: Session, found: Units, fresh: np.ndarray, problem: Problem
         ratio = np.clip(new_scale[columns] / scale[columns], 1 / _LARGEST, _LARGEST)
         shift = center[columns] / new_scale[columns] - new_center[columns] / new_scale[columns]
         shift = np.clip(shift, -_LARGEST, _LARGEST)
-        rows = touched[columns] / problem.train.weight.mean()
         beyond = np.maximum(ratio - 1, 0) * (ratio + 1) + (shift * ratio) ** 2
-        factor = ratio / (1 + beyond / rows * _FEW_ROWS)
+        factor = ratio / (1 + beyond / n_touching[columns] * _FEW_ROWS)
     table, all_shifts = session.state.table.copy(), np.zeros(n_columns)
     table[columns] *= factor[:, None]
     all_shifts[columns] = shift

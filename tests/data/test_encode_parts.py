@@ -17,6 +17,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
@@ -332,6 +333,40 @@ def test_first_numbers_that_are_quite_others_are_outvoted(kind, how, factor, shi
         assert np.count_nonzero(found[:, bins].sum(axis=0)) >= 8
     # What agrees changes nothing more.
     assert_array_equal(encoder.partial_fit(X).transform(X).toarray(), found.toarray())
+
+
+def test_rows_that_agree_have_to_be_outvoted_too():
+    values = np.random.default_rng(0).normal(size=5000)
+
+    def encoder_of(*chunks):
+        encoder = FieldEncoder(numeric=["v"], bins=4)
+        for chunk in chunks:
+            encoder.partial_fit(pd.DataFrame({"v": chunk}))
+        return encoder
+
+    def center(encoder):
+        return encoder.inverse_transform(sparse.csr_array((1, len(names(encoder)))))[0, 0]
+
+    known = encoder_of(values[:50])
+    agreeing = encoder_of(values[:50], values[50:110])
+    assert names(agreeing) == names(known)
+    others = values[:90] * 100 + 5000
+    assert abs(center(encoder_of(values[:50], others)) - 5000) < 100
+    assert abs(center(encoder_of(values[:50], values[50:110], others))) < 1
+    many = np.tile(values, 2)
+    assert abs(center(encoder_of(many, np.tile(others, 200)))) < 1
+    assert abs(center(encoder_of(many[:9000], np.tile(others, 200))) - 5000) < 100
+
+
+def test_bins_stay_columns_where_outvoting_numbers_are_few():
+    values = np.random.default_rng(0).normal(size=100)
+    encoder = FieldEncoder(numeric=["v"], bins=8).partial_fit(pd.DataFrame({"v": values}))
+    known, fields = names(encoder), encoder.fields_
+    encoder.partial_fit(pd.DataFrame({"v": [1e6, 2e6] * 100}))
+    assert len(names(encoder)) == len(set(names(encoder))) == len(known)
+    assert_array_equal(encoder.fields_, fields)
+    found = encoder.transform(pd.DataFrame({"v": [1e6, 2e6]})).toarray()
+    assert (found[0] != found[1]).sum() >= 3
 
 
 def test_enough_numbers_are_counted_by_weight():

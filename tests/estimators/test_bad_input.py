@@ -151,6 +151,16 @@ def test_what_has_no_rows_of_as_many_values(kind, fails):
         FieldEncoder().fit(held)
 
 
+@pytest.mark.filterwarnings("ignore:X has feature names")
+@pytest.mark.parametrize("held_as", [np.asarray, as_pandas])
+def test_numbers_beyond_floats(held_as, fails):
+    held = X.astype(object)
+    held[7, 2] = 10**400
+    for call in CALLS.values():
+        message = fails("FMRegressor", lambda model, call=call: call(model, held_as(held), Y), "at row 7")
+        assert "beyond the range of floats" in message
+
+
 def test_values_that_are_dicts(fails):
     held = np.array([[{"a": 1}] * D] * N, dtype=object)
     match = "Column 0 of X holds values of type dict, not numbers: {'a': 1} at row 0"

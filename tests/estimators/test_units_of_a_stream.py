@@ -273,7 +273,7 @@ def stream(*chunks):
     found = [column_statistics(sparse.csr_array(chunk), np.ones(len(chunk))) for chunk in chunks]
     known = StreamStatistics.of(found[0])
     for chunk in found[1:]:
-        known = known.then(chunk, 1.0)
+        known = known.then(chunk)
     return known.total
 
 
@@ -283,6 +283,23 @@ def test_statistics_of_a_stream_are_those_of_all_rows():
         found = stream(*np.array_split(X, n_chunks))
         for ours, theirs in zip(found, whole, strict=True):
             assert_allclose(ours, theirs, rtol=1e-9)
+
+
+def test_statistics_count_rows():
+    ones = sparse.csr_array(np.eye(4))
+    first, later = column_statistics(ones, np.full(4, 2.0)), column_statistics(ones, np.full(4, 1e3))
+    assert_array_equal(StreamStatistics.of(first).then(later).total.n_rows, 8)
+    assert_array_equal(StreamStatistics.of(first).n_touching, 1)
+    assert later.row == 1e3
+
+
+@pytest.mark.parametrize("weight", [1e-3, 1.0, 1e3])
+def test_weights_of_a_later_chunk_do_not_say_how_many_rows_came_before(weight):
+    model = trained("FMRegressor", dtype="float64")
+    best = score(model, "FMRegressor")
+    model.set_params(learning_rate=1e-12)
+    model.partial_fit(X[:CHUNK] * [3, 1, 1, 3], NUMBERS[:CHUNK], sample_weight=np.full(CHUNK, weight))
+    assert score(model, "FMRegressor") > best - 0.02
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e-2, 30.0, 1e6, 1e200])
