@@ -1,0 +1,140 @@
+"""Native code on rows of tables, called from compiled programs.
+
+Arrays of all batches are given whole, with the number of a batch: a slice would be a copy.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from skfm.native import library
+
+Array = Any
+_TARGETS = "skfm_pool", "skfm_gather", "skfm_update"
+_NUMBERS = 8
+
+
+@cache
+def _registered() -> bool:
+    found = library()
+    if found is None:
+        return False
+    for name in _TARGETS:
+        jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(found, name)), platform="cpu")
+    return True
+
+
+def available() -> bool:
+    """Whether programs of this process may call native code."""
+    return jax.default_backend() == "cpu" and _registered()
+
+
+class Slots(NamedTuple):
+    """Slots of all batches, and which batch is meant.
+
+    Attributes
+    ----------
+    number : of the batch, int32
+    touched : (N, R) int32
+    position : (N, B, S) int32
+    values : (N, B, S), or None when every value is 1
+    """
+
+    number: Array
+    touched: Array
+    position: Array
+    values: Array
+
+    def values_or_none(self, dtype) -> Array:
+        """An empty array stands for None."""
+        return jnp.zeros((0, 0, 0), dtype) if self.values is None else self.values
+
+
+class Index(NamedTuple):
+    """Which slots touch each row.
+
+    Attributes
+    ----------
+    starts : (N, R + 1) int32
+    order : (N, B S) int32 numbers of slots, row of the batch times S plus slot
+    """
+
+    starts: Array
+    order: Array
+
+
+def pool(table: Array, slots: Slots, spans: np.ndarray) -> tuple[Array, Array]:
+    """Sums over slots of rows (B, W), and of the squared norms of their vectors (B, V)."""
+    n_rows = slots.position.shape[1]
+    out = tuple(jax.ShapeDtypeStruct((n_rows, n), table.dtype) for n in (table.shape[1], len(spans)))
+    return jax.ffi.ffi_call("skfm_pool", out)(
+        slots.number, table, slots.touched, slots.position, slots.values_or_none(table.dtype), spans
+    )
+
+
+def gather(table: Array, slots: Slots) -> Array:
+    """Rows of all slots (B, S, W)."""
+    out = jax.ShapeDtypeStruct((*slots.position.shape[1:], table.shape[1]), table.dtype)
+    return jax.ffi.ffi_call("skfm_gather", out)(slots.number, table, slots.touched, slots.position)
+
+
+class Segment(NamedTuple):
+    """Solver of some numbers of each row.
+
+    Attributes
+    ----------
+    code : of the solver
+    width : how many numbers
+    states : its state, arrays (D, width)
+    numbers : rate, factor of gradients, factor of charges, then the solver's own
+    """
+
+    code: int
+    width: int
+    states: list[Array]
+    numbers: list[Array]
+
+
+class Gradient(NamedTuple):
+    """With respect to the sums (B, W) and the norms (B, V), or to the rows of slots (B, S, W)."""
+
+    rows: Array
+    norms: Array = None
+
+
+def update(
+    table: Array, slots: Slots, index: Index, charged, gradient: Gradient, segments: list[Segment]
+) -> tuple[Array, list[Array]]:
+    """Update the rows that a batch touches, and their states, in place.
+
+    Parameters
+    ----------
+    charged : charge (N, R, 1 or 2), the pair of (W,) penalty strengths, and `spans`
+    """
+    charge, lanes, spans = charged
+    dtype = table.dtype
+    norms = jnp.zeros((0, 0), dtype) if gradient.norms is None else gradient.norms
+    numbers = jnp.stack(
+        [
+            jnp.stack([jnp.asarray(n, dtype) for n in s.numbers] + [jnp.zeros((), dtype)] * (_NUMBERS - len(s.numbers)))
+            for s in segments
+        ]
+    )
+    states = [state for segment in segments for state in segment.states]
+    out = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in (table, *states)]
+    before = (
+        slots.number, slots.touched, slots.position, slots.values_or_none(dtype), *index, charge, spans,
+        *lanes, gradient.rows, norms, numbers,
+    )
+    aliases = {len(before) + number: number for number in range(len(out))}
+    ends = np.cumsum([segment.width for segment in segments], dtype=np.int32)
+    table, *states = jax.ffi.ffi_call("skfm_update", out, input_output_aliases=aliases)(
+        *before, table, *states,
+        solvers=np.array([segment.code for segment in segments], np.int32), ends=ends,
+    )
+    return table, states

@@ -1,0 +1,85 @@
+// Numbers of a row side by side, in vectors whose widths the compiler knows.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace skfm {
+
+#define SKFM_INLINE inline __attribute__((always_inline))
+
+// One vector of N numbers; the compiler takes as many registers as it needs.
+template <typename T, int N>
+struct Pack {
+  typedef T Vector __attribute__((vector_size(N * sizeof(T))));
+  Vector v;
+
+  static SKFM_INLINE Pack load(const T* p) {
+    Pack out;
+    std::memcpy(&out.v, p, sizeof(Vector));
+    return out;
+  }
+  static SKFM_INLINE Pack zero() {
+    Pack out;
+    std::memset(&out.v, 0, sizeof(Vector));
+    return out;
+  }
+  SKFM_INLINE void store(T* p) const { std::memcpy(p, &v, sizeof(Vector)); }
+};
+
+template <typename T>
+struct Pack<T, 1> {
+  T v;
+  static SKFM_INLINE Pack load(const T* p) { return {*p}; }
+  static SKFM_INLINE Pack zero() { return {0}; }
+  SKFM_INLINE void store(T* p) const { *p = v; }
+};
+
+template <int W>
+constexpr int first_width() {
+  return W >= 16 ? 16 : W >= 8 ? 8 : W >= 4 ? 4 : W >= 2 ? 2 : W;
+}
+
+// W numbers as packs of 16, 8, 4, 2 and 1; one of each but the first.
+template <typename T, int W, bool = (W > first_width<W>())>
+struct Lanes {
+  static constexpr int kFirst = first_width<W>();
+  Pack<T, kFirst> head;
+  Lanes<T, W - kFirst> tail;
+
+  static SKFM_INLINE Lanes load(const T* p) {
+    return {Pack<T, kFirst>::load(p), Lanes<T, W - kFirst>::load(p + kFirst)};
+  }
+  static SKFM_INLINE Lanes zero() { return {Pack<T, kFirst>::zero(), Lanes<T, W - kFirst>::zero()}; }
+  SKFM_INLINE void store(T* p) const {
+    head.store(p);
+    tail.store(p + kFirst);
+  }
+  SKFM_INLINE void add(const Lanes& o) {
+    head.v += o.head.v;
+    tail.add(o.tail);
+  }
+  SKFM_INLINE void add_times(const Lanes& o, T x) {
+    head.v += o.head.v * x;
+    tail.add_times(o.tail, x);
+  }
+  SKFM_INLINE void add_squares_times(const Lanes& o, T x) {
+    head.v += o.head.v * o.head.v * x;
+    tail.add_squares_times(o.tail, x);
+  }
+};
+
+template <typename T, int W>
+struct Lanes<T, W, false> {
+  Pack<T, W> head;
+
+  static SKFM_INLINE Lanes load(const T* p) { return {Pack<T, W>::load(p)}; }
+  static SKFM_INLINE Lanes zero() { return {Pack<T, W>::zero()}; }
+  SKFM_INLINE void store(T* p) const { head.store(p); }
+  SKFM_INLINE void add(const Lanes& o) { head.v += o.head.v; }
+  SKFM_INLINE void add_times(const Lanes& o, T x) { head.v += o.head.v * x; }
+  SKFM_INLINE void add_squares_times(const Lanes& o, T x) { head.v += o.head.v * o.head.v * x; }
+};
+
+}  // namespace skfm
