@@ -9,6 +9,7 @@ import numpy as np
 from skfm.data.fields import Fields
 from skfm.data.pack import Block, bucket, coarse, pack_rows
 from skfm.data.units import Units, check_range, standardized
+from skfm.native import touching
 
 # Up to this number of batches, half of them more cost nothing.
 _FEW_BATCHES = 32
@@ -45,6 +46,7 @@ class Batching(NamedTuple):
     batch_size : most rows of a batch
     dtype : of values, charges, targets and weights
     seed : of the order of the rows
+    indexed : whether batches have `Batches.starts` and `Batches.order`, for native code
     """
 
     charge: np.ndarray
@@ -53,6 +55,7 @@ class Batching(NamedTuple):
     batch_size: int
     dtype: Any
     seed: int
+    indexed: bool = False
 
     @property
     def dummy(self) -> int:
@@ -74,6 +77,8 @@ class Batches(NamedTuple):
     slot_fields : (N, B, S) int32, or None when slot s is field s (or all are one field)
     y : (N, B, ...) targets
     weight : (N, B) sample weights, 0 for unfilled rows
+    starts : (N, R + 1) int32, where the slots that touch a row start in `order`; or None
+    order : (N, B S) int32, row of the batch times S plus slot; or None
     """
 
     touched: Any
@@ -83,6 +88,8 @@ class Batches(NamedTuple):
     slot_fields: Any
     y: Any
     weight: Any
+    starts: Any = None
+    order: Any = None
 
 
 def n_batches(size: int, batch_size: int) -> int:
@@ -164,14 +171,23 @@ def make_batches(block: Block, order: np.ndarray, samples: Samples, batching: Ba
     weight = np.where(filled, samples.weight[rows], 0)
     position = block.ids[order]
     scratch = np.empty(batching.charge.shape[0], dtype=np.int32)
-    touched, shares = [], []
+    touched, shares, starts, orders = [], [], [], []
     for ids, batch_weight in zip(position, weight, strict=True):
+        if batching.indexed:
+            found = touching(ids, batch_weight, batching.dummy, scratch)
+            ids[...] = found.position
+            touched.append(found.touched.copy())
+            shares.append(found.share.copy())
+            starts.append(found.starts.copy())
+            orders.append(found.order)
+            continue
         # Slot by slot, so that a slot's rows are neighbours in the cache.
         different, numbers = number_rows(ids.T.reshape(-1), scratch)
         ids[...] = numbers.reshape(ids.T.shape).T
         touched.append(different)
         shares.append(np.bincount(numbers, np.tile(batch_weight, ids.shape[1]), different.size))
     all_touched, charge = _charged(touched, shares, batching)
+    padded_starts = [np.pad(s, (0, all_touched.shape[1] + 1 - s.size), mode="edge") for s in starts]
     return Batches(
         touched=all_touched,
         charge=charge,
@@ -180,6 +196,8 @@ def make_batches(block: Block, order: np.ndarray, samples: Samples, batching: Ba
         slot_fields=None if block.slot_fields is None else block.slot_fields[order],
         y=samples.y[rows].astype(batching.dtype),
         weight=weight.astype(batching.dtype),
+        starts=np.stack(padded_starts) if batching.indexed else None,
+        order=np.stack(orders) if batching.indexed else None,
     )
 
 

@@ -291,4 +291,6 @@ class BatchSpool:
             more = (0, 0), (0, most - n_touched)
             touched = np.pad(batches.touched, more, constant_values=self.batching.dummy)
             batches = batches._replace(touched=touched, charge=np.pad(batches.charge, (*more, (0, 0))))
+            if batches.starts is not None:
+                batches = batches._replace(starts=np.pad(batches.starts, more, mode="edge"))
         return batches

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.linalg import block_diag
 
 from skfm.layers.pairwise import pairwise_products, sum_slots
 
@@ -42,6 +41,11 @@ class Table(NamedTuple):
     def width(self) -> int:
         """Numbers in one row."""
         return int(np.prod(self.shape, dtype=int))
+
+    @property
+    def n_vectors(self) -> int:
+        """Vectors of factors in one row."""
+        return int(np.prod(self.shape[:-1], dtype=int)) if self.penalty == "factors" else 0
 
 
 class Batch(NamedTuple):
@@ -216,6 +220,16 @@ class Model:
             start += table.width
         return views
 
+    def vectors(self) -> np.ndarray:
+        """Where each vector of factors starts and ends in a stored row, int32 (V, 2)."""
+        spans, start = [], 0
+        for table in self.tables().values():
+            for number in range(table.n_vectors):
+                first = start + number * table.shape[-1]
+                spans.append((first, first + table.shape[-1]))
+            start += table.width
+        return np.array(spans, np.int32).reshape(-1, 2)
+
     def per_lane(self, value_of) -> np.ndarray:
         """One number for each number of a stored row: ``value_of(table)`` for each table."""
         return np.concatenate([np.full(table.width, value_of(table)) for table in self.tables().values()])
@@ -261,65 +275,55 @@ class Slots:
         return self.pairs[name].sum(axis=-1)
 
 
-def _lanes(table: Table) -> np.ndarray:
-    """Which numbers of a row belong to each vector of factors: 0 or 1, (width, vectors)."""
-    if table.penalty != "factors":
-        return np.zeros((table.width, 0))
-    return np.kron(np.eye(int(np.prod(table.shape[:-1], dtype=int))), np.ones((table.shape[-1], 1)))
-
-
 class PooledSlots(Slots):
-    """Slots whose sums are taken from the different rows of a batch, for training models that pool.
+    """Slots of which sums alone are known, for training models that pool.
 
-    The second-order term ``1/2 sum_f [(sum_s x_s v_sf)^2 - sum_s x_s^2 v_sf^2]`` takes sums alone: of rows,
-    and of their squared norms.
+    The second-order term ``1/2 sum_f [(sum_s x_s v_sf)^2 - sum_s x_s^2 v_sf^2]`` takes sums of rows, and of
+    the squared norms of their vectors of factors.
 
     Parameters
     ----------
     model : `Model`
-    rows : (R, W) stored rows
-    positions : (B, S) position in `rows` of each slot's row
-    values : (B, S), or None when every value is 1
+    sums : (B, W) sums of stored rows
+    norms : (B, V) sums of the squared norms of `Model.vectors`
     """
 
-    def __init__(self, model: Model, rows: Array, positions: Array, values: Array | None):
-        self._model, self._different = model, rows
-        self._positions, self._values = positions, values
+    def __init__(self, model: Model, sums: Array, norms: Array):
+        self._model, self._sums, self._norms = model, sums, norms
 
-    @cached_property
-    def _rows(self) -> Array:
-        gathered = self._different.at[self._positions].get(mode="promise_in_bounds")
-        return gathered if self._values is None else gathered * self._values[:, :, None]
+    @classmethod
+    def of_rows(cls, model: Model, rows: Array, positions: Array, values: Array | None) -> PooledSlots:
+        """The sums over slots of rows.
+
+        Parameters
+        ----------
+        rows : (R, W) stored rows
+        positions : (B, S) position in `rows` of each slot's row
+        values : (B, S), or None when every value is 1
+        """
+        lanes = np.arange(model.width)[:, None]
+        first, last = model.vectors().T
+        # A product with 0 and 1 adds up the numbers of each vector: slices of the rows would be copied.
+        members = ((lanes >= first) & (lanes < last)).astype(rows.dtype)
+        norms = jnp.dot(jnp.square(rows), members, precision=jax.lax.Precision.HIGHEST)
+        squares = None if values is None else jnp.square(values)
+        return cls(model, sum_slots(rows, positions, values), sum_slots(norms, positions, squares))
 
     @cached_property
     def sums(self) -> dict[str, Array]:
         """Sum over the slots, name -> (B, *shape): the linear term."""
-        return self._model.split(sum_slots(self._different, self._positions, self._values))
-
-    @cached_property
-    def _norms(self) -> dict[str, Array]:
-        """Sum over the slots of the squared norms of factors, name -> (B, *shape[:-1])."""
-        tables = self._model.tables()
-        factors = [name for name, table in tables.items() if table.penalty == "factors"]
-        lanes = block_diag(*(_lanes(table) for table in tables.values()))
-        # A product with 0 and 1 adds up the lanes of each table: slices of the rows would be copied.
-        norms = jnp.dot(
-            jnp.square(self._different),
-            lanes.astype(self._different.dtype),
-            precision=jax.lax.Precision.HIGHEST,
-        )
-        total = sum_slots(norms, self._positions, None if self._values is None else jnp.square(self._values))
-        views, start = {}, 0
-        for name in factors:
-            shape = tables[name].shape[:-1]
-            size = int(np.prod(shape, dtype=int))
-            views[name] = total[:, start : start + size].reshape(-1, *shape)
-            start += size
-        return views
+        return self._model.split(self._sums)
 
     def interactions(self, name: str) -> Array:
         """Second-order term of a table of factors, (B, *shape[:-1])."""
-        return 0.5 * (jnp.square(self.sums[name]).sum(axis=-1) - self._norms[name])
+        start = 0
+        for other, table in self._model.tables().items():
+            if other == name:
+                break
+            start += table.n_vectors
+        shape = self._model.tables()[name].shape[:-1]
+        norms = self._norms[:, start : start + self._model.tables()[name].n_vectors].reshape(-1, *shape)
+        return 0.5 * (jnp.square(self.sums[name]).sum(axis=-1) - norms)
 
 
 class DenseSlots(Slots):

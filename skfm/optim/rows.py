@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from skfm.layers import native
+
 Array = Any
 
 
@@ -37,6 +39,35 @@ class Touched(NamedTuple):
     rows: Array
     gradient: Array
     charge: Array
+
+
+def update_rows_natively(solver, table, state, touching: Touching, lanes, step):
+    """The same in native code, from the gradient of sums or of slots; penalties and gradients as in `Touching`."""
+    segments = solver.segments(table.shape[1], state, step, (1, touching.share))
+    table, leaves = native.update(
+        table, touching.slots, touching.index, (touching.charge, lanes, touching.vectors), touching.gradient, segments
+    )
+    return table, jax.tree.unflatten(jax.tree.structure(state), leaves)
+
+
+class Touching(NamedTuple):
+    """What a batch does to a table; see `skfm.layers.native`.
+
+    Attributes
+    ----------
+    slots, index : of the batch
+    charge : (N, R, 1 or 2) charges of all batches
+    share : factor of the charges
+    gradient : with respect to sums or slots
+    vectors : see `Model.vectors`
+    """
+
+    slots: native.Slots
+    index: native.Index
+    charge: Array
+    share: Array
+    gradient: native.Gradient
+    vectors: Any
 
 
 def update_rows(solver, table, state, touched: Touched, lanes, step):

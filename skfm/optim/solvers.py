@@ -11,12 +11,13 @@ import inspect
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from skfm.layers.native import Segment
 from skfm.names import SOLVERS
 
 Array = Any
@@ -49,6 +50,28 @@ class Solver:
     """
 
     per_sample: bool = False
+    code: ClassVar[int | None] = None
+
+    def segments(self, width: int, state: Any, step: Step, shares: tuple[Any, Any]) -> list[Segment] | None:
+        """What native code is told of the solver of rows of `width` numbers; None where it has no such solver.
+
+        Parameters
+        ----------
+        state : that of a table
+        shares : factors of gradients and of charges
+        """
+        if self.code is None:
+            return None
+        return [Segment(self.code, width, jax.tree.leaves(state), [step.rate, *shares, *self._numbers(step)])]
+
+    def _numbers(self, step: Step) -> tuple[Any, ...]:
+        """Numbers of its own that native code takes."""
+        return ()
+
+    @property
+    def is_native(self) -> bool:
+        """Whether native code has this solver."""
+        return self.code is not None
 
     @property
     def dense(self) -> Solver:
@@ -98,7 +121,11 @@ class SGD(Solver):
     gradient and penalty alike, so that the limit minimises the objective. A weight at zero has no velocity.
     """
 
+    code = 0
     momentum: float = 0.9
+
+    def _numbers(self, step):
+        return (self.momentum,)
 
     def init(self, parameters, rate):
         return {"velocity": jnp.zeros_like(parameters)}
@@ -123,6 +150,7 @@ class AdaGrad(Solver):
     """
 
     per_sample = True
+    code = 1
     small_first_steps: bool = False
 
     def init(self, parameters, rate):
@@ -143,9 +171,15 @@ class AdaGrad(Solver):
 class Adam(Solver):
     """Adam (Kingma 2015). On rows of a table it is lazy: moments of untouched rows wait."""
 
+    code = 2
     decay_mean: float = 0.9
     decay_squares: float = 0.999
     epsilon: float = 1e-8
+
+    def _numbers(self, step):
+        decays = self.decay_mean, self.decay_squares
+        count = step.count.astype(step.rate.dtype)
+        return *decays, self.epsilon, *(1 - decay**count for decay in decays)
 
     def init(self, parameters, rate):
         return {"mean": jnp.zeros_like(parameters), "squares": jnp.zeros_like(parameters)}
@@ -169,7 +203,11 @@ class FTRL(Solver):
     """
 
     per_sample = True
+    code = 3
     beta: float = 1.0
+
+    def _numbers(self, step):
+        return (self.beta,)
 
     def init(self, parameters, rate):
         # Arrays of their own: they are donated.
@@ -282,6 +320,21 @@ class Split(Solver):
     def for_step(self, first_rate, batch_rows):
         return replace(self, first_rate=first_rate, batch_rows=batch_rows)
 
+    @property
+    def is_native(self):
+        return self.first.is_native and self.rest.is_native
+
+    def segments(self, width, state, step, shares):
+        samples = self._samples
+        of_first = step._replace(rate=step.rate * self.first_rate)
+        first = self.first.segments(self.width, state["first"], of_first, tuple(s * samples for s in shares))
+        return first + self.rest.segments(width - self.width, state["rest"], step, shares)
+
+    @property
+    def _samples(self):
+        """Gradients and charges come as the second solver takes them: as sums over a batch, or means."""
+        return self.batch_rows ** (int(self.first.per_sample) - int(self.rest.per_sample))
+
     def init(self, parameters, rate):
         first, rest = parameters[:, : self.width], parameters[:, self.width :]
         return {"first": self.first.init(first, rate), "rest": self.rest.init(rest, rate)}
@@ -294,8 +347,7 @@ class Split(Solver):
         }
 
     def update(self, parameters, gradient, state, step, l1, l2):
-        # Gradients and charges come as the second solver takes them: as sums over a batch, or means.
-        samples = self.batch_rows ** (int(self.first.per_sample) - int(self.rest.per_sample))
+        samples = self._samples
         first, rest = np.s_[:, : self.width], np.s_[:, self.width :]
         new_first, first_state = self.first.update(
             parameters[first],

@@ -16,6 +16,7 @@ from skfm.data.pack import table_rows
 from skfm.data.spool import BatchSpool
 from skfm.data.statistics import StreamStatistics, column_statistics
 from skfm.data.units import Units
+from skfm.layers import native
 from skfm.models.base import Model
 from skfm.names import MINIBATCH
 from skfm.optim.penalty import charges
@@ -82,10 +83,12 @@ class MiniBatch:
         return Split(element_wise(self.linear_solver), solver, model.tables()["linear"].width)
 
 
-def _source(problem: Problem, units: Units, charge: np.ndarray) -> Source:
+def _source(problem: Problem, units: Units, charge: np.ndarray, solver: Solver) -> Source:
     """The rows in batches."""
     batch_size = problem.schedule.batch_size
-    batching = Batching(charge, units, problem.fields, batch_size, problem.dtype, problem.seed)
+    # Models whose rows are large go through a batch in pieces.
+    indexed = solver.is_native and native.available() and not problem.model.hints.numbers_per_slot
+    batching = Batching(charge, units, problem.fields, batch_size, problem.dtype, problem.seed, indexed)
     if not sparse.issparse(problem.train.X):
         return BatchSpool(problem.train, batching, on_device)
     blocks, sizes = batch_in_memory(problem.train, batching)
@@ -119,7 +122,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     new_columns = np.flatnonzero(fresh)
     power = problem.priors[0].l2_frequency_power
     charge = charges(standard_frequency(statistics, units), power, units.scale)
-    source = _source(problem, units, padded(charge, n_rows, charge.dtype))
+    source = _source(problem, units, padded(charge, n_rows, charge.dtype), solver)
     suspects = alike(problem, statistics, units)
     if not problem.keeps_session:
         del statistics, stream

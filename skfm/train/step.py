@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 
 from skfm.data.batches import Batches
+from skfm.layers import native
 from skfm.losses import Loss
 from skfm.models.base import Batch, Model, PooledSlots, Slots, Training
-from skfm.optim.rows import Touched, read_rows, update_rows
+from skfm.optim.rows import Touched, Touching, read_rows, update_rows, update_rows_natively
 from skfm.optim.solvers import Solver, Step
 from skfm.train.programs import Compiled
 from skfm.train.state import Hyper, TrainState
@@ -72,8 +73,8 @@ def run_batches(
     n_traces += 1
 
     def body(number, state):
-        batch = jax.tree.map(lambda leaf: leaf[run.order[number]], batches)
-        return _step(program, state, batch, run.rates[number], batch_rows, hyper)
+        batch = run.order[number]
+        return _step(program, state, OneOf(batches, batch), run.rates[number], batch_rows, hyper)
 
     return jax.lax.fori_loop(run.first, run.stop, body, state)
 
@@ -81,22 +82,49 @@ def run_batches(
 def make_slots(model: Model, rows, positions, values) -> Slots:
     """Slots in training, of the given positions in `rows`."""
     if model.hints.pools:
-        return PooledSlots(model, rows, positions, values)
+        return PooledSlots.of_rows(model, rows, positions, values)
     return Slots(model, read_rows(rows, positions), values)
 
 
-def _step(program, state, batch, rate, batch_rows, hyper):
+class OneOf(NamedTuple):
+    """One of many batches."""
+
+    batches: Batches
+    number: Array
+
+    @property
+    def batch(self) -> Batches:
+        """Its arrays; what is not used of them is not copied."""
+        return jax.tree.map(lambda leaf: leaf[self.number], self.batches)
+
+    @property
+    def slots(self) -> native.Slots:
+        """What native code is told of it."""
+        batches = self.batches
+        return native.Slots(self.number, batches.touched, batches.position, batches.values)
+
+
+def _step(program, state, one: OneOf, rate, batch_rows, hyper):
+    batch = one.batch
     solver = program.solver.for_step(hyper.first_rate, batch_rows)
-    rows = read_rows(state.table, batch.touched)
     step = Step(rate, state.count + 1)
     training = Training(jax.random.fold_in(hyper.key, step.count), hyper.dropout)
     # What a sample counts for: the objective is a sum over the batch, or a mean over a batch of mean size.
     sample_share = 1 if solver.per_sample else 1 / batch_rows
-    value, averages, gradient, dense_gradient = _gradients(
-        program, rows, state, batch, training, sample_share
-    )
-    touched = Touched(batch.touched, rows, gradient, batch.charge * sample_share)
-    table, table_state = update_rows(solver, state.table, state.table_state, touched, hyper.lanes, step)
+    if one.batches.starts is not None:
+        value, averages, gradient, dense_gradient = _native_gradients(program, state, one, training, sample_share)
+        index, charge = native.Index(one.batches.starts, one.batches.order), one.batches.charge
+        touching = Touching(one.slots, index, charge, sample_share, gradient, program.model.vectors())
+        table, table_state = update_rows_natively(
+            solver, state.table, state.table_state, touching, hyper.lanes, step
+        )
+    else:
+        rows = read_rows(state.table, batch.touched)
+        value, averages, gradient, dense_gradient = _gradients(
+            program, rows, state, batch, training, sample_share
+        )
+        touched = Touched(batch.touched, rows, gradient, batch.charge * sample_share)
+        table, table_state = update_rows(solver, state.table, state.table_state, touched, hyper.lanes, step)
     l2_dense = hyper.l2_dense * batch.weight.sum() * sample_share
     dense, dense_state = update_dense(
         solver.dense, state.dense, dense_gradient, state.dense_state, step, l2_dense
@@ -121,7 +149,7 @@ def _gradients(program, rows, state, batch, training, sample_share):
         value, averages = _loss(program, slots, dense, state.averages, batch, training)
         return value * sample_share, averages
 
-    size = _piece_size(program.model, state.averages, *batch.position.shape)
+    size = piece_size(program.model, state.averages, *batch.position.shape)
     if size is not None:
         pieces = _in_pieces(batch, size)
         value, *gradients = _sum_over_pieces(objective, program.model, (rows, state.dense), pieces, training)
@@ -137,7 +165,26 @@ def _gradients(program, rows, state, batch, training, sample_share):
     return value, averages, *gradients
 
 
-def _piece_size(model, averages, n_rows: int, n_slots: int) -> int | None:
+def _native_gradients(program, state, one: OneOf, training, sample_share):
+    """The same with respect to the sums over slots, or to the slots where the model needs these."""
+    model, batch, slots = program.model, one.batch, one.slots
+    if model.hints.pools:
+        given = native.pool(state.table, slots, model.vectors())
+    else:
+        given = (native.gather(state.table, slots),)
+
+    def objective(given, dense):
+        of_batch = PooledSlots(model, *given) if model.hints.pools else Slots(model, *given, batch.values)
+        value, averages = _loss(program, of_batch, dense, state.averages, batch, training)
+        return value * sample_share, averages
+
+    (value, averages), (gradient, dense_gradient) = jax.value_and_grad(
+        objective, argnums=(0, 1), has_aux=True
+    )(given, state.dense)
+    return value, averages, native.Gradient(*gradient), dense_gradient
+
+
+def piece_size(model, averages, n_rows: int, n_slots: int) -> int | None:
     """Rows that a step goes through at a time, or None for all at once.
 
     A CPU works several times faster in its cache than in memory. Elsewhere, or where a row is small, pieces

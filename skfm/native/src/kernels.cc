@@ -15,7 +15,7 @@ namespace SKFM_SET {
 namespace {
 
 // Rows ahead of which memory is asked for.
-constexpr int64_t kAhead = 16, kAheadSlots = ASL;
+constexpr int64_t kAhead = 16, kAheadSlots = 32;
 
 // Quotients of 32-bit numbers by one divisor, without a division (Lemire 2019).
 struct Divisor {
@@ -182,14 +182,15 @@ SKFM_INLINE void step(const Numbers<T>& n) {
       const T size = rate / (std::sqrt(s[1][l] / n.numbers[7]) + n.numbers[5]);
       w[l] = proximal(w[l] - size * (s[0][l] / n.numbers[6]), size, l1, l2);
     } else {
-      const T root = std::sqrt(s[1][l]), beta = n.numbers[3];
-      s[1][l] += g * g;
-      const T new_root = std::sqrt(s[1][l]);
-      s[0][l] += rate * g - (new_root - root) * w[l];
-      s[2][l] += rate * l1;
-      s[3][l] += rate * l2;
-      const T left = std::abs(s[0][l]) - s[2][l];
-      w[l] = -std::copysign(left < 0 ? T(0) : left, s[0][l]) / (beta + new_root + s[3][l]);
+      // The charges so far, squares and z.
+      const T root = std::sqrt(s[2][l]), beta = n.numbers[3];
+      s[0][l] += rate * l1;
+      s[1][l] += rate * l2;
+      s[2][l] += g * g;
+      const T new_root = std::sqrt(s[2][l]);
+      s[3][l] += rate * g - (new_root - root) * w[l];
+      const T left = std::abs(s[3][l]) - s[0][l];
+      w[l] = -std::copysign(left < 0 ? T(0) : left, s[3][l]) / (beta + new_root + s[1][l]);
     }
   }
   for (int l = 0; l < N; ++l) n.w[l] = w[l];
