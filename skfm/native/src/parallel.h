@@ -6,7 +6,7 @@
 #include <memory>
 #include <mutex>
 
-#include "xla/ffi/api/ffi.h"
+#include "xla.h"
 
 namespace skfm {
 
