@@ -22,9 +22,12 @@ from skfm.data.frames import (
     objects_of,
     rows_of,
     shown,
+    sparse_of,
     values_of,
+    whole_numbers_of,
 )
 from skfm.data.validate import canonical_csr, check_finite, first_row
+from skfm.data.whole_numbers import holds_large, merged
 
 _CHECKS: dict[str, Any] = {
     "accept_sparse": "csr",
@@ -135,13 +138,15 @@ class Reader:
         if first:
             self._encodes = is_table(self._encodes, X)
         y = targets_of(y)
-        _refuse_missing(y)
         with _sums_may_overflow(), _naming_text_columns(X), _naming_row_of_y(y):
             if self._encodes:
                 X = self._table(X, reset=first)
                 y = check_X_y(np.zeros((X.shape[0], 1)), y, multi_output=True)[1]
             else:
-                X, y = validate_data(self._checked, X, y, multi_output=True, reset=first, **_CHECKS)
+                _refuse_merged(X)
+                X, y = validate_data(
+                    self._checked, sparse_of(X), y, multi_output=True, reset=first, **_CHECKS
+                )
         self._knows = True
         return (X if self._encodes else self._matrix(X)), y
 
@@ -151,7 +156,7 @@ class Reader:
         if self._encodes:
             return self._table(X, reset=False)
         with _sums_may_overflow(), _naming_text_columns(X):
-            X = validate_data(self._checked, X, reset=False, **_CHECKS)
+            X = validate_data(self._checked, sparse_of(X), reset=False, **_CHECKS)
         return self._matrix(X)
 
     def _table(self, X, *, reset):
@@ -258,6 +263,22 @@ def _naming_text_columns(X):
         raise
 
 
+def _refuse_merged(X) -> None:
+    """Raise ValueError if two whole numbers of a column are different, and the same as floats."""
+    for name, values in whole_numbers_of(X) if is_frame(X) else ((None, X),):
+        found = merged(values)
+        if found is not None:
+            name = found.column if name is None else name
+            encoder = (
+                ""
+                if sparse.issparse(X)
+                else ", or fit with encoder=skfm.FieldEncoder(), which tells such numbers apart"
+            )
+            raise ValueError(
+                f"Column {name!r} of X holds {found}. Subtract a number near them from the column{encoder}."
+            )
+
+
 def _columns(X):
     """Names and values of the columns of a frame, or of rows."""
     if is_frame(X):
@@ -280,18 +301,21 @@ def _is_no_nan(value) -> bool:
 
 
 def targets_of(y):
-    """y as it is, but dense.
+    """y as it is, but dense, and whole numbers as such.
 
     Raises
     ------
     ValueError
-        If y is no vector, and no rows of as many values each.
+        If y is no vector, and no rows of as many values each, or a value is missing and not NaN.
     """
     if sparse.issparse(y):
         return y.toarray()
     try:
         values = np.asarray(y)
     except ValueError:  # rows of several lengths
+        values = objects_of(y)
+    # NumPy makes floats of whole numbers beside floats.
+    if isinstance(y, list | tuple) and values.dtype.kind == "f" and holds_large(objects_of(y)):
         values = objects_of(y)
     if y is not None and values.ndim == 0:
         raise ValueError(
@@ -304,7 +328,10 @@ def targets_of(y):
         raise ValueError("Complex data not supported: y holds complex numbers. Give y.real, for instance.")
     if values.ndim and values.dtype.kind == "O":
         _refuse_lists(values)
-    return y
+    _refuse_missing(values)
+    # scikit-learn makes floats of the whole numbers of pandas's own types.
+    keeps = values.dtype.kind in "iu" or (values.dtype.kind == "O" and isinstance(y, list | tuple))
+    return values if keeps else y
 
 
 def _refuse_lists(values: np.ndarray) -> None:
@@ -321,9 +348,8 @@ def _refuse_lists(values: np.ndarray) -> None:
         )
 
 
-def _refuse_missing(y) -> None:
-    """Raise ValueError if a value of y is missing and not NaN: scikit-learn does not name it."""
-    values = np.asarray(y)
+def _refuse_missing(values: np.ndarray) -> None:
+    """Raise ValueError if a target is missing and not NaN: scikit-learn does not name it."""
     if values.ndim and values.dtype.kind in "OmM" and _may_be_missing(values):
         row = next((row for row, value in enumerate(values.ravel().tolist()) if _is_no_nan(value)), None)
         if row is not None:

@@ -25,6 +25,7 @@ from skfm.data.validate import (
     standardized_values,
     weights_as_numbers,
 )
+from skfm.data.whole_numbers import merged
 
 # Means of counts beyond this, or below its inverse, are taken to be 1.
 _MOST_COUNTED = 1e9
@@ -414,6 +415,11 @@ class Numbers(Targets):
             raise ValueError(
                 f"y must hold numbers, and holds {shown(value)} at row {row}, of type "
                 f"{type(value).__name__}. Convert it to a float, or fit a classifier where these are labels."
+            )
+        same = merged(y)
+        if same is not None:
+            raise ValueError(
+                f"y holds {same}. Subtract a number near them from y, and add it to the predictions."
             )
         try:
             y = np.asarray(y, dtype=np.float64)

@@ -168,6 +168,93 @@ def test_values_that_are_dicts(fails):
         fails("FMRegressor", lambda model, call=call: call(model, held, Y), match, TypeError)
 
 
+WHOLE = 2**62 + np.arange(N) % 2
+
+
+def as_wide(kind):
+    """Ids in the second column that are one number as floats."""
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    two = np.column_stack([np.arange(N) % 3, WHOLE])
+    frame = pd.DataFrame(two, columns=["a", "id"])
+    held = {
+        "array": two,
+        "list": [[0.5, value] for value in WHOLE.tolist()],
+        "objects": two.astype(object),
+        "text": two.astype(str),
+        "pandas": frame,
+        "pandas's own": frame.astype("Int64"),
+        "sparse frame": frame.astype(pd.SparseDtype(np.int64, 0)),
+        "decimals": frame.map(Decimal),
+        "polars": pl.DataFrame(two, schema=["a", "id"]),
+        "sparse": sparse.csr_array(two),
+    }
+    return held[kind]
+
+
+WIDE = ["array", "list", "objects", "text", "pandas", "pandas's own", "sparse frame", "polars", "sparse"]
+
+
+@pytest.mark.parametrize("kind", [*WIDE, "decimals"])
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_whole_numbers_that_would_be_one_float(kind, call):
+    held, y = as_wide(kind), np.arange(N) % 2
+    match = r"Column (1|'id') of X holds 4611686018427387904 at row 0 and 4611686018427387905 at row 1"
+    with pytest.raises(ValueError, match=match):
+        CALLS[call](make("FMClassifier"), held, y)
+    if kind not in ("sparse", "decimals"):  # for decimals, which are numbers, there is another remedy
+        model = CALLS[call](make("FMClassifier", encoder=FieldEncoder(), max_iter=30), held, y)
+        assert call == "partial_fit" or model.score(held, y) == 1
+    near = np.column_stack([np.arange(N) % 3, WHOLE - 2**62])
+    assert make("FMClassifier", max_iter=30).fit(near, y).score(near, y) == 1
+
+
+def test_decimals_of_a_table_that_would_be_one_float():
+    table, y = as_wide("decimals").assign(site=["a", "b"] * (N // 2)), np.arange(N) % 2
+    with pytest.raises(ValueError, match=r"Column 'id' holds 4611686018427387904 at row 0 and .*'Int64'"):
+        make("FMClassifier").fit(table, y)
+    make("FMClassifier").fit(table.astype({"id": "Int64"}), y)
+    make("FMClassifier", encoder=FieldEncoder(categorical=["id"])).fit(table, y)
+
+
+@pytest.mark.parametrize("kind", ["array", "list", "objects", "Series", "decimals", "text"])
+def test_targets_that_would_be_one_float(kind, fails):
+    pd = pytest.importorskip("pandas")
+    y = {
+        "array": WHOLE,
+        "list": [0.5, *WHOLE.tolist()[1:]],
+        "objects": WHOLE.astype(object),
+        "Series": pd.Series(WHOLE, dtype="Int64"),
+        "decimals": np.array([Decimal(value) for value in WHOLE.tolist()]),
+        "text": WHOLE.astype(str),
+    }[kind]
+    for call in ("fit", "partial_fit"):
+        match = r"y holds 461168601842738790\d at row \d and .*are one float. Subtract a number"
+        fails("FMRegressor", lambda model, call=call: CALLS[call](model, X, y), match)
+
+
+@pytest.mark.parametrize("fill_value", [np.nan, 0.0, 1.0])
+def test_sparse_columns_of_frames(fill_value):
+    pd = pytest.importorskip("pandas")
+    dense = pd.DataFrame((X != 0).astype(float)).rename(columns=str)
+    expected = make("FMRegressor").fit(dense, Y).predict(dense)
+    held = dense.astype(pd.SparseDtype(float, fill_value))
+    np.testing.assert_allclose(make("FMRegressor").fit(held, Y).predict(held), expected)
+    mixed = held.assign(**{"1": dense["1"]})
+    np.testing.assert_allclose(make("FMRegressor").fit(mixed, Y).predict(mixed), expected)
+    dense.iloc[7, 2] = np.nan
+    held = dense.astype(pd.SparseDtype(float, fill_value))
+    with pytest.raises(ValueError, match=r"NaN at row 7, column 2 \('2'\)"):
+        make("FMRegressor").fit(held, Y)
+
+
+def test_sparse_columns_of_text_are_a_table():
+    pd = pytest.importorskip("pandas")
+    text = np.array(["a", "b"] * (N // 2), dtype=object)
+    held = pd.DataFrame({"site": pd.arrays.SparseArray(text)})
+    expected = make("FMRegressor").fit(pd.DataFrame({"site": text}), Y).predict(held)
+    np.testing.assert_array_equal(make("FMRegressor").fit(held, Y).predict(held), expected)
+
+
 @pytest.mark.filterwarnings("ignore:.*nothing was learned:sklearn.exceptions.ConvergenceWarning")
 def test_advice_on_rows_works():
     pd = pytest.importorskip("pandas")
