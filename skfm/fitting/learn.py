@@ -651,13 +651,21 @@ def check_columns(
     ----------
     make_model : makes the model; one of a single field is no wider than that of the fields to be found
     """
-    from skfm.train.start import check_memory
+    from skfm.train.memory import check_memory
 
     plan, targets = make_plan(settings, data.facts, _continued(context)), data.targets
     if context.encoding.encoder is None and not is_method(plan.solver):
         one_field = Fields(np.empty(0, np.int32), 1)
         model = make_model(Shape(targets.n_outputs, targets.loss, one_field, None))
         check_memory(data.samples.X, model.width, plan.dtype)
+
+
+def check_layers(model, prepared: Prepared) -> None:
+    """Raise ValueError if the dense weights of a model are too many, before any of them is drawn."""
+    from skfm.train.memory import check_memory_of_weights
+
+    if not is_method(prepared.plan.solver):
+        check_memory_of_weights(model, 3 * prepared.plan.dtype.itemsize)
 
 
 def _check_same_scale(targets: Targets, context: Context) -> None:

@@ -28,13 +28,13 @@ from skfm.train.loop import (
     largest_loss,
     validation_scores,
 )
+from skfm.train.memory import check_memory, check_memory_of_weights
 from skfm.train.precondition import Coordinates, coordinates
 from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
 from skfm.train.programs import Compiled
 from skfm.train.start import (
     base_loss,
     base_score,
-    check_memory,
     check_representable,
     column_units,
     hyper_parameters,
@@ -231,6 +231,8 @@ def _fit(problem: Problem) -> Result:
     frequency = standard_frequency(statistics, units)
     columns = np.flatnonzero((frequency if shared is None else frequency[shared]) > 0)
     n_rows = table_rows(columns.size)
+    of_pairs = (2 * _MEMORY + 5) * np.dtype(np.float64).itemsize
+    check_memory_of_weights(model, of_pairs, n_rows * model.width, ", or solver='adam', which keeps less")
     prior = problem.priors[0]
 
     def narrowed(samples: Samples) -> Samples:

@@ -24,12 +24,12 @@ from skfm.runtime import precision
 from skfm.train.epochs import BatchEpochs, InMemory, Source, mean_batch_rows
 from skfm.train.held_out import validator
 from skfm.train.loop import DivergenceError, Watch, descend
+from skfm.train.memory import check_memory
 from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
 from skfm.train.rescale import in_units
 from skfm.train.start import (
     base_loss,
     base_score,
-    check_memory,
     check_representable,
     column_units,
     hyper_parameters,

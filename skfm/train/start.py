@@ -11,14 +11,10 @@ from skfm.data.batches import Samples
 from skfm.data.pack import table_rows
 from skfm.data.statistics import ColumnStatistics
 from skfm.data.units import Units
-from skfm.data.validate import row_pieces
 from skfm.models.base import Model
-from skfm.runtime import check_fits
 from skfm.train.problem import Known, Prior, Problem
 from skfm.train.state import Hyper, first_rows, on_device, random_key
 
-# Bytes a column that statistics, scales and fields take at least, of ones and of other values.
-_OF_ONES, _OF_VALUES = 22, 48
 # Rows whose losses are computed at once.
 _ROWS_AT_ONCE = 1 << 18
 
@@ -90,27 +86,6 @@ def standard_frequency(statistics: ColumnStatistics, units: Units) -> np.ndarray
     """Share of the weight whose rows touch each column in these units: all touch a centred column."""
     frequency = statistics.frequency
     return frequency if units.center is None else np.where(units.center != 0, 1.0, frequency)
-
-
-def check_memory(X, width: int, dtype: np.dtype) -> None:
-    """Raise ValueError if a table and the optimizer's state, or the columns' statistics, do not fit.
-
-    Parameters
-    ----------
-    X : rows to learn from, a matrix or on disk
-    width : numbers of a row of the table, or fewer while fields are not known
-    """
-    n_rows, of_statistics = table_rows(X.shape[1]), _OF_ONES
-    if not all(bool(np.all(piece.data == 1)) for _, piece in row_pieces(X)):
-        of_statistics = _OF_VALUES
-    of_row = width * dtype.itemsize
-    check_fits(
-        n_rows * max(2 * of_row, of_row + of_statistics),
-        f"The weights of {n_rows} columns, {width} numbers each or more, the optimizer's state and the "
-        f"columns' statistics take",
-        "Give fewer factors, or fewer columns, with FieldEncoder(hash=...) or "
-        "sklearn.feature_extraction.FeatureHasher(n_features=...) for instance.",
-    )
 
 
 def check_representable(problem: Problem) -> None:

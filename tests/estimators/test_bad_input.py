@@ -723,3 +723,34 @@ def test_memory_for_statistics_counts(monkeypatch):
     model.fit(rows, [0, 1])
     with pytest.raises(ValueError, match=r"columns' statistics take .* at least"):
         model.fit(rows * 2, [0, 1])
+
+
+LARGE_LAYERS = {
+    "hidden_layer_sizes": (10**5, 10**5),
+    "cin_layer_sizes": (10**5, 10**5),
+    "n_attention": 10**9,
+    "rank": 10**9,
+}
+
+
+@pytest.mark.parametrize("encoder", ["auto", FieldEncoder()])
+@pytest.mark.parametrize("name", [name for name in CLASSIFIERS if name not in ("DeepCrossingClassifier",)])
+def test_layers_that_do_not_fit_are_refused(name, encoder, monkeypatch):
+    monkeypatch.setattr("skfm.runtime.physical_memory", lambda: 10**9)
+    for parameter in LARGE_LAYERS.keys() & make(name).get_params():
+        model = make(name, **{parameter: LARGE_LAYERS[parameter]}, encoder=encoder)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(
+            ValueError, match=r"GB at least, and the machine has 1 GB. Give fewer or smaller layers"
+        ):
+            model.fit(X, target_of(name))
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 5 * 10**5
+
+
+def test_what_lbfgs_keeps_has_to_fit(monkeypatch):
+    """Twenty pairs of vectors of all weights."""
+    monkeypatch.setattr("skfm.runtime.physical_memory", lambda: 2 * 10**7)
+    settings = {"hidden_layer_sizes": (5000,), "n_factors": 4, "max_iter": 1}
+    with pytest.raises(ValueError, match="or solver='adam', which keeps less"):
+        make("DeepCrossingClassifier", **settings).fit(X, LABELS)
+    make("DeepCrossingClassifier", **settings, solver="adam").fit(X, LABELS)

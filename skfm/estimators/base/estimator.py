@@ -267,6 +267,7 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
                 f"are pooled into one field. Pass fields= to say which columns belong together."
             )
         model = self._make_model(prepared.shape(context))
+        fitting.check_layers(model, prepared)
         start, pretrained = (None, None)
         if context.before is None:
             start, pretrained = self._start(model, prepared, context)
