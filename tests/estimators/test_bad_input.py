@@ -7,6 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
+import optax
 import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
@@ -681,6 +682,31 @@ def test_parameters_that_exclude_each_other(fails):
     with pytest.raises(ValueError, match="partial_fit needs a solver that goes on"):
         lbfgs.partial_fit(X, LABELS)
     np.testing.assert_array_equal(predictions(lbfgs), expected)
+
+
+def takes_a_loss():
+    return optax.chain(optax.adam(0.01), optax.contrib.reduce_on_plateau())
+
+
+@pytest.mark.parametrize("name", ["FMClassifier", "DeepFMRegressor"])
+@pytest.mark.parametrize(
+    ("made", "match"),
+    [
+        (lambda: optax.sm3(0.01), r"not element-wise.* shape \(\d+,\) \(ScaleBySM3State\)"),
+        (lambda: optax.lbfgs(), r"not element-wise.*ScaleByLBFGSState"),
+        (lambda: optax.adafactor(0.01), "not element-wise.*Factored"),
+        (lambda: optax.contrib.muon(0.01), "not element-wise"),
+        (lambda: optax.lookahead(optax.adam(0.01), 5, 0.5), "takes more than"),
+        (lambda: optax.polyak_sgd(), "takes more than.*'value'"),
+        (takes_a_loss, "takes more than.*'value'"),
+        (lambda: optax.masked(optax.adam(0.01), {"a": True}), "takes more than"),
+    ],
+)
+def test_transformations_that_are_not_element_wise_are_refused(name, made, match):
+    model = make(name, solver=made(), n_factors=2)
+    for call in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match=f"optax transformation given as solver .*{match}.*optax.adam"):
+            call(X, target_of(name))
 
 
 # -- memory ------------------------------------------------------------------------------------------
