@@ -34,6 +34,9 @@ def check_finite(X, column_names=None) -> None:
     remedy = "Clip such values first, with numpy.clip for instance"
     if np.isnan(value):
         remedy = "Impute missing values first, with sklearn.impute.SimpleImputer for instance"
+        # An encoder takes frames and arrays.
+        if column_names is not None or not sparse.issparse(X):
+            remedy += ", or fit with encoder=skfm.FieldEncoder(), which takes missing values"
     raise ValueError(
         f"Input X contains {what} at row {row}, column {column}{name}. {remedy}, or drop the row."
     )

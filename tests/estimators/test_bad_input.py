@@ -101,6 +101,18 @@ def test_not_finite_names_the_column_of_a_frame(frame):
     np.testing.assert_array_equal(model.predict(frame(X)), expected)
 
 
+@pytest.mark.parametrize("held_as", [np.asarray, as_pandas, as_polars, sparse.csr_array])
+@pytest.mark.parametrize("name", NAMES)
+def test_remedies_for_missing_values_work(name, held_as):
+    bad, y = held_as(with_entry(np.nan)), target_of(name)
+    with pytest.raises(ValueError, match="SimpleImputer") as caught:
+        make(name).fit(bad, y)
+    assert ("encoder=skfm.FieldEncoder()" in str(caught.value)) == (held_as is not sparse.csr_array)
+    if held_as is not sparse.csr_array:
+        model = make(name, encoder=FieldEncoder()).fit(bad, y)
+        assert np.isfinite(predictions(model, bad)).all()
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 @pytest.mark.parametrize("call", CALLS)
 def test_text_names_the_column(library, call):
