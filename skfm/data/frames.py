@@ -17,6 +17,7 @@ from narwhals.exceptions import DuplicateError
 from narwhals.stable.v1.dependencies import is_pandas_dataframe, is_polars_dataframe
 from scipy import sparse
 
+from skfm.data.validate import as_objects_if_text, refuse_masked
 from skfm.data.whole_numbers import EXACT, LARGEST, holds_large, merged
 
 # What values of a column look like, for messages, by the family of their types.
@@ -120,6 +121,12 @@ def rows_of(X):
         If X has no rows and columns of values.
     """
     _refuse_lazy(X)
+    refuse_masked(
+        X,
+        "X",
+        "Fill such values, drop the row, or fit on X.astype(float).filled(numpy.nan) with "
+        "encoder=skfm.FieldEncoder(), which takes missing values.",
+    )
     if is_frame(X):
         for size, what in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
             if size == 0:
@@ -131,7 +138,7 @@ def rows_of(X):
         return pa.Table.from_batches([X])
     if not isinstance(X, list | tuple):
         _refuse_without_rows(X)
-        return X
+        return as_objects_if_text(X)
     if X and len(getattr(X[0], "shape", ())) == 2:
         raise ValueError(
             f"X is a {type(X).__name__} of tables, the first a {type(X[0]).__name__}. Concatenate them, or "
@@ -156,6 +163,11 @@ def objects_of(values) -> np.ndarray:
 def _refuse_without_rows(X) -> None:
     """Raise ValueError if what is no list has no rows of columns; numbers in a vector are left to NumPy."""
     if sparse.issparse(X):
+        if X.ndim != 2:
+            raise ValueError(
+                f"Expected 2D array, got a sparse array of shape {X.shape}. Give X.reshape(-1, 1) for one "
+                f"column, or X.reshape(1, -1) for one row."
+            )
         return
     is_iterator = hasattr(X, "__iter__") and not hasattr(X, "__getitem__") and not hasattr(X, "__array__")
     if isinstance(X, str | bytes | dict) or is_iterator:

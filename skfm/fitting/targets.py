@@ -22,6 +22,7 @@ from skfm.data.validate import (
     first_no_number,
     first_row,
     powers_of_two,
+    row_of,
     standardized_values,
     weights_as_numbers,
 )
@@ -726,11 +727,9 @@ def _refuse_labels(what: str, labels) -> None:
     """Raise ValueError naming the first that is no label, or not of the kind of the first one."""
     values = np.asarray(labels)
     found = values.ravel().tolist() if values.dtype.kind in "fO" else []
-    n_columns = max(1, values.size // max(1, len(values)))
     for position, label in enumerate(found):
-        where = (
-            f"{what} holds {shown(label)} at {'row' if what == 'y' else 'position'} {position // n_columns}"
-        )
+        place, number = "row" if what == "y" else "position", row_of(values, position)
+        where = f"{what} holds {shown(label)} at {place} {number}"
         if isinstance(label, float) and not label.is_integer():
             raise ValueError(
                 f"Unknown label type: {where}, and labels are text or whole numbers. Fit a regressor on "

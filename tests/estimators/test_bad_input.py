@@ -181,6 +181,75 @@ def test_values_that_are_dicts(fails):
         fails("FMRegressor", lambda model, call=call: call(model, held, Y), match, TypeError)
 
 
+# -- containers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_masked_values_are_no_values(call, fails):
+    masked = np.ma.array(X, mask=np.arange(N * D).reshape(N, D) == 7 * D + 2)
+    assert "encoder=skfm.FieldEncoder()" in fails(
+        "FMRegressor", lambda model: CALLS[call](model, masked, Y), "X has a masked value at row 7"
+    )
+    expected = make("FMRegressor").fit(X, Y).predict(X)
+    unmasked = np.ma.array(X), np.ma.array(Y)
+    np.testing.assert_array_equal(make("FMRegressor").fit(*unmasked).predict(X), expected)
+    filled = masked.astype(float).filled(np.nan)
+    assert np.isfinite(make("FMRegressor", encoder=FieldEncoder()).fit(filled, Y).predict(filled)).all()
+
+
+def test_masked_targets_and_weights(fails):
+    masked = np.ma.array(np.ones(N), mask=np.arange(N) == 5)
+    fails("FMRegressor", lambda model: model.fit(X, masked), "y has a masked value at row 5. Drop that row")
+    message = "sample_weight has a masked value at row 5"
+    fails("FMRegressor", lambda model: model.fit(X, Y, sample_weight=masked), message)
+    make("FMRegressor").fit(X, Y, sample_weight=masked.filled(0))
+    with pytest.raises(ValueError, match="X has a masked value at row 5"):
+        FieldEncoder().fit(masked[:, None])
+
+
+@pytest.mark.parametrize("dtype", ["M8[D]", "m8[s]"])
+@pytest.mark.parametrize("call", CALLS)
+def test_dates_and_durations_of_arrays_that_are_missing(dtype, call):
+    held = np.column_stack([np.arange(N) % 5, np.arange(N) % 3]).astype(dtype)
+    model = make("FMRegressor").fit(held, Y)
+    np.testing.assert_array_equal(model.predict(held), model.predict(held.astype(float)))
+    held[7, 1] = "NaT"
+    with pytest.raises(ValueError, match=r"NaT at row 7, column 1.*encoder=skfm.FieldEncoder\(\)"):
+        CALLS[call](model, held, Y)
+    assert np.isfinite(make("FMRegressor", encoder=FieldEncoder()).fit(held, Y).predict(held)).all()
+
+
+def test_a_sparse_vector_is_no_matrix(fails):
+    for call in CALLS.values():
+        vector = sparse.coo_array(X[:, 0])
+        fails("FMRegressor", lambda model, call=call, X=vector: call(model, X, Y), r"X.reshape\(-1, 1\)")
+
+
+def test_text_of_any_length_is_text():
+    dtypes = pytest.importorskip("numpy.dtypes")
+    if not hasattr(dtypes, "StringDType"):
+        pytest.skip("NumPy 2 has this type")
+    table, labels = np.array(["a", "bcd"] * N).reshape(N, 2)[::-1], np.array(["no", "yes"])[LABELS]
+    expected = make("FMClassifier").fit(table, labels).predict(table)
+    held = table.astype(dtypes.StringDType())
+    weight = np.ones(N).astype(str).astype(dtypes.StringDType())
+    model = make("FMClassifier").fit(held, labels.astype(dtypes.StringDType()), sample_weight=weight)
+    np.testing.assert_array_equal(model.predict(held), expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        (["a", np.nan], "y contains NaN at row 1. Drop that row"),
+        (["a", None], "y has a missing value, None, at row 1"),
+        (["a", 1], "y holds 1 at row 1, and 'a' before"),
+    ],
+)
+def test_values_beside_text_are_no_text(values, match, fails):
+    for held in (values * (N // 2), tuple(values * (N // 2)), np.array(values * (N // 2), dtype=object)):
+        fails("FMClassifier", lambda model, y=held: model.fit(X, y), match)
+
+
 WHOLE = 2**62 + np.arange(N) % 2
 
 
