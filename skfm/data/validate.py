@@ -73,7 +73,7 @@ def as_objects_if_text(values):
 
 def refuse_masked(values, name: str, remedy: str) -> None:
     """Raise ValueError if a value is masked: what stands in its place is no value."""
-    if np.ma.is_masked(values):
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         row = first_row(np.ma.getmaskarray(values))
         raise ValueError(f"{name} has a masked value at row {row}. {remedy}")
 
