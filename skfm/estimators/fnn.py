@@ -97,7 +97,7 @@ class _FNN(NetworkWeights, DeepEstimator, LinearParameters):
         if learned.interrupted:
             raise KeyboardInterrupt("Interrupted while the machine was trained: nothing is kept.")
         pretrained = Pretrained(machine.get_params(deep=False), learned)
-        start = start_from(learned, model, learned.targets, "machine_")
+        start = start_from(learned, model, "machine_")
         return start._replace(dense=None, averages=None), pretrained
 
     def _machine(self, n_outputs: int):

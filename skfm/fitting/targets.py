@@ -167,14 +167,10 @@ class Targets:
 
         Parameters
         ----------
-        known : targets of fewer of the rows; their units stay while they are about right, and with them the
-            weights of columns that no row has touched since
+        known : targets that weights were learned for; their units stay while they are about right, and with
+            them the weights of columns that no row has touched since
         """
         return replace(self, location=0.0, scale=1.0)
-
-    def in_units_of(self, known: Targets) -> Targets:
-        """Targets with the units of others."""
-        return replace(self, location=known.location, scale=known.scale)
 
     def base_score(self, seen: Seen, n_rows: int | None = None) -> np.ndarray:
         """The best constant raw prediction in standard units; see `skfm.losses.Loss.base_score`."""
@@ -485,10 +481,6 @@ class Numbers(Targets):
         if self.loss.standardizes_target:
             return super().base_score(seen, n_rows)
         return self.loss.base_score(seen.of_loss, n_rows) - self.location
-
-    def in_units_of(self, known):
-        units = super().in_units_of(known)
-        return units if self.fit_intercept else replace(units, location=np.zeros_like(known.location))
 
     def standardize(self, terms):
         if not self.loss.standardizes_target:
