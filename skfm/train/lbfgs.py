@@ -269,6 +269,9 @@ def _fit(problem: Problem) -> Result:
     progress.interrupted = bool(interrupted)
     if watcher.stopping.best is not None:
         table, dense = watcher.stopping.best
+    if not progress.n_iter:
+        # From a minimum there is no step to take.
+        watcher.record(table, dense, float(objective.value_and_gradient(table, dense)[1]))
     full[columns] = table[: columns.size]
     without = base_loss(loss, narrow.train, base)
     parameters = Parameters(full, to_numpy(dense), to_numpy(averages), units)
@@ -279,9 +282,6 @@ def _fit(problem: Problem) -> Result:
         message = watcher.advice(without)
     if message is None and not interrupted:
         message = learned_nothing(problem, prior, progress, without)
-    if not progress.n_iter:
-        # From a minimum there is no step to take.
-        watcher.record(table, dense, float(objective.value_and_gradient(table, dense)[1]))
     last = progress.history["loss"][-1]
     if not last <= largest_loss(without):
         raise DivergenceError(
