@@ -31,6 +31,9 @@ from skfm.fitting.targets import Seen, Targets, UnknownLabelError
 from skfm.train.method import is_method, method_of
 from skfm.train.problem import Problem, Progress, Result, Start, joined, n_entries, silent
 
+# Means of counts that differ by less than this factor, of which it is the logarithm, are alike.
+_SAME_MEAN = np.log(2)
+
 
 class Given(NamedTuple):
     """Rows, or a stream in place of X, as they were given."""
@@ -515,7 +518,13 @@ def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Tar
     targets = targets.standardized(here, known.targets)
     units = (targets.location, targets.scale), (known.targets.location, known.targets.scale)
     is_same = all(map(np.array_equal, *units))
-    return targets, TargetUnits(seen if is_same else here.compact(), targets.base_score(here, here.n_rows))
+    base_score, moved = targets.base_score(here, here.n_rows), None
+    if targets.loss.link == "log" and known.loss == targets.loss:
+        # The unit of counts is their mean, of which the intercept is the logarithm.
+        moved = base_score - known.targets.base_score(known.seen, known.seen.n_rows)
+        moved = np.where(np.abs(moved) > _SAME_MEAN, moved, 0.0)
+        is_same = is_same and not moved.any()
+    return targets, TargetUnits(seen if is_same else here.compact(), base_score, moved)
 
 
 def find_fields(given, X, encoder: FieldEncoder | None, n_features: int) -> tuple[Fields, int]:
@@ -670,16 +679,18 @@ def warm_start(prepared: Prepared, context: Context, model, first: Start | None)
     if before is not None:
         if context.incremental and before.session is not None:
             return None
-        moved, known, dense = prepared.units.base_moved, before.parameters, before.parameters.dense
-        if moved is not None and "intercept" in dense["offsets"]:
-            offsets = dense["offsets"] | {"intercept": dense["offsets"]["intercept"] + moved}
-            dense = dense | {"offsets": offsets}
-        start = Start(before.tables(), known.units, before.heard.evidence, dense, known.averages)
+        known = before.parameters
+        start = Start(before.tables(), known.units, before.heard.evidence, known.dense, known.averages)
         n_columns = before.fields.numbers.size
         _check_dense(model, start)
-    if start is not None:
-        check_tables(model, start.tables, n_columns)
-    return start
+    if start is None:
+        return None
+    check_tables(model, start.tables, n_columns)
+    moved, offsets = prepared.units.base_moved, (start.dense or {}).get("offsets", {})
+    if moved is None or "intercept" not in offsets:
+        return start
+    offsets = offsets | {"intercept": offsets["intercept"] + moved}
+    return start._replace(dense=start.dense | {"offsets": offsets})
 
 
 def _check_dense(model, start: Start) -> None:

@@ -469,10 +469,10 @@ class Numbers(Targets):
 
         A penalty means nothing beside losses of 1e100, and is all there is beside losses of 1e-100.
         """
-        if known is not None:
-            return replace(self, location=known.location, scale=known.scale)
         mean = seen.of_loss.mean
         extreme = (mean > _MOST_COUNTED) | ((mean > 0) & (mean < 1 / _MOST_COUNTED))
+        if known is not None and np.all(np.not_equal(known.location, 0) == extreme):
+            return replace(self, location=known.location, scale=known.scale)
         if not extreme.any():
             return super().standardized(seen)
         return replace(self, location=np.log(np.where(extreme, mean, 1.0)), scale=np.ones_like(mean))

@@ -50,13 +50,14 @@ def in_units(
         columns = np.flatnonzero(units.differs(found, n_columns, 1.0, 0.0) & (n_touching > 0))
     if not columns.size:
         return Parameters(table, parameters.dense, parameters.averages, found), ratios
-    quite = np.flatnonzero(units.differs(found, n_columns) & (n_touching > 0))
+    quite = units.differs(found, n_columns) & (n_touching > 0)
     (center, scale), (new_center, new_scale) = units.arrays(n_columns), found.arrays(n_columns)
     with np.errstate(over="ignore", under="ignore"):
         ratio = np.clip(new_scale[columns] / scale[columns], 1 / _LARGEST, _LARGEST)
         shift = center[columns] / new_scale[columns] - new_center[columns] / new_scale[columns]
         shift = np.clip(shift, -_LARGEST, _LARGEST)
         beyond = np.maximum(ratio - 1, 0) * (ratio + 1) + (shift * ratio) ** 2
+        beyond[~quite[columns]] = 0
         factor = ratio / (1 + beyond / n_touching[columns] * _FEW_ROWS)
     table, all_shifts = table.copy(), np.zeros(n_columns)
     table[columns] *= factor[:, None]
@@ -64,7 +65,7 @@ def in_units(
     dense, averages = parameters.dense, parameters.averages
     if all_shifts.any():
         dense, averages = _shifted(Parameters(table, dense, averages), all_shifts, problem)
-    _renew_small(table, quite, problem, n_epochs)
+    _renew_small(table, np.flatnonzero(quite), problem, n_epochs)
     return Parameters(table, dense, averages, found), ratios
 
 

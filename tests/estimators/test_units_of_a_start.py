@@ -209,6 +209,16 @@ def test_columns_that_share_tables_are_no_other_function(name, monkeypatch):
     assert_allclose(difference - difference.mean(), 0, atol=1e-7 * before.std())
 
 
+@pytest.mark.parametrize("how", ["warm_start", "init_from"])
+@pytest.mark.parametrize("factor", [1e6, 0.01, 1e120])
+def test_counts_in_other_units(factor, how):
+    counts = np.random.default_rng(2).poisson(np.exp(1 + Y / 2))
+    settings = {"loss": "poisson", "solver": "adagrad"} | SETTINGS["adagrad"]
+    model = second("FMRegressor", (X, factor * counts), (X, counts), how, **settings)
+    fresh = make("FMRegressor", **settings).fit(X, counts)
+    assert abs(r2_score(counts, model.predict(X)) - r2_score(counts, fresh.predict(X))) < 0.05
+
+
 def test_early_stopping_in_the_second_fit():
     settings = {"solver": "adagrad", "max_iter": 60, "batch_size": 50, "early_stopping": True}
     model = make("FMRegressor", warm_start=True, **settings).fit(X - [1000, 0], 1e6 * Y).fit(X, Y)
