@@ -169,14 +169,10 @@ class Targets:
 
         Parameters
         ----------
-        known : targets of fewer of the rows; their units stay while they are about right, and with them the
-            weights of columns that no row has touched since
+        known : targets that weights were learned for; their units stay while they are about right, and with
+            them the weights of columns that no row has touched since
         """
         return replace(self, location=0.0, scale=1.0)
-
-    def in_units_of(self, known: Targets) -> Targets:
-        """Targets with the units of others."""
-        return replace(self, location=known.location, scale=known.scale)
 
     def base_score(self, seen: Seen, n_rows: int | None = None) -> np.ndarray:
         """The best constant raw prediction in standard units; see `skfm.losses.Loss.base_score`."""
@@ -483,10 +479,10 @@ class Numbers(Targets):
 
         A penalty means nothing beside losses of 1e100, and is all there is beside losses of 1e-100.
         """
-        if known is not None:
-            return replace(self, location=known.location, scale=known.scale)
         mean = seen.of_loss.mean
         extreme = (mean > _MOST_COUNTED) | ((mean > 0) & (mean < 1 / _MOST_COUNTED))
+        if known is not None and np.all(np.not_equal(known.location, 0) == extreme):
+            return replace(self, location=known.location, scale=known.scale)
         if not extreme.any():
             return super().standardized(seen)
         return replace(self, location=np.log(np.where(extreme, mean, 1.0)), scale=np.ones_like(mean))
@@ -495,10 +491,6 @@ class Numbers(Targets):
         if self.loss.standardizes_target:
             return super().base_score(seen, n_rows)
         return self.loss.base_score(seen.of_loss, n_rows) - self.location
-
-    def in_units_of(self, known):
-        units = super().in_units_of(known)
-        return units if self.fit_intercept else replace(units, location=np.zeros_like(known.location))
 
     def standardize(self, terms):
         if not self.loss.standardizes_target:

@@ -111,10 +111,9 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
 
     def _start(self, model, prepared: Prepared, context: Context) -> tuple[Start | None, Pretrained | None]:
         """What a first fit starts from, and the machine that was fitted for it on the way, if any."""
-        targets = prepared.posed.targets
         if self.init_from is None:
             return None, None
-        return fitting.start_from(context.source, model, targets, repr(self.init_from)), None
+        return fitting.start_from(context.source, model, repr(self.init_from)), None
 
     # -- fit ---------------------------------------------------------------------------------------
 
