@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "skfm"
 
 # From left to right; names in one group stand side by side.
 LAYERS = [
-    {"runtime", "names"},
+    {"runtime", "names", "native"},
     {"data"},
     {"layers"},
     {"models"},

@@ -1,4 +1,4 @@
-"""Build hook of hatchling: native code of skfm where there is a compiler, the pure package where there is none.
+"""Build hook of hatchling: native code where there is a compiler, the pure package where there is none.
 
 ``SKFM_BUILD_NATIVE=0`` leaves it out, ``SKFM_BUILD_NATIVE=1`` makes it an error that it cannot be built.
 """
@@ -17,7 +17,10 @@ from pathlib import Path
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FLAGS = "-std=c++17 -O3 -fPIC -fvisibility=hidden -fno-math-errno -fno-trapping-math -fopenmp-simd -Wall -Wextra -Werror"
+FLAGS = (
+    "-std=c++17 -O3 -fPIC -fvisibility=hidden -fno-math-errno -fno-trapping-math -fopenmp-simd "
+    "-Wall -Wextra -Werror"
+)
 X86 = {"x86_64", "AMD64"}
 # Instruction sets that kernels are compiled for, one of which is chosen when they run.
 SETS = {
@@ -42,10 +45,10 @@ def build(command: list[str], target: Path, headers: Path, more: tuple[str, ...]
     with tempfile.TemporaryDirectory() as folder:
         jobs = {"ffi": ("ffi.cc", []), "index": ("index.cc", [])}
         jobs |= {name: ("kernels.cc", [f"-DSKFM_SET={name}", *flags.split()]) for name, flags in sets.items()}
+        compile_ = [*command, *FLAGS.split(), *more, "-isystem", headers]
         running = [
             subprocess.Popen(
-                [*command, *FLAGS.split(), *more, *flags, "-isystem", headers, "-c", sources / source]
-                + ["-o", f"{folder}/{name}.o"],
+                [*compile_, *flags, "-c", sources / source, "-o", f"{folder}/{name}.o"],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
             )
@@ -59,7 +62,10 @@ def build(command: list[str], target: Path, headers: Path, more: tuple[str, ...]
         objects = [f"{folder}/{name}.o" for name in jobs]
         linked = f"{folder}/linked"
         subprocess.run(
-            [*command, "-shared", *more, *objects, "-o", linked], check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            [*command, "-shared", *more, *objects, "-o", linked],
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         # Processes that have loaded the old one keep it.
         shutil.copy(linked, f"{target}.new")
@@ -93,7 +99,9 @@ class NativeHook(BuildHookInterface):
             if must:
                 raise
             said = getattr(error, "output", None) or b""
-            self.app.display_warning(f"skfm is installed without native code: {error}\n{said.decode(errors='replace')[-2000:]}")
+            self.app.display_warning(
+                f"skfm is installed without native code: {error}\n{said.decode(errors='replace')[-2000:]}"
+            )
             return
         build_data["artifacts"].append(f"skfm/native/{name}")
         build_data["pure_python"] = False

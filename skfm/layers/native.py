@@ -121,20 +121,35 @@ def update(
     norms = jnp.zeros((0, 0), dtype) if gradient.norms is None else gradient.norms
     numbers = jnp.stack(
         [
-            jnp.stack([jnp.asarray(n, dtype) for n in s.numbers] + [jnp.zeros((), dtype)] * (_NUMBERS - len(s.numbers)))
+            jnp.stack(
+                [jnp.asarray(n, dtype) for n in s.numbers]
+                + [jnp.zeros((), dtype)] * (_NUMBERS - len(s.numbers))
+            )
             for s in segments
         ]
     )
     states = [state for segment in segments for state in segment.states]
     out = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in (table, *states)]
     before = (
-        slots.number, slots.touched, slots.position, slots.values_or_none(dtype), *index, charge, spans,
-        *lanes, gradient.rows, norms, numbers,
+        slots.number,
+        slots.touched,
+        slots.position,
+        slots.values_or_none(dtype),
+        *index,
+        charge,
+        spans,
+        *lanes,
+        gradient.rows,
+        norms,
+        numbers,
     )
     aliases = {len(before) + number: number for number in range(len(out))}
     ends = np.cumsum([segment.width for segment in segments], dtype=np.int32)
     table, *states = jax.ffi.ffi_call("skfm_update", out, input_output_aliases=aliases)(
-        *before, table, *states,
-        solvers=np.array([segment.code for segment in segments], np.int32), ends=ends,
+        *before,
+        table,
+        *states,
+        solvers=np.array([segment.code for segment in segments], np.int32),
+        ends=ends,
     )
     return table, states

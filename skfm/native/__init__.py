@@ -23,7 +23,9 @@ def library() -> ctypes.CDLL | None:
     except OSError:
         return None
     found.skfm_index.restype = ctypes.c_int64
-    found.skfm_index.argtypes = [ctypes.c_int64] * 2 + [ctypes.c_void_p] * 2 + [ctypes.c_int32] + [ctypes.c_void_p] * 6
+    found.skfm_index.argtypes = (
+        [ctypes.c_int64] * 2 + [ctypes.c_void_p] * 2 + [ctypes.c_int32] + [ctypes.c_void_p] * 6
+    )
     return found
 
 

@@ -42,10 +42,15 @@ class Touched(NamedTuple):
 
 
 def update_rows_natively(solver, table, state, touching: Touching, lanes, step):
-    """The same in native code, from the gradient of sums or of slots; penalties and gradients as in `Touching`."""
+    """The same in native code, from the gradient with respect to sums or slots."""
     segments = solver.segments(table.shape[1], state, step, (1, touching.share))
     table, leaves = native.update(
-        table, touching.slots, touching.index, (touching.charge, lanes, touching.vectors), touching.gradient, segments
+        table,
+        touching.slots,
+        touching.index,
+        (touching.charge, lanes, touching.vectors),
+        touching.gradient,
+        segments,
     )
     return table, jax.tree.unflatten(jax.tree.structure(state), leaves)
 

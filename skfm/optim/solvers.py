@@ -58,7 +58,7 @@ class Solver:
     code: ClassVar[int | None] = None
 
     def segments(self, width: int, state: Any, step: Step, shares: tuple[Any, Any]) -> list[Segment] | None:
-        """What native code is told of the solver of rows of `width` numbers; None where it has no such solver.
+        """What native code is told of the solver of rows of `width` numbers; None where it has none.
 
         Parameters
         ----------

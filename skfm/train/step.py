@@ -112,7 +112,9 @@ def _step(program, state, one: OneOf, rate, batch_rows, hyper):
     # What a sample counts for: the objective is a sum over the batch, or a mean over a batch of mean size.
     sample_share = 1 if solver.per_sample else 1 / batch_rows
     if one.batches.starts is not None:
-        value, averages, gradient, dense_gradient = _native_gradients(program, state, one, training, sample_share)
+        value, averages, gradient, dense_gradient = _native_gradients(
+            program, state, one, training, sample_share
+        )
         index, charge = native.Index(one.batches.starts, one.batches.order), one.batches.charge
         touching = Touching(one.slots, index, charge, sample_share, gradient, program.model.vectors())
         table, table_state = update_rows_natively(

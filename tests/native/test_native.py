@@ -1,0 +1,178 @@
+"""Native code against NumPy and against the compiled programs that it stands in for."""
+
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skfm import DeepFMClassifier, FMClassifier, FMRegressor, MixtureFMClassifier
+from skfm.layers import native
+from skfm.native import touching
+from skfm.optim.rows import Touched, Touching, read_rows, update_rows, update_rows_natively
+from skfm.optim.solvers import NAMED, Split, Step
+from skfm.runtime import precision
+
+pytestmark = pytest.mark.skipif(not native.available(), reason="native code is not built here")
+
+N_TABLE, N_ROWS, N_SLOTS = 40, 21, 7
+DUMMY = N_TABLE - 1
+# Each width below 17 has code of its own, as have 17 and 33.
+WIDTHS = [*range(1, 19), 31, 32, 33, 34, 50]
+
+
+class Problem:
+    """Three batches of slots, of which some are unused and some name a row twice."""
+
+    def __init__(self, width, dtype, values, seed=0):
+        rng = np.random.default_rng(seed)
+        self.table = rng.standard_normal((N_TABLE, width)).astype(dtype)
+        self.table[DUMMY] = 0
+        self.ids = rng.integers(0, DUMMY, (3, N_ROWS, N_SLOTS)).astype(np.int32)
+        self.ids[:, :, 1] = self.ids[:, :, 0]
+        self.ids[:, 4:9, 3:] = DUMMY
+        self.ids[:, 11] = DUMMY
+        self.values = rng.standard_normal(self.ids.shape).astype(dtype) if values else None
+        weight = rng.random((3, N_ROWS))
+        scratch = np.empty(N_TABLE, np.int32)
+        found = [touching(*of_batch, DUMMY, scratch) for of_batch in zip(self.ids, weight, strict=True)]
+        most = max(one.touched.size for one in found) + 3
+        self.touched = np.stack(
+            [np.pad(one.touched, (0, most - one.touched.size), constant_values=DUMMY) for one in found]
+        )
+        self.starts = np.stack(
+            [np.pad(one.starts, (0, most + 1 - one.starts.size), mode="edge") for one in found]
+        )
+        self.position = np.stack([one.position for one in found])
+        self.order = np.stack([one.order for one in found])
+        self.charge = rng.random((3, most, 2)).astype(dtype) * (self.touched != DUMMY)[:, :, None]
+
+    def slots(self, number):
+        return native.Slots(jnp.int32(number), *map(jnp.asarray, (self.touched, self.position)), self.values)
+
+    def gathered(self, number):
+        rows = self.table[self.ids[number]]
+        return rows if self.values is None else rows * self.values[number][:, :, None]
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    with precision(np.dtype(request.param)):
+        yield np.dtype(request.param)
+
+
+def tolerance(dtype):
+    return {"rtol": 1e3 * np.finfo(dtype).eps, "atol": 1e2 * np.finfo(dtype).eps}
+
+
+@pytest.mark.parametrize("values", [False, True])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_sums_and_norms(width, values, dtype):
+    problem = Problem(width, dtype, values)
+    cuts = sorted({0, width // 3, width})
+    vectors = np.array(list(pairwise(cuts))[-2:], np.int32).reshape(-1, 2)
+    for number in (2, 0):
+        sums, norms = native.pool(jnp.asarray(problem.table), problem.slots(number), vectors)
+        gathered = problem.gathered(number).astype(np.float64)
+        assert_allclose(sums, gathered.sum(axis=1), **tolerance(dtype))
+        expected = [np.square(gathered[:, :, first:last]).sum(axis=(1, 2)) for first, last in vectors]
+        assert_allclose(norms, np.stack(expected, axis=1), **tolerance(dtype))
+
+
+@pytest.mark.parametrize("width", [1, 5, 40])
+def test_rows_of_slots(width, dtype):
+    problem = Problem(width, dtype, values=True)
+    found = native.gather(jnp.asarray(problem.table), problem.slots(1))
+    assert_array_equal(found, problem.table[problem.ids[1]])
+
+
+SOLVERS = NAMED | {
+    "split": Split(NAMED["ftrl"], NAMED["adagrad"], 1),
+    "split_back": Split(NAMED["adam"], NAMED["sgd"], 1),
+}
+
+
+@pytest.mark.parametrize("kind", ["pooled", "slots"])
+@pytest.mark.parametrize(
+    ("name", "width"), [(name, 5) for name in SOLVERS] + [("adagrad", w) for w in WIDTHS if w != 5]
+)
+def test_updates_are_those_of_the_compiled_program(name, width, kind, dtype):
+    problem = Problem(width, dtype, values=kind == "pooled")
+    solver = SOLVERS[name].for_step(np.asarray(0.5, dtype), np.asarray(20.0, dtype))
+    rng = np.random.default_rng(3)
+    vectors = np.array([[width // 2, width]], np.int32)
+    lanes = tuple(rng.random((2, width)).astype(dtype))
+    share = np.asarray(0.7, dtype)
+    expected = jnp.asarray(problem.table), solver.init(jnp.asarray(problem.table), np.asarray(0.1, dtype))
+    found = jax.tree.map(jnp.copy, expected)
+    for count, number in enumerate((1, 2, 1), 1):
+        step = Step(jnp.asarray(0.1, dtype), jnp.int32(count))
+        if kind == "pooled":
+            of_sums = rng.standard_normal((N_ROWS, width)).astype(dtype)
+            of_norms = rng.standard_normal((N_ROWS, 1)).astype(dtype)
+            gradient = native.Gradient(of_sums, of_norms)
+            x = problem.values[number][:, :, None]
+            in_vector = np.arange(width) >= width // 2
+            of_slots = of_sums[:, None] * x + (
+                2 * of_norms[:, :, None] * x * x * np.asarray(expected[0])[problem.ids[number]] * in_vector
+            )
+        else:
+            of_slots = rng.standard_normal((N_ROWS, N_SLOTS, width)).astype(dtype)
+            gradient = native.Gradient(of_slots)
+        of_rows = np.zeros((problem.touched.shape[1], width))
+        np.add.at(of_rows, problem.position[number].ravel(), of_slots.reshape(-1, width).astype(np.float64))
+        ids = jnp.asarray(problem.touched[number])
+        touched = Touched(
+            ids, read_rows(expected[0], ids), jnp.asarray(of_rows, dtype), problem.charge[number] * share
+        )
+        expected = update_rows(solver, *expected, touched, lanes, step)
+        index = native.Index(problem.starts, problem.order)
+        batch = Touching(problem.slots(number), index, problem.charge, share, gradient, vectors)
+        found = update_rows_natively(solver, *found, batch, lanes, step)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert_allclose(one, other, **tolerance(dtype))
+
+
+def test_index_of_a_batch():
+    problem = Problem(1, np.float64, values=False)
+    weight = np.random.default_rng(1).random(N_ROWS)
+    for ids in problem.ids:
+        found = touching(ids, weight, DUMMY, np.full(N_TABLE, 10**6, np.int32))
+        assert_array_equal(found.touched[found.position], ids)
+        assert np.unique(found.touched).size == found.touched.size
+        for number, one in enumerate(found.touched):
+            listed = found.order[found.starts[number] : found.starts[number + 1]]
+            assert_array_equal(listed, np.flatnonzero(ids == one) if one != DUMMY else [])
+            assert found.share[number] == pytest.approx((weight[:, None] * (ids == one)).sum())
+
+
+def rows(n=400, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, 12)) * (rng.random((n, 12)) < 0.5)
+    return X, (X[:, 0] * X[:, 1] + X[:, 2] > 0).astype(int), rng.random(n)
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (FMClassifier, {"n_factors": 3, "solver": "ftrl", "l1_linear": 1e-3}),
+        (FMRegressor, {"n_factors": 16}),
+        (MixtureFMClassifier, {"n_components": 2, "n_factors": 2}),
+        (DeepFMClassifier, {"hidden_layer_sizes": (4,), "fields": "pooled"}),
+    ],
+)
+def test_estimators_learn_the_same_without_it(make, options, monkeypatch):
+    X, y, weight = rows()
+    options = {
+        "solver": "adagrad",
+        "max_iter": 3,
+        "batch_size": 64,
+        "random_state": 0,
+        "early_stopping": False,
+    } | options
+    found = make(**options).fit(X, y, sample_weight=weight).predict(X)
+    monkeypatch.setattr(native, "available", lambda: False)
+    without = make(**options).fit(X, y, sample_weight=weight)
+    assert_allclose(without.predict(X), found, rtol=1e-4, atol=1e-5)
