@@ -313,7 +313,8 @@ class Evidence(NamedTuple):
     ----------
     total : rows that have a weight, and the sum of their weights
     entries : sample weight of all nonzeros
-    touched : (n_columns,) whether any row touches the column; those that share a row of the tables are one
+    touched : (n_columns,) sample weight of the rows that touch each column; those that share a row of the
+        tables are one
     """
 
     total: Total
@@ -323,10 +324,12 @@ class Evidence(NamedTuple):
     @classmethod
     def of(cls, X, weight: np.ndarray, table_rows: np.ndarray | None = None) -> Evidence:
         """Of the rows of a canonical csr_array, or of a `RowSpool`."""
-        touched, entries = np.zeros(X.shape[1], dtype=bool), 0.0
+        touched, entries = np.zeros(X.shape[1]), 0.0
         for first, piece in row_pieces(X):
-            touched[piece.indices if table_rows is None else table_rows[piece.indices]] = True
-            entries += float(weight[first : first + piece.shape[0]] @ np.diff(piece.indptr))
+            lengths, of_rows = np.diff(piece.indptr), weight[first : first + piece.shape[0]]
+            columns = piece.indices if table_rows is None else table_rows[piece.indices]
+            touched += np.bincount(columns, np.repeat(of_rows, lengths), X.shape[1])
+            entries += float(of_rows @ lengths)
         return cls(Total.of(weight), entries, touched)
 
     @property
@@ -339,10 +342,15 @@ class Evidence(NamedTuple):
         """Mean weight in rows of the rows that touch a column, over the columns that any row touches."""
         return self.entries / self.total.row / max(int(np.count_nonzero(self.touched)), 1)
 
+    @property
+    def in_rows(self) -> tuple[np.ndarray, float]:
+        """Weight in rows that touches each column, and of all rows."""
+        return self.touched / self.total.row, self.weight
+
     def merged(self, more: Evidence) -> Evidence:
         """Of these rows and more, which may have more columns."""
         touched = more.touched.copy()
-        touched[: self.touched.size] |= self.touched
+        touched[: self.touched.size] += self.touched
         return Evidence(self.total.merge(more.total), self.entries + more.entries, touched)
 
 

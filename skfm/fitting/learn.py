@@ -29,7 +29,7 @@ from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, valid
 from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
 from skfm.fitting.targets import Seen, Targets, UnknownLabelError
 from skfm.train.method import is_method, method_of
-from skfm.train.problem import Problem, Progress, Result, Start, joined, n_entries, silent
+from skfm.train.problem import Behind, Problem, Progress, Result, Start, joined, n_entries, silent
 
 
 class Given(NamedTuple):
@@ -786,6 +786,8 @@ def learn(problem: Problem, prepared: Prepared, context: Context, needs_fields: 
     # Rows of length 1 are made here.
     name_column = None if context.encoding.normalizes_rows else context.name_column
     problem = problem._replace(keeps_session=context.incremental, name_column=name_column)
+    if resumed is not None and resumed.session is None:
+        problem = problem._replace(behind=Behind(*resumed.heard.evidence.in_rows))
     result = method.fit(problem, None if resumed is None else resumed.session)
     if not isinstance(result, Result):
         raise TypeError(f"The method {method!r} must return a skfm.train.problem.Result, got {result!r}.")

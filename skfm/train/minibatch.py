@@ -21,10 +21,10 @@ from skfm.names import MINIBATCH
 from skfm.optim.penalty import charges
 from skfm.optim.solvers import NAMED, AdaGrad, Optax, Solver, Split
 from skfm.runtime import precision
-from skfm.train.epochs import BatchEpochs, InMemory, Source, mean_batch_rows
+from skfm.train.epochs import BatchEpochs, InMemory, Source, held_state, mean_batch_rows
 from skfm.train.held_out import validator
 from skfm.train.loop import DivergenceError, Watch, descend
-from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
+from skfm.train.problem import Behind, Parameters, Problem, Progress, Result, learned_nothing
 from skfm.train.rescale import in_units
 from skfm.train.start import (
     base_loss,
@@ -39,8 +39,8 @@ from skfm.train.start import (
     start_dense,
     start_table,
 )
-from skfm.train.state import Session, TrainState, on_device, padded, start_state, to_numpy
-from skfm.train.step import Program
+from skfm.train.state import Hyper, Session, TrainState, on_device, padded, start_state, to_numpy
+from skfm.train.step import Hold, Program
 from skfm.train.unheard import alike, unheard
 
 # The share by which the score of a second attempt must be better (benchmarks/cases/defaults.py).
@@ -105,11 +105,16 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     fresh = statistics.touched > 0
     known, first_epoch = known_units(problem), 0
     stream = StreamStatistics.of(statistics)
+    behind = problem.behind
+    ahead = None if behind is None else behind.ahead_of(np.zeros(n_columns), 0.0)
     if session is not None:
         session = session.grown(n_columns, n_rows)
         if problem.base_moved is not None:
             session = session.moved(problem.base_moved, solver)
         fresh &= session.statistics.n_touching == 0
+        behind = session.behind
+        if behind is not None:
+            ahead = behind.ahead_of(session.statistics.n_touching, session.statistics.total.n_rows)
         stream = session.statistics.then(statistics)
         statistics, known, first_epoch = stream.total, session.known, session.n_epochs
     units = column_units(problem, statistics, known)
@@ -132,7 +137,14 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     )
     program = Program(model, problem.loss, solver)
 
-    def first_state(init_scale: float) -> TrainState:
+    def first_state(init_scale: float, hyper: Hyper) -> TrainState:
+        state = unheld_state(init_scale)
+        if ahead is None:
+            return state
+        hold = Hold(padded(ahead.touching, n_rows, dtype), np.asarray(ahead.n_rows, dtype), rate)
+        return held_state(program, state, source, on_device(hold), hyper)
+
+    def unheld_state(init_scale: float) -> TrainState:
         table = start_table(problem, init_scale, new_columns, units)
         if session is not None:
             return on_device(session.joined_by(table, new_columns, solver, rate))
@@ -146,7 +158,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         label = f"attempt {number + 1} of {n_priors}" if n_priors > 1 else ""
         hyper = hyper_parameters(problem, prior)
         epochs = BatchEpochs(
-            program, partial(first_state, prior.init_scale), source, hyper, schedule, problem.seed
+            program, partial(first_state, prior.init_scale, hyper), source, hyper, schedule, problem.seed
         )
         progress = descend(epochs, schedule, watch._replace(label=label), first_epoch)
         return epochs, progress
@@ -155,7 +167,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     weights, chosen, kept, attempts = epochs.weights(), 0, None, {0: progress}
     if problem.keeps_session:
         n_epochs = progress.n_iter + first_epoch
-        kept = Session(to_numpy(epochs.state), units, stream, known, n_epochs)
+        kept = Session(to_numpy(epochs.state), units, stream, known, n_epochs, behind)
     del epochs
     for number in range(1, len(problem.priors)):
         if progress.interrupted:

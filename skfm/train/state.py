@@ -14,7 +14,7 @@ from skfm.data.pack import Block, bucket
 from skfm.data.statistics import StreamStatistics
 from skfm.data.units import Units, largest_factor
 from skfm.models.base import Model, Table
-from skfm.train.problem import Known
+from skfm.train.problem import Behind, Known
 from skfm.train.programs import Compiled
 
 Array = Any
@@ -159,6 +159,7 @@ class Session:
     statistics : of the columns of all rows so far
     known : units that columns had before the first call, or None
     n_epochs : epochs done
+    behind : rows of a fit before the first call, or None
     """
 
     state: TrainState
@@ -166,6 +167,7 @@ class Session:
     statistics: StreamStatistics
     known: Known | None
     n_epochs: int
+    behind: Behind | None = None
 
     @property
     def dtype(self) -> np.dtype:
