@@ -87,9 +87,7 @@ def _epoch_rates(schedule: Schedule, factor: float, first_step: int, n_batches: 
     return rates
 
 
-def held_state(
-    program: Program, state: TrainState, source: Source, hold: Hold, hyper: Hyper
-) -> TrainState:
+def held_state(program: Program, state: TrainState, source: Source, hold: Hold, hyper: Hyper) -> TrainState:
     """The state in which rows behind it hold what rows of the source touch."""
     batch_rows = mean_batch_rows(source, state.table.dtype)
     with contextlib.closing(source.parts(np.random.default_rng(0))) as parts:

@@ -24,7 +24,7 @@ from skfm.runtime import precision
 from skfm.train.epochs import BatchEpochs, InMemory, Source, held_state, mean_batch_rows
 from skfm.train.held_out import validator
 from skfm.train.loop import DivergenceError, Watch, descend
-from skfm.train.problem import Behind, Parameters, Problem, Progress, Result, learned_nothing
+from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
 from skfm.train.rescale import in_units
 from skfm.train.start import (
     base_loss,
