@@ -100,6 +100,14 @@ def _square(size):
     return jnp.square(jnp.minimum(size, float(jnp.finfo(size.dtype).max) ** 0.45))
 
 
+def _held_squares(squares, curvature, step):
+    """Sums of squared gradients, no less than as if the rows behind the parameters had been steps.
+
+    Where a loss is a likelihood, the squares of gradients add up to its curvature.
+    """
+    return jnp.maximum(squares, curvature + _square(step.rate * curvature))
+
+
 def proximal(parameters, step, l1, l2):
     """Minimiser of ``(w - parameters)^2 / (2 step) + l1 |w| + l2 / 2 w^2``."""
     shrunk = jnp.sign(parameters) * jnp.maximum(jnp.abs(parameters) - step * l1, 0)
@@ -150,7 +158,7 @@ class AdaGrad(Solver):
         return {"squares": jnp.full_like(parameters, jnp.square(batch_rows / 2))}
 
     def held(self, state, parameters, curvature, step, batch_rows):
-        return {"squares": jnp.maximum(state["squares"], _square(step.rate * curvature))}
+        return {"squares": _held_squares(state["squares"], curvature, step)}
 
     def update(self, parameters, gradient, state, step, l1, l2):
         squares = state["squares"] + jnp.square(gradient)
@@ -210,7 +218,7 @@ class FTRL(Solver):
         return state | {"z": np.where(is_same | (after == 0), state["z"], z), "l1": l1, "l2": l2}
 
     def held(self, state, parameters, curvature, step, batch_rows):
-        squares = jnp.maximum(state["squares"], _square(step.rate * curvature))
+        squares = _held_squares(state["squares"], curvature, step)
         # The same parameters, of more squares.
         more = jnp.sqrt(squares) - jnp.sqrt(state["squares"])
         return state | {"squares": squares, "z": state["z"] - more * parameters}

@@ -45,6 +45,8 @@ from skfm.train.unheard import alike, unheard
 
 # The share by which the score of a second attempt must be better (benchmarks/cases/defaults.py).
 _CLEARLY = 0.005
+# After so many epochs what a model has not learned it will not.
+_MANY_EPOCHS = 20
 
 
 def element_wise(solver) -> Solver:
@@ -117,6 +119,9 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
             ahead = behind.ahead_of(session.statistics.n_touching, session.statistics.total.n_rows)
         stream = session.statistics.then(statistics)
         statistics, known, first_epoch = stream.total, session.known, session.n_epochs
+        if known is not None:
+            # Calls before need not have touched them.
+            fresh &= ~known.columns
     units = column_units(problem, statistics, known)
     if session is not None:
         session = in_units(session, units, fresh, problem, solver)
@@ -191,7 +196,8 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     has_ended = schedule.stops_early and progress.n_iter < schedule.max_iter and problem.start is None
     prior, message = problem.priors[chosen], None
     if progress.n_iter >= schedule.n_iter_no_change and not progress.interrupted:
-        message = unheard(problem, prior, parameters, suspects)
+        ended = progress.n_iter < schedule.max_iter or progress.n_iter >= _MANY_EPOCHS
+        message = unheard(problem, prior, parameters, suspects, ended=ended)
     if message is None and has_ended and not progress.interrupted:
         message = learned_nothing(problem, prior, progress, watch.base_loss)
     return Result(parameters, progress, kept, message, prior=chosen, attempts=attempts)

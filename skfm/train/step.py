@@ -28,7 +28,7 @@ _NUMBERS_OF_PIECE = 400_000
 _NUMBERS_OF_LARGE_ROW = 1_000
 _LEAST_PIECE = 16
 # Random directions by which the curvature of dense weights is found.
-_DIRECTIONS = 8
+_DIRECTIONS = 4
 
 # How often `run_batches` was traced, for tests that count compilations.
 n_traces = 0

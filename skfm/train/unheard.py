@@ -23,9 +23,9 @@ _LEFT_SHARE, _LEFT_ERRORS = 0.01, 5.0
 _MOST_ROWS, _MOST_COLUMNS = 1 << 12, 32
 _STEP = 1e-3
 # Penalties are those of columns of about 1. Beside a loss of curvature 1 or less, one that is so steep for a
-# column that is so small takes much of its weight; one a thousand times steeper leaves nothing. Of a column
-# that has had its say, in part, little more is what a penalty is for.
-_SMALL, _STEEP, _CRUSHING = 0.2, 0.1, 100.0
+# column that is so small takes much of its weight; one a million times as steep as the loss leaves nothing. Of
+# a column that has had its say, in part, little more is what a penalty is for.
+_SMALL, _STEEP, _CRUSHING = 0.2, 0.1, 1e6
 _MUCH_LEFT_SHARE = 0.05
 _POWERS = {"l1_linear": 1, "l2_linear": 2, "l2_factors": 2}
 _MOST_NAMED = 3
@@ -70,7 +70,9 @@ def alike(problem: Problem, statistics: ColumnStatistics, units: Units) -> Alike
     return Alike(found, means[found], deviations[found])
 
 
-def unheard(problem: Problem, prior: Prior, parameters: Parameters, suspects: Alike) -> str | None:
+def unheard(
+    problem: Problem, prior: Prior, parameters: Parameters, suspects: Alike, *, ended: bool
+) -> str | None:
     """What to say of columns that were hardly heard and have more to say; None where there are none.
 
     Parameters
@@ -78,6 +80,7 @@ def unheard(problem: Problem, prior: Prior, parameters: Parameters, suspects: Al
     prior : the one that the weights were learned under
     parameters : those learned
     suspects : what `alike` found before training
+    ended : whether training had no more to learn: else what penalties have left may still be heard
     """
     if problem.name_column is None:
         return None
@@ -92,7 +95,8 @@ def unheard(problem: Problem, prior: Prior, parameters: Parameters, suspects: Al
         partners.append(_filled_columns(standard))
     Z = standard[:, small.columns].toarray()
     # Values of a word are small for another reason.
-    shares = np.where(np.count_nonzero(Z, axis=0) > Z.shape[0] / 2, _MUCH_LEFT_SHARE, np.inf)
+    rare = np.count_nonzero(Z, axis=0) <= Z.shape[0] / 2
+    shares = np.where(rare | (not ended), np.inf, _MUCH_LEFT_SHARE)
     shares[small.steepness > _CRUSHING] = _LEFT_SHARE
     found = slopes.left(Z, partners, shares)
     if found.any():
