@@ -23,8 +23,8 @@ _LEFT_SHARE, _LEFT_ERRORS = 0.01, 5.0
 _MOST_ROWS, _MOST_COLUMNS = 1 << 12, 32
 _STEP = 1e-3
 # Penalties are those of columns of about 1. Beside a loss of curvature 1 or less, one that is so steep for a
-# column that is so small takes much of its weight; one a million times as steep as the loss leaves nothing. Of
-# a column that has had its say, in part, little more is what a penalty is for.
+# column that is so small takes much of its weight; one a million times as steep as the loss leaves nothing.
+# Of a column that has had its say, in part, little more is what a penalty is for.
 _SMALL, _STEEP, _CRUSHING = 0.2, 0.1, 1e6
 _MUCH_LEFT_SHARE = 0.05
 _POWERS = {"l1_linear": 1, "l2_linear": 2, "l2_factors": 2}
