@@ -332,7 +332,7 @@ class Evidence(NamedTuple):
     @property
     def weight(self) -> float:
         """Sum of the weights in rows."""
-        return self.total.weight / self.total.row
+        return self.total.n
 
     @property
     def of_columns(self) -> float:

@@ -9,8 +9,8 @@ from scipy import sparse
 
 _LARGEST_POWER = 0.45
 # Units are quite others where the scales differ by more than this factor, or the centers by so many of the
-# smaller scale.
-_FACTOR, _DISTANCE = 1.5, 1.25
+# smaller scale; and unlike, as if of other rows, where they do by so many.
+QUITE, _DISTANCE, UNLIKE = 1.5, 1.25, 8.0
 
 
 class Units(NamedTuple):
@@ -34,7 +34,7 @@ class Units(NamedTuple):
         return center, scale
 
     def differs(
-        self, other: Units, n_columns: int, factor: float = _FACTOR, distance: float = _DISTANCE
+        self, other: Units, n_columns: int, factor: float = QUITE, distance: float = _DISTANCE
     ) -> np.ndarray:
         """Which of the columns have quite other units, (n_columns,).
 

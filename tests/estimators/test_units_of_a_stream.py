@@ -129,6 +129,20 @@ def test_a_first_chunk_of_a_table_is_forgotten():
     assert min(scores.values()) > best - 0.05, scores
 
 
+@pytest.mark.parametrize("size", [100, 300, 600])
+def test_numbers_of_two_kinds_one_after_the_other(size):
+    """Bins are those of all rows, however the table is cut."""
+    rng = np.random.default_rng(0)
+    place = rng.normal(size=600)
+    table = pd.DataFrame({"v": np.append(1 + 0.2 * place, 1000 + 200 * place), "kind": "k"})
+    y = np.tile(place, 2) + 0.1 * rng.normal(size=1200)
+    model = make("FMRegressor", solver="adagrad", batch_size=64, dtype="float32")
+    for _ in range(10):
+        for part in np.split(np.arange(1200), range(size, 1200, size)):
+            model.partial_fit(table.iloc[part], y[part])
+    assert r2_score(y, model.predict(table)) > 0.8
+
+
 @pytest.mark.parametrize("column", [0, 1])
 def test_a_sorted_stream_ends_in_the_units_of_all_rows(column):
     model, order = make("FMRegressor", solver="adagrad"), np.argsort(X[:N, column])
