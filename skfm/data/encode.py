@@ -126,10 +126,10 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
 
     `partial_fit` adds output columns for values that have become frequent; columns keep their numbers. Bins,
     medians and quartiles begin with 20 numbers that are not all the same (a weight of 2 is two). Each time
-    that the rows have doubled they are looked at again: bins that hold much are split, and neighbours that
-    hold little are joined, by the numbers of all calls; median and quartiles become those of the later half
-    where they are quite others (the distance of the quartiles by half, say). So the first rows decide
-    nothing for good. For this 4,096 numbers or twice as many stand for those of a column so far. It has to
+    that the rows have doubled they are looked at again: bins are cut anew from the numbers of all calls where
+    one holds half as much again as it should, and median and quartiles become those of the later half where
+    they are quite others (the distance of the quartiles by half, say). So the first rows decide nothing for
+    good. For this at most 16,384 numbers of a column are kept. `partial_fit` has to
     count rare values too; `fit` forgets all these, and what it has learned of numbers stays.
 
     Time and memory are O(rows x columns), one column at a time.

@@ -12,7 +12,7 @@ import numpy as np
 from skfm.data.columns import MISSING, OTHER, ColumnEncoder, FieldNonzeros, FieldSlots, Options, Total, merge
 from skfm.data.frames import EXACT, Column, Large, dates_of, numbers_of
 from skfm.data.state import Stateful
-from skfm.data.units import Units
+from skfm.data.units import QUITE, Units
 
 _DAY = 86_400_000
 _HOUR = 3_600_000
@@ -102,10 +102,7 @@ class Bins(Stateful):
         return self.slots[np.searchsorted(self.edges, values)]
 
     def learned(self, counts: NumberCounts, most: int, least: float, n_slots: int) -> Bins:
-        """Bins for these numbers: quantiles at first, and later those known, as far as they are about right.
-
-        The fullest one is split where there may be more, or where two neighbours hold less together,
-        which then are one: so all others keep what was learned of them.
+        """Bins that hold about equally much, or these where none holds quite more than the fullest of such.
 
         Parameters
         ----------
@@ -113,35 +110,28 @@ class Bins(Stateful):
         least : weight that each has, about
         n_slots : slots of the field so far, those of other values included
         """
-        values, weights = counts.values, counts.weights
-        if not self.edges.size:
-            edges = bin_edges(values, weights, most, least)
-            added = np.arange(n_slots, n_slots + edges.size + 1 - self.slots.size)
-            return Bins(edges, np.append(self.slots, added.astype(np.int32)))
-        most = int(min(most, weights.sum() / least))
-        behind = np.append(0, np.cumsum(weights))
-        ends = [0, *np.searchsorted(values, self.edges, side="right").tolist(), values.size]
-        edges, slots = self.edges.tolist(), self.slots.tolist()
-        for _ in range(2 * most):
-            held = np.diff(behind[ends])
-            divisible = np.where(np.diff(ends) > 1, held, 0)
-            fullest, pairs = int(divisible.argmax()), held[:-1] + held[1:]
-            slot, lightest = n_slots, int(pairs.argmin())
-            if divisible[fullest] <= (0 if len(slots) < most else pairs[lightest]):
-                break
-            if len(slots) < most:
-                n_slots += 1
-            else:
-                del ends[lightest + 1], edges[lightest]
-                slot = slots.pop(lightest + int(held[lightest] > held[lightest + 1]))
-                fullest -= lightest < fullest
-            first, last = ends[fullest : fullest + 2]
-            middle = int(np.searchsorted(behind, (behind[first] + behind[last]) / 2))
-            middle = min(max(middle, first + 1), last - 1)
-            ends.insert(fullest + 1, middle)
-            edges.insert(fullest, float(values[middle - 1]))
-            slots.insert(fullest + 1, slot)
-        return Bins(np.array(edges), np.array(slots, np.int32))
+        values = counts.values
+        edges = bin_edges(values, counts.weights, most, least)
+        if self.edges.size and self._fullest(counts) <= QUITE * replace(self, edges=edges)._fullest(counts):
+            return self
+        # A slot that is a column stays one.
+        spare = np.setdiff1d(self.edges, edges)
+        edges = np.union1d(edges, spare[: max(self.slots.size - 1 - edges.size, 0)])
+        slots = np.full(edges.size + 1, -1, np.int32)
+        if self.slots.size:
+            # What was learned of a bin goes on with one whose middle lies in it.
+            ends = np.searchsorted(values, edges, side="right")
+            middle = values[(np.append(0, ends) + np.append(ends, values.size - 1)) // 2]
+            found, first = np.unique(self.of(middle), return_index=True)
+            slots[first] = found
+        others = np.append(np.setdiff1d(self.slots, slots), np.arange(n_slots, n_slots + slots.size))
+        rest = np.flatnonzero(slots < 0)
+        slots[rest] = others[: rest.size]
+        return Bins(edges, slots)
+
+    def _fullest(self, counts: NumberCounts) -> float:
+        """Weight of the fullest bin."""
+        return float(np.bincount(np.searchsorted(self.edges, counts.values), counts.weights).max())
 
     def names(self, name) -> list[str]:
         """Name of each bin."""

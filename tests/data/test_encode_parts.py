@@ -380,7 +380,7 @@ def test_bins_hold_numbers_of_all_chunks(size, kind):
     assert found.sum(axis=0).max() < 1200 / 8
 
 
-def test_bins_that_are_neither_joined_nor_split_keep_their_columns():
+def test_bins_that_are_cut_anew_keep_their_columns():
     """And with them what was learned of them."""
     values = np.random.default_rng(0).normal(size=800)
     known = encoder_of(values[:400], bins=8)

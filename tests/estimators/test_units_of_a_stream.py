@@ -136,7 +136,7 @@ def test_numbers_of_two_kinds_one_after_the_other(size):
     place = rng.normal(size=600)
     table = pd.DataFrame({"v": np.append(1 + 0.2 * place, 1000 + 200 * place), "kind": "k"})
     y = np.tile(place, 2) + 0.1 * rng.normal(size=1200)
-    model = make("FMRegressor", solver="adagrad", batch_size=64, dtype="float32")
+    model = skfm.FMRegressor(4, batch_size=64, dtype="float32", random_state=0)
     for _ in range(10):
         for part in np.split(np.arange(1200), range(size, 1200, size)):
             model.partial_fit(table.iloc[part], y[part])
