@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import column_or_1d
 
 from skfm.data.frames import is_missing, objects_of, shown
+from skfm.data.units import UNLIKE, Units
 from skfm.data.validate import (
     bounded,
     check_sample_weight,
@@ -84,6 +85,47 @@ class Seen(NamedTuple):
         """The same in a bounded number of bytes."""
         of_loss = self.of_loss
         return self._replace(of_loss=of_loss.compact() if hasattr(of_loss, "compact") else of_loss)
+
+    def is_unlike(self, other: Seen) -> bool:
+        """Whether some output is as if of other rows."""
+        units, others = (Units(*map(np.atleast_1d, one[2:4])) for one in (self, other))
+        return bool(units.differs(others, np.size(self.mean), UNLIKE, UNLIKE).any())
+
+    def standing_for(self, more: Seen) -> Seen:
+        """The same, as if more rows had been like these."""
+        weight = self.weight + more.weight
+        of_loss = self.of_loss._replace(weight=self.of_loss.weight * (weight / self.weight))
+        return self._replace(n_rows=self.n_rows + more.n_rows, weight=weight, of_loss=of_loss)
+
+
+class SeenOfStream(NamedTuple):
+    """What is known of the targets of a stream; see `skfm.data.statistics.StreamStatistics`.
+
+    Attributes
+    ----------
+    settled : of the rows until their number had last doubled
+    recent : of the rows since, or None
+    """
+
+    settled: Seen
+    recent: Seen | None = None
+
+    @property
+    def total(self) -> Seen:
+        """Of all rows."""
+        return self.settled if self.recent is None else self.settled.merged(self.recent)
+
+    def then(self, chunk: Seen) -> SeenOfStream:
+        """With another chunk: where as many rows as before are unlike these, all count as if like them."""
+        settled, recent = self.settled, chunk if self.recent is None else self.recent.merged(chunk)
+        if recent.n_rows < settled.n_rows:
+            return SeenOfStream(settled, recent)
+        outvoted = settled.is_unlike(recent)
+        return SeenOfStream(recent.standing_for(settled) if outvoted else settled.merged(recent))
+
+    def compact(self) -> SeenOfStream:
+        """The same in a bounded number of bytes."""
+        return SeenOfStream(self.settled.compact(), self.recent and self.recent.compact())
 
 
 @dataclass(frozen=True)
@@ -442,8 +484,6 @@ class Numbers(Targets):
 
     def seen(self, terms, weight):
         seen = super().seen(terms, weight)
-        if not self.loss.standardizes_target:
-            return seen
         unit = powers_of_two(terms)
         mean = np.average(terms / unit, axis=0, weights=weight)
         deviation = np.sqrt(np.average(np.square(terms / unit - mean), axis=0, weights=weight))
@@ -473,13 +513,13 @@ class Numbers(Targets):
 
         A penalty means nothing beside losses of 1e100, and is all there is beside losses of 1e-100.
         """
-        if known is not None:
-            return replace(self, location=known.location, scale=known.scale)
-        mean = seen.of_loss.mean
-        extreme = (mean > _MOST_COUNTED) | ((mean > 0) & (mean < 1 / _MOST_COUNTED))
+        mean, known = seen.of_loss.mean, super().standardized(seen) if known is None else known
+        ratio = mean / np.exp(known.location)
+        extreme = (ratio > _MOST_COUNTED) | ((ratio > 0) & (ratio < 1 / _MOST_COUNTED))
         if not extreme.any():
-            return super().standardized(seen)
-        return replace(self, location=np.log(np.where(extreme, mean, 1.0)), scale=np.ones_like(mean))
+            return replace(self, location=known.location, scale=known.scale)
+        location = np.where(extreme, np.log(np.where(extreme, mean, 1.0)), known.location)
+        return replace(self, location=location, scale=np.ones_like(mean))
 
     def base_score(self, seen, n_rows=None):
         if self.loss.standardizes_target:

@@ -323,6 +323,28 @@ def test_first_rows_in_other_units_are_outvoted(factor, size):
     assert_allclose(units.scale, stream(X[:N]).units().scale, rtol=0.1)
 
 
+@pytest.mark.parametrize("weight", [1e-3, 1e3])
+def test_rows_outvote_rows_whatever_they_weigh(weight):
+    first, later = sparse.csr_array(1e3 * X[:100]), sparse.csr_array(X[100:300])
+    known = StreamStatistics.of(column_statistics(first, np.full(100, weight)))
+    found = known.then(column_statistics(later, np.ones(200))).total
+    alone = column_statistics(later, np.ones(200))
+    assert_allclose(found.units().scale, alone.units().scale, rtol=1e-9)
+    assert_allclose(found.units().center, alone.units().center, rtol=1e-9)
+    assert_allclose(found.squares / found.touched, alone.squares / alone.touched, rtol=1e-9)
+    assert_allclose(found.weight, 100 * weight + 200)
+
+
+@pytest.mark.parametrize(("n_touching", "outvotes"), [(4, False), (8, True)])
+def test_few_rows_that_touch_a_column_outvote_nothing(n_touching, outvotes):
+    rows = np.zeros((60, 2))
+    rows[:, 0] = 1 + np.arange(60)
+    first, later = rows.copy(), rows.copy()
+    first[:6, 1], later[:n_touching, 1] = 1e3 + np.arange(6), 1 + np.arange(n_touching)
+    scale = stream(first, later).scale()[1]
+    assert (scale < 10) == outvotes
+
+
 def test_a_few_large_values_later_do_count():
     """As in a fit of all rows."""
     rows = X.copy()
