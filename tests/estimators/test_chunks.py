@@ -119,12 +119,16 @@ def test_a_first_chunk_in_other_units_is_forgotten(kind, factor, shift):
 
 
 @pytest.mark.parametrize(
-    ("kind", "place"), [("squared_error", 0), ("squared_error", 5), ("huber", 0), ("quantile", 0)]
-)
-@pytest.mark.parametrize(
-    ("factor", "shift", "weight"),
-    [(1e3, 0.0, 1.0), (1e6, 0.0, 1.0), (1.0, 1e9, 1.0), (1e3, 0.0, 1e3)],
-    ids=str,
+    ("kind", "place", "factor", "shift", "weight"),
+    [
+        *(
+            (kind, 0, 1e3, 0.0, weight)
+            for kind in ("squared_error", "huber", "quantile")
+            for weight in (1, 1e3)
+        ),
+        *(("squared_error", place, *units, 1) for place in (0, 5) for units in [(1e6, 0.0), (1.0, 1e9)]),
+        ("squared_error", 5, 1e3, 0.0, 1),
+    ],
 )
 def test_a_chunk_of_y_in_other_units_is_outvoted(kind, place, factor, shift, weight):
     parts = np.split(np.arange(N), HUNDREDS)
@@ -136,7 +140,7 @@ def test_a_chunk_of_y_in_other_units_is_outvoted(kind, place, factor, shift, wei
         own = np.full(part.size, weight if bad else 1.0)
         model.partial_fit(X[part], y[part] * (factor if bad else 1) + shift * bad, sample_weight=own)
     mean, found = says(kind, model)
-    np.testing.assert_allclose(mean, whole, atol=0.15 if weight == 1 else 0.3)
+    np.testing.assert_allclose(mean, whole, atol=0.15)
     assert found > score - 0.05
 
 
