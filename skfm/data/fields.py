@@ -104,13 +104,18 @@ def field_numbers(labels, n_columns: int) -> np.ndarray:
     ValueError
         If there is not exactly one label a column.
     """
-    labels = np.asarray(labels)
+    try:
+        labels = np.asarray(labels)
+        _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"fields holds labels that cannot be compared ({error}). Make all of them text, or whole numbers."
+        ) from error
     if labels.ndim != 1 or labels.shape[0] != n_columns:
         raise ValueError(
             f"fields must hold one label for each of the {n_columns} columns of X, got an array of shape "
             f"{labels.shape}. Give one label a column, fields='auto' or fields=None."
         )
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     rank = np.empty(first.size, dtype=np.int32)
     rank[np.argsort(first)] = np.arange(first.size, dtype=np.int32)
     return rank[inverse]

@@ -17,6 +17,9 @@ from narwhals.exceptions import DuplicateError
 from narwhals.stable.v1.dependencies import is_pandas_dataframe, is_polars_dataframe
 from scipy import sparse
 
+from skfm.data.validate import as_objects_if_text, refuse_masked
+from skfm.data.whole_numbers import EXACT, LARGEST, holds_large, merged
+
 # What values of a column look like, for messages, by the family of their types.
 _FAMILIES: dict[str, tuple[type, ...]] = {
     "text": (str,),
@@ -34,10 +37,6 @@ _FEW_ROWS = 16
 _WIDTHS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 _AS_IN_NUMPY = {*_WIDTHS, "float32", "float64", "bool", "object"}
 MIXED = "values of several types"
-# Whole numbers from here on are not all floats.
-EXACT = 2.0**53
-# Largest finite double.
-_LARGEST = int(np.finfo(np.float64).max)
 # Most characters of a value in a message.
 _SHOWN = 80
 # How a frame that is not computed yet becomes one that is.
@@ -122,6 +121,12 @@ def rows_of(X):
         If X has no rows and columns of values.
     """
     _refuse_lazy(X)
+    refuse_masked(
+        X,
+        "X",
+        "Fill such values, drop the row, or fit on X.astype(float).filled(numpy.nan) with "
+        "encoder=skfm.FieldEncoder(), which takes missing values.",
+    )
     if is_frame(X):
         for size, what in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
             if size == 0:
@@ -133,7 +138,7 @@ def rows_of(X):
         return pa.Table.from_batches([X])
     if not isinstance(X, list | tuple):
         _refuse_without_rows(X)
-        return X
+        return as_objects_if_text(X)
     if X and len(getattr(X[0], "shape", ())) == 2:
         raise ValueError(
             f"X is a {type(X).__name__} of tables, the first a {type(X[0]).__name__}. Concatenate them, or "
@@ -141,7 +146,8 @@ def rows_of(X):
         )
     objects = objects_of(X)
     _refuse_values_for_rows(objects)
-    return objects if is_text(objects) else X
+    # NumPy makes floats of whole numbers beside floats.
+    return objects if is_text(objects) or holds_large(objects) else X
 
 
 def objects_of(values) -> np.ndarray:
@@ -157,6 +163,11 @@ def objects_of(values) -> np.ndarray:
 def _refuse_without_rows(X) -> None:
     """Raise ValueError if what is no list has no rows of columns; numbers in a vector are left to NumPy."""
     if sparse.issparse(X):
+        if X.ndim != 2:
+            raise ValueError(
+                f"Expected 2D array, got a sparse array of shape {X.shape}. Give X.reshape(-1, 1) for one "
+                f"column, or X.reshape(1, -1) for one row."
+            )
         return
     is_iterator = hasattr(X, "__iter__") and not hasattr(X, "__getitem__") and not hasattr(X, "__array__")
     if isinstance(X, str | bytes | dict) or is_iterator:
@@ -213,13 +224,28 @@ def _series(X) -> list:
     return [frame.get_column(name) for name in frame.columns]
 
 
+def whole_numbers_of(X):
+    """Names and values of the columns of a frame that may hold whole numbers beyond 2**53."""
+    for values in _series(X):
+        dtype = values.dtype
+        if _is_sparse(values):
+            if values.to_native().dtype.subtype.kind in "iu":
+                yield values.name, np.asarray(values.to_native())
+        elif dtype in (nw.Object, nw.Decimal, nw.Int128, nw.UInt128):
+            yield values.name, objects_of(values.to_list())
+        elif dtype.is_integer():
+            yield values.name, (values.fill_null(0) if values.is_null().any() else values).to_numpy()
+
+
 def values_of(X) -> list[tuple[Any, list]]:
     """Names and values of the columns of a frame, as Python has them."""
     return [(values.name, values.to_list()) for values in _series(X)]
 
 
 def _is_of_numbers(values) -> bool:
-    if values.dtype.is_numeric() or values.dtype == nw.Boolean or _is_sparse(values):
+    if _is_sparse(values):
+        return values.to_native().dtype.subtype.kind in "biuf"
+    if values.dtype.is_numeric() or values.dtype == nw.Boolean:
         return True
     return values.dtype == nw.Object and all(
         isinstance(value, numbers.Number | np.bool_) or is_missing(value) for value in values.to_list()
@@ -228,7 +254,20 @@ def _is_of_numbers(values) -> bool:
 
 def _is_sparse(values) -> bool:
     """Whether a column is one of pandas's sparse ones, which narwhals does not know."""
-    return str(getattr(values.to_native(), "dtype", "")).startswith("Sparse")
+    return _is_sparse_dtype(getattr(values.to_native(), "dtype", ""))
+
+
+def _is_sparse_dtype(dtype) -> bool:
+    return str(dtype).startswith("Sparse")
+
+
+def sparse_of(X):
+    """X; a frame of pandas with sparse columns as one of which zeros alone are not stored."""
+    if not is_pandas_dataframe(X) or not any(map(_is_sparse_dtype, X.dtypes)):
+        return X
+    import pandas as pd
+
+    return X.astype(pd.SparseDtype(np.float64, 0.0))
 
 
 def columns_of(X) -> list[Column]:
@@ -612,13 +651,19 @@ def _parsed(column, values: list) -> tuple[np.ndarray, np.ndarray]:
                 f"expected. Convert it first"
                 + ("." if family == "lists" else ", or name it in categorical= of FieldEncoder.")
             )
-        elif isinstance(value, int) and abs(value) > _LARGEST:
+        elif isinstance(value, int) and abs(value) > LARGEST:
             raise ValueError(
                 f"Column {column.name!r} holds {shown(value)} at row {row}, which is beyond the range of "
                 f"floating-point numbers. Clip it, or name the column in categorical= of FieldEncoder."
             )
     if all(isinstance(value, int | np.integer) and -(2**63) <= value < 2**63 for value in plain):
         return np.asarray(plain, dtype=np.int64), missing
+    same = merged(objects_of(plain))
+    if same is not None:
+        raise ValueError(
+            f"Column {column.name!r} holds {same}. Make whole numbers of such values, of pandas's type "
+            f"'Int64' for instance, or text, or name the column in categorical= of FieldEncoder."
+        )
     return np.asarray(plain, dtype=np.float64), missing
 
 

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skfm.data.columns import MISSING, OTHER, ColumnEncoder, FieldNonzeros, FieldSlots, Options, Total, merge
-from skfm.data.frames import EXACT, Column, Large, dates_of, numbers_of
+from skfm.data.frames import Column, Large, dates_of, numbers_of
 from skfm.data.state import Stateful
 from skfm.data.units import QUITE, Units
+from skfm.data.whole_numbers import EXACT
 
 _DAY = 86_400_000
 _HOUR = 3_600_000

@@ -309,22 +309,22 @@ class Evidence(NamedTuple):
     Attributes
     ----------
     total : rows that have a weight, and the sum of their weights
-    entries : sample weight of all nonzeros
-    touched : (n_columns,) whether any row touches the column; those that share a row of the tables are one
+    touched : (n_columns,) sample weight of the rows that touch each column; those that share a row of the
+        tables are one
     """
 
     total: Total
-    entries: float
     touched: np.ndarray
 
     @classmethod
     def of(cls, X, weight: np.ndarray, table_rows: np.ndarray | None = None) -> Evidence:
         """Of the rows of a canonical csr_array, or of a `RowSpool`."""
-        touched, entries = np.zeros(X.shape[1], dtype=bool), 0.0
+        touched = np.zeros(X.shape[1])
         for first, piece in row_pieces(X):
-            touched[piece.indices if table_rows is None else table_rows[piece.indices]] = True
-            entries += float(weight[first : first + piece.shape[0]] @ np.diff(piece.indptr))
-        return cls(Total.of(weight), entries, touched)
+            columns = piece.indices if table_rows is None else table_rows[piece.indices]
+            weights = np.repeat(weight[first : first + piece.shape[0]], np.diff(piece.indptr))
+            touched += np.bincount(columns, weights, touched.size)
+        return cls(Total.of(weight), touched)
 
     @property
     def weight(self) -> float:
@@ -334,13 +334,29 @@ class Evidence(NamedTuple):
     @property
     def of_columns(self) -> float:
         """Mean weight in rows of the rows that touch a column, over the columns that any row touches."""
-        return self.entries / self.total.row / max(int(np.count_nonzero(self.touched)), 1)
+        return self.touched.sum() / self.total.row / max(int(np.count_nonzero(self.touched)), 1)
 
     def merged(self, more: Evidence) -> Evidence:
         """Of these rows and more, which may have more columns."""
         touched = more.touched.copy()
-        touched[: self.touched.size] |= self.touched
-        return Evidence(self.total.merge(more.total), self.entries + more.entries, touched)
+        touched[: self.touched.size] += self.touched
+        return Evidence(self.total.merge(more.total), touched)
+
+    def statistics(self, units: Units) -> ColumnStatistics:
+        """Those of rows of which no more is known than these units."""
+        (n_rows, weight), touched = self.total, self.touched
+        if units.scale is None:
+            return ColumnStatistics(weight, touched, None, None, n_rows=n_rows)
+        center, scale = units.arrays(touched.size)
+        # The center is the mean of all rows.
+        touched = np.where((center != 0) & (touched > 0), weight, touched)
+        largest = np.abs(center) + scale
+        means, deviations = center / largest, touched * (scale / largest) ** 2
+        squares = deviations + touched * means**2
+        seen = touched > 0
+        return ColumnStatistics(
+            weight, touched, np.where(seen, largest, 0), squares, np.where(seen, means, 0), deviations, n_rows
+        )
 
 
 def mark_of(X: sparse.csr_array, y: np.ndarray, weight: np.ndarray) -> int:

@@ -34,6 +34,9 @@ def check_finite(X, column_names=None) -> None:
     remedy = "Clip such values first, with numpy.clip for instance"
     if np.isnan(value):
         remedy = "Impute missing values first, with sklearn.impute.SimpleImputer for instance"
+        # An encoder takes frames and arrays.
+        if column_names is not None or not sparse.issparse(X):
+            remedy += ", or fit with encoder=skfm.FieldEncoder(), which takes missing values"
     raise ValueError(
         f"Input X contains {what} at row {row}, column {column}{name}. {remedy}, or drop the row."
     )
@@ -60,6 +63,19 @@ def canonical_csr(X) -> sparse.csr_array:
     if out.data.dtype.kind not in "f":
         out = out.astype(np.float64)
     return out
+
+
+def as_objects_if_text(values):
+    """An array; one of NumPy's text of any length, which few functions take, as one of objects."""
+    is_text = isinstance(values, np.ndarray) and values.dtype.kind == "T"
+    return values.astype(object) if is_text else values
+
+
+def refuse_masked(values, name: str, remedy: str) -> None:
+    """Raise ValueError if a value is masked: what stands in its place is no value."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        row = first_row(np.ma.getmaskarray(values))
+        raise ValueError(f"{name} has a masked value at row {row}. {remedy}")
 
 
 def check_sample_weight(sample_weight, n_samples: int) -> np.ndarray:
@@ -104,11 +120,14 @@ def weights_as_numbers(sample_weight) -> np.ndarray:
     ValueError
         If there are other values than real numbers, naming the first of them.
     """
+    refuse_masked(
+        sample_weight, "sample_weight", "Give 0 there, with sample_weight.filled(0), or drop the row."
+    )
     remedy = "Give a vector of numbers, one for each row of X."
     if sparse.issparse(sample_weight) or isinstance(sample_weight, str | bytes | dict):
         raise ValueError(f"sample_weight is a {type(sample_weight).__name__}. {remedy}")
     try:
-        values = np.asarray(sample_weight)
+        values = as_objects_if_text(np.asarray(sample_weight))
     except ValueError:
         raise ValueError(f"sample_weight has rows of several lengths. {remedy}") from None
     if values.dtype.kind in "biuf":
@@ -131,7 +150,7 @@ def first_no_number(values: np.ndarray) -> tuple[int, Any] | None:
         try:
             value is None or float(value)
         except (TypeError, ValueError, OverflowError):
-            return position // (values.size // values.shape[0]), value
+            return row_of(values, position), value
     return None
 
 
@@ -151,6 +170,11 @@ def standardized_values(values: np.ndarray, location, scale) -> np.ndarray:
     """``(values - location) / scale`` of each column, whatever its unit."""
     unit = powers_of_two(values)
     return (values / unit - location / unit) / (scale / unit)
+
+
+def row_of(values: np.ndarray, position: int) -> int:
+    """Row of the value at a position among all values of an array of shape (n,) or (n, m)."""
+    return position // max(values.size // len(values), 1)
 
 
 def first_row(bad: np.ndarray) -> int:

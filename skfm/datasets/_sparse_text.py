@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skfm.data.frames import EXACT
+from skfm.data.whole_numbers import EXACT
 
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # How files start that hold no text, whatever their names say.

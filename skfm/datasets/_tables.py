@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_scalar
 
+from skfm.data.whole_numbers import holds_large
 from skfm.datasets._sparse_text import reading
 
 # Bytes of text that are parsed at once; a row must fit into them.
@@ -64,7 +65,7 @@ class _TableStream:
                 chunk = [table.select(self.columns)]
                 if self.targets:
                     y = [table[name].to_numpy() for name in self.targets]
-                    chunk.append(y[0] if self.one_target else np.column_stack(y))
+                    chunk.append(y[0] if self.one_target else _side_by_side(y))
                 chunk += [table[name].to_numpy() for name in more]
                 yield tuple(chunk)
 
@@ -188,9 +189,10 @@ class CsvStream(_TableStream):
     dtypes : dict of str to dtype, default=None
         Types of columns: names such as "string", "int64" or "timestamp[s]", NumPy's or pyarrow's; columns
         that are not read are ignored. Types of other columns are found in a pass over all files: "int64",
-        "uint64", "double" or "bool" where it holds all values, else "string". Give a column of numbers that
-        are names "string"; dates are text unless they are given a type. A stream of other files gets the same
-        types with ``dtypes=stream.dtypes``.
+        "uint64", "double" or "bool" where it holds all values, else "string". Whole numbers beyond 64
+        bits, or beyond 2**53 beside fractions, are text where no double says them exactly. Give a column of
+        numbers that are names "string"; dates are text unless they are given a type. A stream of other files
+        gets the same types with ``dtypes=stream.dtypes``.
     delimiter : str, default=","
         The character between values.
     quotechar : str or None, default='"'
@@ -314,6 +316,8 @@ class CsvStream(_TableStream):
             for batch in self._read(path, others):
                 for name, kinds in possible.items():
                     values = batch.column(batch.schema.get_field_index(name))
+                    if pa.float64() in kinds and _are_names(values):
+                        kinds = tuple(kind for kind in kinds if kind != pa.float64())
                     # pyarrow takes long to say no, of all values at once.
                     for some in (values.slice(0, 100), values):
                         kinds = tuple(kind for kind in kinds if _can_be(some, kind))
@@ -390,6 +394,14 @@ class CsvStream(_TableStream):
                 line = rows.line_num + 1
 
 
+def _side_by_side(columns: list[np.ndarray]) -> np.ndarray:
+    """Columns as an array; of objects where NumPy would make floats of large whole numbers."""
+    joined = np.column_stack(columns)
+    if joined.dtype.kind == "f" and any(map(holds_large, columns)):
+        return np.column_stack([column.astype(object) for column in columns])
+    return joined
+
+
 def _misfit(place: str, name: str, type_, encoding: str) -> ValueError:
     """The error of a value that is not of its column's type; text is of any that can be decoded."""
     if str(type_) == "string":
@@ -437,6 +449,14 @@ def _as_type(name: str, given):
             f"dtypes[{name!r}] is {given!r}, which is no type; 'string', 'int64', 'double', 'bool' and "
             f"'timestamp[s]' are some."
         ) from error
+
+
+def _are_names(values) -> bool:
+    """Whether some of an array of text are whole numbers that no float says exactly."""
+    import pyarrow.compute as pc
+
+    digits = values.filter(pc.match_substring_regex(values, r"^\s*[+-]?[0-9]{16,}\s*$"))
+    return any(int(text) != int(float(text)) for text in digits.to_pylist())
 
 
 def _can_be(values, type_) -> bool:

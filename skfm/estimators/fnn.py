@@ -97,7 +97,7 @@ class _FNN(NetworkWeights, DeepEstimator, LinearParameters):
         if learned.interrupted:
             raise KeyboardInterrupt("Interrupted while the machine was trained: nothing is kept.")
         pretrained = Pretrained(machine.get_params(deep=False), learned)
-        start = start_from(learned, model, learned.targets, "machine_")
+        start = start_from(learned, model, "machine_")
         return start._replace(dense=None, averages=None), pretrained
 
     def _machine(self, n_outputs: int):
@@ -248,7 +248,7 @@ class FNNClassifier(_FNN, FactorizationClassifier):
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
         linear weights or factors, and its network if that is the same. X must have the same columns; where
         they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
-        in other units, weights are converted.
+        in quite other units, weights are read in these.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -624,7 +624,7 @@ class FNNRegressor(_FNN, FactorizationRegressor):
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
         linear weights or factors, and its network if that is the same. X must have the same columns; where
         they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
-        in other units, weights are converted.
+        in quite other units, weights are read in these.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.

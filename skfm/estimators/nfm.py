@@ -210,7 +210,7 @@ class NFMClassifier(_NFM, FactorizationClassifier):
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
         linear weights or factors, and its network if that is the same. X must have the same columns; where
         they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
-        in other units, weights are converted.
+        in quite other units, weights are read in these.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -574,7 +574,7 @@ class NFMRegressor(_NFM, FactorizationRegressor):
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
         linear weights or factors, and its network if that is the same. X must have the same columns; where
         they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
-        in other units, weights are converted.
+        in quite other units, weights are read in these.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.

@@ -22,9 +22,19 @@ from skfm.data.frames import (
     objects_of,
     rows_of,
     shown,
+    sparse_of,
     values_of,
+    whole_numbers_of,
 )
-from skfm.data.validate import canonical_csr, check_finite, first_row
+from skfm.data.validate import (
+    as_objects_if_text,
+    canonical_csr,
+    check_finite,
+    first_row,
+    refuse_masked,
+    row_of,
+)
+from skfm.data.whole_numbers import holds_large, merged
 
 _CHECKS: dict[str, Any] = {
     "accept_sparse": "csr",
@@ -135,13 +145,16 @@ class Reader:
         if first:
             self._encodes = is_table(self._encodes, X)
         y = targets_of(y)
-        _refuse_missing(y)
         with _sums_may_overflow(), _naming_text_columns(X), _naming_row_of_y(y):
             if self._encodes:
                 X = self._table(X, reset=first)
                 y = check_X_y(np.zeros((X.shape[0], 1)), y, multi_output=True)[1]
             else:
-                X, y = validate_data(self._checked, X, y, multi_output=True, reset=first, **_CHECKS)
+                _refuse_not_a_time(X)
+                _refuse_merged(X)
+                X, y = validate_data(
+                    self._checked, sparse_of(X), y, multi_output=True, reset=first, **_CHECKS
+                )
         self._knows = True
         return (X if self._encodes else self._matrix(X)), y
 
@@ -150,8 +163,9 @@ class Reader:
         X = rows_of(X)
         if self._encodes:
             return self._table(X, reset=False)
+        _refuse_not_a_time(X)
         with _sums_may_overflow(), _naming_text_columns(X):
-            X = validate_data(self._checked, X, reset=False, **_CHECKS)
+            X = validate_data(self._checked, sparse_of(X), reset=False, **_CHECKS)
         return self._matrix(X)
 
     def _table(self, X, *, reset):
@@ -258,6 +272,32 @@ def _naming_text_columns(X):
         raise
 
 
+def _refuse_not_a_time(X) -> None:
+    """Raise ValueError if a date or duration of an array is missing: the number of NaT is none."""
+    if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "mM" and np.isnat(X).any():
+        row, column = (int(first) for first in np.argwhere(np.isnat(X))[0])
+        raise ValueError(
+            f"Input X contains NaT at row {row}, column {column}. Impute it first, or fit with "
+            f"encoder=skfm.FieldEncoder(), which takes missing values."
+        )
+
+
+def _refuse_merged(X) -> None:
+    """Raise ValueError if two whole numbers of a column are different, and the same as floats."""
+    for name, values in whole_numbers_of(X) if is_frame(X) else ((None, X),):
+        found = merged(values)
+        if found is not None:
+            name = found.column if name is None else name
+            encoder = (
+                ""
+                if sparse.issparse(X)
+                else ", or fit with encoder=skfm.FieldEncoder(), which tells such numbers apart"
+            )
+            raise ValueError(
+                f"Column {name!r} of X holds {found}. Subtract a number near them from the column{encoder}."
+            )
+
+
 def _columns(X):
     """Names and values of the columns of a frame, or of rows."""
     if is_frame(X):
@@ -280,19 +320,23 @@ def _is_no_nan(value) -> bool:
 
 
 def targets_of(y):
-    """y as it is, but dense.
+    """y as it is, but dense, and whole numbers as such.
 
     Raises
     ------
     ValueError
-        If y is no vector, and no rows of as many values each.
+        If y is no vector, and no rows of as many values each, or a value is missing and not NaN.
     """
     if sparse.issparse(y):
         return y.toarray()
+    refuse_masked(y, "y", "Drop that row.")
+    y = as_objects_if_text(y)
     try:
         values = np.asarray(y)
     except ValueError:  # rows of several lengths
         values = objects_of(y)
+    if isinstance(y, list | tuple):
+        values = _as_given(values, y)
     if y is not None and values.ndim == 0:
         raise ValueError(
             f"y is {shown(y)}, of type {type(y).__name__}: give a list or an array with one target for each "
@@ -304,7 +348,23 @@ def targets_of(y):
         raise ValueError("Complex data not supported: y holds complex numbers. Give y.real, for instance.")
     if values.ndim and values.dtype.kind == "O":
         _refuse_lists(values)
-    return y
+    _refuse_missing(values)
+    # scikit-learn makes floats of the whole numbers of pandas's own types.
+    keeps = values.dtype.kind in "iu" or (values.dtype.kind == "O" and isinstance(y, list | tuple))
+    return values if keeps else y
+
+
+def _as_given(values: np.ndarray, y) -> np.ndarray:
+    """An array of a list; of objects where NumPy made text of other values, or floats of large numbers."""
+    if values.dtype.kind not in "fUS":
+        return values
+    objects = objects_of(y)
+    is_other = (
+        holds_large(objects)
+        if values.dtype.kind == "f"
+        else not all(isinstance(value, str | bytes) for value in objects.ravel().tolist())
+    )
+    return objects if is_other else values
 
 
 def _refuse_lists(values: np.ndarray) -> None:
@@ -313,22 +373,22 @@ def _refuse_lists(values: np.ndarray) -> None:
     targets = values.ravel().tolist()
     position = next((position for position, value in enumerate(targets) if isinstance(value, kinds)), None)
     if position is not None:
-        target, n_outputs = targets[position], values.size // values.shape[0]
+        target = targets[position]
         raise ValueError(
-            f"y holds {shown(target)} at row {position // n_outputs}, of type {type(target).__name__}. Give "
-            f"one target for each row, or as many in each; of several labels of a row make 0 and 1 of each "
-            f"label, with sklearn.preprocessing.MultiLabelBinarizer."
+            f"y holds {shown(target)} at row {row_of(values, position)}, of type {type(target).__name__}. "
+            f"Give one target for each row, or as many in each; of several labels of a row make 0 and 1 of "
+            f"each label, with sklearn.preprocessing.MultiLabelBinarizer."
         )
 
 
-def _refuse_missing(y) -> None:
-    """Raise ValueError if a value of y is missing and not NaN: scikit-learn does not name it."""
-    values = np.asarray(y)
+def _refuse_missing(values: np.ndarray) -> None:
+    """Raise ValueError if a target is missing and not NaN: scikit-learn does not name it."""
     if values.ndim and values.dtype.kind in "OmM" and _may_be_missing(values):
-        row = next((row for row, value in enumerate(values.ravel().tolist()) if _is_no_nan(value)), None)
-        if row is not None:
-            missing, n_outputs = values.ravel()[row], values.size // values.shape[0]
-            raise ValueError(f"y has a missing value, {missing!r}, at row {row // n_outputs}. Drop that row.")
+        entries = enumerate(values.ravel().tolist())
+        position = next((position for position, value in entries if _is_no_nan(value)), None)
+        if position is not None:
+            missing, row = values.ravel()[position], row_of(values, position)
+            raise ValueError(f"y has a missing value, {missing!r}, at row {row}. Drop that row.")
 
 
 def _may_be_missing(values: np.ndarray) -> bool:
@@ -345,11 +405,14 @@ def _naming_row_of_y(y):
     try:
         yield
     except ValueError as error:
-        if not str(error).startswith("Input y contains"):
+        # Of a NaN among text scikit-learn does not say where it is.
+        if not str(error).startswith(("Input y contains", "Input contains NaN")):
             raise
+        values = np.asarray(y)
         try:
-            bad = ~np.isfinite(np.asarray(y, dtype=np.float64))
+            bad = ~np.isfinite(values.astype(np.float64))
         except (TypeError, ValueError):
-            raise error from None
+            bad = np.reshape([is_missing(value) for value in values.ravel().tolist()], values.shape)
         where = f" at row {first_row(bad)}" if bad.any() else ""
-        raise ValueError(f"{str(error).rstrip('.')}{where}. Drop that row.") from error
+        what = str(error).rstrip(".").replace("Input contains", "Input y contains")
+        raise ValueError(f"{what}{where}. Drop that row.") from error

@@ -31,6 +31,9 @@ from skfm.fitting.targets import Seen, SeenOfStream, Targets, UnknownLabelError
 from skfm.train.method import is_method, method_of
 from skfm.train.problem import Problem, Progress, Result, Start, joined, n_entries, silent
 
+# Means of counts that differ by less than this factor, of which it is the logarithm, are alike.
+_SAME_MEAN = np.log(2)
+
 
 class Given(NamedTuple):
     """Rows, or a stream in place of X, as they were given."""
@@ -108,25 +111,6 @@ class Learned:
         rows = self.fields.rows
         chosen = slice(self.fields.numbers.size) if rows is None else rows
         return self.model.split(self.parameters.table[chosen])
-
-    def in_units_of(self, targets: Targets) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
-        """Tables and dense weights of the same function in the units of other targets."""
-        tables, dense, known = self.tables(), self.parameters.dense, self.targets
-        degrees = self.model.degrees()
-        if degrees is None or known.n_outputs != targets.n_outputs:
-            return tables, dense
-        ratio = np.asarray(known.scale) / targets.scale
-        shift = np.asarray(known.location - targets.location) / targets.scale
-        if np.all(ratio == 1) and not np.any(shift):
-            return tables, dense
-        tables = {
-            name: table * np.power(ratio, 1 / degrees[name]).reshape(-1, *[1] * (table.ndim - 2))
-            for name, table in tables.items()
-        }
-        offsets = dense["offsets"]
-        if "intercept" in offsets or np.any(shift):
-            offsets = offsets | {"intercept": ratio * offsets.get("intercept", 0.0) + shift}
-        return tables, dense | {"offsets": offsets}
 
     def in_units_of_x(self) -> tuple[dict[str, np.ndarray], Any]:
         """Tables and dense weights of the same function of ``x - center``; see `center`."""
@@ -412,9 +396,7 @@ def gather_stream(
     held_out = gather_held_out(given, intake)
     n_rows, n_train = everything.y.shape[0], train.y.shape[0]
     of_train = Evidence.of(train.X, train.weight, intake.encoding.table_rows)
-    evidence = of_train._replace(
-        total=Total.of(everything.weight), entries=of_train.entries * n_rows / n_train
-    )
+    evidence = Evidence(Total.of(everything.weight), of_train.touched * (n_rows / n_train))
     facts = Facts(
         n_rows=n_rows,
         n_entries=sum(spool.nnz for spool in spooled.spools),
@@ -494,8 +476,8 @@ class TargetUnits(NamedTuple):
 def in_standard_units(data: Data, plan: Plan, context: Context) -> tuple[Data, TargetUnits]:
     """Data as the loss takes them: equal rows merged where that is sound, targets standardised.
 
-    Units come from the rows to train on; with weights taken over, from the rows that these were learned from;
-    in later calls of partial_fit from the rows of all calls.
+    Units come from the rows to train on, in calls of partial_fit from the rows of all calls; those that
+    weights were learned in stay while they are about right, else the weights are read in the new ones.
     """
     samples, held_out, targets = data.samples, data.held_out, data.targets
     n_rows = samples.y.shape[0]
@@ -533,12 +515,17 @@ def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Tar
         base_score = targets.base_score(seen.total, seen.total.n_rows)
         moved = base_score - known.targets.base_score(before, before.n_rows)
         return targets, TargetUnits(seen.compact(), base_score, moved)
-    # Units of its own, where those known are far from right and the weights can be converted.
-    fixed = known.model.degrees() is None
-    targets = targets.in_units_of(known.targets) if fixed else targets.standardized(here, known.targets)
-    is_same = np.array_equal(targets.scale, known.targets.scale)
+    targets = targets.standardized(here, known.targets)
+    units = (targets.location, targets.scale), (known.targets.location, known.targets.scale)
+    is_same = all(map(np.array_equal, *units))
+    base_score, moved = targets.base_score(here, here.n_rows), None
+    if targets.loss.link == "log" and known.loss == targets.loss:
+        # The unit of counts is their mean, of which the intercept is the logarithm.
+        moved = base_score - known.targets.base_score(known.seen.total, known.seen.total.n_rows)
+        moved = np.where(np.abs(moved) > _SAME_MEAN, moved, 0.0)
+        is_same = is_same and not moved.any()
     seen = seen if is_same else SeenOfStream(here).compact()
-    return targets, TargetUnits(seen, targets.base_score(here, here.n_rows))
+    return targets, TargetUnits(seen, base_score, moved)
 
 
 def find_fields(given, X, encoder: FieldEncoder | None, n_features: int) -> tuple[Fields, int]:
@@ -652,13 +639,21 @@ def check_columns(
     ----------
     make_model : makes the model; one of a single field is no wider than that of the fields to be found
     """
-    from skfm.train.start import check_memory
+    from skfm.train.memory import check_memory
 
     plan, targets = make_plan(settings, data.facts, _continued(context)), data.targets
     if context.encoding.encoder is None and not is_method(plan.solver):
         one_field = Fields(np.empty(0, np.int32), 1)
         model = make_model(Shape(targets.n_outputs, targets.loss, one_field, None))
         check_memory(data.samples.X, model.width, plan.dtype)
+
+
+def check_layers(model, prepared: Prepared) -> None:
+    """Raise ValueError if the dense weights of a model are too many, before any of them is drawn."""
+    from skfm.train.memory import check_memory_of_weights
+
+    if not is_method(prepared.plan.solver):
+        check_memory_of_weights(model, 3 * prepared.plan.dtype.itemsize)
 
 
 def _check_same_scale(targets: Targets, context: Context) -> None:
@@ -693,19 +688,18 @@ def warm_start(prepared: Prepared, context: Context, model, first: Start | None)
     if before is not None:
         if context.incremental and before.session is not None:
             return None
-        moved, known = prepared.units.base_moved, before.parameters
-        tables, dense = before.tables(), known.dense
-        if not context.incremental:
-            tables, dense = before.in_units_of(prepared.posed.targets)
-        if moved is not None and "intercept" in dense["offsets"]:
-            offsets = dense["offsets"] | {"intercept": dense["offsets"]["intercept"] + moved}
-            dense = dense | {"offsets": offsets}
-        start = Start(tables, known.units, dense, known.averages)
+        known = before.parameters
+        start = Start(before.tables(), known.units, before.heard.evidence, known.dense, known.averages)
         n_columns = before.fields.numbers.size
         _check_dense(model, start)
-    if start is not None:
-        check_tables(model, start.tables, n_columns)
-    return start
+    if start is None:
+        return None
+    check_tables(model, start.tables, n_columns)
+    moved, offsets = prepared.units.base_moved, (start.dense or {}).get("offsets", {})
+    if moved is None or "intercept" not in offsets:
+        return start
+    offsets = offsets | {"intercept": offsets["intercept"] + moved}
+    return start._replace(dense=start.dense | {"offsets": offsets})
 
 
 def _check_dense(model, start: Start) -> None:
@@ -838,13 +832,12 @@ def new_seed(random_state) -> int:
 # -- start from other weights ------------------------------------------------------------------------
 
 
-def start_from(source: Learned | None, model, targets: Targets, shown: str) -> Start:
+def start_from(source: Learned | None, model, shown: str) -> Start:
     """What the model can take over from another fit: tables, the intercept, and a network that is the same.
 
     Parameters
     ----------
     source : the other fit; None has nothing
-    targets : those of the model
     shown : how the message names it
 
     Raises
@@ -852,7 +845,7 @@ def start_from(source: Learned | None, model, targets: Targets, shown: str) -> S
     ValueError
         If it has none of the tables.
     """
-    known, dense = ({}, None) if source is None else source.in_units_of(targets)
+    known = {} if source is None else source.tables()
     wanted = model.tables()
     tables = {}
     for name, table in wanted.items():
@@ -860,12 +853,13 @@ def start_from(source: Learned | None, model, targets: Targets, shown: str) -> S
         given = known.get(name, known.get(name.removeprefix("expert_")))
         if given is not None:
             tables[name] = _reshaped(given, table.shape)
-    if source is None or dense is None or not tables:
+    if source is None or not tables:
         raise ValueError(
             f"init_from={shown} has none of the tables {sorted(wanted)} that this model "
             f"starts from. Give a fitted skfm estimator that has."
         )
-    return Start(tables, source.parameters.units, *_dense_to_start_from(source, dense, model))
+    dense, averages = _dense_to_start_from(source, model)
+    return Start(tables, source.parameters.units, source.heard.evidence, dense, averages)
 
 
 def check_same_columns(source: Learned, columns: InputColumns, shown: str, *, encodes: bool) -> None:
@@ -894,10 +888,10 @@ def check_same_columns(source: Learned, columns: InputColumns, shown: str, *, en
             )
 
 
-def _dense_to_start_from(source: Learned, dense: dict[str, dict], model) -> tuple[dict[str, dict], dict]:
+def _dense_to_start_from(source: Learned, model) -> tuple[dict[str, dict], dict]:
     """Dense weights and running averages to take over: all where the model has no others, else intercepts."""
     first = model.init(np.random.default_rng(0), np.zeros(model.n_outputs))
-    averages = source.parameters.averages
+    dense, averages = source.parameters.dense, source.parameters.averages
     # A model without an intercept is one with 0.
     intercept = dense["offsets"].get("intercept", np.zeros(source.model.n_outputs))
     found: dict[str, dict] = {role: dict(leaves) for role, leaves in dense.items()}

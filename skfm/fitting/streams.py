@@ -32,9 +32,18 @@ def is_stream(X) -> bool:
         if not X:
             return False
         # A tuple of tables is (X, y), or rows.
-        first = X[0][:1] if isinstance(X[0], tuple) else X[:1] if isinstance(X, list) else ()
-        return len(first) == 1 and len(getattr(first[0], "shape", ())) == 2
+        first = X[0][:1] if isinstance(X[0], list | tuple) else X[:1] if isinstance(X, list) else ()
+        return len(first) == 1 and (_has_rows(first[0]) or (isinstance(X[0], tuple) and _is_nested(first[0])))
     return hasattr(X, "__iter__")
+
+
+def _has_rows(X) -> bool:
+    return len(getattr(X, "shape", ())) == 2
+
+
+def _is_nested(X) -> bool:
+    """Whether a value is a list of lists: as the first of a tuple, it is rows and no value of a row."""
+    return isinstance(X, list) and bool(X) and isinstance(X[0], list | tuple)
 
 
 def chunks_of(stream, *, once: bool = False):
@@ -53,10 +62,12 @@ def chunks_of(stream, *, once: bool = False):
         )
     empty = True
     for number, chunk in enumerate(chunks):
+        if isinstance(chunk, list) and chunk and _has_rows(chunk[0]):
+            raise _of_chunk(number, ValueError("expected a tuple, got a list. Give tuple(chunk)."))
         chunk = chunk if isinstance(chunk, tuple) else (chunk,)
-        if len(getattr(chunk[0], "shape", ())) != 2:
-            kind = type(chunk[0]).__name__
-            raise _of_chunk(number, ValueError(f"X must be a DataFrame, a matrix or an array, got {kind}."))
+        if not chunk or not _has_rows(chunk[0]):
+            shown = f"got {type(chunk[0]).__name__}. Make one of it" if chunk else "got nothing"
+            raise _of_chunk(number, ValueError(f"X must be a DataFrame, a matrix or an array, {shown}."))
         if chunk[0].shape[0]:
             empty = False
             yield number, chunk

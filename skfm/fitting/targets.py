@@ -11,21 +11,23 @@ from functools import reduce
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
 from skfm.data.frames import is_missing, objects_of, shown
 from skfm.data.units import UNLIKE, Units
 from skfm.data.validate import (
+    as_objects_if_text,
     bounded,
     check_sample_weight,
     first_no_number,
     first_row,
     powers_of_two,
+    row_of,
     standardized_values,
     weights_as_numbers,
 )
+from skfm.data.whole_numbers import merged
 
 # Means of counts beyond this, or below its inverse, are taken to be 1.
 _MOST_COUNTED = 1e9
@@ -209,14 +211,10 @@ class Targets:
 
         Parameters
         ----------
-        known : targets of fewer of the rows; their units stay while they are about right, and with them the
-            weights of columns that no row has touched since
+        known : targets that weights were learned for; their units stay while they are about right, and with
+            them the weights of columns that no row has touched since
         """
         return replace(self, location=0.0, scale=1.0)
-
-    def in_units_of(self, known: Targets) -> Targets:
-        """Targets with the units of others."""
-        return replace(self, location=known.location, scale=known.scale)
 
     def base_score(self, seen: Seen, n_rows: int | None = None) -> np.ndarray:
         """The best constant raw prediction in standard units; see `skfm.losses.Loss.base_score`."""
@@ -361,14 +359,16 @@ class Labels(Targets):
             unknown = [label for label in self.class_weight if label not in set(self.classes.tolist())]
             if unknown:
                 raise ValueError(f"class_weight names {unknown}, which are none of {self.classes.tolist()}.")
-            if min(self.class_weight.values(), default=1) < 0:
+            given = _as_numbers(self.class_weight)
+            if min(given.values(), default=1) < 0:
                 raise ValueError(f"class_weight must not be negative, got {self.class_weight}.")
-            of_classes = [self.class_weight.get(label, 1.0) for label in self.classes.tolist()]
+            of_classes = [given.get(label, 1.0) for label in self.classes.tolist()]
             of_rows = np.asarray(of_classes, dtype=np.float64)[np.searchsorted(self.classes, y)]
         elif isinstance(self.class_weight, list) and self.multilabel:
             of_rows = self._of_labels(y)
         else:
-            of_rows = compute_sample_weight(self.class_weight, y)
+            wanted = "a list of dicts, one for each label" if self.multilabel else "a dict {label: weight}"
+            raise ValueError(f"class_weight must be 'balanced' or {wanted}; got {self.class_weight!r}.")
         weight = bounded(sample_weight * bounded(of_rows)) if np.isfinite(of_rows).all() else of_rows
         if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
             raise ValueError(
@@ -384,6 +384,7 @@ class Labels(Targets):
                 f"class_weight must have a dict with weights of 0 and 1 for each of {n_labels} labels; got "
                 f"{given!r}."
             )
+        given = [_as_numbers(of_label) for of_label in given]
         chosen = [np.where(y[:, label], one.get(1, 1.0), one.get(0, 1.0)) for label, one in enumerate(given)]
         return np.prod(chosen, axis=0)
 
@@ -457,6 +458,11 @@ class Numbers(Targets):
                 f"y must hold numbers, and holds {shown(value)} at row {row}, of type "
                 f"{type(value).__name__}. Convert it to a float, or fit a classifier where these are labels."
             )
+        same = merged(y)
+        if same is not None:
+            raise ValueError(
+                f"y holds {same}. Subtract a number near them from y, and add it to the predictions."
+            )
         try:
             y = np.asarray(y, dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -513,22 +519,18 @@ class Numbers(Targets):
 
         A penalty means nothing beside losses of 1e100, and is all there is beside losses of 1e-100.
         """
-        mean, known = seen.of_loss.mean, super().standardized(seen) if known is None else known
-        ratio = mean / np.exp(known.location)
-        extreme = (ratio > _MOST_COUNTED) | ((ratio > 0) & (ratio < 1 / _MOST_COUNTED))
-        if not extreme.any():
+        mean = seen.of_loss.mean
+        extreme = (mean > _MOST_COUNTED) | ((mean > 0) & (mean < 1 / _MOST_COUNTED))
+        if known is not None and np.all(np.not_equal(known.location, 0) == extreme):
             return replace(self, location=known.location, scale=known.scale)
-        location = np.where(extreme, np.log(np.where(extreme, mean, 1.0)), known.location)
-        return replace(self, location=location, scale=np.ones_like(mean))
+        if not extreme.any():
+            return super().standardized(seen)
+        return replace(self, location=np.log(np.where(extreme, mean, 1.0)), scale=np.ones_like(mean))
 
     def base_score(self, seen, n_rows=None):
         if self.loss.standardizes_target:
             return super().base_score(seen, n_rows)
         return self.loss.base_score(seen.of_loss, n_rows) - self.location
-
-    def in_units_of(self, known):
-        units = super().in_units_of(known)
-        return units if self.fit_intercept else replace(units, location=np.zeros_like(known.location))
 
     def standardize(self, terms):
         if not self.loss.standardizes_target:
@@ -683,7 +685,8 @@ class ClickConversion(Targets):
                 f"class_weight must be 'balanced', or a list of two dicts, one for clicks and one for "
                 f"conversions; got {given!r}."
             )
-        weights = np.array([given[task].get(label, 1.0) for label in (0, 1)], dtype=np.float64)
+        of_task = _as_numbers(given[task])
+        weights = np.array([of_task.get(label, 1.0) for label in (0, 1)], dtype=np.float64)
         if set(given[task]) - {0, 1} or not np.isfinite(weights).all() or (weights < 0).any():
             raise ValueError(
                 f"class_weight[{task}] must give finite weights of 0 or more to 0 and 1; got {given[task]!r}."
@@ -723,6 +726,26 @@ def _balanced(codes: np.ndarray, weight: np.ndarray, n_classes: int = 0) -> np.n
     return np.divide(share.sum(), present.sum() * share, out=np.ones_like(share), where=present)
 
 
+def _as_numbers(class_weight: dict) -> dict[Any, float]:
+    """Weights of classes as floats.
+
+    Raises
+    ------
+    ValueError
+        If one of them is no number.
+    """
+    found = {}
+    for label, weight in class_weight.items():
+        try:
+            found[label] = float(weight)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(
+                f"class_weight gives {shown(weight)} to {label!r}, which is no number that a float can hold. "
+                f"Give a finite weight of 0 or more."
+            ) from None
+    return found
+
+
 def _refuse_balanced(class_weight, remedy: str) -> None:
     """Raise ValueError if classes are to be balanced over rows of which only a part is known."""
     if isinstance(class_weight, str):
@@ -741,6 +764,7 @@ def _given_classes(classes) -> np.ndarray:
     ValueError
         If they are not one list of labels of one kind.
     """
+    classes = as_objects_if_text(classes)
     objects = np.empty(0, dtype=object) if isinstance(classes, str | bytes) else objects_of(classes)
     if objects.ndim != 1 or isinstance(classes, str | bytes):
         raise ValueError(f"classes={shown(classes)} must be one list of labels, such as [0, 1].")
@@ -760,11 +784,9 @@ def _refuse_labels(what: str, labels) -> None:
     """Raise ValueError naming the first that is no label, or not of the kind of the first one."""
     values = np.asarray(labels)
     found = values.ravel().tolist() if values.dtype.kind in "fO" else []
-    n_columns = max(1, values.size // max(1, len(values)))
     for position, label in enumerate(found):
-        where = (
-            f"{what} holds {shown(label)} at {'row' if what == 'y' else 'position'} {position // n_columns}"
-        )
+        place, number = "row" if what == "y" else "position", row_of(values, position)
+        where = f"{what} holds {shown(label)} at {place} {number}"
         if isinstance(label, float) and not label.is_integer():
             raise ValueError(
                 f"Unknown label type: {where}, and labels are text or whole numbers. Fit a regressor on "

@@ -105,6 +105,22 @@ class MLP:
         output = weights.get(f"{name}layer_{len(self.sizes)}")
         return (x if output is None else x @ output), averages
 
+    def moved(self, dense, averages, by):
+        """Dense weights and averages of the same function of x, from those of the function of ``x + by``.
+
+        Returns
+        -------
+        dense, averages, and what the output lacks, (n_outputs,) or 0 : the output layer has no bias
+        """
+        change, name = by @ dense["weights"][f"{self.name}layer_0"], self.name
+        if not self.sizes:
+            return dense, averages, change
+        if self.batch_norm:
+            mean = f"{name}mean_0"
+            return dense, averages | {mean: averages[mean] - change}, 0.0
+        bias, offsets = f"{name}bias_0", dense["offsets"]
+        return dense | {"offsets": offsets | {bias: offsets[bias] + change}}, averages, 0.0
+
     def attributes(self, dense, averages) -> dict[str, list[np.ndarray]]:
         """What prediction needs, with batch norm in the affine maps; see `Model.attributes`."""
         weights, offsets, name = dense["weights"], dense["offsets"], self.name

@@ -24,6 +24,14 @@ Dense = dict[str, dict[str, Array]]
 Folded = tuple[dict[str, np.ndarray], Dense]
 
 
+class Weights(NamedTuple):
+    """All that a model is made of: tables by name, dense weights and running averages."""
+
+    tables: dict[str, np.ndarray]
+    dense: Dense
+    averages: dict[str, np.ndarray]
+
+
 class Table(NamedTuple):
     """A parameter with one row a feature.
 
@@ -105,6 +113,13 @@ def fold_linear(linear: np.ndarray, intercept: np.ndarray, pairs, center: np.nda
     return linear - pairs, intercept
 
 
+def fold_terms(tables: dict[str, np.ndarray], dense: Dense, pairs, center: np.ndarray) -> Folded:
+    """The same of the table "linear" and the intercept of a model."""
+    offsets = dense["offsets"]
+    linear, intercept = fold_linear(tables["linear"], offsets["intercept"], pairs, center)
+    return tables | {"linear": linear}, dense | {"offsets": offsets | {"intercept": intercept}}
+
+
 def pairs_with(factors: np.ndarray, center: np.ndarray) -> np.ndarray:
     """``sum_{i != j} m_i <v_i, v_j>`` for each column j; factors (n_columns, *shape, k)."""
     total = np.tensordot(center, factors, axes=1)
@@ -135,13 +150,6 @@ class Model:
         """First dense weights: ``{"weights": ..., "offsets": ...}``; only weights are penalised."""
         offsets = {"intercept": np.asarray(base_score, dtype=np.float64)} if self.fit_intercept else {}
         return {"weights": {}, "offsets": offsets}
-
-    def degrees(self) -> dict[str, int] | None:
-        """Degree, by table, of the term of the raw prediction that is a polynomial in the table's numbers.
-
-        The second axis of such a table is that of the outputs. None for a model that is no sum of such terms.
-        """
-        return None
 
     def intercept(self, dense: Dense) -> Array:
         """The intercept, or 0 for a model without one."""
@@ -197,6 +205,29 @@ class Model:
         fields : (n_columns,) field of each column, as the model tells them apart
         """
         return None
+
+    def takes_shift(self, shares_rows: bool) -> bool:
+        """Whether `recentred` makes weights of the same function, for a model with an intercept.
+
+        Parameters
+        ----------
+        shares_rows : whether some columns of different fields use the same row of the tables
+        """
+        return False
+
+    def recentred(self, weights: Weights, shift: np.ndarray, fields: np.ndarray) -> Weights:
+        """Weights of the same function of x, from those of the function of ``x - shift``, to train on.
+
+        Unlike `shifted` networks can do so: their first layers take a shift of the embeddings.
+
+        Parameters
+        ----------
+        weights : tables (n_columns, *shape); all float64
+        shift : (n_columns,)
+        fields : (n_columns,) field of each column, as the model tells them apart
+        """
+        folded = self.shifted(weights.tables, weights.dense, shift, fields)
+        return weights if folded is None else Weights(*folded, weights.averages)
 
     @property
     def hints(self) -> Hints:

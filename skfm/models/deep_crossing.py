@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skfm.layers.mlp import ACTIVATIONS, MLP, glorot_uniform
-from skfm.models.base import Table
+from skfm.models.base import Table, Weights
 from skfm.models.fieldwise import FieldModel
 
 _UNITS = MLP()
@@ -59,6 +59,20 @@ class DeepCrossing(FieldModel):
             "coefs_": [*coefs, weights["output"]],
             "intercepts_": [*intercepts, np.zeros(self.n_outputs)],
         }
+
+    def takes_shift(self, shares_rows):
+        return True
+
+    def recentred(self, weights, shift, fields):
+        tables, dense, averages = weights
+        by = -self.constants(tables["factors"], shift, fields)
+        if self.network.sizes:
+            dense, averages, _ = self.unit(0).moved(dense, averages, by)
+            name, more = "unit_0_bias", by
+        else:
+            name, more = "intercept", by @ dense["weights"]["output"]
+        offsets = dense["offsets"]
+        return Weights(tables, dense | {"offsets": offsets | {name: offsets[name] + more}}, averages)
 
     def forward(self, slots, dense, averages, batch, training):
         x = self.side_by_side(self.embeddings(slots, batch))

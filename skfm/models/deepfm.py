@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skfm.models.base import Weights, fold_terms, pairs_with
 from skfm.models.fieldwise import NetworkModel
 
 
@@ -26,6 +27,18 @@ class DeepFM(NetworkModel):
     def attributes(self, dense, averages):
         cross = dense["weights"].get("cross", np.ones((self.n_factors, 1)))
         return super().attributes(dense, averages) | {"cross_coef_": cross}
+
+    def takes_shift(self, shares_rows):
+        return True
+
+    def recentred(self, weights, shift, fields):
+        factors, cross = weights.tables["factors"], weights.dense["weights"].get("cross")
+        by = -self.constants(factors, shift, fields)
+        tables, dense, averages = self.network_moved(weights, by)
+        cross = np.ones((self.n_factors, 1)) if cross is None else cross
+        # Each number of an embedding is a machine with one factor.
+        pairs = pairs_with(factors[..., None], shift) @ cross
+        return Weights(*fold_terms(tables, dense, pairs, shift), averages)
 
     def forward(self, slots, dense, averages, batch, training):
         if self.n_outputs > 1:

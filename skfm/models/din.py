@@ -105,6 +105,13 @@ class DIN(NetworkModel):
         """How often each slot is an entry of the history."""
         return jnp.where(is_entry, 1.0 if slots.values is None else jnp.abs(slots.values), 0.0)
 
+    def takes_shift(self, shares_rows):
+        return True
+
+    def recentred(self, weights, shift, fields):
+        # Histories, and what they are compared with, are in their own units.
+        return self.network_moved(weights, -self.constants(weights.tables["factors"], shift, fields))
+
     def forward(self, slots, dense, averages, batch, training):
         factors = slots["factors"]
         found, averages = self.scores(slots, dense, averages, batch, training)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from skfm.models.base import Hints, Model
+from skfm.models.base import Hints, Model, Weights
 from skfm.models.linear import Linear
 
 TOWERS = ("click", "conversion")
@@ -63,6 +64,30 @@ class ESMM(Model):
             leaves = {kind: _leaves_of(tower, leaves) for kind, leaves in dense.items()}
             towers.append(self.tower.attributes(leaves, _leaves_of(tower, averages)))
         return {"towers_": towers}
+
+    def takes_shift(self, shares_rows):
+        return self.tower.takes_shift(shares_rows)
+
+    def recentred(self, weights, shift, fields):
+        tables, dense, averages = weights
+        intercept, linear = dense["offsets"]["intercept"].copy(), tables.get("linear")
+        found = {kind: dict(leaves) for kind, leaves in dense.items()}
+        averages = dict(averages)
+        linear = None if linear is None else linear.copy()
+        for output, tower in enumerate(TOWERS):
+            of_tower = {kind: _leaves_of(tower, leaves) for kind, leaves in dense.items()}
+            # A tower has no intercept.
+            of_tower["offsets"]["intercept"] = np.zeros(len(TOWERS))
+            before = Weights(tables, of_tower, _leaves_of(tower, averages))
+            moved = self.tower.recentred(before, shift, fields)
+            intercept[output] += moved.dense["offsets"].pop("intercept")[output]
+            if linear is not None:
+                linear[:, output] = moved.tables["linear"][:, output]
+            for kind, leaves in moved.dense.items():
+                found[kind] |= _named(tower, leaves)
+            averages |= _named(tower, moved.averages)
+        found["offsets"]["intercept"] = intercept
+        return Weights(tables if linear is None else tables | {"linear": linear}, found, averages)
 
     def forward(self, slots, dense, averages, batch, training):
         raw: list = []

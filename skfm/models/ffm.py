@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from skfm.models.base import Hints, Model, Table, fold_linear
+from skfm.models.base import Hints, Model, Table, fold_terms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +39,11 @@ class FFM(Model):
         # Each column's vector for field f meets the vectors of field f for its own field.
         pairs = np.einsum("jofk,jfok->jo", factors, sums.transpose(2, 0, 1, 3)[fields])
         pairs -= center[:, None] * np.square(factors[columns, :, fields]).sum(axis=-1)
-        offsets = dense["offsets"]
-        linear, intercept = fold_linear(tables["linear"], offsets["intercept"], pairs, center)
-        return tables | {"linear": linear}, dense | {"offsets": offsets | {"intercept": intercept}}
+        return fold_terms(tables, dense, pairs, center)
+
+    def takes_shift(self, shares_rows):
+        # A linear weight is one number, and pairs of columns weigh by their fields.
+        return not shares_rows
 
     def pairs(self, factors, slot_fields):
         """(B, n_outputs) second-order term; factors (B, S, n_outputs, F, k)."""
@@ -59,9 +61,6 @@ class FFM(Model):
         # A slot with itself is no pair.
         total = (fields * fields.transpose(0, 3, 2, 1, 4)).sum(axis=(1, 3, 4))
         return 0.5 * (total - jnp.square(same_field).sum(axis=(1, 3)))
-
-    def degrees(self):
-        return {"linear": 1, "factors": 2}
 
     def forward(self, slots, dense, averages, batch, training):
         pairs = self.pairs(slots["factors"], batch.slot_fields)

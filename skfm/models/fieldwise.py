@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from skfm.layers.mlp import MLP
 from skfm.layers.pairwise import pool_fields
-from skfm.models.base import Hints, Model, Table
+from skfm.models.base import Hints, Model, Table, Weights
 
 _NETWORK = MLP()
 
@@ -42,6 +44,12 @@ class FieldModel(Model):
     def n_embedded(self) -> int:
         """Numbers in all embeddings of a row."""
         return self.n_fields * self.n_factors
+
+    def constants(self, table: np.ndarray, values: np.ndarray, fields: np.ndarray) -> np.ndarray:
+        """(F k,) embeddings of a row in which each column has one of the values (n_columns,)."""
+        sums = np.zeros((self.n_fields, *table.shape[1:]))
+        np.add.at(sums, fields, values[:, None] * table)
+        return sums.reshape(-1)
 
     def side_by_side(self, embeddings):
         """(B, F k) all embeddings of a row as one vector."""
@@ -80,3 +88,11 @@ class NetworkModel(FieldModel):
 
     def attributes(self, dense, averages):
         return self.network.attributes(dense, averages)
+
+    def network_moved(self, weights: Weights, by: np.ndarray) -> Weights:
+        """Weights whose network is that of its inputs plus some numbers (n_inputs,)."""
+        tables, dense, averages = weights
+        dense, averages, more = self.network.moved(dense, averages, by)
+        offsets = dense["offsets"]
+        offsets = offsets | {"intercept": offsets["intercept"] + more}
+        return Weights(tables, dense | {"offsets": offsets}, averages)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from skfm.layers.mlp import MLP, glorot_uniform
-from skfm.models.base import Table
+from skfm.models.base import Table, Weights
 from skfm.models.fieldwise import FieldModel
 
 _FIRST, _SECOND = MLP(name="first_"), MLP(name="second_")
@@ -75,6 +75,18 @@ class FinalMLP(FieldModel):
                 of_network["gate_coef_"] = weights[f"{network.name}gate"]
             found |= {f"{prefix}{name}": value for name, value in of_network.items()}
         return found
+
+    def takes_shift(self, shares_rows):
+        # A gate of the row multiplies the shift, and so does an end that is no layer.
+        return self.gate != "row" and all(network.sizes for network in self.networks)
+
+    def recentred(self, weights, shift, fields):
+        tables, dense, averages = weights
+        by = -self.constants(tables["factors"], shift, fields)
+        for network in self.networks:
+            inputs = np.asarray(self.gated(by, network.name, dense))
+            dense, averages, _ = network.moved(dense, averages, inputs)
+        return Weights(tables, dense, averages)
 
     def gated(self, x, name, dense):
         """(B, F k) embeddings times the gate of a network."""

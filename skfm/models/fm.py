@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from skfm.layers.pairwise import anova
-from skfm.models.base import Hints, Model, Table, fold_linear, pairs_with
+from skfm.models.base import Hints, Model, Table, fold_terms, pairs_with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,18 +39,16 @@ class FM(Model):
     def shifted(self, tables, dense, center, fields):
         if self.higher:
             return None
-        pairs, offsets = pairs_with(tables["factors"], center), dense["offsets"]
-        linear, intercept = fold_linear(tables["linear"], offsets["intercept"], pairs, center)
-        return tables | {"linear": linear}, dense | {"offsets": offsets | {"intercept": intercept}}
+        return fold_terms(tables, dense, pairs_with(tables["factors"], center), center)
+
+    def takes_shift(self, shares_rows):
+        return not self.higher
 
     def cross_features(self, slots, dense, averages, batch):
         """(B, n_outputs (degree - 1) n_factors) vectors whose sums are the terms of order 2 and higher."""
         terms = [anova(slots[name], order) for name, order in self.higher.items()]
         cross = jnp.concatenate([slots.pairs["factors"], *terms], axis=-1)
         return cross.reshape(cross.shape[0], -1)
-
-    def degrees(self):
-        return {"linear": 1, "factors": 2} | self.higher
 
     def forward(self, slots, dense, averages, batch, training):
         raw = slots.interactions("factors") + self.intercept(dense)

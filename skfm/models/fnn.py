@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import jax.numpy as jnp
+import numpy as np
 
 from skfm.layers.pairwise import pool_fields
 from skfm.models.fieldwise import NetworkModel
@@ -22,6 +23,13 @@ class FNN(NetworkModel):
     @property
     def n_inputs(self):
         return self.n_fields * (self.n_outputs + self.n_factors)
+
+    def takes_shift(self, shares_rows):
+        return True
+
+    def recentred(self, weights, shift, fields):
+        both = np.concatenate([weights.tables["linear"], weights.tables["factors"]], axis=1)
+        return self.network_moved(weights, -self.constants(both, shift, fields))
 
     def forward(self, slots, dense, averages, batch, training):
         linear = pool_fields(slots["linear"], batch.slot_fields, self.n_fields)

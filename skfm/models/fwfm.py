@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from skfm.layers.pairwise import pool_fields
-from skfm.models.base import Hints, Model, Table, fold_linear
+from skfm.models.base import Hints, Model, Table, fold_terms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +46,6 @@ class FwFM(Model):
     def attributes(self, dense, averages):
         return {"pair_weights_": self.pair_weights(dense)}
 
-    def degrees(self):
-        return {"linear": 1, "factors": 2}
-
     def shifted(self, tables, dense, center, fields):
         factors = tables["factors"]
         r = self.pair_weights(dense)
@@ -57,9 +54,11 @@ class FwFM(Model):
         met = np.einsum("ofg,gok->fok", r, sums)[fields]
         same = r[:, fields, fields].T
         pairs = (factors * met).sum(axis=-1) - center[:, None] * same * np.square(factors).sum(axis=-1)
-        offsets = dense["offsets"]
-        linear, intercept = fold_linear(tables["linear"], offsets["intercept"], pairs, center)
-        return tables | {"linear": linear}, dense | {"offsets": offsets | {"intercept": intercept}}
+        return fold_terms(tables, dense, pairs, center)
+
+    def takes_shift(self, shares_rows):
+        # A linear weight is one number, and pairs of columns weigh by their fields.
+        return not shares_rows
 
     def forward(self, slots, dense, averages, batch, training):
         factors = slots["factors"]

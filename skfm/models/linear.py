@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skfm.models.base import Model, Table, fold_linear
+from skfm.models.base import Model, Table, fold_terms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,13 +14,11 @@ class Linear(Model):
     def tables(self):
         return {"linear": Table((self.n_outputs,), "linear", "zero")}
 
-    def degrees(self):
-        return {"linear": 1}
-
     def shifted(self, tables, dense, center, fields):
-        offsets = dense["offsets"]
-        linear, intercept = fold_linear(tables["linear"], offsets["intercept"], 0.0, center)
-        return {"linear": linear}, dense | {"offsets": offsets | {"intercept": intercept}}
+        return fold_terms(tables, dense, 0.0, center)
+
+    def takes_shift(self, shares_rows):
+        return True
 
     def forward(self, slots, dense, averages, batch, training):
         raw = slots.sums["linear"] + self.intercept(dense)

@@ -83,6 +83,9 @@ class MixtureFM(Model):
             )
         return tables, dense | {"offsets": offsets}
 
+    def takes_shift(self, shares_rows):
+        return True
+
     def forward(self, slots, dense, averages, batch, training):
         log_gate = self.log_gate(slots, dense, averages, batch)[:, :, None]
         experts = self.scores("expert", slots) + self.intercept(dense)

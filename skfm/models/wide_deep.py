@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skfm.models.base import Model, fold_linear
+from skfm.models.base import Model, Weights, fold_terms
 from skfm.models.fieldwise import NetworkModel
 
 
@@ -41,9 +41,19 @@ class WideDeep(NetworkModel):
     def shifted(self, tables, dense, center, fields):
         if self.parts != "wide":
             return None
-        offsets = dense["offsets"]
-        linear, intercept = fold_linear(tables["linear"], offsets["intercept"], 0.0, center)
-        return {"linear": linear}, dense | {"offsets": offsets | {"intercept": intercept}}
+        return fold_terms(tables, dense, 0.0, center)
+
+    def takes_shift(self, shares_rows):
+        return True
+
+    def recentred(self, weights, shift, fields):
+        if self.parts == "wide":
+            return super().recentred(weights, shift, fields)
+        seen = self.constants(weights.tables["factors"], shift, fields)[: self.n_embedded]
+        tables, dense, averages = self.network_moved(weights, -seen)
+        if self.parts == "both":
+            tables, dense = fold_terms(tables, dense, 0.0, shift)
+        return Weights(tables, dense, averages)
 
     def forward(self, slots, dense, averages, batch, training):
         raw = self.intercept(dense) if self.parts == "deep" else self.linear(slots, dense)

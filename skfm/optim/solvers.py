@@ -8,6 +8,7 @@ charged implicitly: the step ``w - step * g`` is followed by the proximal map of
 from __future__ import annotations
 
 import inspect
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import FunctionType
@@ -23,6 +24,10 @@ Array = Any
 
 # The state of an optax transformation starts anew for columns whose scale changes by more than this factor.
 _QUITE = 1.5
+_ELEMENT_WISE = (
+    "Give one that is, such as optax.adam or optax.adagrad, or the name of one of skfm's own: 'adam', "
+    "'adagrad', 'ftrl', 'sgd', or 'lbfgs' for all weights at once."
+)
 
 
 class Step(NamedTuple):
@@ -213,6 +218,23 @@ def _made_of(value: Any, within: tuple[Any, ...] = ()) -> Any:
     return type(value), value
 
 
+def _holds(leaf, part) -> bool:
+    """Whether a part of a state, with a name of its own, has a leaf."""
+    return hasattr(part, "_fields") and any(one is leaf for one in jax.tree.leaves(part))
+
+
+@contextmanager
+def _explaining_optax():
+    """Say which parameter it is whose transformation fails."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"The optax transformation given as solver takes more than the gradients and values of single "
+            f"weights: {str(error).splitlines()[0]} {_ELEMENT_WISE}"
+        ) from error
+
+
 class Optax(Solver):
     """Any element-wise optax transformation; those with equal settings are equal.
 
@@ -230,8 +252,19 @@ class Optax(Solver):
         return isinstance(other, Optax) and self._made_of == other._made_of
 
     def init(self, parameters, rate):
+        with _explaining_optax():
+            state = self.transformation.init(parameters)
+        for leaf in jax.tree.leaves(state):
+            if jnp.ndim(leaf) and jnp.shape(leaf)[0] != parameters.shape[0]:
+                owners = jax.tree.leaves(state, is_leaf=partial(_holds, leaf))
+                names = [type(part).__name__ for part in owners if hasattr(part, "_fields")]
+                raise ValueError(
+                    f"The optax transformation given as solver is not element-wise: for weights of shape "
+                    f"{parameters.shape} it keeps an array of shape {leaf.shape} "
+                    f"({', '.join(names) or 'its state'}). {_ELEMENT_WISE}"
+                )
         # Copies, since leaves that share memory cannot be donated.
-        return jax.tree.map(jnp.copy, self.transformation.init(parameters))
+        return jax.tree.map(jnp.copy, state)
 
     def moved(self, state, before, after, ratio=1.0):
         # Its gradients hold the penalty, which is in the units of X.
@@ -250,7 +283,8 @@ class Optax(Solver):
 
     def update(self, parameters, gradient, state, step, l1, l2):
         gradient = gradient + l2 * parameters + l1 * jnp.sign(parameters)
-        updates, state = self.transformation.update(gradient, state, parameters)
+        with _explaining_optax():
+            updates, state = self.transformation.update(gradient, state, parameters)
         return parameters + step.rate * updates, state
 
 

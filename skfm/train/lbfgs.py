@@ -28,21 +28,19 @@ from skfm.train.loop import (
     largest_loss,
     validation_scores,
 )
+from skfm.train.memory import check_memory, check_memory_of_weights
 from skfm.train.precondition import Coordinates, coordinates
 from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
 from skfm.train.programs import Compiled
 from skfm.train.start import (
     base_loss,
     base_score,
-    check_memory,
     check_representable,
     column_units,
+    first_parameters,
     hyper_parameters,
-    known_units,
     shared_rows,
     standard_frequency,
-    start_dense,
-    start_table,
 )
 from skfm.train.state import DeviceRows, Hyper, dense_rows, device_rows, padded, to_numpy
 from skfm.train.step import Program, make_slots
@@ -227,10 +225,13 @@ def _fit(problem: Problem) -> Result:
     check_memory(X, model.width, dtype)
     check_representable(problem)
     statistics = column_statistics(X, weight, shared)
-    units = column_units(problem, statistics, known_units(problem))
+    trained = None if problem.start is None else problem.start.trained(X.shape[1])
+    units = column_units(problem, statistics, trained)
     frequency = standard_frequency(statistics, units)
     columns = np.flatnonzero((frequency if shared is None else frequency[shared]) > 0)
     n_rows = table_rows(columns.size)
+    of_pairs = (2 * _MEMORY + 5) * np.dtype(np.float64).itemsize
+    check_memory_of_weights(model, of_pairs, n_rows * model.width, ", or solver='adam', which keeps less")
     prior = problem.priors[0]
 
     def narrowed(samples: Samples) -> Samples:
@@ -246,11 +247,11 @@ def _fit(problem: Problem) -> Result:
     )
     charge = charges(frequency, prior.l2_frequency_power, units.scale) * frequency[:, None]
     init_scale = max(prior.init_scale, _LEAST_FACTORS) if prior.init_scale else 0.0
-    full = start_table(problem, init_scale, columns, units)
+    base = base_score(problem)
+    start = first_parameters(problem, init_scale, columns, units, base)
+    full, dense, averages = start.table, start.dense, start.averages
     table = np.zeros((n_rows, model.width), dtype=dtype)
     table[: columns.size] = full[columns]
-    base = base_score(problem)
-    dense, averages = start_dense(problem, base)
     charge = padded(np.minimum(charge[columns], _strongest(dtype)), n_rows, dtype)
     hyper = hyper_parameters(problem, prior)
     objective = Objective(Program(model, loss), averages, _blocks(narrow, n_rows), charge, hyper)
@@ -270,6 +271,9 @@ def _fit(problem: Problem) -> Result:
     progress.interrupted = bool(interrupted)
     if watcher.stopping.best is not None:
         table, dense = watcher.stopping.best
+    if not progress.n_iter:
+        # From a minimum there is no step to take.
+        watcher.record(table, dense, float(objective.value_and_gradient(table, dense)[1]))
     full[columns] = table[: columns.size]
     without = base_loss(loss, narrow.train, base)
     parameters = Parameters(full, to_numpy(dense), to_numpy(averages), units)
@@ -278,11 +282,8 @@ def _fit(problem: Problem) -> Result:
         message = unheard(problem, prior, parameters, alike(problem, statistics, units))
     if message is None and at_end and progress.n_iter:
         message = watcher.advice(without)
-    if message is None and not interrupted and problem.start is None:
+    if message is None and not interrupted:
         message = learned_nothing(problem, prior, progress, without)
-    if not progress.n_iter:
-        # From a minimum there is no step to take.
-        watcher.record(table, dense, float(objective.value_and_gradient(table, dense)[1]))
     last = progress.history["loss"][-1]
     if not last <= largest_loss(without):
         raise DivergenceError(

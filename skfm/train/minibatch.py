@@ -24,20 +24,18 @@ from skfm.runtime import precision
 from skfm.train.epochs import BatchEpochs, InMemory, Source, mean_batch_rows
 from skfm.train.held_out import validator
 from skfm.train.loop import DivergenceError, Watch, descend
+from skfm.train.memory import check_memory
 from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
 from skfm.train.rescale import in_units
 from skfm.train.start import (
     base_loss,
     base_score,
-    check_memory,
     check_representable,
     column_units,
+    first_parameters,
     hyper_parameters,
-    known_units,
     shared_rows,
     standard_frequency,
-    start_dense,
-    start_table,
 )
 from skfm.train.state import Session, TrainState, on_device, padded, start_state, to_numpy
 from skfm.train.step import Program
@@ -102,20 +100,26 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     check_representable(problem)
     rate = np.asarray(schedule.learning_rate, dtype)
     statistics = column_statistics(problem.train.X, problem.train.weight, shared_rows(problem))
-    fresh = statistics.touched > 0
-    known, first_epoch = known_units(problem), 0
-    stream = StreamStatistics.of(statistics)
+    fresh, stream = statistics.touched > 0, StreamStatistics.of(statistics)
+    trained, first_epoch = None, 0
     if session is not None:
         session = session.grown(n_columns, n_rows)
         if problem.base_moved is not None:
             session = session.moved(problem.base_moved, solver)
-        fresh &= session.statistics.n_touching == 0
+        trained, first_epoch = session.trained, session.n_epochs
         stream = session.statistics.then(statistics)
-        statistics, known, first_epoch = stream.total, session.known, session.n_epochs
-    units = column_units(problem, statistics, known)
+        fresh &= trained.n_touching == 0
+    elif problem.start is not None:
+        trained = problem.start.trained(n_columns)
+        if problem.keeps_session:
+            stream = StreamStatistics.of(problem.start.statistics(n_columns)).then(statistics)
+    if trained is not None and problem.keeps_session:
+        statistics = stream.total
+    units = column_units(problem, statistics, trained)
     if session is not None:
-        session = in_units(session, units, fresh, problem, solver)
-        units = session.units
+        assert trained is not None
+        moved, ratio = in_units(session.parameters, units, trained, problem, first_epoch)
+        session = session.with_parameters(moved, ratio, solver)
     new_columns = np.flatnonzero(fresh)
     power = problem.priors[0].l2_frequency_power
     charge = charges(standard_frequency(statistics, units), power, units.scale)
@@ -133,12 +137,13 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     program = Program(model, problem.loss, solver)
 
     def first_state(init_scale: float) -> TrainState:
-        table = start_table(problem, init_scale, new_columns, units)
+        first = first_parameters(problem, init_scale, new_columns, units, score)
         if session is not None:
-            return on_device(session.joined_by(table, new_columns, solver, rate))
+            return on_device(session.joined_by(first.table, new_columns, solver, rate))
+        dense, averages = on_device((first.dense, first.averages))
         # Wait, so that the rows in NumPy are freed before the optimizer's state is made.
-        table = on_device(table).block_until_ready()
-        dense, averages = on_device(start_dense(problem, score))
+        table = on_device(first.table).block_until_ready()
+        del first
         return start_state(solver, table, dense, averages, rate, mean_batch_rows(source, dtype))
 
     def attempt(number: int) -> tuple[BatchEpochs, Progress]:
@@ -155,7 +160,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     weights, chosen, kept, attempts = epochs.weights(), 0, None, {0: progress}
     if problem.keeps_session:
         n_epochs = progress.n_iter + first_epoch
-        kept = Session(to_numpy(epochs.state), units, stream, known, n_epochs)
+        kept = Session(to_numpy(epochs.state), units, stream, n_epochs)
     del epochs
     for number in range(1, len(problem.priors)):
         if progress.interrupted:
@@ -176,7 +181,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     ):
         raise KeyboardInterrupt("Interrupted when training had diverged: nothing is kept.")
     # The loss of an epoch is that before its steps: a few of them say nothing.
-    has_ended = schedule.stops_early and progress.n_iter < schedule.max_iter and problem.start is None
+    has_ended = schedule.stops_early and progress.n_iter < schedule.max_iter
     prior, message = problem.priors[chosen], None
     if progress.n_iter >= schedule.n_iter_no_change and not progress.interrupted:
         message = unheard(problem, prior, parameters, suspects)

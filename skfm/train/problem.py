@@ -10,6 +10,7 @@ import numpy as np
 
 from skfm.data.batches import Samples
 from skfm.data.fields import Fields
+from skfm.data.statistics import ColumnStatistics, Evidence
 from skfm.data.units import Units
 from skfm.runtime import some_cores
 
@@ -67,41 +68,41 @@ class Start(NamedTuple):
     ----------
     tables : tables to take over, (d, *shape) by name; rows of zeros were never trained
     units : of the columns that the tables are for
+    evidence : of the rows that they were learned from
     dense, averages : dense weights and running averages to take over, or None
     """
 
     tables: dict[str, np.ndarray]
-    units: Units = _PLAIN
+    units: Units
+    evidence: Evidence
     dense: Any = None
     averages: Any = None
 
-    @property
-    def trained(self) -> np.ndarray:
-        """Which columns have been trained, (d,)."""
-        return np.any([table.reshape(len(table), -1).any(axis=1) for table in self.tables.values()], axis=0)
+    def trained(self, n_columns: int) -> Trained:
+        """The columns of the tables among so many."""
+        known = np.any([table.reshape(len(table), -1).any(axis=1) for table in self.tables.values()], axis=0)
+        n_touching = np.zeros(n_columns)
+        # What earlier fits were given has been forgotten.
+        least = np.maximum(self.evidence.touched / self.evidence.total.row, 1)
+        n_touching[: known.size] = np.where(known, least, 0)
+        return Trained(self.units, n_touching)
+
+    def statistics(self, n_columns: int) -> ColumnStatistics:
+        """Of the rows that they were learned from, with so many columns."""
+        return self.evidence.statistics(self.units).grown(n_columns)
 
 
-class Known(NamedTuple):
-    """Center and scale of columns that weights are taken over for.
+class Trained(NamedTuple):
+    """Columns that have weights.
 
     Attributes
     ----------
-    columns : (n_columns,) which columns these are
-    center, scale : (n_columns,), of all columns
+    units : that they were trained in
+    n_touching : (n_columns,) how many rows have touched each; 0 for columns without weights
     """
 
-    columns: np.ndarray
-    center: np.ndarray
-    scale: np.ndarray
-
-    def grown(self, n_columns: int) -> Known:
-        """The same with more columns, of which nothing is known."""
-        more = n_columns - self.columns.size
-        return Known(
-            np.append(self.columns, np.zeros(more, dtype=bool)),
-            np.append(self.center, np.zeros(more)),
-            np.append(self.scale, np.ones(more)),
-        )
+    units: Units
+    n_touching: np.ndarray
 
 
 @dataclass
@@ -240,6 +241,8 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
     remedies = [f"smaller penalties than {', '.join(strengths)}"] if strengths else []
     if any(table.penalty == "factors" for table in problem.model.tables().values()):
         remedies += [f"a larger init_scale than {prior.init_scale:.2g}", "more factors"]
+    if problem.start is not None:
+        remedies.insert(0, "random first weights, with neither warm_start nor init_from")
     return (
         f"nothing was learned: predictions are the same for all rows. If X tells something about y, give "
         f"{', or '.join(remedies) or 'more iterations'}."

@@ -1,18 +1,17 @@
-"""A session that goes on with its columns in other units."""
+"""Weights of columns that are brought to other units."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
+import jax
 import numpy as np
 
 from skfm.data.units import Units
-from skfm.models.base import Dense, Folded, fold_linear
-from skfm.train.problem import Problem
-from skfm.train.state import Session, first_deviation, first_rows
+from skfm.models.base import Weights, fold_terms
+from skfm.train.problem import Parameters, Problem, Trained
+from skfm.train.state import first_deviation, first_rows
 
-# Units that differ by less, in scale and center, do by rounding: calls with the same rows change nothing.
-_ROUNDING = 1 + 1e-9, 1e-9
 # What so many rows, or fewer, say of values is no guide to values twice as far out.
 _FEW_ROWS = 10
 # Share of the usual size of first factors below which factors hardly learn.
@@ -21,8 +20,17 @@ _SMALL = 0.1
 _LARGEST = 1e140
 
 
-def in_units(session: Session, found: Units, fresh: np.ndarray, problem: Problem, solver) -> Session:
-    """The session with columns in the units that the rows so far have.
+def takes_shift(problem: Problem) -> bool:
+    """Whether weights for columns less other centers can be those of the same function of x."""
+    model, fields = problem.model, problem.fields
+    shares_rows = fields is not None and fields.rows is not None
+    return model.fit_intercept and not model.hints.without_linear and model.takes_shift(shares_rows)
+
+
+def in_units(
+    parameters: Parameters, found: Units, trained: Trained, problem: Problem, n_epochs: int = 0
+) -> tuple[Parameters, np.ndarray]:
+    """Parameters for columns in other units, and the factor of the scale of each row of the table.
 
     The function of x stays the same, with three exceptions: what few rows have said of small values is no
     guide to values a hundred times larger, and such weights shrink; in quite other units, factors that are
@@ -31,36 +39,34 @@ def in_units(session: Session, found: Units, fresh: np.ndarray, problem: Problem
 
     Parameters
     ----------
-    found : units of the rows so far
-    fresh : (n_columns,) columns that no weights are known for
+    found : the other units
+    trained : the columns that the parameters are for; all others have no weights, or those of another column
+    n_epochs : epochs done
     """
-    units = session.units
-    if units.scale is None and found.scale is None:
-        return session
-    n_columns, n_touching = fresh.size, session.statistics.n_touching
-    others, quite = units.differs(found, n_columns, *_ROUNDING), units.differs(found, n_columns)
-    (center, scale), (new_center, new_scale) = units.arrays(n_columns), found.arrays(n_columns)
-    session = replace(session, units=units.replaced(fresh | others, found))
-    # All others have no weights, or those of another column.
-    others, quite = others & (n_touching > 0), quite & (n_touching > 0)
-    columns = np.flatnonzero(others)
+    (units, n_touching), table = trained, parameters.table
+    n_columns, ratios = n_touching.size, np.ones(len(table))
+    columns = np.empty(0, dtype=int)
+    if not (units.scale is None and found.scale is None):
+        columns = np.flatnonzero(units.differs(found, n_columns, 1.0, 0.0) & (n_touching > 0))
     if not columns.size:
-        return session
+        return Parameters(table, parameters.dense, parameters.averages, found), ratios
+    quite = units.differs(found, n_columns) & (n_touching > 0)
+    (center, scale), (new_center, new_scale) = units.arrays(n_columns), found.arrays(n_columns)
     with np.errstate(over="ignore", under="ignore"):
         ratio = np.clip(new_scale[columns] / scale[columns], 1 / _LARGEST, _LARGEST)
         shift = center[columns] / new_scale[columns] - new_center[columns] / new_scale[columns]
         shift = np.clip(shift, -_LARGEST, _LARGEST)
         beyond = np.maximum(ratio - 1, 0) * (ratio + 1) + (shift * ratio) ** 2
+        beyond[~quite[columns]] = 0
         factor = ratio / (1 + beyond / n_touching[columns] * _FEW_ROWS)
-    table, all_shifts = session.state.table.copy(), np.zeros(n_columns)
+    table, all_shifts = table.copy(), np.zeros(n_columns)
     table[columns] *= factor[:, None]
-    all_shifts[columns] = shift
+    all_shifts[columns], ratios[columns] = shift, ratio
+    dense, averages = parameters.dense, parameters.averages
     if all_shifts.any():
-        session = _shifted(session, table[:n_columns], all_shifts, problem, solver)
-    _renew_small(table, np.flatnonzero(quite), problem, session.n_epochs)
-    ratios = np.ones(len(table))
-    ratios[columns] = ratio
-    return session.with_table(table, ratios, solver)
+        dense, averages = _shifted(Parameters(table, dense, averages), all_shifts, problem)
+    _renew_small(table, np.flatnonzero(quite), problem, n_epochs)
+    return Parameters(table, dense, averages, found), ratios
 
 
 def _renew_small(table: np.ndarray, columns: np.ndarray, problem: Problem, n_epochs: int) -> None:
@@ -77,29 +83,33 @@ def _renew_small(table: np.ndarray, columns: np.ndarray, problem: Problem, n_epo
     table[columns] = rows
 
 
-def _shifted(session: Session, table: np.ndarray, shift: np.ndarray, problem: Problem, solver) -> Session:
-    """The session with dense weights, and a table changed in place, of the same function of ``x - shift``."""
+def _shifted(parameters: Parameters, shift: np.ndarray, problem: Problem) -> tuple[Any, Any]:
+    """Dense weights and averages, with a table changed in place, of the same function of ``x - shift``."""
     model, fields = problem.model, problem.fields
     numbers = np.zeros(shift.size, np.int32) if fields is None else fields.numbers
-    tables = {name: view.astype(np.float64) for name, view in model.split(table).items()}
-    dense = {
-        role: {name: np.asarray(leaf, np.float64) for name, leaf in leaves.items()}
-        for role, leaves in session.state.dense.items()
-    }
-    folded = None
-    # A shift of a column is none of those that share its row of the tables.
-    if fields is None or fields.rows is None:
-        folded = model.shifted(tables, dense, shift, numbers)
-    tables, dense = folded or _linear_shifted(tables, dense, shift)
-    for name, view in model.split(table).items():
-        view[:] = tables[name]
-    return session.with_offsets(dense["offsets"], solver)
+    rows = slice(shift.size) if fields is None or fields.rows is None else fields.rows
+    views = model.split(parameters.table)
+    leaves = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), parameters.dense)
+    weights = Weights(
+        {name: view[rows].astype(np.float64) for name, view in views.items()},
+        leaves,
+        jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), parameters.averages),
+    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        move = model.recentred if takes_shift(problem) else _linear_recentred
+        tables, dense, averages = move(weights, shift, numbers)
+    for name, view in views.items():
+        view[rows] = tables[name]
+    return jax.tree.map(
+        lambda leaf, known: leaf.astype(np.asarray(known).dtype),
+        (dense, averages),
+        (parameters.dense, parameters.averages),
+    )
 
 
-def _linear_shifted(tables: dict[str, np.ndarray], dense: Dense, shift: np.ndarray) -> Folded:
-    """Tables and dense weights whose linear term is that of ``x - shift``."""
-    if "linear" not in tables:
-        return tables, dense
-    offsets = dense["offsets"]
-    linear, intercept = fold_linear(tables["linear"], offsets["intercept"], 0.0, shift)
-    return tables | {"linear": linear}, dense | {"offsets": offsets | {"intercept": intercept}}
+def _linear_recentred(weights: Weights, shift: np.ndarray, fields: np.ndarray) -> Weights:
+    """Weights whose linear term is that of ``x - shift``."""
+    tables, dense, averages = weights
+    if "linear" not in tables or "intercept" not in dense["offsets"]:
+        return weights
+    return Weights(*fold_terms(tables, dense, 0.0, shift), averages)

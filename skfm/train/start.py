@@ -11,14 +11,13 @@ from skfm.data.batches import Samples
 from skfm.data.pack import table_rows
 from skfm.data.statistics import ColumnStatistics
 from skfm.data.units import Units
-from skfm.data.validate import row_pieces
 from skfm.models.base import Model
-from skfm.runtime import check_fits
-from skfm.train.problem import Known, Prior, Problem
+from skfm.train.problem import Parameters, Prior, Problem, Trained
+from skfm.train.rescale import in_units, takes_shift
 from skfm.train.state import Hyper, first_rows, on_device, random_key
 
-# Bytes a column that statistics, scales and fields take at least, of ones and of other values.
-_OF_ONES, _OF_VALUES = 22, 48
+# Units that differ by less, in scale and center, do by rounding: calls with the same rows change nothing.
+_ROUNDING = 1 + 1e-9, 1e-9
 # Rows whose losses are computed at once.
 _ROWS_AT_ONCE = 1 << 18
 
@@ -28,38 +27,39 @@ def shared_rows(problem: Problem) -> np.ndarray | None:
     return None if problem.fields is None else problem.fields.rows
 
 
-def known_units(problem: Problem) -> Known | None:
-    """Units of the columns that weights are taken over for."""
-    start = problem.start
-    if start is None or not start.tables:
-        return None
-    units, trained = start.units, start.trained
-    center = np.zeros(trained.size) if units.center is None else units.center
-    scale = np.ones(trained.size) if units.scale is None else units.scale
-    return Known(trained, center, scale).grown(problem.train.X.shape[1])
-
-
-def column_units(problem: Problem, statistics: ColumnStatistics, known: Known | None) -> Units:
+def column_units(problem: Problem, statistics: ColumnStatistics, trained: Trained | None) -> Units:
     """Units that columns are trained in.
 
-    Columns that weights are taken over for keep their center, so that the first weights are the same
-    function; and, where calls go on, their scale, which a chunk of few rows may not change.
+    Where the model has no terms that could take the shift of a center, it stays while it is about right.
+
+    Parameters
+    ----------
+    trained : columns that have weights, or None
     """
     shared, may_be = shared_rows(problem), _may_be_centred(problem)
-    scale, center = statistics.scale(shared), statistics.offsets()
-    if known is not None:
-        center = np.where(known.columns, known.center, center)
-    center[~may_be] = 0
-    centred = center != 0
-    if scale is None and (known is not None and (centred.any() or np.any(known.scale != 1))):
-        scale = np.ones(center.size)
-    if scale is not None:
+    center = np.where(may_be, statistics.offsets(), 0)
+
+    def around(center: np.ndarray) -> Units:
+        scale, centred = statistics.scale(shared), center != 0
         if centred.any():
+            scale = np.ones(center.size) if scale is None else scale
             scale[centred] = statistics.distances(center)[centred]
-        if known is not None and problem.keeps_session:
-            scale[known.columns] = known.scale[known.columns]
-        scale[in_own_units(problem)] = 1
-    return Units(center if centred.any() else None, scale)
+        if scale is not None:
+            scale[in_own_units(problem)] = 1
+        return Units(center if centred.any() else None, scale)
+
+    found = around(center)
+    if trained is None or (trained.units.scale is None and found.scale is None):
+        return found
+    units, n_columns = trained.units, center.size
+    has_weights = trained.n_touching > 0
+    if units.center is not None and not takes_shift(problem):
+        stays = may_be & has_weights & ~units.differs(found, n_columns)
+        found = around(np.where(stays, units.arrays(n_columns)[0], center))
+    touched = statistics.touched if shared is None else statistics.touched[shared]
+    silent = Units(None, units.scale)
+    found = found.replaced(has_weights & (touched == 0), silent)
+    return units.replaced(~has_weights | units.differs(found, n_columns, *_ROUNDING), found)
 
 
 def in_own_units(problem: Problem) -> np.ndarray:
@@ -92,27 +92,6 @@ def standard_frequency(statistics: ColumnStatistics, units: Units) -> np.ndarray
     return frequency if units.center is None else np.where(units.center != 0, 1.0, frequency)
 
 
-def check_memory(X, width: int, dtype: np.dtype) -> None:
-    """Raise ValueError if a table and the optimizer's state, or the columns' statistics, do not fit.
-
-    Parameters
-    ----------
-    X : rows to learn from, a matrix or on disk
-    width : numbers of a row of the table, or fewer while fields are not known
-    """
-    n_rows, of_statistics = table_rows(X.shape[1]), _OF_ONES
-    if not all(bool(np.all(piece.data == 1)) for _, piece in row_pieces(X)):
-        of_statistics = _OF_VALUES
-    of_row = width * dtype.itemsize
-    check_fits(
-        n_rows * max(2 * of_row, of_row + of_statistics),
-        f"The weights of {n_rows} columns, {width} numbers each or more, the optimizer's state and the "
-        f"columns' statistics take",
-        "Give fewer factors, or fewer columns, with FieldEncoder(hash=...) or "
-        "sklearn.feature_extraction.FeatureHasher(n_features=...) for instance.",
-    )
-
-
 def check_representable(problem: Problem) -> None:
     """Raise ValueError if a parameter is too large for the precision of the weights."""
     schedule, dtype = problem.schedule, problem.dtype
@@ -143,26 +122,38 @@ def base_loss(loss, samples: Samples, score: np.ndarray) -> float:
     return total / float(samples.weight.sum())
 
 
-def start_table(problem: Problem, init_scale: float, columns: np.ndarray, units: Units) -> np.ndarray:
-    """First table (n_rows, W): random rows for `columns`, else zeros, but for tables taken over."""
-    model, dtype = problem.model, problem.dtype
+def first_parameters(
+    problem: Problem, init_scale: float, columns: np.ndarray, units: Units, score: np.ndarray
+) -> Parameters:
+    """First parameters: of random rows for `columns`, else of zeros, but for what is taken over.
+
+    Parameters
+    ----------
+    units : that the columns are trained in
+    score : raw prediction without features
+    """
+    model, start, dtype = problem.model, problem.start, problem.dtype
+    n_columns = problem.train.X.shape[1]
+    first = Parameters(
+        np.zeros((table_rows(n_columns), model.width), dtype), *_first_dense(problem, score), units
+    )
+    # Rows of zeros were never trained.
+    known = {name: np.zeros(n_columns, dtype=bool) for name in model.tables()}
+    if start is not None:
+        for name, table in start.tables.items():
+            model.split(first.table)[name][: len(table)] = table
+            known[name][: len(table)] = table.reshape(len(table), -1).any(axis=1)
+        first, _ = in_units(first, units, start.trained(n_columns), problem)
     rng = np.random.default_rng([problem.seed, 0])
-    table = np.zeros((table_rows(problem.train.X.shape[1]), model.width), dtype)
-    table[columns] = first_rows(model, columns.size, init_scale, rng, dtype)
-    views = model.split(table)
-    if problem.start is None:
-        return table
-    before = problem.start.units.scale
-    for name, known in problem.start.tables.items():
-        # Rows of zeros were never trained.
-        trained = np.flatnonzero(known.reshape(known.shape[0], -1).any(axis=1))
-        change = 1.0 if units.scale is None else units.scale[trained]
-        change = change if before is None else change / before[trained]
-        views[name][trained] = known[trained] * np.reshape(change, (-1, *[1] * (known.ndim - 1)))
-    return table
+    rows = model.split(first_rows(model, columns.size, init_scale, rng, dtype))
+    for name, view in model.split(first.table).items():
+        fresh = ~known[name][columns]
+        view[columns[fresh]] = rows[name][fresh]
+    dense, averages = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), (first.dense, first.averages))
+    return Parameters(first.table, dense, averages, units)
 
 
-def start_dense(problem: Problem, score: np.ndarray) -> tuple[Any, Any]:
+def _first_dense(problem: Problem, score: np.ndarray) -> tuple[Any, Any]:
     """First dense weights and running averages."""
     model, start = problem.model, problem.start
     rng = np.random.default_rng([problem.seed, 1])
@@ -171,7 +162,7 @@ def start_dense(problem: Problem, score: np.ndarray) -> tuple[Any, Any]:
         # Some of them, or all.
         dense = {role: leaves | (start.dense or {}).get(role, {}) for role, leaves in dense.items()}
         averages = averages | (start.averages or {})
-    return jax.tree.map(lambda leaf: np.asarray(leaf, problem.dtype), (dense, averages))
+    return dense, averages
 
 
 def hyper_parameters(problem: Problem, prior: Prior) -> Hyper:

@@ -14,7 +14,7 @@ from skfm.data.pack import Block, bucket
 from skfm.data.statistics import StreamStatistics
 from skfm.data.units import Units, largest_factor
 from skfm.models.base import Model, Table
-from skfm.train.problem import Known
+from skfm.train.problem import Parameters, Trained
 from skfm.train.programs import Compiled
 
 Array = Any
@@ -157,20 +157,28 @@ class Session:
     state : optimizer state and parameters, for columns in standard units
     units : these units
     statistics : of the columns of all rows so far
-    known : units that columns had before the first call, or None
     n_epochs : epochs done
     """
 
     state: TrainState
     units: Units
     statistics: StreamStatistics
-    known: Known | None
     n_epochs: int
 
     @property
     def dtype(self) -> np.dtype:
         """Precision of the parameters."""
         return self.state.table.dtype
+
+    @property
+    def parameters(self) -> Parameters:
+        """The parameters, for columns in these units."""
+        return Parameters(self.state.table, self.state.dense, self.state.averages, self.units)
+
+    @property
+    def trained(self) -> Trained:
+        """The columns that have weights."""
+        return Trained(self.units, self.statistics.n_touching)
 
     def grown(self, n_columns: int, n_rows: int) -> Session:
         """The session with more columns, of which nothing is known."""
@@ -187,8 +195,7 @@ class Session:
             return out
 
         state = old._replace(table=longer(old.table), table_state=jax.tree.map(longer, old.table_state))
-        known = None if self.known is None else self.known.grown(n_columns)
-        return replace(self, state=state, statistics=self.statistics.grown(n_columns), known=known)
+        return replace(self, state=state, statistics=self.statistics.grown(n_columns))
 
     def moved(self, by: np.ndarray, solver) -> Session:
         """The session with the intercept, or that of each piece, moved by (n_outputs,)."""
@@ -210,13 +217,16 @@ class Session:
         )
         return replace(self, state=state)
 
-    def with_table(self, table: np.ndarray, ratio: np.ndarray, solver) -> Session:
-        """The session with another table, for columns whose scale has been multiplied by (n_rows,)."""
-        state = self.state
-        largest = largest_factor(self.dtype)
+    def with_parameters(self, parameters: Parameters, ratio: np.ndarray, solver) -> Session:
+        """The session with these, for columns whose scale has been multiplied by (n_rows,)."""
+        if parameters.table is self.state.table:
+            return replace(self, units=parameters.units)
+        session = self.with_offsets(parameters.dense["offsets"], solver)
+        state, largest = session.state, largest_factor(self.dtype)
         ratio = np.clip(ratio, 1 / largest, largest).astype(self.dtype)[:, None]
-        table_state = solver.moved(state.table_state, state.table, table, ratio)
-        return replace(self, state=state._replace(table=table, table_state=table_state))
+        table_state = solver.moved(state.table_state, state.table, parameters.table, ratio)
+        state = state._replace(table=parameters.table, table_state=table_state, averages=parameters.averages)
+        return replace(session, state=state, units=parameters.units)
 
     def joined_by(self, table: np.ndarray, fresh: np.ndarray, solver, rate) -> TrainState:
         """The state with the rows `fresh` of a table, and the first state of the optimizer for these."""

@@ -44,7 +44,7 @@ class Alike(NamedTuple):
 
 def alike(problem: Problem, statistics: ColumnStatistics, units: Units) -> Alike:
     """These columns of a problem; none where other calls have a say in the units."""
-    if units.scale is None or problem.start is not None or problem.keeps_session:
+    if units.scale is None or problem.keeps_session:
         return Alike(np.empty(0, dtype=int), np.empty(0), np.empty(0))
     means, deviations = statistics.of_nonzeros()
     suspect = (deviations > 0) & (deviations < np.minimum(units.scale, np.abs(means)) / _ALIKE)

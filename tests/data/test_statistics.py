@@ -119,6 +119,9 @@ def test_equal_targets_are_no_equal_chunks():
     y, weight = np.zeros(2), np.ones(2)
     assert mark_of(X, y, weight) != mark_of(2 * X, y, weight)
     assert mark_of(X, y, weight) != mark_of(X[:, ::-1], y, weight)
+    # The same entries in other rows.
+    other = sparse.csr_array((X.data, X.indices, np.array([0, 1, X.nnz], X.indptr.dtype)), X.shape)
+    assert mark_of(X, y, weight) != mark_of(other, y, weight)
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e200, 1e-200])

@@ -67,6 +67,13 @@ def test_several_targets(folder):
     assert_array_equal(model.predict(X), FMRegressor(**SETTINGS).fit(X, TABLE[["pay", "click"]]).predict(X))
 
 
+def test_large_whole_numbers_beside_another_target(tmp_path):
+    table = pd.DataFrame({"a": [1.0, 2], "id": [2**62, 2**62 + 1], "pay": [0.5, 1]})
+    table.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(ValueError, match=r"y holds 4611686018427387904 at row 0 and .* which are one float"):
+        FMRegressor(**SETTINGS).fit(ParquetStream(tmp_path / "t.parquet", target=["id", "pay"]))
+
+
 def test_columns_that_are_in_no_file_are_named(folder):
     for options in ({"target": "buy"}, {"columns": ["buy"]}, {"sample_weight": "buy"}):
         with pytest.raises(ValueError, match=r"no column 'buy'; columns are \['site'"):
@@ -194,7 +201,10 @@ def test_types_are_those_of_all_chunks_and_files(csv_folder):
         (["1", "", "NA"], "int64"),
         (["1", "2.5"], "double"),
         (["1", "18446744073709551615"], "uint64"),
-        (["-1", "18446744073709551615"], "double"),
+        (["-1", "18446744073709551615"], "string"),
+        (["1", "18446744073709551617"], "string"),
+        (["0.5", " 9007199254740993"], "string"),
+        (["0.5", "9007199254740992", "100000000000000000000", "1e300"], "double"),
         (["true", "False"], "bool"),
         (["1", "true"], "bool"),
         (["2", "true"], "string"),

@@ -7,6 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
+import optax
 import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
@@ -100,6 +101,18 @@ def test_not_finite_names_the_column_of_a_frame(frame):
     np.testing.assert_array_equal(model.predict(frame(X)), expected)
 
 
+@pytest.mark.parametrize("held_as", [np.asarray, as_pandas, as_polars, sparse.csr_array])
+@pytest.mark.parametrize("name", NAMES)
+def test_remedies_for_missing_values_work(name, held_as):
+    bad, y = held_as(with_entry(np.nan)), target_of(name)
+    with pytest.raises(ValueError, match="SimpleImputer") as caught:
+        make(name).fit(bad, y)
+    assert ("encoder=skfm.FieldEncoder()" in str(caught.value)) == (held_as is not sparse.csr_array)
+    if held_as is not sparse.csr_array:
+        model = make(name, encoder=FieldEncoder()).fit(bad, y)
+        assert np.isfinite(predictions(model, bad)).all()
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 @pytest.mark.parametrize("call", CALLS)
 def test_text_names_the_column(library, call):
@@ -166,6 +179,162 @@ def test_values_that_are_dicts(fails):
     match = "Column 0 of X holds values of type dict, not numbers: {'a': 1} at row 0"
     for call in CALLS.values():
         fails("FMRegressor", lambda model, call=call: call(model, held, Y), match, TypeError)
+
+
+# -- containers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_masked_values_are_no_values(call, fails):
+    masked = np.ma.array(X, mask=np.arange(N * D).reshape(N, D) == 7 * D + 2)
+    assert "encoder=skfm.FieldEncoder()" in fails(
+        "FMRegressor", lambda model: CALLS[call](model, masked, Y), "X has a masked value at row 7"
+    )
+    expected = make("FMRegressor").fit(X, Y).predict(X)
+    unmasked = np.ma.array(X), np.ma.array(Y)
+    np.testing.assert_array_equal(make("FMRegressor").fit(*unmasked).predict(X), expected)
+    filled = masked.astype(float).filled(np.nan)
+    assert np.isfinite(make("FMRegressor", encoder=FieldEncoder()).fit(filled, Y).predict(filled)).all()
+
+
+def test_masked_targets_and_weights(fails):
+    masked = np.ma.array(np.ones(N), mask=np.arange(N) == 5)
+    fails("FMRegressor", lambda model: model.fit(X, masked), "y has a masked value at row 5. Drop that row")
+    message = "sample_weight has a masked value at row 5"
+    fails("FMRegressor", lambda model: model.fit(X, Y, sample_weight=masked), message)
+    make("FMRegressor").fit(X, Y, sample_weight=masked.filled(0))
+    with pytest.raises(ValueError, match="X has a masked value at row 5"):
+        FieldEncoder().fit(masked[:, None])
+
+
+@pytest.mark.parametrize("dtype", ["M8[D]", "m8[s]"])
+@pytest.mark.parametrize("call", CALLS)
+def test_dates_and_durations_of_arrays_that_are_missing(dtype, call):
+    held = np.column_stack([np.arange(N) % 5, np.arange(N) % 3]).astype(dtype)
+    model = make("FMRegressor").fit(held, Y)
+    np.testing.assert_array_equal(model.predict(held), model.predict(held.astype(float)))
+    held[7, 1] = "NaT"
+    with pytest.raises(ValueError, match=r"NaT at row 7, column 1.*encoder=skfm.FieldEncoder\(\)"):
+        CALLS[call](model, held, Y)
+    assert np.isfinite(make("FMRegressor", encoder=FieldEncoder()).fit(held, Y).predict(held)).all()
+
+
+def test_a_sparse_vector_is_no_matrix(fails):
+    for call in CALLS.values():
+        vector = sparse.coo_array(X[:, 0])
+        fails("FMRegressor", lambda model, call=call, X=vector: call(model, X, Y), r"X.reshape\(-1, 1\)")
+
+
+def test_text_of_any_length_is_text():
+    dtypes = pytest.importorskip("numpy.dtypes")
+    if not hasattr(dtypes, "StringDType"):
+        pytest.skip("NumPy 2 has this type")
+    table, labels = np.array(["a", "bcd"] * N).reshape(N, 2)[::-1], np.array(["no", "yes"])[LABELS]
+    expected = make("FMClassifier").fit(table, labels).predict(table)
+    held = table.astype(dtypes.StringDType())
+    weight = np.ones(N).astype(str).astype(dtypes.StringDType())
+    model = make("FMClassifier").fit(held, labels.astype(dtypes.StringDType()), sample_weight=weight)
+    np.testing.assert_array_equal(model.predict(held), expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        (["a", np.nan], "y contains NaN at row 1. Drop that row"),
+        (["a", None], "y has a missing value, None, at row 1"),
+        (["a", 1], "y holds 1 at row 1, and 'a' before"),
+    ],
+)
+def test_values_beside_text_are_no_text(values, match, fails):
+    for held in (values * (N // 2), tuple(values * (N // 2)), np.array(values * (N // 2), dtype=object)):
+        fails("FMClassifier", lambda model, y=held: model.fit(X, y), match)
+
+
+WHOLE = 2**62 + np.arange(N) % 2
+
+
+def as_wide(kind):
+    """Ids in the second column that are one number as floats."""
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    two = np.column_stack([np.arange(N) % 3, WHOLE])
+    frame = pd.DataFrame(two, columns=["a", "id"])
+    held = {
+        "array": two,
+        "list": [[0.5, value] for value in WHOLE.tolist()],
+        "objects": two.astype(object),
+        "text": two.astype(str),
+        "pandas": frame,
+        "pandas's own": frame.astype("Int64"),
+        "sparse frame": frame.astype(pd.SparseDtype(np.int64, 0)),
+        "decimals": frame.map(Decimal),
+        "polars": pl.DataFrame(two, schema=["a", "id"]),
+        "sparse": sparse.csr_array(two),
+    }
+    return held[kind]
+
+
+WIDE = ["array", "list", "objects", "text", "pandas", "pandas's own", "sparse frame", "polars", "sparse"]
+
+
+@pytest.mark.parametrize("kind", [*WIDE, "decimals"])
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_whole_numbers_that_would_be_one_float(kind, call):
+    held, y = as_wide(kind), np.arange(N) % 2
+    match = r"Column (1|'id') of X holds 4611686018427387904 at row 0 and 4611686018427387905 at row 1"
+    with pytest.raises(ValueError, match=match):
+        CALLS[call](make("FMClassifier"), held, y)
+    if kind not in ("sparse", "decimals"):  # for decimals, which are numbers, there is another remedy
+        model = CALLS[call](make("FMClassifier", encoder=FieldEncoder(), max_iter=30), held, y)
+        assert call == "partial_fit" or model.score(held, y) == 1
+    near = np.column_stack([np.arange(N) % 3, WHOLE - 2**62])
+    assert make("FMClassifier", max_iter=30).fit(near, y).score(near, y) == 1
+
+
+def test_decimals_of_a_table_that_would_be_one_float():
+    table, y = as_wide("decimals").assign(site=["a", "b"] * (N // 2)), np.arange(N) % 2
+    with pytest.raises(ValueError, match=r"Column 'id' holds 4611686018427387904 at row 0 and .*'Int64'"):
+        make("FMClassifier").fit(table, y)
+    make("FMClassifier").fit(table.astype({"id": "Int64"}), y)
+    make("FMClassifier", encoder=FieldEncoder(categorical=["id"])).fit(table, y)
+
+
+@pytest.mark.parametrize("kind", ["array", "list", "objects", "Series", "decimals", "text"])
+def test_targets_that_would_be_one_float(kind, fails):
+    pd = pytest.importorskip("pandas")
+    y = {
+        "array": WHOLE,
+        "list": [0.5, *WHOLE.tolist()[1:]],
+        "objects": WHOLE.astype(object),
+        "Series": pd.Series(WHOLE, dtype="Int64"),
+        "decimals": np.array([Decimal(value) for value in WHOLE.tolist()]),
+        "text": WHOLE.astype(str),
+    }[kind]
+    for call in ("fit", "partial_fit"):
+        match = r"y holds 461168601842738790\d at row \d and .*are one float. Subtract a number"
+        fails("FMRegressor", lambda model, call=call: CALLS[call](model, X, y), match)
+
+
+@pytest.mark.parametrize("fill_value", [np.nan, 0.0, 1.0])
+def test_sparse_columns_of_frames(fill_value):
+    pd = pytest.importorskip("pandas")
+    dense = pd.DataFrame((X != 0).astype(float)).rename(columns=str)
+    expected = make("FMRegressor").fit(dense, Y).predict(dense)
+    held = dense.astype(pd.SparseDtype(float, fill_value))
+    np.testing.assert_allclose(make("FMRegressor").fit(held, Y).predict(held), expected)
+    mixed = held.assign(**{"1": dense["1"]})
+    np.testing.assert_allclose(make("FMRegressor").fit(mixed, Y).predict(mixed), expected)
+    dense.iloc[7, 2] = np.nan
+    held = dense.astype(pd.SparseDtype(float, fill_value))
+    with pytest.raises(ValueError, match=r"NaN at row 7, column 2 \('2'\)"):
+        make("FMRegressor").fit(held, Y)
+
+
+def test_sparse_columns_of_text_are_a_table():
+    pd = pytest.importorskip("pandas")
+    text = np.array(["a", "b"] * (N // 2), dtype=object)
+    held = pd.DataFrame({"site": pd.arrays.SparseArray(text)})
+    expected = make("FMRegressor").fit(pd.DataFrame({"site": text}), Y).predict(held)
+    np.testing.assert_array_equal(make("FMRegressor").fit(held, Y).predict(held), expected)
 
 
 @pytest.mark.filterwarnings("ignore:.*nothing was learned:sklearn.exceptions.ConvergenceWarning")
@@ -577,6 +746,26 @@ def test_class_weights(fails):
     fails("FMClassifier", fit, "must not be negative", class_weight={0: -1.0})
     fails("FMClassifier", fit, "above 0 for some row", class_weight={0: 0.0, 1: 0.0})
     fails("FMClassifier", fit, "must be finite", class_weight={0: np.nan})
+    for weight in ("a", None, 1j, 10**400, np.ones(2)):
+        match = r"class_weight gives .* to 1, which is no number that a float can hold"
+        fails("FMClassifier", fit, match, class_weight={0: 1.0, 1: weight})
+    fails("FMClassifier", fit, r"or a dict \{label: weight\}; got", class_weight=[1.0, 2.0])
+
+
+def test_class_weights_of_several_labels_and_tasks(fails):
+    labels = np.column_stack([LABELS, 1 - LABELS])
+    for class_weight in ({0: 1.0}, [{0: 1.0, 1: "a"}, {}]):
+        match = "one for each label|to 1, which is no number"
+        fails("FMClassifier", lambda model: model.fit(X, labels), match, class_weight=class_weight)
+    tasks = make("ESMMClassifier", class_weight=[{0: 1.0}, {1: "a"}])
+    with pytest.raises(ValueError, match="to 1, which is no number"):
+        tasks.fit(X, np.column_stack([np.ones(N), LABELS]))
+
+
+@pytest.mark.parametrize("fields", [[0, None, 1, 1, 1, 1], [[0], [0, 1], [2], [2], [2], [2]]])
+def test_fields_that_cannot_be_compared(fields, fails):
+    match = "fields holds labels that cannot be compared"
+    fails("FMClassifier", lambda model: model.fit(X, LABELS), match, fields=fields)
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float16, str])
@@ -594,6 +783,31 @@ def test_parameters_that_exclude_each_other(fails):
     with pytest.raises(ValueError, match="partial_fit needs a solver that goes on"):
         lbfgs.partial_fit(X, LABELS)
     np.testing.assert_array_equal(predictions(lbfgs), expected)
+
+
+def takes_a_loss():
+    return optax.chain(optax.adam(0.01), optax.contrib.reduce_on_plateau())
+
+
+@pytest.mark.parametrize("name", ["FMClassifier", "DeepFMRegressor"])
+@pytest.mark.parametrize(
+    ("made", "match"),
+    [
+        (lambda: optax.sm3(0.01), r"not element-wise.* shape \(\d+,\) \(ScaleBySM3State\)"),
+        (lambda: optax.lbfgs(), r"not element-wise.*ScaleByLBFGSState"),
+        (lambda: optax.adafactor(0.01), "not element-wise.*Factored"),
+        (lambda: optax.contrib.muon(0.01), "not element-wise"),
+        (lambda: optax.lookahead(optax.adam(0.01), 5, 0.5), "takes more than"),
+        (lambda: optax.polyak_sgd(), "takes more than.*'value'"),
+        (takes_a_loss, "takes more than.*'value'"),
+        (lambda: optax.masked(optax.adam(0.01), {"a": True}), "takes more than"),
+    ],
+)
+def test_transformations_that_are_not_element_wise_are_refused(name, made, match):
+    model = make(name, solver=made(), n_factors=2)
+    for call in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match=f"optax transformation given as solver .*{match}.*optax.adam"):
+            call(X, target_of(name))
 
 
 # -- memory ------------------------------------------------------------------------------------------
@@ -636,3 +850,34 @@ def test_memory_for_statistics_counts(monkeypatch):
     model.fit(rows, [0, 1])
     with pytest.raises(ValueError, match=r"columns' statistics take .* at least"):
         model.fit(rows * 2, [0, 1])
+
+
+LARGE_LAYERS = {
+    "hidden_layer_sizes": (10**5, 10**5),
+    "cin_layer_sizes": (10**5, 10**5),
+    "n_attention": 10**9,
+    "rank": 10**9,
+}
+
+
+@pytest.mark.parametrize("encoder", ["auto", FieldEncoder()])
+@pytest.mark.parametrize("name", [name for name in CLASSIFIERS if name not in ("DeepCrossingClassifier",)])
+def test_layers_that_do_not_fit_are_refused(name, encoder, monkeypatch):
+    monkeypatch.setattr("skfm.runtime.physical_memory", lambda: 10**9)
+    for parameter in LARGE_LAYERS.keys() & make(name).get_params():
+        model = make(name, **{parameter: LARGE_LAYERS[parameter]}, encoder=encoder)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(
+            ValueError, match=r"GB at least, and the machine has 1 GB. Give fewer or smaller layers"
+        ):
+            model.fit(X, target_of(name))
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 5 * 10**5
+
+
+def test_what_lbfgs_keeps_has_to_fit(monkeypatch):
+    """Twenty pairs of vectors of all weights."""
+    monkeypatch.setattr("skfm.runtime.physical_memory", lambda: 2 * 10**7)
+    settings = {"hidden_layer_sizes": (5000,), "n_factors": 4, "max_iter": 1}
+    with pytest.raises(ValueError, match="or solver='adam', which keeps less"):
+        make("DeepCrossingClassifier", **settings).fit(X, LABELS)
+    make("DeepCrossingClassifier", **settings, solver="adam").fit(X, LABELS)

@@ -67,11 +67,10 @@ def test_held_out_rows_of_one_class(solver, streams):
     )
     make("FMClassifier", solver=solver).fit(*given[0], **given[1])
     model = make("FMClassifier", solver=solver, scoring="roc_auc")
-    with pytest.raises(ValueError, match=r"\(5, in which y is the same everywhere\): it gives nan"):
-        model.fit(*given[0], **given[1])
+    match = r"scoring='roc_auc' cannot score .*\(5, in which y is the same everywhere\): it needs rows of two"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(ValueError, match=r"scoring='roc_auc' cannot score the held-out rows"):
+        with pytest.raises(ValueError, match=match):
             model.fit(*given[0], **given[1])
     make("FMClassifier", solver=solver, scoring="accuracy").fit(*given[0], **given[1])
 
@@ -154,3 +153,14 @@ def test_counts_that_are_all_zero_may_be_held_out():
     make("FMRegressor", loss="poisson").fit(X, np.abs(Y), X_val=X[:3], y_val=np.zeros(3))
     with pytest.raises(ValueError, match="at least one target above 0"):
         make("FMRegressor", loss="poisson").fit(X, np.zeros(N))
+
+
+@SOLVERS
+@pytest.mark.parametrize("scoring", ["r2", "d2_absolute_error_score"])
+def test_one_row_that_has_no_score_is_an_error_and_no_warning(solver, scoring):
+    model = make("FMRegressor", solver=solver, scoring=scoring)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(ValueError, match=r"cannot score .*: it needs two rows. Hold out"):
+            model.fit(X, Y, X_val=X[:1], y_val=Y[:1])
+    assert not caught

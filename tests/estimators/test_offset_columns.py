@@ -170,10 +170,13 @@ def test_weights_that_are_taken_over_are_the_same_function(name):
     assert_allclose(model.predict(X), before, rtol=1e-6, atol=1e-6 * np.abs(before).max())
 
 
-def test_columns_keep_the_center_of_the_tables_they_start_from():
+def test_columns_are_less_the_means_of_their_own_rows():
     source = exact("FMRegressor").fit(X, Y)
-    model = exact("FMRegressor", init_from=source, learning_rate=1e-12, max_iter=1).fit(X[:300], Y[:300])
-    assert np.array_equal(model._learned.parameters.units.center, source._learned.parameters.units.center)
+    rows = X[:300], Y[:300]
+    model = exact("FMRegressor", init_from=source, learning_rate=1e-12, max_iter=1).fit(*rows)
+    fresh = exact("FMRegressor").fit(*rows)
+    assert np.array_equal(model._learned.parameters.units.center, fresh._learned.parameters.units.center)
+    assert_allclose(model.predict(X), source.predict(X), rtol=1e-6)
 
 
 def test_a_row_far_from_all_rows_of_training_is_named():
@@ -204,13 +207,14 @@ def test_units_are_those_of_all_rows_so_far(split):
     assert_allclose(found.scale, expected.scale, rtol=1e-9)
 
 
-def test_a_chunk_does_not_change_the_units_of_a_fit():
+def test_a_chunk_hardly_changes_the_units_of_a_fit():
     model = exact("FMRegressor").fit(X, Y)
     before, units = model.predict(X), model._learned.parameters.units
     for _ in range(2):
         model.set_params(learning_rate=1e-12).partial_fit(X[:1] * 1.01, Y[:1])
-    assert_allclose(model._learned.parameters.units.center, units.center)
-    assert_allclose(model._learned.parameters.units.scale, units.scale)
+    found = model._learned.parameters.units
+    assert_allclose((found.center - units.center) / units.scale, 0, atol=0.02)
+    assert_allclose(found.scale, units.scale, rtol=0.05)
     # The intercept has moved with the mean of y.
     moved = model.predict(X) - before
     assert_allclose(moved, moved[0], rtol=1e-6)

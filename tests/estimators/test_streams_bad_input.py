@@ -103,6 +103,14 @@ def test_chunks_of_lists_name_the_chunk(chunk):
     assert "Chunk 1" in fail(Again([(X, RAW), chunk]))
 
 
+def test_pairs_of_lists_are_chunks():
+    rows = X.toarray().tolist()
+    assert fail([(rows, RAW.tolist())]) == fail(Again([(rows, RAW.tolist())]))
+    assert "got list. Make one of it" in fail([(rows, RAW.tolist(), RAW.tolist())])
+    assert fail([[X, RAW]]) == fail(Again([[X, RAW]]))
+    make("LinearRegressor").fit([(np.array(rows), RAW.tolist())])
+
+
 def test_streams_that_can_be_read_only_once(model):
     match = "generator can be read only once"
     fail(((X, RAW) for _ in range(2)), match)

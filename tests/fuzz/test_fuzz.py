@@ -10,7 +10,7 @@ from tests.fuzz.properties import check
 
 @pytest.mark.parametrize("name", NAMES)
 @settings(
-    max_examples=10,
+    max_examples=6,
     phases=[Phase.generate],  # to shrink a case takes a minute
     derandomize=True,
     deadline=None,

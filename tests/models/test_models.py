@@ -11,7 +11,7 @@ import pytest
 
 from skfm import models
 from skfm.layers import pairwise
-from skfm.models.base import DenseSlots, Model, PooledSlots, Slots, Table, Training
+from skfm.models.base import DenseSlots, Model, PooledSlots, Slots, Table, Training, Weights
 from skfm.models.dcn import DCN
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
@@ -61,6 +61,28 @@ def test_raw_predictions(name):
     fields = GIVEN if model.n_fields > 1 else None
     raw = raw_predictions(model, tables, dense, averages, X, fields)
     np.testing.assert_allclose(raw, expected_raw(model, tables, dense, averages, X), rtol=1e-9, atol=1e-12)
+
+
+def takes_shift(model):
+    return model.fit_intercept and not model.hints.without_linear and model.takes_shift(False)
+
+
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if takes_shift(model)])
+def test_weights_for_columns_less_other_centers(name):
+    """The function of ``x - shift`` at x is that of the new weights at ``x + shift``."""
+    model = MODELS[name]
+    X, tables, dense, averages = problem(model)
+    own = np.isin(FIELDS, model.hints.own_units)
+    shift = np.where(own | (np.arange(X.shape[1]) % 3 == 0), 0, np.linspace(-2, 3, X.shape[1]))
+    fields = FIELDS if model.n_fields > 1 else np.zeros_like(FIELDS)
+    weights = Weights(tables, jax.tree.map(np.asarray, dense), averages)
+    moved = model.recentred(weights, shift, fields)
+    given = GIVEN if model.n_fields > 1 else None
+    expected = expected_raw(model, tables, dense, averages, X)
+    shifted = X + shift
+    raw = raw_predictions(model, *moved, shifted, given)
+    np.testing.assert_allclose(raw, expected, rtol=1e-9, atol=1e-9)
+    assert np.abs(raw_predictions(model, tables, dense, averages, shifted, given) - expected).max() > 1e-3
 
 
 DIFFERENTIATED = [

@@ -111,10 +111,9 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
 
     def _start(self, model, prepared: Prepared, context: Context) -> tuple[Start | None, Pretrained | None]:
         """What a first fit starts from, and the machine that was fitted for it on the way, if any."""
-        targets = prepared.posed.targets
         if self.init_from is None:
             return None, None
-        return fitting.start_from(context.source, model, targets, repr(self.init_from)), None
+        return fitting.start_from(context.source, model, repr(self.init_from)), None
 
     # -- fit ---------------------------------------------------------------------------------------
 
@@ -267,6 +266,7 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
                 f"are pooled into one field. Pass fields= to say which columns belong together."
             )
         model = self._make_model(prepared.shape(context))
+        fitting.check_layers(model, prepared)
         start, pretrained = (None, None)
         if context.before is None:
             start, pretrained = self._start(model, prepared, context)

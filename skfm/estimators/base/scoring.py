@@ -56,6 +56,9 @@ class _InTraining:
         self._held_out = held_out.X
         targets, weight = self._learned.targets, held_out.weight
         scorer, y = check_scoring(self, scoring=scoring), targets.decode(held_out.y)
+        needed = _lacking(scorer, y)
+        if needed is not None:
+            raise ValueError(f"{_undefined(scoring, y)}: it needs {needed}. {_REMEDY}")
         is_weighed = np.any(weight != weight[0]) and _takes_weights(scorer)
         options = {"sample_weight": weight} if is_weighed else {}
 
@@ -81,6 +84,16 @@ _REMEDY = (
     "Hold out other rows, with X_val and y_val or a larger validation_fraction, or give a scoring that is "
     "defined for these, such as 'loss'."
 )
+
+
+def _lacking(scorer, y: np.ndarray) -> str | None:
+    """What a score of scikit-learn needs that rows have not, where it would warn and be NaN; or None."""
+    name = getattr(getattr(scorer, "_score_func", None), "__name__", "")
+    if (name == "r2_score" or name.startswith("d2_")) and len(y) < 2:
+        return "two rows"
+    if name == "roc_auc_score" and y.ndim == 1 and len(np.unique(y)) < 2:
+        return "rows of two classes"
+    return None
 
 
 def _undefined(scoring, y: np.ndarray) -> str:

@@ -1,0 +1,81 @@
+"""Whole numbers from 2**53 on, of which several are one number among floats."""
+
+from __future__ import annotations
+
+import contextlib
+import decimal
+import numbers
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+# Whole numbers from here on are not all floats.
+EXACT = 2.0**53
+# Largest finite double.
+LARGEST = int(np.finfo(np.float64).max)
+_LEAST_DIGITS = 16
+
+
+class Merged(NamedTuple):
+    """Two different whole numbers of a column that are one float, and their rows."""
+
+    value: Any
+    row: int
+    other: Any
+    other_row: int
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.value} at row {self.row} and {self.other} at row {self.other_row}, which are one float"
+
+
+def merged(values) -> Merged | None:
+    """The first two of an array or a sparse matrix that are different and would be one float; or None."""
+    if sparse.issparse(values):
+        entries = sparse.coo_array(values)
+        at, found = _large(entries.data)
+        row, column = entries.coords
+        rows, columns = row[at], column[at]
+    else:
+        values = np.asarray(values)
+        at, found = _large(values.ravel())
+        rows, columns = np.divmod(at, max(values.size // max(len(values), 1), 1))
+    for one in np.unique(columns):
+        of_column = np.flatnonzero(columns == one)
+        different, first = np.unique(found[of_column], return_index=True)
+        same = np.flatnonzero(np.diff(different.astype(np.float64)) == 0)
+        if same.size:
+            pair = slice(same[0], same[0] + 2)
+            its_rows, its_values = rows[of_column[first[pair]]].tolist(), different[pair].tolist()
+            (row, value), (other_row, other) = sorted(zip(its_rows, its_values, strict=True))
+            return Merged(value, row, other, other_row, int(one))
+    return None
+
+
+def holds_large(values: np.ndarray) -> bool:
+    """Whether an array has whole numbers that may be no float."""
+    return bool(_large(values.ravel())[0].size)
+
+
+def _large(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where whole numbers are that may be no float, or text of such, and these."""
+    if values.dtype.kind in "iu":
+        at = np.flatnonzero((values >= EXACT) | (values <= -EXACT))
+        return at, values[at]
+    whole = map(_large_whole, values.tolist()) if values.dtype.kind in "OUS" else ()
+    found = {position: value for position, value in enumerate(whole) if value is not None}
+    return np.fromiter(found, np.intp, len(found)), np.array(list(found.values()), dtype=object)
+
+
+def _large_whole(value) -> int | None:
+    """A value as the whole number that it says, where that may be no float."""
+    if isinstance(value, str | bytes) and len(value) >= _LEAST_DIGITS:
+        with contextlib.suppress(ValueError):
+            value = int(value)
+    if isinstance(value, decimal.Decimal):
+        is_whole = value.is_finite() and value == value.to_integral_value()
+    else:
+        # numpy.timedelta64 calls itself a whole number.
+        is_whole = isinstance(value, numbers.Integral) and not isinstance(value, np.timedelta64)
+    return int(value) if is_whole and EXACT <= abs(int(value)) <= LARGEST else None

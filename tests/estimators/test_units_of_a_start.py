@@ -1,0 +1,258 @@
+"""A fit that starts from other weights is in the units of its own rows, and the weights are read in them."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import r2_score
+
+from skfm import FieldEncoder
+from tests.estimators.problems import make
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*max_iter:sklearn.exceptions.ConvergenceWarning")
+
+RNG = np.random.default_rng(0)
+N = 500
+STANDARD = RNG.normal(size=(N, 2))
+X = STANDARD * [5, 1] + [2000, 0]
+Y = STANDARD[:, 0] * STANDARD[:, 1]
+LABELS = (RNG.normal(scale=0.1, size=N) < Y).astype(int)
+# The first fit of two, by name.
+FIRSTS = {
+    "x0 - 1000": (X - [1000, 0], Y),
+    "x0 / 10": (X * [0.1, 1], Y),
+    "1e-3 x": (X * 1e-3, Y),
+    "1e3 x": (X * 1e3, Y),
+    "a constant": (np.where([True, False], 2020.0, X), Y),
+    "zeros": (X * [0, 1], Y),
+    "1e6 y": (X, 1e6 * Y),
+    "1e-6 y": (X, 1e-6 * Y),
+    "y + 1e6": (X, Y + 1e6),
+}
+SETTINGS = {
+    "lbfgs": {"max_iter": 200},
+    "adam": {"max_iter": 60, "learning_rate": 0.05, "batch_size": 50},
+    "adagrad": {"max_iter": 60, "batch_size": 50},
+    "ftrl": {"max_iter": 60, "batch_size": 50},
+}
+
+
+def second(name, first, then, how, **settings):
+    """The second of two fits."""
+    if how == "warm_start":
+        return make(name, warm_start=True, **settings).fit(*first).fit(*then)
+    return make(name, init_from=make(name, **settings).fit(*first), **settings).fit(*then)
+
+
+def raw(model, rows):
+    return model.decision_function(rows) if hasattr(model, "decision_function") else model.predict(rows)
+
+
+@pytest.mark.parametrize("how", ["warm_start", "init_from"])
+@pytest.mark.parametrize(
+    ("name", "solver", "kinds"),
+    [
+        ("FMRegressor", "lbfgs", FIRSTS),
+        ("FMRegressor", "adagrad", FIRSTS),
+        ("FMRegressor", "adam", ["x0 - 1000", "x0 / 10", "1e6 y"]),
+        ("FMRegressor", "ftrl", ["x0 - 1000", "1e-3 x", "y + 1e6"]),
+        ("FFMRegressor", "lbfgs", ["x0 - 1000", "x0 / 10", "1e6 y"]),
+        ("DeepFMRegressor", "lbfgs", ["x0 - 1000", "1e3 x", "1e6 y", "y + 1e6"]),
+        ("DeepFMRegressor", "adam", ["x0 - 1000", "x0 / 10", "y + 1e6"]),
+        ("NFMRegressor", "adam", ["1e6 y", "y + 1e6"]),
+    ],
+)
+def test_a_second_fit_ends_where_a_first_one_does(name, solver, kinds, how):
+    settings = {"solver": solver, "early_stopping": False} | SETTINGS[solver]
+    if name.startswith("Deep"):
+        settings |= {"hidden_layer_sizes": (16,)}
+    if name.startswith("NFM"):
+        settings |= {"hidden_layer_sizes": (32,), "learning_rate": 0.01, "n_factors": 8}
+    with warnings.catch_warnings():
+        # A constant column has nothing to say.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = {kind: second(name, FIRSTS[kind], (X, Y), how, **settings) for kind in kinds}
+    scores = {kind: r2_score(Y, model.predict(X)) for kind, model in found.items()}
+    assert min(scores.values()) > 0.95, scores
+
+
+@pytest.mark.parametrize("how", ["warm_start", "init_from"])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_units_are_those_of_the_rows(how, container):
+    settings = {"solver": "adagrad"}
+    first, then = (container(X - [1000, 0]), Y), (container(X * [1, 3]), Y)
+    found = second("FMRegressor", first, then, how, **settings)._learned.parameters.units
+    expected = make("FMRegressor", **settings).fit(*then)._learned.parameters.units
+    assert_allclose(found.center, expected.center, rtol=1e-9)
+    assert_allclose(found.scale, expected.scale, rtol=1e-9)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adagrad"])
+def test_the_same_rows_leave_units_as_they_are(solver):
+    model = make("FMRegressor", solver=solver, warm_start=True).fit(X, Y)
+    before = model._learned
+    model.fit(X[::-1], Y[::-1])
+    now = model._learned
+    assert_array_equal(now.parameters.units.center, before.parameters.units.center)
+    assert_array_equal(now.parameters.units.scale, before.parameters.units.scale)
+    assert_array_equal(now.targets.scale, before.targets.scale)
+
+
+NETWORK = {"hidden_layer_sizes": (6, 4), "activation": "tanh"}
+TAKES_SHIFT = [
+    ("LinearRegressor", {}),
+    ("FMRegressor", {}),
+    ("FMClassifier", {}),
+    ("FFMRegressor", {}),
+    ("FwFMRegressor", {}),
+    ("MixtureFMClassifier", {}),
+    ("DeepFMRegressor", NETWORK),
+    ("DeepFMClassifier", NETWORK),
+    ("DeepFMRegressor", {"hidden_layer_sizes": ()}),
+    ("FNNRegressor", NETWORK),
+    ("WideDeepRegressor", NETWORK),
+    ("WideDeepRegressor", NETWORK | {"parts": "deep"}),
+    ("DeepCrossingRegressor", NETWORK),
+    ("DeepCrossingRegressor", {"hidden_layer_sizes": ()}),
+    ("FinalMLPRegressor", {}),
+    ("FinalMLPRegressor", {"gate": None}),
+]
+OTHERS = ["NFMRegressor", "AFMRegressor", "PNNRegressor", "DCNRegressor", "XDeepFMRegressor"]
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit", "partial_fit thrice"])
+@pytest.mark.parametrize(
+    ("name", "settings", "size"),
+    [
+        *((name, settings, 6) for name, settings in TAKES_SHIFT),
+        *((name, {}, 0.7) for name in OTHERS),
+        ("FMRegressor", {"degree": 3}, 0.7),
+        ("FinalMLPRegressor", {"gate": "row"}, 0.7),
+    ],
+)
+def test_other_units_are_no_other_function(name, settings, size, call, monkeypatch):
+    """Whether or not the model takes the shift of a center."""
+    monkeypatch.setattr("skfm.train.rescale._FEW_ROWS", 0.0)
+    monkeypatch.setattr("skfm.train.rescale._SMALL", 0.0)
+    y = LABELS if name.endswith("Classifier") else Y
+    known = {"solver": "adam", "learning_rate": 0.02, "dtype": "float64", "max_iter": 5, "batch_size": 50}
+    model = make(name, warm_start=True, early_stopping=False, **known, **settings)
+    train = model.partial_fit if call.startswith("partial_fit") else model.fit
+    for _ in range(3 if call == "partial_fit thrice" else 1):
+        model.fit(X, y) if call == "partial_fit" else train(X, y)
+    units, before = model._learned.parameters.units, raw(model, X)
+    model.set_params(learning_rate=1e-15, max_iter=1)
+    others = X * [1, 2.5] + [size * 5, 0]
+    train(others, y)
+    now = model._learned.parameters.units
+    assert abs(now.scale[1] / units.scale[1] - 1) > 0.3
+    assert (abs(now.center[0] - units.center[0]) > 1) == (size > 1)
+    difference = raw(model, X) - before
+    assert_allclose(difference - difference.mean(), 0, atol=1e-7 * before.std())
+
+
+def test_columns_that_are_new_or_silent():
+    """Of a column that says nothing in the second fit the weights wait for the third."""
+    settings = {"solver": "lbfgs", "max_iter": 200}
+    more = np.column_stack([X, RNG.normal(50, 3, N), np.zeros(N)])
+    late = np.column_stack([X, np.zeros(N), RNG.normal(50, 3, N)])
+    y = Y + (late[:, 3] - 50) / 3
+    model = make("FMRegressor", warm_start=True, **settings).fit(more, Y)
+    for rows in (late, more + late * [0, 0, 0, 1], late):
+        model.fit(rows, y)
+        assert r2_score(y, model.predict(rows)) > 0.99
+    fresh = make("FMRegressor", **settings).fit(late, y)._learned.parameters.units
+    assert_allclose(model._learned.parameters.units.center, fresh.center, rtol=1e-9)
+
+
+def test_columns_of_zeros_keep_their_weights():
+    rows = np.column_stack([STANDARD, RNG.exponential(3, N) * (RNG.random(N) < 0.3)])
+    y = rows[:, 0] + rows[:, 2]
+    model = make("LinearRegressor", warm_start=True, solver="lbfgs").fit(rows, y)
+    before = model.coef_.copy()
+    model.fit(rows * [1, 1, 0], 2 * rows[:, 0])
+    assert_allclose(model.coef_[..., 2], before[..., 2], rtol=1e-9)
+
+
+def with_shared_tables(rows):
+    """A table in which two columns share a table."""
+    a, b = np.random.default_rng(1).choice(list("xyz"), (2, N))
+    return pd.DataFrame({"value": rows[:, 0], "a": a, "b": b, "c": rows[:, 1]})
+
+
+SHARED = FieldEncoder(numeric_encoding="value", shared={"a": ["a", "b"]})
+
+
+@pytest.mark.parametrize("name", ["FMRegressor", "FFMRegressor", "DeepFMRegressor"])
+def test_a_second_fit_of_columns_that_share_tables(name):
+    first, table = with_shared_tables(X - [20, 0]), with_shared_tables(X)
+    settings = {"solver": "lbfgs", "max_iter": 200, "encoder": SHARED, "l2_factors": 1e-6}
+    model = make(name, warm_start=True, **settings).fit(first, Y).fit(table, Y)
+    assert model._learned.parameters.units.center is not None
+    assert r2_score(Y, model.predict(table)) > 0.9
+
+
+@pytest.mark.parametrize("name", ["FMRegressor", "DeepFMRegressor"])
+def test_columns_that_share_tables_are_no_other_function(name, monkeypatch):
+    monkeypatch.setattr("skfm.train.rescale._FEW_ROWS", 0.0)
+    settings = {"solver": "adam", "encoder": SHARED, "dtype": "float64", "early_stopping": False}
+    table = with_shared_tables(X)
+    model = make(name, warm_start=True, learning_rate=0.02, **settings).fit(table, Y)
+    before = model.predict(table)
+    model.set_params(learning_rate=1e-15).fit(with_shared_tables(np.add(X, [25, 3])), Y)
+    assert model._learned.parameters.units.center is not None
+    difference = model.predict(table) - before
+    assert_allclose(difference - difference.mean(), 0, atol=1e-7 * before.std())
+
+
+@pytest.mark.parametrize("how", ["warm_start", "init_from"])
+@pytest.mark.parametrize("factor", [1e6, 0.01, 1e120])
+def test_counts_in_other_units(factor, how):
+    counts = np.random.default_rng(2).poisson(np.exp(1 + Y / 2))
+    settings = {"loss": "poisson", "solver": "adagrad"} | SETTINGS["adagrad"]
+    model = second("FMRegressor", (X, factor * counts), (X, counts), how, **settings)
+    fresh = make("FMRegressor", **settings).fit(X, counts)
+    assert abs(r2_score(counts, model.predict(X)) - r2_score(counts, fresh.predict(X))) < 0.05
+
+
+def test_early_stopping_in_the_second_fit():
+    settings = {"solver": "adagrad", "max_iter": 60, "batch_size": 50, "early_stopping": True}
+    model = make("FMRegressor", warm_start=True, **settings).fit(X - [1000, 0], 1e6 * Y).fit(X, Y)
+    assert r2_score(Y, model.predict(X)) > 0.95
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adagrad"])
+@pytest.mark.parametrize("kind", ["x0 - 1000", "1e-3 x"])
+def test_units_go_on_being_learned_after_a_fit(solver, kind):
+    """The rows of the fit are the first of the stream."""
+    first, y = FIRSTS[kind]
+    model = make("FMRegressor", solver=solver, batch_size=50, max_iter=60)
+    with warnings.catch_warnings():
+        # Penalties leave little of columns of small values.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(first[:200], y[:200])
+    model.set_params(solver="adagrad")
+    for _ in range(60):
+        for rows in np.split(np.arange(N), 5):
+            model.partial_fit(X[rows], Y[rows])
+    assert r2_score(Y, model.predict(X)) > 0.9
+
+
+def test_units_after_a_fit_are_those_of_all_rows():
+    model = make("FMRegressor", solver="adagrad").fit(X[:300], Y[:300]).partial_fit(X[300:] + 1, Y[300:])
+    rows = np.concatenate([X[:300], X[300:] + 1])
+    whole = make("FMRegressor", solver="adagrad").fit(rows, np.append(Y[:300], Y[300:]))
+    units, expected = (one._learned.parameters.units for one in (model, whole))
+    assert_allclose(units.scale, expected.scale, rtol=1e-3)
+    assert_allclose(units.center, expected.center, rtol=1e-6)
+
+
+def test_a_second_fit_that_learns_nothing_says_so():
+    settings = {"solver": "lbfgs", "max_iter": 50, "l2_factors": 1e4, "l2_linear": 1e9}
+    model = make("FMRegressor", warm_start=True, solver="lbfgs").fit(X, Y)
+    with pytest.warns(ConvergenceWarning, match="neither warm_start nor init_from"):
+        model.set_params(**settings).fit(X, Y)
