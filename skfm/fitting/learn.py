@@ -27,7 +27,7 @@ from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
 from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, validation_fraction
 from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
-from skfm.fitting.targets import Seen, Targets, UnknownLabelError
+from skfm.fitting.targets import Seen, SeenOfStream, Targets, UnknownLabelError
 from skfm.train.method import is_method, method_of
 from skfm.train.problem import Behind, Problem, Progress, Result, Start, joined, n_entries, silent
 
@@ -78,7 +78,7 @@ class Learned:
     columns: InputColumns
     encoding: Encoding
     targets: Targets
-    seen: Seen
+    seen: SeenOfStream
     heard: Heard
     fields: Fields
     needs_fields: bool
@@ -468,7 +468,7 @@ class TargetUnits(NamedTuple):
     base_moved : by how much more rows have changed it in a call of partial_fit; else None
     """
 
-    seen: Seen
+    seen: SeenOfStream
     base_score: np.ndarray
     base_moved: np.ndarray | None = None
 
@@ -504,16 +504,16 @@ def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Tar
     if known is None or known.targets.n_outputs != targets.n_outputs:
         targets = targets.standardized(here)
         n_rows = here.n_rows if context.incremental else None
-        return targets, TargetUnits(here.compact(), targets.base_score(here, n_rows))
+        return targets, TargetUnits(SeenOfStream(here).compact(), targets.base_score(here, n_rows))
     _check_same_scale(targets, context)
     seen = known.seen
     if known.loss != targets.loss:
-        seen = seen._replace(of_loss=here.of_loss)
+        seen = SeenOfStream(seen.total._replace(of_loss=here.of_loss))
     elif context.resumed is not None:
-        seen = seen.merged(here)
-        targets = targets.standardized(seen, known.targets)
-        base_score = targets.base_score(seen, seen.n_rows)
-        moved = base_score - known.targets.base_score(known.seen, known.seen.n_rows)
+        before, seen = seen.total, seen.then(here)
+        targets = targets.standardized(seen.total, known.targets)
+        base_score = targets.base_score(seen.total, seen.total.n_rows)
+        moved = base_score - known.targets.base_score(before, before.n_rows)
         return targets, TargetUnits(seen.compact(), base_score, moved)
     targets = targets.standardized(here, known.targets)
     units = (targets.location, targets.scale), (known.targets.location, known.targets.scale)
@@ -521,10 +521,11 @@ def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Tar
     base_score, moved = targets.base_score(here, here.n_rows), None
     if targets.loss.link == "log" and known.loss == targets.loss:
         # The unit of counts is their mean, of which the intercept is the logarithm.
-        moved = base_score - known.targets.base_score(known.seen, known.seen.n_rows)
+        moved = base_score - known.targets.base_score(known.seen.total, known.seen.total.n_rows)
         moved = np.where(np.abs(moved) > _SAME_MEAN, moved, 0.0)
         is_same = is_same and not moved.any()
-    return targets, TargetUnits(seen if is_same else here.compact(), base_score, moved)
+    seen = seen if is_same else SeenOfStream(here).compact()
+    return targets, TargetUnits(seen, base_score, moved)
 
 
 def find_fields(given, X, encoder: FieldEncoder | None, n_features: int) -> tuple[Fields, int]:
