@@ -536,7 +536,7 @@ def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Tar
 
 def _same_labels(targets: Targets, known: Targets) -> bool:
     """Whether what is known of y is about the same labels, or about numbers as well."""
-    labels = (getattr(of, "classes", None) for of in (targets, known))
+    labels: tuple[Any, Any] = getattr(targets, "classes", None), getattr(known, "classes", None)
     return bool(np.array_equal(*labels))
 
 
