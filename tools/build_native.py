@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -30,12 +30,12 @@ SETS = {
 }
 
 
-def compiler() -> list[str] | None:
-    """The command of a C++ compiler, or None."""
+def compiler() -> list[str]:
+    """The command of a C++ compiler; empty where none is found."""
     for command in (os.environ.get("CXX"), "c++", "g++", "clang++"):
         if command and shutil.which(shlex.split(command)[0]):
             return shlex.split(command)
-    return None
+    return []
 
 
 def build(command: list[str], target: Path, headers: Path, more: tuple[str, ...] = ()) -> None:
@@ -43,9 +43,9 @@ def build(command: list[str], target: Path, headers: Path, more: tuple[str, ...]
     sources = Path(__file__).parent.parent / "skfm" / "native" / "src"
     sets = SETS if platform.machine() in X86 else {"plain": ""}
     with tempfile.TemporaryDirectory() as folder:
-        jobs = {"ffi": ("ffi.cc", []), "index": ("index.cc", [])}
+        jobs: dict[str, tuple[str, list[str]]] = {"ffi": ("ffi.cc", []), "index": ("index.cc", [])}
         jobs |= {name: ("kernels.cc", [f"-DSKFM_SET={name}", *flags.split()]) for name, flags in sets.items()}
-        compile_ = [*command, *FLAGS.split(), *more, "-isystem", headers]
+        compile_: list[str | Path] = [*command, *FLAGS.split(), *more, "-isystem", headers]
         running = [
             subprocess.Popen(
                 [*compile_, *flags, "-c", sources / source, "-o", f"{folder}/{name}.o"],
@@ -82,7 +82,7 @@ class NativeHook(BuildHookInterface):
         return ["jaxlib>=0.8.0"] if self._wanted() else []
 
     def _wanted(self) -> bool:
-        return os.environ.get("SKFM_BUILD_NATIVE") != "0" and compiler() is not None
+        return os.environ.get("SKFM_BUILD_NATIVE") != "0" and bool(compiler())
 
     def initialize(self, version, build_data):
         must = os.environ.get("SKFM_BUILD_NATIVE") == "1"
@@ -93,9 +93,9 @@ class NativeHook(BuildHookInterface):
         name = "skfm.dll" if os.name == "nt" else "libskfm.so"
         target = Path(self.root, "skfm", "native", name)
         try:
-            headers = Path(find_spec("jaxlib").origin).parent / "include"
+            headers = Path(str(files("jaxlib"))) / "include"
             build(compiler(), target, headers)
-        except (subprocess.CalledProcessError, OSError, AttributeError) as error:
+        except (subprocess.CalledProcessError, OSError, ImportError) as error:
             if must:
                 raise
             said = getattr(error, "output", None) or b""

@@ -56,6 +56,11 @@ class Total(NamedTuple):
         """Weight that counts as a row: 1, or the mean weight where that is less."""
         return min(1.0, self.weight / self.rows) if self.rows else 1.0
 
+    @property
+    def n(self) -> float:
+        """The weight in rows."""
+        return self.weight / self.row
+
     def merge(self, other: Total) -> Total:
         """Of two parts of the rows."""
         return Total(self.rows + other.rows, self.weight + other.weight)

@@ -124,10 +124,13 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     ``categorical``, enumerations and UUIDs. Names of output columns are all different: the second "a=b" is
     "a=b (2)".
 
-    `partial_fit` adds output columns for values that have become frequent; columns keep their numbers, and
-    bins, medians and quartiles stay as they are once 20 numbers, not all the same, are known (a weight of 2
-    is two), but where as many rows again, of the first 10,000, have numbers of quite another kind. It has to
-    count rare values; `fit` forgets them.
+    `partial_fit` adds output columns for values that have become frequent; columns keep their numbers. Bins,
+    medians and quartiles begin with 20 numbers that are not all the same (a weight of 2 is two). Each time
+    that the rows have doubled they are looked at again: bins are cut anew from the numbers of all calls where
+    one holds half as much again as it should, and median and quartiles become those of the later half where
+    they are quite others (the distance of the quartiles by half, say). So the first rows decide nothing for
+    good. For this at most 16,384 numbers of a column are kept. `partial_fit` has to
+    count rare values too; `fit` forgets all these, and what it has learned of numbers stays.
 
     Time and memory are O(rows x columns), one column at a time.
 

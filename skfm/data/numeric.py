@@ -11,18 +11,18 @@ import numpy as np
 
 from skfm.data.columns import MISSING, OTHER, ColumnEncoder, FieldNonzeros, FieldSlots, Options, Total, merge
 from skfm.data.frames import Column, Large, dates_of, numbers_of
+from skfm.data.state import Stateful
+from skfm.data.units import QUITE, Units
 from skfm.data.whole_numbers import EXACT
 
 _DAY = 86_400_000
 _HOUR = 3_600_000
-# Rows of a stream that say what is usual in a column of numbers, and rows that settle it.
-_ENOUGH_ROWS, _SETTLED_ROWS = 20, 10_000
-# Numbers whose quartiles are so many times as far apart, or so many of their distances away, are others.
-_UNLIKE = 8.0
+# Rows of a stream that say what is usual in a column of numbers.
+_ENOUGH_ROWS = 20
 # Standardised numbers are bent towards this bound.
 _BOUND = 3.0
-# Most numbers that stand for those of several parts of the rows.
-_SUMMARY = 1 << 16
+# Most numbers that stand for those of several parts of the rows, and for those of a stream between calls.
+_SUMMARY, _KEPT = 1 << 16, 1 << 12
 
 
 def quantiles(values: np.ndarray, weights: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -46,7 +46,8 @@ def _counted(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nd
     return found, np.bincount(number, weights, found.size)
 
 
-class NumberCounts(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class NumberCounts(Stateful):
     """Different numbers, sorted, the weight of each and the rows of all.
 
     They are quantiles where parts have too many.
@@ -56,17 +57,88 @@ class NumberCounts(NamedTuple):
     weights: np.ndarray
     n_rows: int
 
+    @property
+    def total(self) -> Total:
+        """Of all rows."""
+        return Total(self.n_rows, float(self.weights.sum()))
+
+    def units(self) -> Units:
+        """Median, and distance of the quartiles, or range where these are equal."""
+        low, center, high = quantiles(self.values, self.weights, np.array([0.25, 0.5, 0.75]))
+        # Halves before the difference, which could overflow.
+        spread = (high / 2 - low / 2) or (self.values[-1] / 2 - self.values[0] / 2)
+        return Units(np.array([center]), np.array([2 * spread if 0 < spread < 1e300 else 1.0]))
+
     def merge(self, other: NumberCounts) -> NumberCounts:
         values, weights = _counted(
             np.concatenate([self.values, other.values]), np.concatenate([self.weights, other.weights])
         )
-        if values.size > _SUMMARY:
-            shares = (np.arange(_SUMMARY) + 0.5) / _SUMMARY
-            total = weights.sum()
-            values, weights = _counted(
-                quantiles(values, weights, shares), np.full(_SUMMARY, total / _SUMMARY)
-            )
-        return NumberCounts(values, weights, self.n_rows + other.n_rows)
+        return NumberCounts(values, weights, self.n_rows + other.n_rows).compact(_SUMMARY)
+
+    def compact(self, most: int) -> NumberCounts:
+        """The same, or so many quantiles where there are more than twice as many numbers."""
+        if self.values.size <= 2 * most:
+            return self
+        shares = (np.arange(most) + 0.5) / most
+        each = np.full(most, self.weights.sum() / most)
+        counted = _counted(quantiles(self.values, self.weights, shares), each)
+        return NumberCounts(*counted, self.n_rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Bins(Stateful):
+    """Intervals of numbers, each with a slot.
+
+    Attributes
+    ----------
+    edges : upper ends of all bins but the last
+    slots : of each bin; empty where there are no bins
+    """
+
+    edges: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
+    slots: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """Slot of each number."""
+        return self.slots[np.searchsorted(self.edges, values)]
+
+    def learned(self, counts: NumberCounts, most: int, least: float, n_slots: int) -> Bins:
+        """Bins that hold about equally much, or these where none holds quite more than the fullest of such.
+
+        Parameters
+        ----------
+        most : number of bins
+        least : weight that each has, about
+        n_slots : slots of the field so far, those of other values included
+        """
+        values = counts.values
+        edges = bin_edges(values, counts.weights, most, least)
+        if self.edges.size and self._fullest(counts) <= QUITE * replace(self, edges=edges)._fullest(counts):
+            return self
+        # A slot that is a column stays one.
+        spare = np.setdiff1d(self.edges, edges)
+        edges = np.union1d(edges, spare[: max(self.slots.size - 1 - edges.size, 0)])
+        slots = np.full(edges.size + 1, -1, np.int32)
+        if self.slots.size:
+            # What was learned of a bin goes on with one whose middle lies in it.
+            ends = np.searchsorted(values, edges, side="right")
+            middle = values[(np.append(0, ends) + np.append(ends, values.size - 1)) // 2]
+            found, first = np.unique(self.of(middle), return_index=True)
+            slots[first] = found
+        others = np.append(np.setdiff1d(self.slots, slots), np.arange(n_slots, n_slots + slots.size))
+        rest = np.flatnonzero(slots < 0)
+        slots[rest] = others[: rest.size]
+        return Bins(edges, slots)
+
+    def _fullest(self, counts: NumberCounts) -> float:
+        """Weight of the fullest bin."""
+        return float(np.bincount(np.searchsorted(self.edges, counts.values), counts.weights).max())
+
+    def names(self, name) -> list[str]:
+        """Name of each bin."""
+        ends = [f"{edge:.6g}" for edge in self.edges.tolist()]
+        ends = ["-inf", *(ends if len(set(ends)) == len(ends) else map(str, self.edges.tolist())), "inf"]
+        return [f"{name}:({low}, {high}]" for low, high in itertools.pairwise(ends)]
 
 
 class IntegerCounts(NamedTuple):
@@ -107,11 +179,10 @@ class Integers(ColumnEncoder):
     number : encoder of the standardised value
     frequent : values with a slot, sorted
     frequent_slots : the slot of each
-    edges : upper ends of all bins but the last
-    n_bins : 0 where there are none
+    bins : of the other values; none where these are few
     rare, rare_weights : values without a slot that are counted on, and their weights
     n_rows, total : rows so far, and their weight
-    bins_are_final : whether the bins are final
+    n_learned : rows that the bins come from, a weight of 2 being two; infinite where they stay
     """
 
     name: Any
@@ -119,17 +190,20 @@ class Integers(ColumnEncoder):
     number: Numbers
     frequent: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     frequent_slots: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
-    edges: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
-    n_bins: int = 0
+    bins: Bins = Bins()
     rare: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     rare_weights: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
     n_rows: int = 0
     total: float = 0.0
-    bins_are_final: bool = False
+    n_learned: float = 0.0
 
     @property
     def _has_number(self) -> bool:
         return self.options.numeric_encoding != "bins"
+
+    @property
+    def _n_slots(self) -> int:
+        return MISSING + 1 + self.bins.slots.size + self.frequent.size
 
     def count(self, column: Column, weight: np.ndarray) -> IntegerCounts:
         values, missing = numbers_of(column)
@@ -142,20 +216,22 @@ class Integers(ColumnEncoder):
         return IntegerCounts(found[rare], weights[rare], Total.of(weight), numbers)
 
     def learned(self, counts: IntegerCounts, *, go_on: bool) -> Integers:
-        """With slots for the values that are frequent enough; bins are made once."""
+        """With slots for the values that are frequent enough; for bins see `Numbers.learned`."""
         number = self.number.learned(counts.numbers, go_on=go_on)
         known = IntegerCounts(self.rare, self.rare_weights, Total(self.n_rows, self.total), None)
         found, weights, total, _ = known.merge(counts)
         chosen = self.options.chosen(weights, total, self.frequent.size)
         rare = np.delete(np.arange(found.size), chosen)
-        edges, n_bins = self.edges, self.n_bins
-        if not self.bins_are_final and self.options.numeric_encoding != "value" and self.options.bins > 0:
+        bins, n_learned, n_slots = self.bins, self.n_learned, self._n_slots
+        has_bins = self.options.numeric_encoding != "value" and self.options.bins > 0
+        if has_bins and total.n >= 2 * n_learned:
+            n_learned = total.n if go_on else math.inf
             least = max(self.options.least(total), total.row)
             # Fewer than a slot's worth of rare values are pooled in the slot for others.
             if weights[rare].sum() >= least * (1 - 1e-9):
-                edges = bin_edges(found[rare], weights[rare], self.options.bins, least)
-                n_bins = edges.size + 1
-        first = MISSING + 1 + n_bins + self.frequent.size
+                of_rare = NumberCounts(found[rare], weights[rare], total.rows)
+                bins = bins.learned(of_rare, self.options.bins, least, n_slots)
+        first = n_slots + bins.slots.size - self.bins.slots.size
         frequent = np.concatenate([self.frequent, found[chosen]])
         added = np.arange(first, first + chosen.size, dtype=np.int32)
         slots = np.concatenate([self.frequent_slots, added])
@@ -166,13 +242,12 @@ class Integers(ColumnEncoder):
             number=number,
             frequent=frequent[order],
             frequent_slots=slots[order],
-            edges=edges,
-            n_bins=n_bins,
+            bins=bins,
             rare=found[rare],
             rare_weights=weights[rare],
             n_rows=total.rows,
             total=total.weight,
-            bins_are_final=True,
+            n_learned=n_learned,
         )
 
     def encode(self, column: Column) -> list[FieldSlots]:
@@ -181,8 +256,8 @@ class Integers(ColumnEncoder):
         number = FieldSlots(np.zeros(values.shape, np.int32), self.number.standardised(values, missing))
         values = np.where(missing, 0, values)
         slots = np.full(values.shape, OTHER, dtype=np.int32)
-        if self.n_bins:
-            slots = (MISSING + 1 + np.searchsorted(self.edges, values)).astype(np.int32)
+        if self.bins.slots.size:
+            slots = self.bins.of(values)
         if self.frequent.size:
             nearest = np.minimum(np.searchsorted(self.frequent, values), self.frequent.size - 1)
             slots = np.where(self.frequent[nearest] == values, self.frequent_slots[nearest], slots)
@@ -202,14 +277,16 @@ class Integers(ColumnEncoder):
             Large("floats", self.name, row, values[row]).check("whole numbers")
 
     def names(self) -> list[list[str]]:
-        bins = _interval_names(self.name, self.edges) if self.n_bins else []
-        values = self._values()[MISSING + 1 + self.n_bins :]
-        slots = [f"{self.name}:other", f"{self.name}:missing", *bins, *(f"{self.name}={v}" for v in values)]
+        slots = [f"{self.name}:other", f"{self.name}:missing"]
+        slots += [f"{self.name}={value}" for value in self._values()[MISSING + 1 :]]
+        if self.bins.slots.size:
+            for slot, name in zip(self.bins.slots.tolist(), self.bins.names(self.name), strict=True):
+                slots[slot] = name
         return [[str(self.name)], slots] if self._has_number else [slots]
 
     def _values(self) -> np.ndarray:
         """Value of each slot, None but for those of frequent ones."""
-        values = np.full(MISSING + 1 + self.n_bins + self.frequent.size, None, dtype=object)
+        values = np.full(self._n_slots, None, dtype=object)
         values[self.frequent_slots] = self.frequent.tolist()
         return values
 
@@ -225,12 +302,6 @@ class Integers(ColumnEncoder):
         return out
 
 
-def _interval_names(name, edges) -> list[str]:
-    ends = [f"{edge:.6g}" for edge in edges.tolist()]
-    ends = ["-inf", *(ends if len(set(ends)) == len(ends) else map(str, edges.tolist())), "inf"]
-    return [f"{name}:({low}, {high}]" for low, high in itertools.pairwise(ends)]
-
-
 @dataclass(frozen=True, eq=False)
 class Numbers(ColumnEncoder):
     """Numbers: a slot with the standardised value, quantile bins, or a field of each.
@@ -238,24 +309,22 @@ class Numbers(ColumnEncoder):
     Attributes
     ----------
     center, scale : median, and distance of the quartiles
-    edges : upper ends of all bins but the last
+    bins : with the slots behind that of missing values
     bin_values : mean of each bin
-    is_final : whether all these stay
-    n_learned : rows that they come from or agree with, a weight of 2 being two; 0 where these were too few
-    later_values, later_weights, n_later : numbers of the rows since, sorted, their weights and the rows
+    n_learned : rows that all these come from, a weight of 2 being two; 0 where these were too few, infinite
+        where all stay
+    settled, recent : of the rows of a stream that these come from, and of the rows since
     """
 
     name: Any
     options: Options
     center: float = 0.0
     scale: float = 1.0
-    edges: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
+    bins: Bins = Bins(slots=np.ones(1, np.int32))
     bin_values: np.ndarray = field(default_factory=lambda: np.zeros(1))
-    is_final: bool = False
     n_learned: float = 0.0
-    later_values: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
-    later_weights: np.ndarray = field(default_factory=lambda: np.empty(0, np.float64))
-    n_later: int = 0
+    settled: NumberCounts | None = None
+    recent: NumberCounts | None = None
 
     def count(self, column: Column, weight: np.ndarray) -> NumberCounts | None:
         return self.count_numbers(*numbers_of(column), weight)
@@ -265,7 +334,7 @@ class Numbers(ColumnEncoder):
     ) -> NumberCounts | None:
         """Counts of numbers; None where there is nothing more to learn."""
         use = ~missing & np.isfinite(values) & (weight > 0)
-        if self.is_final or not use.any():
+        if math.isinf(self.n_learned) or not use.any():
             return None
         return NumberCounts(
             *_counted(values[use].astype(np.float64), weight[use]), int(np.count_nonzero(use))
@@ -274,57 +343,42 @@ class Numbers(ColumnEncoder):
     def learned(self, counts: NumberCounts | None, *, go_on: bool) -> Numbers:
         """With location, scale and bins of the values.
 
-        A few rows, or a number that is always the same, must not decide for all that come: they count on, and
-        where as many rows again have quite other numbers, these decide.
+        A few rows, or a number that is always the same, must not decide for all that come: each time that the
+        rows of a stream have doubled, bins are those of all rows so far, and location and scale those of the
+        later half, where known ones are quite others.
         """
-        if self.is_final or counts is None:
+        if counts is None:
             return self
-        counts = NumberCounts(self.later_values, self.later_weights, self.n_later).merge(counts)
-        found, weights, n_rows = counts
-        total = Total(n_rows, float(weights.sum()))
-        n_counted = total.weight / total.row
-        if self.n_learned and n_counted < self.n_learned:
-            return self._waiting(counts)
-        low, center, high = quantiles(found, weights, np.array([0.25, 0.5, 0.75])).tolist()
-        # Halves before the difference, which could overflow.
-        spread = high / 2 - low / 2
-        if self.n_learned and not self._is_unlike(center, spread):
-            return self._settled_by(self.n_learned + n_counted)
-        spread = spread or (found[-1] / 2 - found[0] / 2)
-        edges, is_enough = self.edges, found.size > 1 and (n_counted >= _ENOUGH_ROWS or not go_on)
-        if is_enough:
-            edges = bin_edges(found, weights, self.options.bins, max(self.options.least(total), total.row))
-            # Bins that are columns already stay so.
-            spare = np.setdiff1d(self.edges, edges)
-            edges = np.union1d(edges, spare[: max(self.edges.size - edges.size, 0)])
-        bins = np.searchsorted(edges, found)
+        recent = merge(self.recent, counts)
+        if recent.total.n < self.n_learned:
+            return replace(self, recent=recent.compact(_KEPT))
+        units, everything = recent.units(), merge(self.settled, recent)
+        known = Units(np.array([self.center]), np.array([self.scale]))
+        if self.n_learned and not known.differs(units, 1).any():
+            units = known
+        values, weights, total = everything.values, everything.weights, everything.total
+        bins, n_learned, settled = self.bins, 0.0, None
+        if values.size > 1 and (total.n >= _ENOUGH_ROWS or not go_on):
+            least = max(self.options.least(total), total.row)
+            bins = bins.learned(everything, self.options.bins, least, 1 + bins.slots.size)
+            n_learned, settled, recent = (total.n if go_on else math.inf), everything, None
+        elif total.n >= _ENOUGH_ROWS:
+            # Numbers that are all the same do not say what is usual.
+            recent = None
+        number = np.searchsorted(bins.edges, values)
         # Shares first: a sum of values could overflow.
-        shares = weights / np.bincount(bins, weights)[bins]
-        learned = replace(
+        shares = weights / np.bincount(number, weights)[number]
+        (center, scale) = units.arrays(1)
+        return replace(
             self,
-            center=center,
-            scale=float(2 * spread) if 0 < spread < 1e300 else 1.0,
-            edges=edges,
-            bin_values=np.bincount(bins, shares * found, edges.size + 1),
-            is_final=is_enough and not go_on,
+            center=float(center[0]),
+            scale=float(scale[0]),
+            bins=bins,
+            bin_values=np.bincount(number, shares * values, bins.slots.size),
+            n_learned=n_learned,
+            settled=settled.compact(_KEPT) if settled is not None and go_on else None,
+            recent=recent,
         )
-        return learned._settled_by(n_counted) if is_enough else learned._waiting(counts)
-
-    def _is_unlike(self, center: float, spread: float) -> bool:
-        """Whether numbers of such a median, and half such a distance of the quartiles, are quite others."""
-        if abs(center / 2 - self.center / 2) > _UNLIKE * self.scale / 2:
-            return True
-        return spread > 0 and not self.scale / _UNLIKE < 2 * spread < self.scale * _UNLIKE
-
-    def _waiting(self, counts: NumberCounts) -> Numbers:
-        """With numbers that may still decide."""
-        return replace(self, later_values=counts.values, later_weights=counts.weights, n_later=counts.n_rows)
-
-    def _settled_by(self, n_learned: float) -> Numbers:
-        """What so many rows agree with."""
-        is_final = self.is_final or n_learned >= _SETTLED_ROWS
-        nothing = NumberCounts(self.later_values[:0], self.later_weights[:0], 0)
-        return replace(self, is_final=is_final, n_learned=n_learned)._waiting(nothing)
 
     def encode(self, column: Column) -> list[FieldSlots]:
         return self.slots(*numbers_of(column))
@@ -336,8 +390,7 @@ class Numbers(ColumnEncoder):
         if how == "value":
             return [FieldSlots(missing.astype(np.int32), np.where(missing, 1, value))]
         fields = [] if how == "bins" else [FieldSlots(np.zeros(values.shape, np.int32), value)]
-        bins = np.where(missing, 0, 1 + np.searchsorted(self.edges, np.where(missing, 0, values)))
-        return [*fields, FieldSlots(bins.astype(np.int32))]
+        return [*fields, FieldSlots(np.where(missing, 0, self.bins.of(np.where(missing, 0, values))))]
 
     def standardised(self, values: np.ndarray, missing: np.ndarray) -> np.ndarray:
         """The standardised values, 0 where they are missing."""
@@ -347,7 +400,8 @@ class Numbers(ColumnEncoder):
 
     def names(self) -> list[list[str]]:
         missing = f"{self.name}:missing"
-        bins = [missing, *_interval_names(self.name, self.edges)]
+        of_bins = self.bins.names(self.name)
+        bins = [missing, *(of_bins[number] for number in np.argsort(self.bins.slots))]
         value = str(self.name)
         return {"value": [[value, missing]], "bins": [bins], "both": [[value], bins]}[
             self.options.numeric_encoding
@@ -357,7 +411,8 @@ class Numbers(ColumnEncoder):
         how = self.options.numeric_encoding
         if how == "bins":
             out = np.full(n_rows, np.nan)
-            out[fields[0].rows] = np.append(np.nan, self.bin_values)[fields[0].slots]
+            values = np.append(np.nan, self.bin_values[np.argsort(self.bins.slots)])
+            out[fields[0].rows] = values[fields[0].slots]
             return out.astype(object)
         out = self.restored(n_rows, fields[0])
         holder, slot = (fields[0], 1) if how == "value" else (fields[1], 0)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from skfm.data.columns import Total
-from skfm.data.units import Units
+from skfm.data.units import UNLIKE, Units
 from skfm.data.validate import row_pieces
 
 # Numbers of each array of a chunk by which it is known again, and most chunks of a pass that is.
@@ -21,9 +21,6 @@ _MOSTLY = 0.5
 _NOISE = 1e-28
 # And a difference below this share is that of rounding.
 _ROUNDING = 1e-12
-# First rows whose scale differs by this factor from that of later ones, or whose center by so many of the
-# smaller scale, are no part of the same; those of a sorted stream are.
-_UNLIKE = 8.0
 # Later rows may outvote the first ones where so many touch the column, and about as many as first ones do.
 _ENOUGH_ROWS, _OUTVOTES = 5, 0.5
 
@@ -183,7 +180,7 @@ class StreamStatistics(NamedTuple):
 
     Attributes
     ----------
-    settled : of the rows until their weight had last doubled
+    settled : of the rows until their number had last doubled
     recent : of the rows since
     is_first : whether the settled rows are the first chunk
     """
@@ -217,12 +214,12 @@ class StreamStatistics(NamedTuple):
     def then(self, chunk: ColumnStatistics) -> StreamStatistics:
         """With another chunk.
 
-        Where a column has quite other units in later rows, and these outweigh the ones before, all count as
+        Where a column has quite other units in later rows, and these are as many as before, all count as
         if they had been like these: else a few values that are a thousand times too large decide for ever.
         A first chunk of constants, or of values that are much smaller, is outvoted by any later one.
         """
         settled, recent = self.settled, merge_column_statistics(self.recent, chunk)
-        is_due = recent.weight >= settled.weight
+        is_due = recent.n_rows >= settled.n_rows
         if (settled.all_ones and recent.all_ones) or not (is_due or self.is_first):
             outvoted = np.zeros(recent.touched.size, dtype=bool)
         else:
@@ -236,7 +233,7 @@ class StreamStatistics(NamedTuple):
 def _outvoted(first: Any, later: Any, *, only_smaller: bool) -> np.ndarray:
     """Columns for which the first rows are unlike the later ones, and matter, (n_columns,)."""
     n_columns, units, first_units = later.touched.size, later.units(), first.units()
-    unlike = first_units.differs(units, n_columns, _UNLIKE, _UNLIKE)
+    unlike = first_units.differs(units, n_columns, UNLIKE, UNLIKE)
     if only_smaller:
         unlike &= first_units.arrays(n_columns)[1] < units.arrays(n_columns)[1]
     # Values that are all the same do not say how far values are apart.
@@ -332,12 +329,17 @@ class Evidence(NamedTuple):
     @property
     def weight(self) -> float:
         """Sum of the weights in rows."""
-        return self.total.weight / self.total.row
+        return self.total.n
 
     @property
     def of_columns(self) -> float:
         """Mean weight in rows of the rows that touch a column, over the columns that any row touches."""
         return self.touched.sum() / self.total.row / max(int(np.count_nonzero(self.touched)), 1)
+
+    @property
+    def in_rows(self) -> tuple[np.ndarray, float]:
+        """Weight in rows that touches each column, and of all rows."""
+        return self.touched / self.total.row, self.weight
 
     def merged(self, more: Evidence) -> Evidence:
         """Of these rows and more, which may have more columns."""

@@ -9,8 +9,9 @@ from scipy import sparse
 
 _LARGEST_POWER = 0.45
 # Units are quite others where the scales differ by more than this factor, or the centers by so many of the
-# smaller scale.
-_FACTOR, _DISTANCE = 1.5, 1.25
+# smaller scale; and unlike, as if of other rows, where they do by so
+# many, which those of a sorted stream do not.
+QUITE, _DISTANCE, UNLIKE = 1.5, 1.25, 8.0
 
 
 class Units(NamedTuple):
@@ -34,7 +35,7 @@ class Units(NamedTuple):
         return center, scale
 
     def differs(
-        self, other: Units, n_columns: int, factor: float = _FACTOR, distance: float = _DISTANCE
+        self, other: Units, n_columns: int, factor: float = QUITE, distance: float = _DISTANCE
     ) -> np.ndarray:
         """Which of the columns have quite other units, (n_columns,).
 
@@ -47,7 +48,8 @@ class Units(NamedTuple):
         smaller, larger = np.minimum(scale, other_scale), np.maximum(scale, other_scale)
         # Halves, since differences of the largest numbers overflow.
         apart = np.abs(center / 2 - other_center / 2)
-        return (larger / 2 > smaller * (factor / 2)) | (apart > smaller * (distance / 2))
+        with np.errstate(over="ignore"):
+            return (larger / 2 > smaller * (factor / 2)) | (apart > smaller * (distance / 2))
 
     def replaced(self, where: np.ndarray, other: Units) -> Units:
         """These units, but for the columns `where`, (n_columns,), which are in other ones."""

@@ -27,9 +27,9 @@ from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
 from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, validation_fraction
 from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
-from skfm.fitting.targets import Seen, Targets, UnknownLabelError
+from skfm.fitting.targets import Seen, SeenOfStream, Targets, UnknownLabelError
 from skfm.train.method import is_method, method_of
-from skfm.train.problem import Problem, Progress, Result, Start, joined, n_entries, silent
+from skfm.train.problem import Behind, Problem, Progress, Result, Start, joined, n_entries, silent
 
 # Means of counts that differ by less than this factor, of which it is the logarithm, are alike.
 _SAME_MEAN = np.log(2)
@@ -78,7 +78,7 @@ class Learned:
     columns: InputColumns
     encoding: Encoding
     targets: Targets
-    seen: Seen
+    seen: SeenOfStream
     heard: Heard
     fields: Fields
     needs_fields: bool
@@ -218,6 +218,11 @@ class Context(NamedTuple):
     def taken_over(self) -> Learned | None:
         """The fit whose weights, and with them the units of y, are taken over."""
         return self.source if self.before is None else self.before
+
+    @property
+    def continued(self) -> Learned | None:
+        """The fit whose rows, to a call of partial_fit, are those before its own: that of `init_from` too."""
+        return self.taken_over if self.incremental else None
 
     def name_column(self, column: int) -> str:
         """What a message calls a column that is learned from."""
@@ -359,7 +364,8 @@ def gather(rows: Rows, given: Given, intake: Intake, context: Context) -> Data:
     samples = intake.samples(rows)
     held_out = gather_held_out(given, intake)
     chunk = Evidence.of(samples.X, samples.weight, intake.encoding.table_rows), mark_of(*samples)
-    heard = Heard(chunk[0], chunk[1:]) if context.resumed is None else context.resumed.heard.then(*chunk)
+    known = context.continued
+    heard = Heard(chunk[0], chunk[1:]) if known is None else known.heard.then(*chunk)
     facts = Facts(
         n_rows=samples.X.shape[0],
         n_entries=samples.X.nnz,
@@ -468,7 +474,7 @@ class TargetUnits(NamedTuple):
     base_moved : by how much more rows have changed it in a call of partial_fit; else None
     """
 
-    seen: Seen
+    seen: SeenOfStream
     base_score: np.ndarray
     base_moved: np.ndarray | None = None
 
@@ -504,16 +510,16 @@ def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Tar
     if known is None or known.targets.n_outputs != targets.n_outputs:
         targets = targets.standardized(here)
         n_rows = here.n_rows if context.incremental else None
-        return targets, TargetUnits(here.compact(), targets.base_score(here, n_rows))
+        return targets, TargetUnits(SeenOfStream(here).compact(), targets.base_score(here, n_rows))
     _check_same_scale(targets, context)
     seen = known.seen
     if known.loss != targets.loss:
-        seen = seen._replace(of_loss=here.of_loss)
-    elif context.resumed is not None:
-        seen = seen.merged(here)
-        targets = targets.standardized(seen, known.targets)
-        base_score = targets.base_score(seen, seen.n_rows)
-        moved = base_score - known.targets.base_score(known.seen, known.seen.n_rows)
+        seen = SeenOfStream(seen.total._replace(of_loss=here.of_loss))
+    elif context.continued is not None and _same_labels(targets, known.targets):
+        before, seen = seen.total, seen.then(here)
+        targets = targets.standardized(seen.total, known.targets)
+        base_score = targets.base_score(seen.total, seen.total.n_rows)
+        moved = base_score - known.targets.base_score(before, before.n_rows)
         return targets, TargetUnits(seen.compact(), base_score, moved)
     targets = targets.standardized(here, known.targets)
     units = (targets.location, targets.scale), (known.targets.location, known.targets.scale)
@@ -521,10 +527,17 @@ def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Tar
     base_score, moved = targets.base_score(here, here.n_rows), None
     if targets.loss.link == "log" and known.loss == targets.loss:
         # The unit of counts is their mean, of which the intercept is the logarithm.
-        moved = base_score - known.targets.base_score(known.seen, known.seen.n_rows)
+        moved = base_score - known.targets.base_score(known.seen.total, known.seen.total.n_rows)
         moved = np.where(np.abs(moved) > _SAME_MEAN, moved, 0.0)
         is_same = is_same and not moved.any()
-    return targets, TargetUnits(seen if is_same else here.compact(), base_score, moved)
+    seen = seen if is_same else SeenOfStream(here).compact()
+    return targets, TargetUnits(seen, base_score, moved)
+
+
+def _same_labels(targets: Targets, known: Targets) -> bool:
+    """Whether what is known of y is about the same labels, or about numbers as well."""
+    labels: tuple[Any, Any] = getattr(targets, "classes", None), getattr(known, "classes", None)
+    return bool(np.array_equal(*labels))
 
 
 def find_fields(given, X, encoder: FieldEncoder | None, n_features: int) -> tuple[Fields, int]:
@@ -780,6 +793,10 @@ def learn(problem: Problem, prepared: Prepared, context: Context, needs_fields: 
     # Rows of length 1 are made here.
     name_column = None if context.encoding.normalizes_rows else context.name_column
     problem = problem._replace(keeps_session=context.incremental, name_column=name_column)
+    known = context.continued
+    # An equal model starts as the same function, and the rows of its fit hold it; another has to learn.
+    if known is not None and known.session is None and known.model == problem.model:
+        problem = problem._replace(behind=Behind(*known.heard.evidence.in_rows))
     result = method.fit(problem, None if resumed is None else resumed.session)
     if not isinstance(result, Result):
         raise TypeError(f"The method {method!r} must return a skfm.train.problem.Result, got {result!r}.")

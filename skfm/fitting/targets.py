@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import column_or_1d
 
 from skfm.data.frames import is_missing, objects_of, shown
+from skfm.data.units import UNLIKE, Units
 from skfm.data.validate import (
     as_objects_if_text,
     bounded,
@@ -86,6 +87,47 @@ class Seen(NamedTuple):
         """The same in a bounded number of bytes."""
         of_loss = self.of_loss
         return self._replace(of_loss=of_loss.compact() if hasattr(of_loss, "compact") else of_loss)
+
+    def is_unlike(self, other: Seen) -> bool:
+        """Whether some output is as if of other rows."""
+        units, others = (Units(*map(np.atleast_1d, one[2:4])) for one in (self, other))
+        return bool(units.differs(others, np.size(self.mean), UNLIKE, UNLIKE).any())
+
+    def standing_for(self, more: Seen) -> Seen:
+        """The same, as if more rows had been like these."""
+        weight = self.weight + more.weight
+        of_loss = self.of_loss._replace(weight=self.of_loss.weight * (weight / self.weight))
+        return self._replace(n_rows=self.n_rows + more.n_rows, weight=weight, of_loss=of_loss)
+
+
+class SeenOfStream(NamedTuple):
+    """What is known of the targets of a stream; see `skfm.data.statistics.StreamStatistics`.
+
+    Attributes
+    ----------
+    settled : of the rows until their number had last doubled
+    recent : of the rows since, or None
+    """
+
+    settled: Seen
+    recent: Seen | None = None
+
+    @property
+    def total(self) -> Seen:
+        """Of all rows."""
+        return self.settled if self.recent is None else self.settled.merged(self.recent)
+
+    def then(self, chunk: Seen) -> SeenOfStream:
+        """With another chunk: where as many rows as before are unlike these, all count as if like them."""
+        settled, recent = self.settled, chunk if self.recent is None else self.recent.merged(chunk)
+        if recent.n_rows < settled.n_rows:
+            return SeenOfStream(settled, recent)
+        outvoted = settled.is_unlike(recent)
+        return SeenOfStream(recent.standing_for(settled) if outvoted else settled.merged(recent))
+
+    def compact(self) -> SeenOfStream:
+        """The same in a bounded number of bytes."""
+        return SeenOfStream(self.settled.compact(), self.recent and self.recent.compact())
 
 
 @dataclass(frozen=True)
@@ -448,8 +490,6 @@ class Numbers(Targets):
 
     def seen(self, terms, weight):
         seen = super().seen(terms, weight)
-        if not self.loss.standardizes_target:
-            return seen
         unit = powers_of_two(terms)
         mean = np.average(terms / unit, axis=0, weights=weight)
         deviation = np.sqrt(np.average(np.square(terms / unit - mean), axis=0, weights=weight))

@@ -72,9 +72,10 @@ def pool(table: Array, slots: Slots, spans: np.ndarray) -> tuple[Array, Array]:
     """Sums over slots of rows (B, W), and of the squared norms of their vectors (B, V)."""
     n_rows = slots.position.shape[1]
     out = tuple(jax.ShapeDtypeStruct((n_rows, n), table.dtype) for n in (table.shape[1], len(spans)))
-    return jax.ffi.ffi_call("skfm_pool", out)(
+    sums, norms = jax.ffi.ffi_call("skfm_pool", out)(
         slots.number, table, slots.touched, slots.position, slots.values_or_none(table.dtype), spans
     )
+    return sums, norms
 
 
 def gather(table: Array, slots: Slots) -> Array:

@@ -6,7 +6,7 @@ import ctypes
 import os
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,5 +64,6 @@ def touching(ids: np.ndarray, weight: np.ndarray, dummy: int, scratch: np.ndarra
     share = np.empty(ids.size)
     arrays = ids, weight, scratch, touched, position, starts, order, share
     first, second, *rest = (array.ctypes.data for array in arrays)
-    n = library().skfm_index(*ids.shape, first, second, dummy, *rest)
+    native: Any = library()
+    n = native.skfm_index(*ids.shape, first, second, dummy, *rest)
     return Touching(touched[:n], position, share[:n], starts[: n + 1], order)

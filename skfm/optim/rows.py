@@ -7,6 +7,7 @@ by adding the change: XLA's CPU adds to rows twice as fast as it sets them.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -47,7 +48,7 @@ def update_rows_natively(solver, table, state, touching: Touching, lanes, step):
     table, leaves = native.update(
         table,
         touching.slots,
-        touching.index,
+        touching.by_row,
         (touching.charge, lanes, touching.vectors),
         touching.gradient,
         segments,
@@ -60,7 +61,7 @@ class Touching(NamedTuple):
 
     Attributes
     ----------
-    slots, index : of the batch
+    slots, by_row : of the batch
     charge : (N, R, 1 or 2) charges of all batches
     share : factor of the charges
     gradient : with respect to sums or slots
@@ -68,11 +69,30 @@ class Touching(NamedTuple):
     """
 
     slots: native.Slots
-    index: native.Index
+    by_row: native.Index
     charge: Array
     share: Array
     gradient: native.Gradient
     vectors: Any
+
+
+def _target(table: Array, ids: Array, charge: Array) -> Array:
+    """Where rows are written to: targets out of range, all different, are dropped."""
+    spare = table.shape[0] + jnp.arange(ids.size, dtype=jnp.int32)
+    return jnp.where(charge[:, 0] > 0, ids, spare)
+
+
+def _read_state(state: Any, ids: Array) -> Any:
+    return jax.tree.map(lambda leaf: read_rows(leaf, ids) if leaf.ndim else leaf, state)
+
+
+def _write(target: Array, leaf: Array, old: Array, new: Array) -> Array:
+    if leaf.ndim == 0:
+        return new
+    at = leaf.at[target]
+    if jnp.issubdtype(leaf.dtype, jnp.inexact):
+        return at.add(new - old, mode="drop", unique_indices=True)
+    return at.set(new, mode="drop", unique_indices=True)
 
 
 def update_rows(solver, table, state, touched: Touched, lanes, step):
@@ -91,19 +111,21 @@ def update_rows(solver, table, state, touched: Touched, lanes, step):
     table, state
     """
     ids, rows, gradient, charge = touched
-    # Out-of-range targets, all different, are dropped.
-    spare = table.shape[0] + jnp.arange(ids.size, dtype=jnp.int32)
-    target = jnp.where(charge[:, 0] > 0, ids, spare)
-
-    def write(leaf, old, new):
-        if leaf.ndim == 0:
-            return new
-        at = leaf.at[target]
-        if jnp.issubdtype(leaf.dtype, jnp.inexact):
-            return at.add(new - old, mode="drop", unique_indices=True)
-        return at.set(new, mode="drop", unique_indices=True)
-
-    before = jax.tree.map(lambda leaf: read_rows(leaf, ids) if leaf.ndim else leaf, state)
+    write = partial(_write, _target(table, ids, charge))
+    before = _read_state(state, ids)
     l1, l2 = charge[:, :1] * lanes[0], charge[:, -1:] * lanes[1]
     new, after = solver.update(rows, gradient, before, step, l1, l2)
     return write(table, rows, new), jax.tree.map(write, state, before, after)
+
+
+def hold_rows(solver, table, state, touched: Touched, step, batch_rows):
+    """State of the touched rows of `table`, held by rows behind them; see `Solver.held`.
+
+    Parameters
+    ----------
+    touched : with the curvature in the place of the gradient
+    """
+    ids, rows, curvature, charge = touched
+    before = _read_state(state, ids)
+    after = solver.held(before, rows, curvature, step, batch_rows)
+    return jax.tree.map(partial(_write, _target(table, ids, charge)), state, before, after)

@@ -57,16 +57,15 @@ class Solver:
     per_sample: bool = False
     code: ClassVar[int | None] = None
 
-    def segments(self, width: int, state: Any, step: Step, shares: tuple[Any, Any]) -> list[Segment] | None:
-        """What native code is told of the solver of rows of `width` numbers; None where it has none.
+    def segments(self, width: int, state: Any, step: Step, shares: tuple[Any, Any]) -> list[Segment]:
+        """What native code is told of the solver of rows of `width` numbers, where it is native.
 
         Parameters
         ----------
         state : that of a table
         shares : factors of gradients and of charges
         """
-        if self.code is None:
-            return None
+        assert self.code is not None
         return [Segment(self.code, width, jax.tree.leaves(state), [step.rate, *shares, *self._numbers(step)])]
 
     def _numbers(self, step: Step) -> tuple[Any, ...]:
@@ -107,9 +106,33 @@ class Solver:
         """
         return state
 
+    def held(self, state, parameters, curvature, step, batch_rows):
+        """State of parameters that rows behind them hold: no step is longer than Newton's on these rows.
+
+        Parameters
+        ----------
+        step : the next one
+        curvature : that of the loss at the parameters, summed over these rows; 0 where there are none
+        batch_rows : mean number of rows of a batch
+        """
+        return state
+
     def update(self, parameters, gradient, state, step, l1, l2):
         """New parameters and state; `step` is a `Step`, l1 and l2 are the charges of the penalty."""
         raise NotImplementedError
+
+
+def _square(size):
+    """Square of a positive number, or a large one where it is none."""
+    return jnp.square(jnp.minimum(size, float(jnp.finfo(size.dtype).max) ** 0.45))
+
+
+def _held_squares(squares, curvature, step):
+    """Sums of squared gradients, no less than as if the rows behind the parameters had been steps.
+
+    Where a loss is a likelihood, the squares of gradients add up to its curvature.
+    """
+    return jnp.maximum(squares, curvature + _square(step.rate * curvature))
 
 
 def proximal(parameters, step, l1, l2):
@@ -166,6 +189,9 @@ class AdaGrad(Solver):
             return self.init(parameters, rate)
         return {"squares": jnp.full_like(parameters, jnp.square(batch_rows / 2))}
 
+    def held(self, state, parameters, curvature, step, batch_rows):
+        return {"squares": _held_squares(state["squares"], curvature, step)}
+
     def update(self, parameters, gradient, state, step, l1, l2):
         squares = state["squares"] + jnp.square(gradient)
         size = step.rate * jax.lax.rsqrt(squares)
@@ -188,6 +214,12 @@ class Adam(Solver):
 
     def init(self, parameters, rate):
         return {"mean": jnp.zeros_like(parameters), "squares": jnp.zeros_like(parameters)}
+
+    def held(self, state, parameters, curvature, step, batch_rows):
+        # Gradients are means over a batch.
+        least = _square(step.rate * curvature / batch_rows)
+        least *= 1 - self.decay_squares ** step.count.astype(parameters.dtype)
+        return state | {"squares": jnp.maximum(state["squares"], least)}
 
     def update(self, parameters, gradient, state, step, l1, l2):
         mean = self.decay_mean * state["mean"] + (1 - self.decay_mean) * gradient
@@ -226,6 +258,12 @@ class FTRL(Solver):
             z = -(after * (self.beta + np.sqrt(state["squares"]) + l2) + np.sign(after) * l1)
         is_same = (after == before) & (ratio == 1)
         return state | {"z": np.where(is_same | (after == 0), state["z"], z), "l1": l1, "l2": l2}
+
+    def held(self, state, parameters, curvature, step, batch_rows):
+        squares = _held_squares(state["squares"], curvature, step)
+        # The same parameters, of more squares.
+        more = jnp.sqrt(squares) - jnp.sqrt(state["squares"])
+        return state | {"squares": squares, "z": state["z"] - more * parameters}
 
     def update(self, parameters, gradient, state, step, l1, l2):
         squares = state["squares"] + jnp.square(gradient)
@@ -378,6 +416,16 @@ class Split(Solver):
         return {
             "first": self.first.moved(state["first"], before[first], after[first], ratio),
             "rest": self.rest.moved(state["rest"], before[rest], after[rest], ratio),
+        }
+
+    def held(self, state, parameters, curvature, step, batch_rows):
+        first, rest = np.s_[:, : self.width], np.s_[:, self.width :]
+        of_first = step._replace(rate=step.rate * self.first_rate)
+        return {
+            "first": self.first.held(
+                state["first"], parameters[first], curvature[first], of_first, batch_rows
+            ),
+            "rest": self.rest.held(state["rest"], parameters[rest], curvature[rest], step, batch_rows),
         }
 
     def update(self, parameters, gradient, state, step, l1, l2):

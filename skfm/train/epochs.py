@@ -17,7 +17,7 @@ from skfm.train.predict import loss_of_batches
 from skfm.train.problem import Schedule
 from skfm.train.programs import Compiled
 from skfm.train.state import Hyper, TrainState
-from skfm.train.step import Program, Run, run_batches
+from skfm.train.step import Hold, Program, Run, hold_by, run_batches
 
 # Batches that one call of the program runs take about so many seconds: Ctrl-C waits no longer.
 _LEAST_SECONDS, _MOST_SECONDS = 0.05, 0.2
@@ -85,6 +85,16 @@ def _epoch_rates(schedule: Schedule, factor: float, first_step: int, n_batches: 
     if schedule.shape == "cosine":
         rates *= 0.5 * (1 + np.cos(np.pi * np.minimum(steps / (schedule.horizon * n_batches), 1)))
     return rates
+
+
+def held_state(program: Program, state: TrainState, source: Source, hold: Hold, hyper: Hyper) -> TrainState:
+    """The state in which rows behind it hold what rows of the source touch."""
+    batch_rows = mean_batch_rows(source, state.table.dtype)
+    with contextlib.closing(source.parts(np.random.default_rng(0))) as parts:
+        for blocks, _ in parts:
+            for batches in blocks:
+                state = hold_by(program, state, batches, hold, batch_rows, hyper)
+    return state
 
 
 @Compiled

@@ -278,10 +278,11 @@ def _fit(problem: Problem) -> Result:
     without = base_loss(loss, narrow.train, base)
     parameters = Parameters(full, to_numpy(dense), to_numpy(averages), units)
     message = None
+    unfinished = watcher.advice(without) if at_end and progress.n_iter else None
     if not (interrupted or (at_end and progress.n_iter < schedule.n_iter_no_change)):
-        message = unheard(problem, prior, parameters, alike(problem, statistics, units))
-    if message is None and at_end and progress.n_iter:
-        message = watcher.advice(without)
+        suspects = alike(problem, statistics, units)
+        message = unheard(problem, prior, parameters, suspects, ended=unfinished is None)
+    message = message or unfinished
     if message is None and not interrupted:
         message = learned_nothing(problem, prior, progress, without)
     last = progress.history["loss"][-1]

@@ -22,7 +22,7 @@ from skfm.names import MINIBATCH
 from skfm.optim.penalty import charges
 from skfm.optim.solvers import NAMED, AdaGrad, Optax, Solver, Split
 from skfm.runtime import precision
-from skfm.train.epochs import BatchEpochs, InMemory, Source, mean_batch_rows
+from skfm.train.epochs import BatchEpochs, InMemory, Source, held_state, mean_batch_rows
 from skfm.train.held_out import validator
 from skfm.train.loop import DivergenceError, Watch, descend
 from skfm.train.memory import check_memory
@@ -38,12 +38,14 @@ from skfm.train.start import (
     shared_rows,
     standard_frequency,
 )
-from skfm.train.state import Session, TrainState, on_device, padded, start_state, to_numpy
-from skfm.train.step import Program
+from skfm.train.state import Hyper, Session, TrainState, on_device, padded, start_state, to_numpy
+from skfm.train.step import Hold, Program
 from skfm.train.unheard import alike, unheard
 
 # The share by which the score of a second attempt must be better (benchmarks/cases/defaults.py).
 _CLEARLY = 0.005
+# After so many epochs what a model has not learned it will not.
+_MANY_EPOCHS = 20
 
 
 def element_wise(solver) -> Solver:
@@ -105,11 +107,16 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     statistics = column_statistics(problem.train.X, problem.train.weight, shared_rows(problem))
     fresh, stream = statistics.touched > 0, StreamStatistics.of(statistics)
     trained, first_epoch = None, 0
+    behind = problem.behind
+    ahead = None if behind is None else behind.ahead_of(np.zeros(n_columns), 0.0)
     if session is not None:
         session = session.grown(n_columns, n_rows)
         if problem.base_moved is not None:
             session = session.moved(problem.base_moved, solver)
         trained, first_epoch = session.trained, session.n_epochs
+        behind = session.behind
+        if behind is not None:
+            ahead = behind.ahead_of(trained.n_touching, session.statistics.total.n_rows)
         stream = session.statistics.then(statistics)
         fresh &= trained.n_touching == 0
     elif problem.start is not None:
@@ -139,7 +146,14 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     )
     program = Program(model, problem.loss, solver)
 
-    def first_state(init_scale: float) -> TrainState:
+    def first_state(init_scale: float, hyper: Hyper) -> TrainState:
+        state = unheld_state(init_scale)
+        if ahead is None:
+            return state
+        hold = Hold(padded(ahead.touching, n_rows, dtype), np.asarray(ahead.n_rows, dtype), rate)
+        return held_state(program, state, source, on_device(hold), hyper)
+
+    def unheld_state(init_scale: float) -> TrainState:
         first = first_parameters(problem, init_scale, new_columns, units, score)
         if session is not None:
             return on_device(session.joined_by(first.table, new_columns, solver, rate))
@@ -154,7 +168,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         label = f"attempt {number + 1} of {n_priors}" if n_priors > 1 else ""
         hyper = hyper_parameters(problem, prior)
         epochs = BatchEpochs(
-            program, partial(first_state, prior.init_scale), source, hyper, schedule, problem.seed
+            program, partial(first_state, prior.init_scale, hyper), source, hyper, schedule, problem.seed
         )
         progress = descend(epochs, schedule, watch._replace(label=label), first_epoch)
         return epochs, progress
@@ -163,7 +177,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     weights, chosen, kept, attempts = epochs.weights(), 0, None, {0: progress}
     if problem.keeps_session:
         n_epochs = progress.n_iter + first_epoch
-        kept = Session(to_numpy(epochs.state), units, stream, n_epochs)
+        kept = Session(to_numpy(epochs.state), units, stream, n_epochs, behind)
     del epochs
     for number in range(1, len(problem.priors)):
         if progress.interrupted:
@@ -187,7 +201,8 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     has_ended = schedule.stops_early and progress.n_iter < schedule.max_iter
     prior, message = problem.priors[chosen], None
     if progress.n_iter >= schedule.n_iter_no_change and not progress.interrupted:
-        message = unheard(problem, prior, parameters, suspects)
+        ended = progress.n_iter < schedule.max_iter or progress.n_iter >= _MANY_EPOCHS
+        message = unheard(problem, prior, parameters, suspects, ended=ended)
     if message is None and has_ended and not progress.interrupted:
         message = learned_nothing(problem, prior, progress, watch.base_loss)
     return Result(parameters, progress, kept, message, prior=chosen, attempts=attempts)

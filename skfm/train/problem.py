@@ -17,6 +17,8 @@ from skfm.runtime import some_cores
 _PLAIN = Units()
 # A share of the loss that training has gained and that no prediction shows.
 _NEGLIGIBLE = 1e-6
+# The rows of the largest batch.
+_MOST_BEHIND = 4096
 # A `tol` as large as what a model gains on a constant.
 _LOOSE = 0.1
 
@@ -105,6 +107,34 @@ class Trained(NamedTuple):
     n_touching: np.ndarray
 
 
+class Behind(NamedTuple):
+    """Rows that the weights of a fit were learned from.
+
+    Attributes
+    ----------
+    touching : (n_columns,) how many touch each column, or those that share its row of the tables
+    n_rows : how many there are
+    """
+
+    touching: np.ndarray
+    n_rows: float
+
+    def ahead_of(self, touching: np.ndarray, n_rows: float) -> Behind | None:
+        """How many more these are than the rows since; None where they are not.
+
+        No more than some thousand: what has been learned from more is not to stand still for as long.
+
+        Parameters
+        ----------
+        touching, n_rows : the same of these rows and those since, which may have more columns
+        """
+        before = np.zeros(touching.size)
+        before[: self.touching.size] = self.touching
+        ahead = np.minimum(before, _MOST_BEHIND) - np.maximum(touching - before, 0)
+        n_ahead = min(self.n_rows, _MOST_BEHIND) - max(n_rows - self.n_rows, 0)
+        return Behind(np.maximum(ahead, 0), n_ahead) if n_ahead > 0 else None
+
+
 @dataclass
 class Progress:
     """What happened, epoch by epoch.
@@ -185,6 +215,7 @@ class Problem(NamedTuple):
     dtype : precision of the weights
     seed : of all that is random
     keeps_session : whether a later call is to go on from the end
+    behind : rows of a fit that this call goes on from, or None
     base_score : raw prediction without features, one an output; None: the best for the rows to learn from
     base_moved : by how much it has changed since the session to go on from ended; None: not at all
     name_column : what a message calls a column, by its number; None where users cannot change its values
@@ -204,6 +235,7 @@ class Problem(NamedTuple):
     score: Callable[[np.ndarray], float] | None = None
     report: Callable[[Progress, int], None] = silent
     keeps_session: bool = False
+    behind: Behind | None = None
     base_score: np.ndarray | None = None
     base_moved: np.ndarray | None = None
     name_column: Callable[[int], str] | None = None

@@ -14,7 +14,7 @@ from skfm.data.pack import Block, bucket
 from skfm.data.statistics import StreamStatistics
 from skfm.data.units import Units, largest_factor
 from skfm.models.base import Model, Table
-from skfm.train.problem import Parameters, Trained
+from skfm.train.problem import Behind, Parameters, Trained
 from skfm.train.programs import Compiled
 
 Array = Any
@@ -158,12 +158,14 @@ class Session:
     units : these units
     statistics : of the columns of all rows so far
     n_epochs : epochs done
+    behind : rows of a fit before the first call, or None
     """
 
     state: TrainState
     units: Units
     statistics: StreamStatistics
     n_epochs: int
+    behind: Behind | None = None
 
     @property
     def dtype(self) -> np.dtype:

@@ -16,7 +16,7 @@ from skfm.data.batches import Batches
 from skfm.layers import native
 from skfm.losses import Loss
 from skfm.models.base import Batch, Model, PooledSlots, Slots, Training
-from skfm.optim.rows import Touched, Touching, read_rows, update_rows, update_rows_natively
+from skfm.optim.rows import Touched, Touching, hold_rows, read_rows, update_rows, update_rows_natively
 from skfm.optim.solvers import Solver, Step
 from skfm.train.programs import Compiled
 from skfm.train.state import Hyper, TrainState
@@ -28,6 +28,8 @@ Array = Any
 _NUMBERS_OF_PIECE = 400_000
 _NUMBERS_OF_LARGE_ROW = 1_000
 _LEAST_PIECE = 16
+# Random directions by which the curvature of dense weights is found.
+_DIRECTIONS = 4
 
 # How often `run_batches` was traced, for tests that count compilations.
 n_traces = 0
@@ -170,20 +172,21 @@ def _gradients(program, rows, state, batch, training, sample_share):
 def _native_gradients(program, state, one: OneOf, training, sample_share):
     """The same with respect to the sums over slots, or to the slots where the model needs these."""
     model, batch, slots = program.model, one.batch, one.slots
-    if model.hints.pools:
-        given = native.pool(state.table, slots, model.vectors())
-    else:
-        given = (native.gather(state.table, slots),)
+    pools = model.hints.pools
+    given: Any = (
+        native.pool(state.table, slots, model.vectors()) if pools else native.gather(state.table, slots)
+    )
 
     def objective(given, dense):
-        of_batch = PooledSlots(model, *given) if model.hints.pools else Slots(model, *given, batch.values)
+        of_batch = PooledSlots(model, *given) if pools else Slots(model, given, batch.values)
         value, averages = _loss(program, of_batch, dense, state.averages, batch, training)
         return value * sample_share, averages
 
     (value, averages), (gradient, dense_gradient) = jax.value_and_grad(
         objective, argnums=(0, 1), has_aux=True
     )(given, state.dense)
-    return value, averages, native.Gradient(*gradient), dense_gradient
+    found = native.Gradient(*gradient) if pools else native.Gradient(gradient)
+    return value, averages, found, dense_gradient
 
 
 def piece_size(model, averages, n_rows: int, n_slots: int) -> int | None:
@@ -255,3 +258,90 @@ def update_dense(solver, dense, gradient, state, step, l2_dense):
         new[role] = {name: pair[0] for name, pair in updated.items()}
         new_state[role] = {name: pair[1] for name, pair in updated.items()}
     return new, new_state
+
+
+class Hold(NamedTuple):
+    """Rows behind the weights that training goes on from.
+
+    Attributes
+    ----------
+    touching : (D,) how many touch each row of the table
+    n_rows : how many there are
+    rate : learning rate of the next step
+    """
+
+    touching: Array
+    n_rows: Array
+    rate: Array
+
+
+@partial(Compiled, donated=1)
+def hold_by(
+    program: Program, state: TrainState, batches: Batches, hold: Hold, batch_rows, hyper: Hyper
+) -> TrainState:
+    """The state in which rows like those of the batches hold all that these touch; see `Solver.held`."""
+
+    def body(number, state):
+        batch = jax.tree.map(lambda leaf: leaf[number], batches)
+        return _held(program, state, batch, hold, batch_rows, hyper)
+
+    return jax.lax.fori_loop(0, batches.weight.shape[0], body, state)
+
+
+def _held(program, state, batch, hold, batch_rows, hyper):
+    solver = program.solver.for_step(hyper.first_rate, batch_rows)
+    rows = read_rows(state.table, batch.touched)
+    step = Step(hold.rate, state.count + 1)
+    curvature, of_dense = _curvatures(program, rows, state, batch, hyper, step)
+    curvature = curvature * hold.touching[batch.touched][:, None]
+    touched = Touched(batch.touched, rows, curvature, batch.charge)
+    table_state = hold_rows(solver, state.table, state.table_state, touched, step, batch_rows)
+    dense_state = {
+        role: {
+            name: solver.dense.held(
+                state.dense_state[role][name], leaf, of_dense[role][name] * hold.n_rows, step, batch_rows
+            )
+            for name, leaf in leaves.items()
+        }
+        for role, leaves in state.dense.items()
+    }
+    return state._replace(table_state=table_state, dense_state=dense_state)
+
+
+def _curvatures(program, rows, state, batch, hyper, step):
+    """Mean curvature of the loss of a row in the touched rows of the table, and in the dense weights.
+
+    That of the Gauss-Newton matrix: the square of the raw prediction's derivative times the curvature of the
+    loss. A slot belongs to one row, so its derivative is that of the row; those of dense weights add up over
+    the rows, and squares of their sums in random directions are right in the mean.
+    """
+    model, loss, weight = program.model, program.loss, batch.weight
+    training = Training(jax.random.fold_in(hyper.key, step.count), hyper.dropout)
+
+    def predict(gathered, dense):
+        inputs = Batch(batch.slot_fields, weight)
+        return model.forward(Slots(model, gathered, batch.values), dense, state.averages, inputs, training)[0]
+
+    def slopes(raw):
+        return jax.grad(lambda raw: loss.value(batch.y, raw).sum())(raw)
+
+    raw, pull_back = jax.vjp(predict, read_rows(rows, batch.position), state.dense)
+    filled = weight > 0
+
+    def in_direction(total, key):
+        signs = jax.random.rademacher(key, raw.shape, raw.dtype)
+        slope, bend = jax.jvp(slopes, (raw,), (signs,))
+        # Absolute errors have no curvature, and slopes of one size.
+        steepness = jnp.where(signs * bend > 0, signs * bend, jnp.square(slope))
+        steepness = jnp.where(filled[:, None], steepness * weight[:, None], 0)
+        found = jax.tree.map(jnp.square, pull_back(signs * jnp.sqrt(steepness)))
+        return jax.tree.map(lambda total, more: total + more / _DIRECTIONS, total, found), None
+
+    zeros = jax.tree.map(jnp.zeros_like, (read_rows(rows, batch.position), state.dense))
+    keys = jax.random.split(jax.random.fold_in(training.key, 1), _DIRECTIONS)
+    (of_slots, of_dense), _ = jax.lax.scan(in_direction, zeros, keys)
+    touching = jnp.zeros(rows.shape[0], rows.dtype)
+    touching = touching.at[batch.position].add(jnp.broadcast_to(filled[:, None], batch.position.shape))
+    of_rows = jnp.zeros_like(rows).at[batch.position].add(of_slots) / jnp.maximum(touching, 1)[:, None]
+    n_rows = jnp.maximum(filled.sum(), 1)
+    return of_rows, jax.tree.map(lambda total: total / n_rows, of_dense)

@@ -22,10 +22,28 @@ _LEFT_SHARE, _LEFT_ERRORS = 0.01, 5.0
 # Rows and columns that are asked for it.
 _MOST_ROWS, _MOST_COLUMNS = 1 << 12, 32
 _STEP = 1e-3
-# A penalty so many times steeper than the loss leaves nothing of a weight.
-_CRUSHING = 1e6
+# Penalties are those of columns of about 1. Beside a loss of curvature 1 or less, one that is so steep for a
+# column that is so small takes much of its weight; one a million times as steep as the loss leaves nothing.
+# Of a column that has had its say, in part, little more is what a penalty is for.
+_SMALL, _STEEP, _CRUSHING = 0.2, 0.1, 1e6
+_MUCH_LEFT_SHARE = 0.05
 _POWERS = {"l1_linear": 1, "l2_linear": 2, "l2_factors": 2}
 _MOST_NAMED = 3
+
+
+class Small(NamedTuple):
+    """Columns so small that penalties, which are those of weights in the units of X, take much of them.
+
+    Attributes
+    ----------
+    columns : (k,)
+    steepness : (k,) of the steepest of the penalties in standard units
+    penalties : strengths by name
+    """
+
+    columns: np.ndarray
+    steepness: np.ndarray
+    penalties: dict[str, float]
 
 
 class Alike(NamedTuple):
@@ -52,7 +70,9 @@ def alike(problem: Problem, statistics: ColumnStatistics, units: Units) -> Alike
     return Alike(found, means[found], deviations[found])
 
 
-def unheard(problem: Problem, prior: Prior, parameters: Parameters, suspects: Alike) -> str | None:
+def unheard(
+    problem: Problem, prior: Prior, parameters: Parameters, suspects: Alike, *, ended: bool
+) -> str | None:
     """What to say of columns that were hardly heard and have more to say; None where there are none.
 
     Parameters
@@ -60,11 +80,12 @@ def unheard(problem: Problem, prior: Prior, parameters: Parameters, suspects: Al
     prior : the one that the weights were learned under
     parameters : those learned
     suspects : what `alike` found before training
+    ended : whether training had no more to learn: else what penalties have left may still be heard
     """
     if problem.name_column is None:
         return None
-    crushed, penalties = _crushed(problem, prior, parameters.units)
-    if not (crushed.size or suspects.columns.size):
+    small = _small(problem, prior, parameters.units)
+    if not (small.columns.size or suspects.columns.size):
         return None
     rows = _some_rows(problem)
     slopes = _Slopes.of(problem, parameters, rows)
@@ -72,37 +93,46 @@ def unheard(problem: Problem, prior: Prior, parameters: Parameters, suspects: Al
     partners = [np.ones((rows.y.shape[0], 1))]
     if any(table.penalty == "factors" for table in problem.model.tables().values()):
         partners.append(_filled_columns(standard))
-    crushed = crushed[slopes.left(standard[:, crushed].toarray(), partners)]
-    if crushed.size:
-        return _of_crushed(problem, crushed, parameters.units, penalties)
-    found = slopes.left(_between(rows.X, suspects), partners)
+    Z = standard[:, small.columns].toarray()
+    # Values of a word are small for another reason.
+    rare = np.count_nonzero(Z, axis=0) <= Z.shape[0] / 2
+    shares = np.where(rare | (not ended), np.inf, _MUCH_LEFT_SHARE)
+    shares[small.steepness > _CRUSHING] = _LEFT_SHARE
+    found = slopes.left(Z, partners, shares)
+    if found.any():
+        return _of_small(problem, small, found, parameters.units)
+    shares = np.full(suspects.columns.size, _LEFT_SHARE)
+    found = slopes.left(_between(rows.X, suspects), partners, shares)
     return _of_alike(problem, Alike(*(values[found] for values in suspects))) if found.any() else None
 
 
-def _crushed(problem: Problem, prior: Prior, units: Units) -> tuple[np.ndarray, dict[str, float]]:
-    """Columns so small that penalties, which are those of weights in units of X, leave nothing; and these."""
+def _small(problem: Problem, prior: Prior, units: Units) -> Small:
     if units.scale is None:
-        return np.empty(0, dtype=int), {}
+        return Small(np.empty(0, dtype=int), np.empty(0), {})
     # One that is strong in any unit was meant so.
     strengths = {name: value for name in _POWERS if 0 < (value := getattr(prior, name)) <= 1}
-    crushes = np.ones(units.scale.size, dtype=bool)
-    penalties: dict[str, float] = {}
-    for kind in {table.penalty for table in problem.model.tables().values()}:
-        of_kind = {name: value for name, value in strengths.items() if name.endswith(kind)}
-        limits = [(value / _CRUSHING) ** (1 / _POWERS[name]) for name, value in of_kind.items()]
-        crushes &= units.scale < max(limits, default=0)
-        penalties |= of_kind
-    return np.flatnonzero(crushes)[:_MOST_COLUMNS], penalties
+    kinds = {table.penalty for table in problem.model.tables().values()}
+    penalties = {name: value for name, value in strengths.items() if name.rpartition("_")[2] in kinds}
+    columns = np.sort(np.argsort(units.scale, kind="stable")[:_MOST_COLUMNS])
+    scale, steepness = units.scale[columns], np.zeros(columns.size)
+    for name, value in penalties.items():
+        with np.errstate(over="ignore", under="ignore", divide="ignore"):
+            steepness = np.maximum(steepness, value / scale ** _POWERS[name])
+    chosen = (scale < _SMALL) & (steepness > _STEEP)
+    return Small(columns[chosen], steepness[chosen], penalties)
 
 
-def _of_crushed(problem: Problem, columns: np.ndarray, units: Units, penalties: dict[str, float]) -> str:
+def _of_small(problem: Problem, small: Small, found: np.ndarray, units: Units) -> str:
     assert units.scale is not None
+    columns, penalties = small.columns[found], small.penalties
+    crushed = small.steepness[found].max() > _CRUSHING
+    how = "counted for nothing, or nearly so" if crushed else "said less than possible"
     given = " and ".join(f"{name}={strength:.2g}" for name, strength in penalties.items())
     without = " and ".join(f"{name}=0" for name in penalties)
     return (
-        f"{_named(problem, columns)} counted for nothing, or nearly so: the penalty of weights in the units "
-        f"of X, {given}, outweighs what values of about {units.scale[columns[0]]:.2g} tell. Divide such a "
-        f"column by its standard deviation, or give {without}."
+        f"{_named(problem, columns)} {how}: the penalty of weights in the units of X, {given}, "
+        f"outweighs what values of about {units.scale[columns[0]]:.2g} tell. Divide such a column by its "
+        f"standard deviation, as StandardScaler does, or give {without}."
     )
 
 
@@ -150,12 +180,18 @@ class _Slopes(NamedTuple):
 
         return cls(weight, slopes(raw), slopes(constant))
 
-    def left(self, Z: np.ndarray, partners: list[np.ndarray]) -> np.ndarray:
-        """Which of the columns Z (n, k) have more to say, in a product with one of the partners or of Z."""
+    def left(self, Z: np.ndarray, partners: list[np.ndarray], shares: np.ndarray) -> np.ndarray:
+        """Which of the columns Z (n, k) have more to say, in a product with one of the partners or of Z.
+
+        Parameters
+        ----------
+        shares : (k,) of what there is to explain that would be more
+        """
         weight, left = self.weight, np.zeros(Z.shape[1], dtype=bool)
         noise = ((self.now - (self.now @ weight)[:, None]) ** 2) @ weight / weight.size
-        least = np.maximum(_LEFT_SHARE * (self.without**2 @ weight), _LEFT_ERRORS**2 * noise)
-        for number in range(Z.shape[1]):
+        there_is = self.without**2 @ weight
+        for number, share in enumerate(shares):
+            least = np.maximum(share * there_is, _LEFT_ERRORS**2 * noise)
             others = partners if len(partners) == 1 else [*partners, np.delete(Z, number, axis=1)]
             features = Z[:, [number]] * np.hstack(others)
             said = (weight * self.now) @ features

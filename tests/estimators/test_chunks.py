@@ -119,6 +119,54 @@ def test_a_first_chunk_in_other_units_is_forgotten(kind, factor, shift):
 
 
 @pytest.mark.parametrize(
+    ("kind", "place", "factor", "shift", "weight"),
+    [
+        *(
+            (kind, 0, 1e3, 0.0, weight)
+            for kind in ("squared_error", "huber", "quantile")
+            for weight in (1, 1e3)
+        ),
+        *(("squared_error", place, *units, 1) for place in (0, 5) for units in [(1e6, 0.0), (1.0, 1e9)]),
+        ("squared_error", 5, 1e3, 0.0, 1),
+    ],
+)
+def test_a_chunk_of_y_in_other_units_is_outvoted(kind, place, factor, shift, weight):
+    parts = np.split(np.arange(N), HUNDREDS)
+    whole, score = says(kind, trained(kind, parts, "adagrad"))
+    estimator, settings, y = TARGETS[kind]
+    model = estimator(**SETTINGS, **settings, solver="adagrad", random_state=0)
+    for number, part in enumerate(parts * 6):
+        bad = number == place
+        own = np.full(part.size, weight if bad else 1.0)
+        model.partial_fit(X[part], y[part] * (factor if bad else 1) + shift * bad, sample_weight=own)
+    mean, found = says(kind, model)
+    np.testing.assert_allclose(mean, whole, atol=0.15)
+    assert found > score - 0.05
+
+
+def test_a_first_chunk_of_extreme_counts_does_not_decide():
+    whole, score = says("poisson", trained("poisson", np.split(np.arange(N), HUNDREDS), "adagrad"))
+    estimator, settings, y = TARGETS["poisson"]
+    model = estimator(**SETTINGS, **settings, solver="adagrad", random_state=0)
+    model.partial_fit(X[:100], y[:100] * 1e12)
+    for part in np.split(np.arange(N), HUNDREDS) * 6:
+        model.partial_fit(X[part], y[part])
+    mean, found = says("poisson", model)
+    np.testing.assert_allclose(mean, whole, atol=0.1)
+    assert found > score - 0.05
+
+
+def test_two_kinds_of_y_one_after_the_other_have_the_units_of_all_rows():
+    """They do not outvote each other in turn."""
+    y = np.append(NUMBERS[:600], NUMBERS[600:] * 100)
+    model, scales = FMRegressor(2, random_state=0), []
+    for part in [*np.split(np.arange(N), [600])] * 6:
+        model.partial_fit(X[part], y[part])
+        scales.append(model._learned.targets.scale[0])
+    assert 0.5 * y.std() < min(scales[3:]) <= max(scales[3:]) < 2 * y.std()
+
+
+@pytest.mark.parametrize(
     "model",
     [
         LinearClassifier(random_state=0),

@@ -314,3 +314,102 @@ def test_columns_without_names_after_names_are_told_once(has_text):
     with pytest.warns(UserWarning, match="does not have valid feature names, but FMRegressor") as told:
         model.partial_fit(table.to_numpy(), Y)
     assert len(told) == 1
+
+
+# -- partial_fit after fit -----------------------------------------------------------------------------
+
+SCALES = {"standard": np.ones(5), "of all kinds": np.array([1, 10, 1e3, 1e-2, 1])}
+
+
+def numeric(seed, n, scales):
+    """Rows of columns of such scales, and a target that linear weights and a product make."""
+    rng = np.random.default_rng(seed)
+    Z = rng.standard_normal((n, 5))
+    return Z * scales, 1.2 * Z[:, 0] - Z[:, 1] + 1.5 * Z[:, 2] * Z[:, 3] + 0.3 * rng.standard_normal(n)
+
+
+@pytest.mark.filterwarnings("ignore:.*column 3 said less than possible:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("scales", SCALES.values(), ids=SCALES)
+@pytest.mark.parametrize(
+    ("name", "fitted_by", "solver"),
+    [
+        ("FMRegressor", "lbfgs", "adagrad"),
+        ("FMRegressor", "lbfgs", "adam"),
+        ("FMRegressor", "lbfgs", "ftrl"),
+        ("FMRegressor", "adagrad", "adagrad"),
+        ("FFMRegressor", "lbfgs", "adagrad"),
+        ("FMClassifier", "lbfgs", "adagrad"),
+        ("LinearRegressor", "lbfgs", "adagrad"),
+        ("LinearClassifier", "lbfgs", "ftrl"),
+        ("DeepFMRegressor", "adagrad", "adagrad"),
+        ("WideDeepRegressor", "lbfgs", "adagrad"),
+    ],
+)
+def test_what_a_fit_has_learned_outlives_a_few_more_rows(name, fitted_by, solver, scales):
+    X, y = numeric(0, 2000, scales)
+    X_test, y_test = numeric(1, 2000, scales)
+    if name.endswith("Classifier"):
+        y, y_test = y > 0, y_test > 0
+    model = make(name, solver=fitted_by, max_iter=200).fit(X, y)
+    before = model.score(X_test, y_test)
+    model.set_params(solver=solver).partial_fit(X[:1], y[:1])
+    assert model.score(X_test, y_test) == pytest.approx(before, abs=0.005)
+    for chunk in np.split(np.arange(1000), 10):
+        model.partial_fit(X[chunk], y[chunk])
+        assert model.score(X_test, y_test) > before - 0.02
+
+
+@pytest.mark.parametrize("solver", ["adagrad", "adam", "ftrl"])
+def test_rows_unlike_those_of_a_fit_are_learned_all_the_same(solver):
+    X, y = numeric(0, 300, SCALES["standard"])
+    model = make("FMRegressor", solver="lbfgs", max_iter=200).fit(X, y)
+    model.set_params(solver=solver, learning_rate=0.05 if solver == "adam" else "auto")
+    X = np.random.default_rng(1).standard_normal((2000, 5))
+    y = -X[:, 0] + X[:, 2] + 1.5 * X[:, 0] * X[:, 3]
+    assert model.score(X, y) < 0
+    for chunk in np.split(np.arange(2000), 20) * 2:
+        model.partial_fit(X[chunk], y[chunk])
+    assert model.score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "quantile", "poisson"])
+def test_losses_without_curvature_hold_weights_too(loss):
+    X, y = numeric(0, 2000, SCALES["standard"])
+    y = np.abs(y) if loss == "poisson" else y
+    model = make("FMRegressor", solver="lbfgs", loss=loss, max_iter=200).fit(X, y)
+    before = model.predict(X)
+    model.set_params(solver="adagrad").partial_fit(X[:1], y[:1])
+    assert np.abs(model.predict(X) - before).mean() < 0.02 * before.std()
+
+
+def test_rows_hold_the_columns_that_they_touch_and_no_others():
+    """A category that the fit has not seen learns as fast as in a new model."""
+    rng = np.random.default_rng(0)
+    X = np.eye(4)[rng.integers(3, size=600)]
+    y = X @ [1.0, 2.0, 3.0, 0.0] + 0.1 * rng.standard_normal(600)
+    model = make("LinearRegressor", solver="lbfgs").fit(X, y)
+    known = model.coef_.copy()
+    for _ in range(5):
+        model.set_params(solver="adagrad").partial_fit(np.eye(4)[[0, 3]], [1.0, 7.0])
+    moved = np.abs(model.coef_ - known)
+    assert moved[:3].max() < 0.02
+    assert moved[3] > 10 * moved[:3].max()
+
+
+@pytest.mark.parametrize("begun_by", ["fit", "init_from"])
+@pytest.mark.parametrize("solver", ["adagrad", "adam", "ftrl", "sgd"])
+@pytest.mark.parametrize("name", ["LinearClassifier", "FMClassifier", "FFMClassifier", "DeepFMClassifier"])
+def test_columns_that_the_first_call_does_not_touch_keep_what_was_learned(name, solver, begun_by):
+    rng = np.random.default_rng(0)
+    X = np.hstack([np.eye(5)[rng.integers(5, size=300)] for _ in range(2)])
+    y = X @ rng.standard_normal(10) + X[:, 0] * X[:, 5] > 0
+    model = make(name, solver="lbfgs").fit(X, y)
+    expected = model.decision_function(X)
+    if begun_by == "init_from":
+        model = make(name, init_from=model)
+    # So slow that only what is lost changes anything.
+    model.set_params(solver=solver, learning_rate=1e-12)
+    for chunk in (slice(1), slice(1, 3), slice(3, 300)):
+        model.partial_fit(X[chunk], y[chunk], classes=[False, True])
+    # The intercept moves with the classes.
+    assert np.ptp(model.decision_function(X) - expected) < 1e-3 < np.ptp(expected)

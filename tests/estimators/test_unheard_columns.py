@@ -118,6 +118,44 @@ def test_columns_that_penalties_leave_nothing_of(name, size, solver):
         assert better.score(rows, LINEAR) > 0.9 > worse.score(X, LINEAR)
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("size", [1e-4, 1e-3, 1e-2, 0.05])
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("LinearRegressor", LINEAR),
+        ("LinearClassifier", LINEAR > 0),
+        ("FMRegressor", Z[:, 1] + PRODUCT),
+        ("FMClassifier", Z[:, 1] + PRODUCT > 0),
+    ],
+)
+def test_columns_that_penalties_take_much_of(name, target, size, solver):
+    """As Ridge and LogisticRegression of the same penalty they lose what small columns say, but say so."""
+    X = Z * [size, 1, 1]
+    worse, said = fitted(name, X, target, solver=solver)
+    assert re.match(rf"{name}: column 0 (counted for nothing|said less)", said)
+    assert f"values of about {np.sqrt(np.mean(X[:, 0] ** 2)):.2g} tell" in said
+    for rows, remedy in (
+        (X, {key: 0.0 for key in ("l2_linear", "l2_factors") if f"{key}=" in said}),
+        (X / X.std(axis=0), {}),
+    ):
+        better, said = fitted(name, rows, target, solver=solver, **remedy)
+        assert said == "" or "Increase max_iter" in said
+        assert better.score(rows, target) > worse.score(X, target) + 0.02
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_small_columns_are_named_by_size(solver):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(300, 40))
+    X = rows * np.append(np.full(39, 0.15), 1e-3)
+    target = rows @ np.append(np.full(39, 0.1), 2.0)
+    _, said = fitted("LinearRegressor", X, target, solver=solver)
+    assert "column 39 said less than possible" in said
+    _, said = fitted("LinearRegressor", rows * 0.3, target, solver=solver)
+    assert said == ""
+
+
 def test_a_model_without_an_intercept_that_is_worse_than_a_constant_says_so():
     worse, said = fitted("LinearRegressor", Z, LINEAR + 500, fit_intercept=False)
     assert "Give fit_intercept=True" in said

@@ -129,6 +129,20 @@ def test_a_first_chunk_of_a_table_is_forgotten():
     assert min(scores.values()) > best - 0.05, scores
 
 
+@pytest.mark.parametrize("size", [100, 300, 600])
+def test_numbers_of_two_kinds_one_after_the_other(size):
+    """Bins are those of all rows, however the table is cut."""
+    rng = np.random.default_rng(0)
+    place = rng.normal(size=600)
+    table = pd.DataFrame({"v": np.append(1 + 0.2 * place, 1000 + 200 * place), "kind": "k"})
+    y = np.tile(place, 2) + 0.1 * rng.normal(size=1200)
+    model = skfm.FMRegressor(4, batch_size=64, dtype="float32", random_state=0)
+    for _ in range(10):
+        for part in np.split(np.arange(1200), range(size, 1200, size)):
+            model.partial_fit(table.iloc[part], y[part])
+    assert r2_score(y, model.predict(table)) > 0.8
+
+
 @pytest.mark.parametrize("column", [0, 1])
 def test_a_sorted_stream_ends_in_the_units_of_all_rows(column):
     model, order = make("FMRegressor", solver="adagrad"), np.argsort(X[:N, column])
@@ -307,6 +321,28 @@ def test_weights_of_a_later_chunk_do_not_say_how_many_rows_came_before(weight):
 def test_first_rows_in_other_units_are_outvoted(factor, size):
     units = stream(factor * X[:100], *np.split(X[:N], N // size)).units()
     assert_allclose(units.scale, stream(X[:N]).units().scale, rtol=0.1)
+
+
+@pytest.mark.parametrize("weight", [1e-3, 1e3])
+def test_rows_outvote_rows_whatever_they_weigh(weight):
+    first, later = sparse.csr_array(1e3 * X[:100]), sparse.csr_array(X[100:300])
+    known = StreamStatistics.of(column_statistics(first, np.full(100, weight)))
+    found = known.then(column_statistics(later, np.ones(200))).total
+    alone = column_statistics(later, np.ones(200))
+    assert_allclose(found.units().scale, alone.units().scale, rtol=1e-9)
+    assert_allclose(found.units().center, alone.units().center, rtol=1e-9)
+    assert_allclose(found.squares / found.touched, alone.squares / alone.touched, rtol=1e-9)
+    assert_allclose(found.weight, 100 * weight + 200)
+
+
+@pytest.mark.parametrize(("n_touching", "outvotes"), [(4, False), (8, True)])
+def test_few_rows_that_touch_a_column_outvote_nothing(n_touching, outvotes):
+    rows = np.zeros((60, 2))
+    rows[:, 0] = 1 + np.arange(60)
+    first, later = rows.copy(), rows.copy()
+    first[:6, 1], later[:n_touching, 1] = 1e3 + np.arange(6), 1 + np.arange(n_touching)
+    scale = stream(first, later).scale()[1]
+    assert (scale < 10) == outvotes
 
 
 def test_a_few_large_values_later_do_count():

@@ -160,7 +160,7 @@ def rows(n=400, seed=0):
         (FMClassifier, {"n_factors": 3, "solver": "ftrl", "l1_linear": 1e-3}),
         (FMRegressor, {"n_factors": 16}),
         (MixtureFMClassifier, {"n_components": 2, "n_factors": 2}),
-        (DeepFMClassifier, {"hidden_layer_sizes": (4,), "fields": "pooled"}),
+        (DeepFMClassifier, {"hidden_layer_sizes": (4,), "fields": None}),
     ],
 )
 def test_estimators_learn_the_same_without_it(make, options, monkeypatch):

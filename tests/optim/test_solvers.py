@@ -101,3 +101,21 @@ def test_settings_of_solvers_are_part_of_the_key():
     assert len({SGD(), SGD(), SGD(0.5), Adam()}) == 3
     assert len({Optax(transformation), Optax(transformation), Optax(optax.adam(0.2))}) == 2
     assert Optax(transformation) != SGD()
+
+
+@pytest.mark.parametrize("name", ["adagrad", "adam", "ftrl"])
+def test_parameters_that_rows_hold_move_no_further_than_by_newtons_step(name):
+    solver, rate, batch_rows = NAMED[name], 0.3, 5.0
+    parameters, gradient = jnp.asarray([0.5, -1.0, 0.0, 2.0]), jnp.asarray([3.0, -40.0, 0.1, 1.0])
+    curvature, step = jnp.asarray([500.0, 1e6, 70.0, 1e300]), Step(rate, jnp.asarray(1))
+    state = solver.held(solver.init(parameters, rate), parameters, curvature, step, batch_rows)
+    received = gradient if solver.per_sample else gradient / batch_rows
+    moved, after = solver.update(parameters, received, state, step, 0.0, 0.0)
+    assert np.all(np.abs(moved - parameters) <= np.abs(gradient / curvature) * 1.001 + 1e-12)
+    assert np.all(np.sign(parameters - moved)[:3] == np.sign(gradient)[:3])
+    assert all(np.isfinite(leaf).all() for leaf in after.values())
+    still, _ = solver.update(parameters, jnp.zeros(4), state, step, 0.0, 0.0)
+    np.testing.assert_allclose(still, parameters, atol=1e-12)
+    free = solver.init(parameters, rate)
+    unheld = solver.held(free, parameters, jnp.zeros(4), step, batch_rows)
+    jax.tree.map(np.testing.assert_array_equal, free, unheld)

@@ -21,7 +21,9 @@ from skfm.optim.rows import read_rows
 from skfm.optim.solvers import NAMED, SGD, AdaGrad, Optax
 from skfm.train import step
 from skfm.train.state import Hyper, start_state
-from skfm.train.step import Program, Run, run_batches
+from skfm.train.step import Hold, Program, Run, hold_by, run_batches
+from tests import reference
+from tests.cases import stored
 from tests.train.problems import MODELS, Problem
 
 RATE = 1e-8
@@ -320,3 +322,38 @@ def test_a_compiled_run_of_batches_copies_no_table(solver):
 def test_tables_know_their_width():
     assert Table((2, 3), "factors", "scale").width == 6
     assert Table((), "linear", "zero").width == 1
+
+
+@pytest.mark.parametrize("name", ["fm", "deepfm"])
+def test_weights_are_held_by_the_curvature_of_the_rows_that_touch_them(name, in_float64):
+    problem, rate, n_rows = Problem(*MODELS[name], n=20), 1e3, 50.0
+    solver, touching = AdaGrad(), jnp.arange(problem.n_rows, dtype=float)
+    state, (batches,) = problem.start(solver), problem.batches(20)
+    hold = Hold(touching, jnp.asarray(n_rows), jnp.asarray(rate))
+    held = hold_by(problem.program(solver), state, batches, hold, jnp.asarray(20.0), problem.hyper())
+    steepness = np.ones_like(problem.raw())
+    if name == "fm":
+        steepness = (chance := 1 / (1 + np.exp(-problem.raw()))) * (1 - chance)
+    steepness = steepness * problem.weight[:, None]
+
+    def curvature(array):
+        """Sum over rows and outputs of squared derivatives of raw predictions, for each number."""
+        found = np.zeros(array.shape)
+        for place in np.ndindex(steepness.shape):
+            slope = reference.finite_differences(lambda place=place: problem.raw()[place], array)
+            found += steepness[place] * slope**2
+        return found
+
+    n_touching = np.append(np.count_nonzero(problem.X, axis=0), np.zeros(problem.n_rows - 12))
+    of_tables = {key: curvature(table) for key, table in problem.tables.items()}
+    expected = stored(problem.model, of_tables, problem.n_rows) / np.maximum(n_touching, 1)[:, None]
+    expected *= np.asarray(touching)[:, None]
+    expected = np.maximum(1, expected + (rate * expected) ** 2)
+    # Of several outputs, and of dense weights, it is an estimate.
+    factor = 1 + 1e-4 if name == "fm" else 3.0
+    ratio = held.table_state["squares"] / expected
+    assert np.all((ratio > 1 / factor) & (ratio < factor))
+    for key, leaf in problem.dense["weights"].items():
+        expected = np.maximum(1, (rate * n_rows / problem.n * curvature(leaf)) ** 2)
+        ratio = np.asarray(held.dense_state["weights"][key]["squares"] / expected)
+        assert 0.5 < np.exp(np.log(ratio).mean()) < 2
