@@ -249,6 +249,12 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
         check_is_fitted(self.init_from, msg=_START_NOT_FITTED)
         return getattr(self.init_from, "_learned", None)
 
+    def _validate_params(self):
+        super()._validate_params()
+        # scikit-learn skips the validation of estimators inside others.
+        if isinstance(self.encoder, FieldEncoder):
+            self.encoder._validate_params()
+
     def _make_encoder(self, X) -> FieldEncoder | None:
         """What is to encode such rows."""
         if not is_table(self.encoder, X):
