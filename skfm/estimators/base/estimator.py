@@ -249,6 +249,29 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
         check_is_fitted(self.init_from, msg=_START_NOT_FITTED)
         return getattr(self.init_from, "_learned", None)
 
+    def set_params(self, **params):
+        """Set parameters of the estimator, and of its encoder.
+
+        Parameters
+        ----------
+        params : dict
+            Values by name. Those of the encoder have names such as ``encoder__bins``, and need an encoder:
+            ``encoder=FieldEncoder()``.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        nested = next((name for name in params if name.startswith("encoder__")), None)
+        encoder = params.get("encoder", self.encoder)
+        if nested is not None and not isinstance(encoder, FieldEncoder):
+            raise ValueError(
+                f"{nested} is a parameter of an encoder, and encoder={encoder!r} is none. Give "
+                f"encoder=FieldEncoder()."
+            )
+        return super().set_params(**params)
+
     def _validate_params(self):
         super()._validate_params()
         # scikit-learn skips the validation of estimators inside others.
