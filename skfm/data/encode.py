@@ -18,7 +18,7 @@ from skfm.data.choice import crossed, make_encoders
 from skfm.data.columns import MultiHot
 from skfm.data.frames import Column, columns_of, is_frame, rows_of
 from skfm.data.state import plain, restored
-from skfm.data.table import TableEncoder, merge_counts
+from skfm.data.table import Recoding, TableEncoder, merge_counts
 from skfm.data.validate import check_sample_weight
 from skfm.runtime import check_fits
 
@@ -284,6 +284,16 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         table = table if counts is None else table.learned(counts, go_on=go_on)
         self._know(table, checked.n_features_in_, getattr(checked, "feature_names_in_", None))
         return self
+
+    def renewed(self) -> FieldEncoder:
+        """A copy with the same columns, which learns from the next rows as if they were the first."""
+        encoder = copy.copy(self)
+        encoder._table = self._table.renewed()
+        return encoder
+
+    def recoding(self, known: FieldEncoder) -> Recoding:
+        """What has become of the columns since this was the encoder `known`."""
+        return self._table.recoding(known._table)
 
     def _know(self, table: TableEncoder, n_features_in: int, names: np.ndarray | None) -> None:
         """Take what was learned."""

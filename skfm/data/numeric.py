@@ -9,7 +9,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skfm.data.columns import MISSING, OTHER, ColumnEncoder, FieldNonzeros, FieldSlots, Options, Total, merge
+from skfm.data.columns import (
+    MISSING,
+    OTHER,
+    ColumnEncoder,
+    FieldNonzeros,
+    FieldSlots,
+    Options,
+    SlotOrigins,
+    Total,
+    merge,
+)
 from skfm.data.frames import Column, Large, dates_of, numbers_of
 from skfm.data.state import Stateful
 from skfm.data.units import QUITE, Units
@@ -21,6 +31,8 @@ _HOUR = 3_600_000
 _ENOUGH_ROWS = 20
 # Standardised numbers are bent towards this bound.
 _BOUND = 3.0
+# Least slope of a standardised value in another one: beyond the bound values are nearly all the same.
+_FLAT = 1e-6
 # Most numbers that stand for those of several parts of the rows, and for those of a stream between calls.
 _SUMMARY, _KEPT = 1 << 16, 1 << 12
 
@@ -129,6 +141,19 @@ class Bins(Stateful):
         rest = np.flatnonzero(slots < 0)
         slots[rest] = others[: rest.size]
         return Bins(edges, slots)
+
+    def origins(self, known: Bins) -> SlotOrigins:
+        """Of each bin the one of before that its middle lies in."""
+        edges = self.edges
+        if np.array_equal(edges, known.edges) and np.array_equal(self.slots, known.slots):
+            return SlotOrigins()
+        if not known.slots.size:
+            return SlotOrigins(self.slots, np.full_like(self.slots, OTHER))
+        if not edges.size:
+            return SlotOrigins()
+        inner = edges[:-1] / 2 + edges[1:] / 2
+        middle = np.concatenate([edges[:1], inner, np.nextafter(edges[-1:], np.inf)])
+        return SlotOrigins(self.slots, known.of(middle))
 
     def _fullest(self, counts: NumberCounts) -> float:
         """Weight of the fullest bin."""
@@ -250,6 +275,21 @@ class Integers(ColumnEncoder):
             n_learned=n_learned,
         )
 
+    def renewed(self) -> Integers:
+        return replace(
+            self,
+            number=self.number.renewed(),
+            rare=self.rare[:0],
+            rare_weights=self.rare_weights[:0],
+            n_rows=0,
+            total=0.0,
+            n_learned=0.0,
+        )
+
+    def origins(self, known: Integers) -> list[SlotOrigins]:
+        of_value, of_bins = self.number.origin_of_value(known.number), self.bins.origins(known.bins)
+        return [of_value, of_bins] if self._has_number else [of_bins]
+
     def encode(self, column: Column) -> list[FieldSlots]:
         values, missing = numbers_of(column)
         self._check_exact(column, values)
@@ -366,19 +406,41 @@ class Numbers(ColumnEncoder):
             # Numbers that are all the same do not say what is usual.
             recent = None
         number = np.searchsorted(bins.edges, values)
+        of_bins = np.bincount(number, weights, bins.slots.size)
         # Shares first: a sum of values could overflow.
-        shares = weights / np.bincount(number, weights)[number]
+        means = np.bincount(number, weights / of_bins[number] * values, bins.slots.size)
         (center, scale) = units.arrays(1)
         return replace(
             self,
             center=float(center[0]),
             scale=float(scale[0]),
             bins=bins,
-            bin_values=np.bincount(number, shares * values, bins.slots.size),
+            bin_values=np.where(of_bins > 0, means, np.append(bins.edges, values[-1])),
             n_learned=n_learned,
             settled=settled.compact(_KEPT) if settled is not None and go_on else None,
             recent=recent,
         )
+
+    def renewed(self) -> Numbers:
+        # Any rows are more than one: location and scale stay while they are about right.
+        return replace(self, n_learned=min(self.n_learned, 1.0), settled=None, recent=None)
+
+    def origins(self, known: Numbers) -> list[SlotOrigins]:
+        of_value, of_bins = self.origin_of_value(known), self.bins.origins(known.bins)
+        return {"value": [of_value], "bins": [of_bins], "both": [of_value, of_bins]}[
+            self.options.numeric_encoding
+        ]
+
+    def origin_of_value(self, known: Numbers) -> SlotOrigins:
+        """The standardised value by the one of before: the line through both at about the quartiles."""
+        if (self.center, self.scale) == (known.center, known.scale):
+            return SlotOrigins()
+        ends = np.array([self.center - self.scale / 2, self.center + self.scale / 2])
+        low, high = known.standardised(ends, np.zeros(2, dtype=bool))
+        # Standardised values there.
+        half = 0.5 / math.sqrt(1 + (0.5 / _BOUND) ** 2)
+        slot = np.zeros(1, np.int32)
+        return SlotOrigins(slot, slot, max((high - low) / (2 * half), _FLAT), (low + high) / 2)
 
     def encode(self, column: Column) -> list[FieldSlots]:
         return self.slots(*numbers_of(column))
@@ -457,6 +519,12 @@ class Dates(ColumnEncoder):
         has_hours = counts.has_hours or counts.days is None
         calendar = self.calendar or (tuple(_CALENDAR) if has_hours else ("month", "weekday"))
         return replace(self, days=self.days.learned(counts.days, go_on=go_on), calendar=calendar)
+
+    def renewed(self) -> Dates:
+        return replace(self, days=self.days.renewed())
+
+    def origins(self, known: Dates) -> list[SlotOrigins]:
+        return [*(SlotOrigins() for _ in self.calendar), *self.days.origins(known.days)]
 
     def encode(self, column: Column) -> list[FieldSlots]:
         milliseconds, missing = dates_of(column)
