@@ -11,7 +11,7 @@ import decimal
 import math
 import numbers
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from sklearn.utils import murmurhash3_32
@@ -131,7 +131,7 @@ class ColumnEncoder(Stateful):
         """The encoder that knows counts, which are used up; rare values are kept to `go_on` counting."""
         raise NotImplementedError
 
-    def renewed(self) -> ColumnEncoder:
+    def renewed(self) -> Self:
         """The encoder with the same slots, which learns from the next rows as if they were the first."""
         return self
 
@@ -304,7 +304,7 @@ class Categories(ColumnEncoder):
             return self
         return replace(self, vocabulary=self.vocabulary.learned(counts, go_on=go_on))
 
-    def renewed(self) -> Categories:
+    def renewed(self) -> Self:
         return replace(self, vocabulary=replace(self.vocabulary, rare={}, n_rows=0, total=0.0))
 
     def encode(self, column: Column) -> list[FieldSlots]:
@@ -482,7 +482,7 @@ class MultiHot(ColumnEncoder):
     def learned(self, counts, *, go_on: bool) -> MultiHot:
         return replace(self, entries=self.entries.learned(counts, go_on=go_on))
 
-    def renewed(self) -> MultiHot:
+    def renewed(self) -> Self:
         return replace(self, entries=self.entries.renewed())
 
     def encode(self, column: Column) -> list[FieldSlots]:

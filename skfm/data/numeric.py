@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -134,7 +134,8 @@ class Bins(Stateful):
         if self.slots.size:
             # What was learned of a bin goes on with one whose middle lies in it.
             ends = np.searchsorted(values, edges, side="right")
-            middle = values[(np.append(0, ends) + np.append(ends, values.size - 1)) // 2]
+            middle = (np.append(0, ends) + np.append(ends, values.size - 1)) // 2
+            middle = values[np.minimum(middle, values.size - 1)]
             found, first = np.unique(self.of(middle), return_index=True)
             slots[first] = found
         others = np.append(np.setdiff1d(self.slots, slots), np.arange(n_slots, n_slots + slots.size))
@@ -275,7 +276,7 @@ class Integers(ColumnEncoder):
             n_learned=n_learned,
         )
 
-    def renewed(self) -> Integers:
+    def renewed(self) -> Self:
         return replace(
             self,
             number=self.number.renewed(),
@@ -406,6 +407,7 @@ class Numbers(ColumnEncoder):
             # Numbers that are all the same do not say what is usual.
             recent = None
         number = np.searchsorted(bins.edges, values)
+        ends = np.append(bins.edges, bins.edges[-1:] if bins.edges.size else values[-1:])
         of_bins = np.bincount(number, weights, bins.slots.size)
         # Shares first: a sum of values could overflow.
         means = np.bincount(number, weights / of_bins[number] * values, bins.slots.size)
@@ -415,13 +417,13 @@ class Numbers(ColumnEncoder):
             center=float(center[0]),
             scale=float(scale[0]),
             bins=bins,
-            bin_values=np.where(of_bins > 0, means, np.append(bins.edges, values[-1])),
+            bin_values=np.where(of_bins > 0, means, ends),
             n_learned=n_learned,
             settled=settled.compact(_KEPT) if settled is not None and go_on else None,
             recent=recent,
         )
 
-    def renewed(self) -> Numbers:
+    def renewed(self) -> Self:
         # Any rows are more than one: location and scale stay while they are about right.
         return replace(self, n_learned=min(self.n_learned, 1.0), settled=None, recent=None)
 
@@ -435,11 +437,14 @@ class Numbers(ColumnEncoder):
         """The standardised value by the one of before: the line through both at about the quartiles."""
         if (self.center, self.scale) == (known.center, known.scale):
             return SlotOrigins()
+        slot = np.zeros(1, np.int32)
+        units, before = (Units(np.array([one.center]), np.array([one.scale])) for one in (self, known))
+        if units.differs(before, 1, _BOUND, _BOUND).any():
+            return SlotOrigins(slot, slot, _FLAT)
         ends = np.array([self.center - self.scale / 2, self.center + self.scale / 2])
         low, high = known.standardised(ends, np.zeros(2, dtype=bool))
         # Standardised values there.
         half = 0.5 / math.sqrt(1 + (0.5 / _BOUND) ** 2)
-        slot = np.zeros(1, np.int32)
         return SlotOrigins(slot, slot, max((high - low) / (2 * half), _FLAT), (low + high) / 2)
 
     def encode(self, column: Column) -> list[FieldSlots]:
@@ -520,7 +525,7 @@ class Dates(ColumnEncoder):
         calendar = self.calendar or (tuple(_CALENDAR) if has_hours else ("month", "weekday"))
         return replace(self, days=self.days.learned(counts.days, go_on=go_on), calendar=calendar)
 
-    def renewed(self) -> Dates:
+    def renewed(self) -> Self:
         return replace(self, days=self.days.renewed())
 
     def origins(self, known: Dates) -> list[SlotOrigins]:
