@@ -351,7 +351,7 @@ class Numbers(ColumnEncoder):
     ----------
     center, scale : median, and distance of the quartiles
     bins : with the slots behind that of missing values
-    bin_values : mean of each bin
+    bin_values : mean of each bin, or its end where it is empty
     n_learned : rows that all these come from, a weight of 2 being two; 0 where these were too few, infinite
         where all stay
     settled, recent : of the rows of a stream that these come from, and of the rows since
@@ -407,6 +407,7 @@ class Numbers(ColumnEncoder):
             # Numbers that are all the same do not say what is usual.
             recent = None
         number = np.searchsorted(bins.edges, values)
+        # A bin without numbers stands for its end.
         ends = np.append(bins.edges, bins.edges[-1:] if bins.edges.size else values[-1:])
         of_bins = np.bincount(number, weights, bins.slots.size)
         # Shares first: a sum of values could overflow.
@@ -440,10 +441,11 @@ class Numbers(ColumnEncoder):
         slot = np.zeros(1, np.int32)
         units, before = (Units(np.array([one.center]), np.array([one.scale])) for one in (self, known))
         if units.differs(before, 1, _BOUND, _BOUND).any():
+            # Most of these numbers were near the bound, or near 0: weights of such values say little of them.
             return SlotOrigins(slot, slot, _FLAT)
         ends = np.array([self.center - self.scale / 2, self.center + self.scale / 2])
         low, high = known.standardised(ends, np.zeros(2, dtype=bool))
-        # Standardised values there.
+        # The same of this one, which is -half and half.
         half = 0.5 / math.sqrt(1 + (0.5 / _BOUND) ** 2)
         return SlotOrigins(slot, slot, max((high - low) / (2 * half), _FLAT), (low + high) / 2)
 
