@@ -219,6 +219,11 @@ class Context(NamedTuple):
         """The fit whose weights, and with them the units of y, are taken over."""
         return self.source if self.before is None else self.before
 
+    @property
+    def continued(self) -> Learned | None:
+        """The fit whose rows, to a call of partial_fit, are those before its own: that of `init_from` too."""
+        return self.taken_over if self.incremental else None
+
     def name_column(self, column: int) -> str:
         """What a message calls a column that is learned from."""
         encoder, names = self.encoding.encoder, self.columns.names
@@ -368,7 +373,8 @@ def gather(rows: Rows, given: Given, intake: Intake, context: Context) -> Data:
     samples = intake.samples(rows)
     held_out = gather_held_out(given, intake)
     chunk = Evidence.of(samples.X, samples.weight, intake.encoding.table_rows), mark_of(*samples)
-    heard = Heard(chunk[0], chunk[1:]) if context.resumed is None else context.resumed.heard.then(*chunk)
+    known = context.continued
+    heard = Heard(chunk[0], chunk[1:]) if known is None else known.heard.then(*chunk)
     facts = Facts(
         n_rows=samples.X.shape[0],
         n_entries=samples.X.nnz,
@@ -518,7 +524,7 @@ def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Tar
     seen = known.seen
     if known.loss != targets.loss:
         seen = SeenOfStream(seen.total._replace(of_loss=here.of_loss))
-    elif context.resumed is not None:
+    elif context.continued is not None and _same_labels(targets, known.targets):
         before, seen = seen.total, seen.then(here)
         targets = targets.standardized(seen.total, known.targets)
         base_score = targets.base_score(seen.total, seen.total.n_rows)
@@ -535,6 +541,12 @@ def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Tar
         is_same = is_same and not moved.any()
     seen = seen if is_same else SeenOfStream(here).compact()
     return targets, TargetUnits(seen, base_score, moved)
+
+
+def _same_labels(targets: Targets, known: Targets) -> bool:
+    """Whether what is known of y is about the same labels, or about numbers as well."""
+    labels: tuple[Any, Any] = getattr(targets, "classes", None), getattr(known, "classes", None)
+    return bool(np.array_equal(*labels))
 
 
 def find_fields(given, X, encoder: FieldEncoder | None, n_features: int) -> tuple[Fields, int]:
@@ -793,8 +805,10 @@ def learn(problem: Problem, prepared: Prepared, context: Context, needs_fields: 
     # Rows of length 1 are made here.
     name_column = None if context.encoding.normalizes_rows else context.name_column
     problem = problem._replace(keeps_session=context.incremental, name_column=name_column)
-    if resumed is not None and resumed.session is None:
-        problem = problem._replace(behind=Behind(*resumed.heard.evidence.in_rows))
+    known = context.continued
+    # An equal model starts as the same function, and the rows of its fit hold it; another has to learn.
+    if known is not None and known.session is None and known.model == problem.model:
+        problem = problem._replace(behind=Behind(*known.heard.evidence.in_rows))
     result = method.fit(problem, None if resumed is None else resumed.session)
     if not isinstance(result, Result):
         raise TypeError(f"The method {method!r} must return a skfm.train.problem.Result, got {result!r}.")

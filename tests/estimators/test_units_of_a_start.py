@@ -258,6 +258,18 @@ def test_a_second_fit_that_learns_nothing_says_so():
         model.set_params(**settings).fit(X, Y)
 
 
+@pytest.mark.parametrize(("name", "y"), [("FMRegressor", Y), ("FMClassifier", LABELS)])
+def test_one_row_after_init_from_is_one_row_after_its_fit(name, y):
+    source = make(name, solver="lbfgs").fit(STANDARD, y)
+    begun = make(name, solver="adagrad", init_from=source)
+    gone_on = make(name, solver="lbfgs").fit(STANDARD, y).set_params(solver="adagrad")
+    for model in (begun, gone_on):
+        model.partial_fit(STANDARD[:1], y[:1], **({} if "Regressor" in name else {"classes": [0, 1]}))
+        moved = np.abs(raw(model, STANDARD) - raw(source, STANDARD)).max()
+        assert moved < 0.05 * np.ptp(raw(source, STANDARD))
+    assert_allclose(raw(begun, STANDARD), raw(gone_on, STANDARD), rtol=0.05, atol=0.05)
+
+
 # -- tables ------------------------------------------------------------------------------------------
 
 DAY = np.datetime64("2020-01-01")
