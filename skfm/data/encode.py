@@ -130,7 +130,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     one holds half as much again as it should, and median and quartiles become those of the later half where
     they are quite others (the distance of the quartiles by half, say). So the first rows decide nothing for
     good. For this at most 16,384 numbers of a column are kept. `partial_fit` has to
-    count rare values too; `fit` forgets all these, and what it has learned of numbers stays.
+    count rare values too; `fit` forgets all these, and after it numbers are first looked at when as many
+    rows have come.
 
     Time and memory are O(rows x columns), one column at a time.
 

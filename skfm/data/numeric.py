@@ -208,7 +208,7 @@ class Integers(ColumnEncoder):
     bins : of the other values; none where these are few
     rare, rare_weights : values without a slot that are counted on, and their weights
     n_rows, total : rows so far, and their weight
-    n_learned : rows that the bins come from, a weight of 2 being two; infinite where they stay
+    n_learned : rows that the bins come from, a weight of 2 being two
     """
 
     name: Any
@@ -251,7 +251,7 @@ class Integers(ColumnEncoder):
         bins, n_learned, n_slots = self.bins, self.n_learned, self._n_slots
         has_bins = self.options.numeric_encoding != "value" and self.options.bins > 0
         if has_bins and total.n >= 2 * n_learned:
-            n_learned = total.n if go_on else math.inf
+            n_learned = total.n
             least = max(self.options.least(total), total.row)
             # Fewer than a slot's worth of rare values are pooled in the slot for others.
             if weights[rare].sum() >= least * (1 - 1e-9):
@@ -352,8 +352,7 @@ class Numbers(ColumnEncoder):
     center, scale : median, and distance of the quartiles
     bins : with the slots behind that of missing values
     bin_values : mean of each bin, or its end where it is empty
-    n_learned : rows that all these come from, a weight of 2 being two; 0 where these were too few, infinite
-        where all stay
+    n_learned : rows that all these come from, a weight of 2 being two; 0 where these were too few
     settled, recent : of the rows of a stream that these come from, and of the rows since
     """
 
@@ -375,7 +374,7 @@ class Numbers(ColumnEncoder):
     ) -> NumberCounts | None:
         """Counts of numbers; None where there is nothing more to learn."""
         use = ~missing & np.isfinite(values) & (weight > 0)
-        if math.isinf(self.n_learned) or not use.any():
+        if not use.any():
             return None
         return NumberCounts(
             *_counted(values[use].astype(np.float64), weight[use]), int(np.count_nonzero(use))
@@ -402,7 +401,7 @@ class Numbers(ColumnEncoder):
         if values.size > 1 and (total.n >= _ENOUGH_ROWS or not go_on):
             least = max(self.options.least(total), total.row)
             bins = bins.learned(everything, self.options.bins, least, 1 + bins.slots.size)
-            n_learned, settled, recent = (total.n if go_on else math.inf), everything, None
+            n_learned, settled, recent = total.n, everything, None
         elif total.n >= _ENOUGH_ROWS:
             # Numbers that are all the same do not say what is usual.
             recent = None

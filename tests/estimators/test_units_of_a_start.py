@@ -364,6 +364,21 @@ def test_numbers_are_in_units_of_the_rows_and_categories_keep_their_columns(how)
     assert rows_a_bin.max() < 2 * N / 32
 
 
+@pytest.mark.parametrize("begun_by", ["fit", "fit with warm_start", "init_from"])
+@pytest.mark.parametrize("kind", ["value", "whole numbers", "dates"])
+def test_numbers_go_on_being_learned_after_a_fit(kind, begun_by):
+    """From as many rows as it had."""
+    settings = {"encoder": encoder_of(kind), "batch_size": 50, "solver": "adagrad"}
+    first, (table, y) = rows_of_table(kind, 1000), rows_of_table(kind, 2000)
+    model = make("FMRegressor", warm_start=begun_by == "fit with warm_start", **settings).fit(*first)
+    if begun_by == "init_from":
+        model = make("FMRegressor", init_from=model, **settings)
+    for _ in range(40):
+        for rows in (slice(250), slice(250, None)):
+            model.partial_fit(table[rows], y[rows])
+    assert r2_score(y, model.predict(table)) > 0.8
+
+
 def test_numbers_that_are_missing_or_all_the_same_say_nothing():
     settings = {"solver": "lbfgs", "encoder": FieldEncoder(), "warm_start": True, "max_iter": 200}
     table, y = rows_of_table("both", 1000)
