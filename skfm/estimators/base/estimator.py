@@ -221,8 +221,8 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
                 fitting.check_same_columns(source, reader.columns, shown, encodes=made is not None)
                 check_same_encoder(made, encoder, shown)
             encoder = made if encoder is None else encoder
-        grows = incremental or self.warm_start or source is not None
-        encoder = fitting.teach(encoder, rows, anew=known is None, grows=grows)
+        counts_on = incremental or self.warm_start
+        encoder = fitting.teach(encoder, rows, incremental=incremental, counts_on=counts_on)
         encoding = Encoding(encoder, bool(getattr(self, "normalize_rows", False)))
         context = Context(reader.columns, encoding, before, incremental, source)
         intake = fitting.Intake(reader, encoding, targets)
