@@ -280,8 +280,7 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
         )
     if base_loss - loss > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
         return None
-    # L-BFGS that takes no step has the loss of its random start.
-    if progress.n_iter and loss - base_loss > _NEGLIGIBLE * abs(base_loss):
+    if loss - base_loss > _NEGLIGIBLE * abs(base_loss):
         return (
             f"nothing was learned: the loss in training, {loss:.4g}, is above that of a constant prediction, "
             f"{base_loss:.4g}. Give a smaller learning_rate (={problem.schedule.learning_rate:.2g}), or a "
