@@ -11,7 +11,7 @@ import decimal
 import math
 import numbers
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from sklearn.utils import murmurhash3_32
@@ -43,6 +43,22 @@ class FieldNonzeros(NamedTuple):
     rows: np.ndarray
     slots: np.ndarray
     values: np.ndarray
+
+
+class SlotOrigins(NamedTuple):
+    """Slots of one field that are others than before, by the slot of before that says most about each.
+
+    Attributes
+    ----------
+    slots : (m,) local numbers
+    origin : (m,) those of before
+    slope, offset : a value in a slot was about ``slope * value + offset`` in its origin
+    """
+
+    slots: np.ndarray = np.empty(0, np.int32)
+    origin: np.ndarray = np.empty(0, np.int32)
+    slope: float = 1.0
+    offset: float = 0.0
 
 
 class Total(NamedTuple):
@@ -114,6 +130,14 @@ class ColumnEncoder(Stateful):
     def learned(self, counts, *, go_on: bool) -> ColumnEncoder:
         """The encoder that knows counts, which are used up; rare values are kept to `go_on` counting."""
         raise NotImplementedError
+
+    def renewed(self) -> Self:
+        """The encoder with the same slots, which learns from the next rows as if they were the first."""
+        return self
+
+    def origins(self, known) -> list[SlotOrigins]:
+        """What has changed in the slots of each field since this was the encoder `known`; [] for nothing."""
+        return []
 
     def encode(self, column: Column) -> list[FieldSlots]:
         """Slots of each field."""
@@ -279,6 +303,9 @@ class Categories(ColumnEncoder):
         if counts is None:
             return self
         return replace(self, vocabulary=self.vocabulary.learned(counts, go_on=go_on))
+
+    def renewed(self) -> Self:
+        return replace(self, vocabulary=replace(self.vocabulary, rare={}, n_rows=0, total=0.0))
 
     def encode(self, column: Column) -> list[FieldSlots]:
         found, number, *_ = self._unique(column)
@@ -454,6 +481,9 @@ class MultiHot(ColumnEncoder):
 
     def learned(self, counts, *, go_on: bool) -> MultiHot:
         return replace(self, entries=self.entries.learned(counts, go_on=go_on))
+
+    def renewed(self) -> Self:
+        return replace(self, entries=self.entries.renewed())
 
     def encode(self, column: Column) -> list[FieldSlots]:
         entries, lengths = lists_of(column, self.separator, self.max_length)

@@ -18,7 +18,7 @@ from skfm.data.choice import crossed, make_encoders
 from skfm.data.columns import MultiHot
 from skfm.data.frames import Column, columns_of, is_frame, rows_of
 from skfm.data.state import plain, restored
-from skfm.data.table import TableEncoder, merge_counts
+from skfm.data.table import Recoding, TableEncoder, merge_counts
 from skfm.data.validate import check_sample_weight
 from skfm.runtime import check_fits
 
@@ -130,7 +130,8 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     one holds half as much again as it should, and median and quartiles become those of the later half where
     they are quite others (the distance of the quartiles by half, say). So the first rows decide nothing for
     good. For this at most 16,384 numbers of a column are kept. `partial_fit` has to
-    count rare values too; `fit` forgets all these, and what it has learned of numbers stays.
+    count rare values too; `fit` forgets all these, and after it numbers are first looked at when as many
+    rows have come.
 
     Time and memory are O(rows x columns), one column at a time.
 
@@ -284,6 +285,16 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         table = table if counts is None else table.learned(counts, go_on=go_on)
         self._know(table, checked.n_features_in_, getattr(checked, "feature_names_in_", None))
         return self
+
+    def renewed(self) -> FieldEncoder:
+        """A copy with the same columns, which learns from the next rows as if they were the first."""
+        encoder = copy.copy(self)
+        encoder._table = self._table.renewed()
+        return encoder
+
+    def recoding(self, known: FieldEncoder) -> Recoding:
+        """What has become of the columns since this was the encoder `known`."""
+        return self._table.recoding(known._table)
 
     def _know(self, table: TableEncoder, n_features_in: int, names: np.ndarray | None) -> None:
         """Take what was learned."""

@@ -5,11 +5,21 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from skfm.data.columns import MISSING, OTHER, ColumnEncoder, FieldNonzeros, FieldSlots, Options, Total, merge
+from skfm.data.columns import (
+    MISSING,
+    OTHER,
+    ColumnEncoder,
+    FieldNonzeros,
+    FieldSlots,
+    Options,
+    SlotOrigins,
+    Total,
+    merge,
+)
 from skfm.data.frames import Column, Large, dates_of, numbers_of
 from skfm.data.state import Stateful
 from skfm.data.units import QUITE, Units
@@ -21,6 +31,8 @@ _HOUR = 3_600_000
 _ENOUGH_ROWS = 20
 # Standardised numbers are bent towards this bound.
 _BOUND = 3.0
+# Least slope of a standardised value in another one: beyond the bound values are nearly all the same.
+_FLAT = 1e-6
 # Most numbers that stand for those of several parts of the rows, and for those of a stream between calls.
 _SUMMARY, _KEPT = 1 << 16, 1 << 12
 
@@ -122,13 +134,27 @@ class Bins(Stateful):
         if self.slots.size:
             # What was learned of a bin goes on with one whose middle lies in it.
             ends = np.searchsorted(values, edges, side="right")
-            middle = values[(np.append(0, ends) + np.append(ends, values.size - 1)) // 2]
+            middle = (np.append(0, ends) + np.append(ends, values.size - 1)) // 2
+            middle = values[np.minimum(middle, values.size - 1)]
             found, first = np.unique(self.of(middle), return_index=True)
             slots[first] = found
         others = np.append(np.setdiff1d(self.slots, slots), np.arange(n_slots, n_slots + slots.size))
         rest = np.flatnonzero(slots < 0)
         slots[rest] = others[: rest.size]
         return Bins(edges, slots)
+
+    def origins(self, known: Bins) -> SlotOrigins:
+        """Of each bin the one of before that its middle lies in."""
+        edges = self.edges
+        if np.array_equal(edges, known.edges) and np.array_equal(self.slots, known.slots):
+            return SlotOrigins()
+        if not known.slots.size:
+            return SlotOrigins(self.slots, np.full_like(self.slots, OTHER))
+        if not edges.size:
+            return SlotOrigins()
+        inner = edges[:-1] / 2 + edges[1:] / 2
+        middle = np.concatenate([edges[:1], inner, np.nextafter(edges[-1:], np.inf)])
+        return SlotOrigins(self.slots, known.of(middle))
 
     def _fullest(self, counts: NumberCounts) -> float:
         """Weight of the fullest bin."""
@@ -182,7 +208,7 @@ class Integers(ColumnEncoder):
     bins : of the other values; none where these are few
     rare, rare_weights : values without a slot that are counted on, and their weights
     n_rows, total : rows so far, and their weight
-    n_learned : rows that the bins come from, a weight of 2 being two; infinite where they stay
+    n_learned : rows that the bins come from, a weight of 2 being two
     """
 
     name: Any
@@ -225,7 +251,7 @@ class Integers(ColumnEncoder):
         bins, n_learned, n_slots = self.bins, self.n_learned, self._n_slots
         has_bins = self.options.numeric_encoding != "value" and self.options.bins > 0
         if has_bins and total.n >= 2 * n_learned:
-            n_learned = total.n if go_on else math.inf
+            n_learned = total.n
             least = max(self.options.least(total), total.row)
             # Fewer than a slot's worth of rare values are pooled in the slot for others.
             if weights[rare].sum() >= least * (1 - 1e-9):
@@ -249,6 +275,21 @@ class Integers(ColumnEncoder):
             total=total.weight,
             n_learned=n_learned,
         )
+
+    def renewed(self) -> Self:
+        return replace(
+            self,
+            number=self.number.renewed(),
+            rare=self.rare[:0],
+            rare_weights=self.rare_weights[:0],
+            n_rows=0,
+            total=0.0,
+            n_learned=0.0,
+        )
+
+    def origins(self, known: Integers) -> list[SlotOrigins]:
+        of_value, of_bins = self.number.origin_of_value(known.number), self.bins.origins(known.bins)
+        return [of_value, of_bins] if self._has_number else [of_bins]
 
     def encode(self, column: Column) -> list[FieldSlots]:
         values, missing = numbers_of(column)
@@ -310,9 +351,8 @@ class Numbers(ColumnEncoder):
     ----------
     center, scale : median, and distance of the quartiles
     bins : with the slots behind that of missing values
-    bin_values : mean of each bin
-    n_learned : rows that all these come from, a weight of 2 being two; 0 where these were too few, infinite
-        where all stay
+    bin_values : mean of each bin, or its end where it is empty
+    n_learned : rows that all these come from, a weight of 2 being two; 0 where these were too few
     settled, recent : of the rows of a stream that these come from, and of the rows since
     """
 
@@ -334,7 +374,7 @@ class Numbers(ColumnEncoder):
     ) -> NumberCounts | None:
         """Counts of numbers; None where there is nothing more to learn."""
         use = ~missing & np.isfinite(values) & (weight > 0)
-        if math.isinf(self.n_learned) or not use.any():
+        if not use.any():
             return None
         return NumberCounts(
             *_counted(values[use].astype(np.float64), weight[use]), int(np.count_nonzero(use))
@@ -361,24 +401,52 @@ class Numbers(ColumnEncoder):
         if values.size > 1 and (total.n >= _ENOUGH_ROWS or not go_on):
             least = max(self.options.least(total), total.row)
             bins = bins.learned(everything, self.options.bins, least, 1 + bins.slots.size)
-            n_learned, settled, recent = (total.n if go_on else math.inf), everything, None
+            n_learned, settled, recent = total.n, everything, None
         elif total.n >= _ENOUGH_ROWS:
             # Numbers that are all the same do not say what is usual.
             recent = None
         number = np.searchsorted(bins.edges, values)
+        # A bin without numbers stands for its end.
+        ends = np.append(bins.edges, bins.edges[-1:] if bins.edges.size else values[-1:])
+        of_bins = np.bincount(number, weights, bins.slots.size)
         # Shares first: a sum of values could overflow.
-        shares = weights / np.bincount(number, weights)[number]
+        means = np.bincount(number, weights / of_bins[number] * values, bins.slots.size)
         (center, scale) = units.arrays(1)
         return replace(
             self,
             center=float(center[0]),
             scale=float(scale[0]),
             bins=bins,
-            bin_values=np.bincount(number, shares * values, bins.slots.size),
+            bin_values=np.where(of_bins > 0, means, ends),
             n_learned=n_learned,
             settled=settled.compact(_KEPT) if settled is not None and go_on else None,
             recent=recent,
         )
+
+    def renewed(self) -> Self:
+        # Any rows are more than one: location and scale stay while they are about right.
+        return replace(self, n_learned=min(self.n_learned, 1.0), settled=None, recent=None)
+
+    def origins(self, known: Numbers) -> list[SlotOrigins]:
+        of_value, of_bins = self.origin_of_value(known), self.bins.origins(known.bins)
+        return {"value": [of_value], "bins": [of_bins], "both": [of_value, of_bins]}[
+            self.options.numeric_encoding
+        ]
+
+    def origin_of_value(self, known: Numbers) -> SlotOrigins:
+        """The standardised value by the one of before: the line through both at about the quartiles."""
+        if (self.center, self.scale) == (known.center, known.scale):
+            return SlotOrigins()
+        slot = np.zeros(1, np.int32)
+        units, before = (Units(np.array([one.center]), np.array([one.scale])) for one in (self, known))
+        if units.differs(before, 1, _BOUND, _BOUND).any():
+            # Most of these numbers were near the bound, or near 0: weights of such values say little of them.
+            return SlotOrigins(slot, slot, _FLAT)
+        ends = np.array([self.center - self.scale / 2, self.center + self.scale / 2])
+        low, high = known.standardised(ends, np.zeros(2, dtype=bool))
+        # The same of this one, which is -half and half.
+        half = 0.5 / math.sqrt(1 + (0.5 / _BOUND) ** 2)
+        return SlotOrigins(slot, slot, max((high - low) / (2 * half), _FLAT), (low + high) / 2)
 
     def encode(self, column: Column) -> list[FieldSlots]:
         return self.slots(*numbers_of(column))
@@ -457,6 +525,12 @@ class Dates(ColumnEncoder):
         has_hours = counts.has_hours or counts.days is None
         calendar = self.calendar or (tuple(_CALENDAR) if has_hours else ("month", "weekday"))
         return replace(self, days=self.days.learned(counts.days, go_on=go_on), calendar=calendar)
+
+    def renewed(self) -> Self:
+        return replace(self, days=self.days.renewed())
+
+    def origins(self, known: Dates) -> list[SlotOrigins]:
+        return [*(SlotOrigins() for _ in self.calendar), *self.days.origins(known.days)]
 
     def encode(self, column: Column) -> list[FieldSlots]:
         milliseconds, missing = dates_of(column)

@@ -323,7 +323,8 @@ class Evidence(NamedTuple):
         for first, piece in row_pieces(X):
             columns = piece.indices if table_rows is None else table_rows[piece.indices]
             weights = np.repeat(weight[first : first + piece.shape[0]], np.diff(piece.indptr))
-            touched += np.bincount(columns, weights, touched.size)
+            # A sum of whole arrays would fill the memory of columns that no row touches.
+            np.add.at(touched, columns, weights)
         return cls(Total.of(weight), touched)
 
     @property

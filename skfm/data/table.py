@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -30,6 +30,20 @@ _OF_SLOT = 64
 def merge_counts(a: list | None, b: list) -> list:
     """Counts of two parts of the rows as of one; those of `a` are used up."""
     return b if a is None else list(map(merge, a, b))
+
+
+class Recoding(NamedTuple):
+    """Columns of an encoder by those that it had before it learned from other rows.
+
+    Attributes
+    ----------
+    origin : (n_columns,) the column of before that says most about each; -1 for new ones
+    slope, offset : (n_columns,) a value was about ``slope * value + offset`` in the column of before
+    """
+
+    origin: np.ndarray
+    slope: np.ndarray
+    offset: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +105,24 @@ class TableEncoder(Stateful):
             slot_columns.append(np.append(columns, np.arange(n_columns, end, dtype=np.int32)))
             n_columns = end
         return replace(learned, n_fields=tuple(map(len, names)), slot_columns=tuple(slot_columns))
+
+    def renewed(self) -> TableEncoder:
+        """The encoder with the same columns, which learns from the next rows as if they were the first."""
+        return replace(self, encoders=tuple(encoder.renewed() for encoder in self.encoders))
+
+    def recoding(self, known: TableEncoder) -> Recoding:
+        """What has become of the columns since this was the encoder `known`."""
+        origin = np.full(self.n_columns, -1)
+        origin[: known.n_columns] = np.arange(known.n_columns)
+        slope, offset = np.ones(self.n_columns), np.zeros(self.n_columns)
+        for position, (encoder, before) in enumerate(zip(self.encoders, known.encoders, strict=True)):
+            fields = zip(self.output_columns(position), known.output_columns(position), strict=True)
+            # Most columns have no origins.
+            for (columns, known_columns), changed in zip(fields, encoder.origins(before), strict=False):
+                columns = columns[changed.slots]
+                origin[columns] = known_columns[changed.origin]
+                slope[columns], offset[columns] = changed.slope, changed.offset
+        return Recoding(origin, slope, offset)
 
     def _check_hashes(self) -> None:
         """Raise ValueError if there are too many slots of hashes; those of values were counted in memory."""

@@ -169,7 +169,8 @@ def powers_of_two(values: np.ndarray) -> np.ndarray:
 def standardized_values(values: np.ndarray, location, scale) -> np.ndarray:
     """``(values - location) / scale`` of each column, whatever its unit."""
     unit = powers_of_two(values)
-    return (values / unit - location / unit) / (scale / unit)
+    with np.errstate(over="ignore"):
+        return (values / unit - location / unit) / (scale / unit)
 
 
 def row_of(values: np.ndarray, position: int) -> int:

@@ -254,12 +254,21 @@ def read(given: Given, reader: Reader, targets: Targets) -> Rows | CheckedStream
     return read_rows(given, reader, targets)
 
 
-def teach(encoder: FieldEncoder | None, source: Rows | CheckedStream, *, anew: bool, grows: bool):
-    """The encoder after it has learned from the rows: `anew`, or new values if it `grows`."""
-    if encoder is None or not (anew or grows):
-        return encoder
+def teach(
+    encoder: FieldEncoder | None, source: Rows | CheckedStream, *, incremental: bool, counts_on: bool
+) -> FieldEncoder | None:
+    """The encoder after it has learned from the rows, beside those of earlier calls if `incremental`.
+
+    Parameters
+    ----------
+    counts_on : whether it is to count rare values, and to look at numbers again, in calls of partial_fit
+    """
+    if encoder is None:
+        return None
+    first = not hasattr(encoder, "fields_")
     # A copy: the estimator that was fitted with it keeps what it has.
-    encoder, how = copy.copy(encoder), {"first": anew, "go_on": grows, "checked_before": True}
+    encoder = copy.copy(encoder) if first or incremental else encoder.renewed()
+    how = {"first": first, "go_on": counts_on, "checked_before": True}
     if isinstance(source, CheckedStream):
         return source.teach(encoder, **how)
     return encoder.learn_chunks([(source.X, source.weight)], **how)
@@ -707,6 +716,9 @@ def warm_start(prepared: Prepared, context: Context, model, first: Start | None)
     if start is None:
         return None
     check_tables(model, start.tables, n_columns)
+    known, encoder = context.taken_over, context.encoding.encoder
+    if known is not None and known.encoder is not None and encoder is not None:
+        start = start.recoded(encoder.recoding(known.encoder))
     moved, offsets = prepared.units.base_moved, (start.dense or {}).get("offsets", {})
     if moved is None or "intercept" not in offsets:
         return start

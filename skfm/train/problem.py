@@ -11,6 +11,7 @@ import numpy as np
 from skfm.data.batches import Samples
 from skfm.data.fields import Fields
 from skfm.data.statistics import ColumnStatistics, Evidence
+from skfm.data.table import Recoding
 from skfm.data.units import Units
 from skfm.runtime import some_cores
 
@@ -88,6 +89,28 @@ class Start(NamedTuple):
         least = np.maximum(self.evidence.touched / self.evidence.total.row, 1)
         n_touching[: known.size] = np.where(known, least, 0)
         return Trained(self.units, n_touching)
+
+    def recoded(self, recoding: Recoding) -> Start:
+        """The same for the columns that an encoder has made of those of the tables."""
+        origin, slope, offset = recoding
+        n_known, known = self.evidence.touched.size, origin >= 0
+        same_values = bool((slope == 1).all() and (offset == 0).all())
+        if same_values and np.array_equal(origin, np.arange(n_known)):
+            return self
+
+        def taken(values: np.ndarray) -> np.ndarray:
+            out = np.zeros((origin.size, *values.shape[1:]), values.dtype)
+            out[known] = values[origin[known]]
+            return out
+
+        center, scale = map(taken, self.units.arrays(n_known))
+        center, scale = (center - offset) / slope, np.where(known, scale, 1) / slope
+        is_plain = self.units.scale is None and same_values
+        return self._replace(
+            tables={name: taken(table) for name, table in self.tables.items()},
+            units=Units(center if center.any() else None, None if is_plain else scale),
+            evidence=self.evidence._replace(touched=taken(self.evidence.touched)),
+        )
 
     def statistics(self, n_columns: int) -> ColumnStatistics:
         """Of the rows that they were learned from, with so many columns."""

@@ -830,8 +830,11 @@ def of_20_gb(monkeypatch):
     monkeypatch.setattr("skfm.runtime.physical_memory", lambda: 2 * 10**10)
 
 
-@pytest.mark.parametrize("solver", ["auto", "adagrad", "lbfgs"])
-@pytest.mark.parametrize("name", [*NAMES, *(f"{kind}Regressor" for kind in FAMILY), "ESMMClassifier"])
+@pytest.mark.parametrize(
+    ("name", "solver"),
+    [(name, "auto") for name in (*NAMES, *(f"{kind}Regressor" for kind in FAMILY), "ESMMClassifier")]
+    + [(name, solver) for name in ("FMRegressor", "DeepFMClassifier") for solver in ("adagrad", "lbfgs")],
+)
 def test_too_many_columns_are_refused_before_memory_is_taken(name, solver, of_20_gb):
     y = LABELS if name == "ESMMClassifier" else target_of(name)
     refused_for_memory(lambda wide: make(name, solver=solver).fit(wide, y))

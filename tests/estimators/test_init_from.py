@@ -150,17 +150,31 @@ def test_encoded_columns_start_from_those_of_the_same_name(name):
     np.testing.assert_allclose(model.decision_function(TABLE.iloc[fewer]), expected, rtol=1e-5)
 
 
-def test_numbers_are_encoded_as_the_weights_were_learned(monkeypatch):
-    """Medians and quartiles of the other rows differ."""
+@pytest.mark.parametrize(
+    ("encoding", "factor", "shift", "tolerance"),
+    [
+        # Medians and quartiles that are about right stay.
+        ("value", 1.0, 1.0, 1e-9),
+        # Each bin starts from the one that it lies in.
+        ("bins", 0.2, 20.0, 1e-9),
+        # Lines take the place of curves.
+        ("value", 1.0, 5.0, 0.1),
+        ("value", 0.5, 4.0, 0.1),
+        ("both", 0.5, 4.0, 0.2),
+    ],
+)
+def test_numbers_start_as_the_same_function(encoding, factor, shift, tolerance, monkeypatch):
+    """Medians, quartiles and bins of the other rows differ."""
     monkeypatch.setattr("skfm.train.rescale._FEW_ROWS", 0.0)
     value = np.random.default_rng(0).normal(1000, 5, 64)
-    y, low = np.abs(value - 1000), value < 1000
     table = pd.DataFrame({"value": value, "kind": ["x", "y"] * 32})
-    encoder = FieldEncoder(min_frequency=1)
-    source = make("FMRegressor", encoder=encoder, max_iter=20).fit(table[low], y[low])
-    model = make("FMRegressor", encoder=encoder, init_from=source, **STILL).fit(table[~low], y[~low])
-    # Bins that the source has not seen start anew.
-    np.testing.assert_allclose(model.predict(table), source.predict(table), atol=1e-3)
+    settings = {"encoder": FieldEncoder(min_frequency=1, numeric_encoding=encoding, bins=8)}
+    source = make("FMRegressor", max_iter=20, **settings).fit(table, np.abs(value - 990))
+    other = table.assign(value=1000 + factor * (value - 1000) + shift)
+    model = make("FMRegressor", init_from=source, **settings, **STILL).fit(other, np.abs(value - 990))
+    expected = source.predict(other)
+    difference = model.predict(other) - expected
+    assert (difference - difference.mean()).std() < tolerance * expected.std()
 
 
 def test_names_that_look_alike_are_not_mixed_up():

@@ -198,3 +198,24 @@ def test_lbfgs_does_not_stop_before_factors_have_grown(name, seed):
 def test_a_diverged_fit_is_no_model(max_iter):
     with pytest.raises(DivergenceError, match="the loss of the last weights is"):
         make("FMRegressor", "lbfgs", init_scale=1e30, max_iter=max_iter).fit(X, Y)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("value", [5e-324, 1e-310, 0.0, 1e40, -1e200, 1e300])
+def test_a_constant_target_of_any_size(value, solver):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        model = make("FMRegressor", solver).fit(X, np.full(N, value))
+        np.testing.assert_allclose(model.predict(X), value, atol=0.2)
+        several = make("FMRegressor", solver).fit(X, np.column_stack([Y, np.full(N, value)])).predict(X)
+    np.testing.assert_allclose(several[:, 1], value, atol=0.2)
+    assert np.corrcoef(several[:, 0], Y)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("value", [0.0, 1.0, 1e200])
+def test_one_row_leaves_nothing_for_small_columns_to_tell(value, solver):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = make("FMRegressor", solver).fit([[0.1, -0.1, 0.6, 2.0]], [value])
+    np.testing.assert_allclose(model.predict(X[:3]), value, atol=0.2)

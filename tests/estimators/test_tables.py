@@ -210,6 +210,31 @@ def test_a_grid_reaches_into_the_encoder():
     assert search.best_params_ == {"encoder": "auto"}
 
 
+@pytest.mark.parametrize("encoder", ["auto", None])
+def test_parameters_of_no_encoder_are_refused(encoder):
+    model = make("LinearRegressor", encoder=encoder)
+    with pytest.raises(ValueError, match=r"encoder__min_frequency .* Give encoder=FieldEncoder\(\)"):
+        GridSearchCV(model, {"encoder__min_frequency": [1, 2]}, error_score="raise").fit(TABLE, RAW)
+    assert model.get_params()["encoder"] == encoder
+    model.set_params(encoder__min_frequency=7, encoder=FieldEncoder())
+    assert model.encoder.min_frequency == 7
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"hash": 0}, {"bins": -1}, {"min_frequency": 0}, {"numeric_encoding": "both "}]
+)
+def test_parameters_of_the_encoder_are_checked(parameters):
+    model = make("FMClassifier", encoder=FieldEncoder(**parameters))
+    (name,) = parameters
+    rows, match = (TABLE, LABELS), f"'{name}' parameter of FieldEncoder"
+    with pytest.raises(ValueError, match=match):
+        model.fit(*rows)
+    with pytest.raises(ValueError, match=match):
+        model.fit([rows])
+    with pytest.raises(ValueError, match=match):
+        model.partial_fit(*rows, classes=np.unique(LABELS))
+
+
 def test_a_clone_has_an_encoder_that_is_not_fitted():
     model = make("FMRegressor", encoder=FieldEncoder(min_frequency=2)).fit(TABLE, RAW)
     assert not hasattr(model.encoder, "fields_")

@@ -189,7 +189,7 @@ SHARED = FieldEncoder(numeric_encoding="value", shared={"a": ["a", "b"]})
 
 @pytest.mark.parametrize("name", ["FMRegressor", "FFMRegressor", "DeepFMRegressor"])
 def test_a_second_fit_of_columns_that_share_tables(name):
-    first, table = with_shared_tables(X - [20, 0]), with_shared_tables(X)
+    first, table = with_shared_tables(X - [6.5, 0]), with_shared_tables(X)
     settings = {"solver": "lbfgs", "max_iter": 200, "encoder": SHARED, "l2_factors": 1e-6}
     model = make(name, warm_start=True, **settings).fit(first, Y).fit(table, Y)
     assert model._learned.parameters.units.center is not None
@@ -203,7 +203,7 @@ def test_columns_that_share_tables_are_no_other_function(name, monkeypatch):
     table = with_shared_tables(X)
     model = make(name, warm_start=True, learning_rate=0.02, **settings).fit(table, Y)
     before = model.predict(table)
-    model.set_params(learning_rate=1e-15).fit(with_shared_tables(np.add(X, [25, 3])), Y)
+    model.set_params(learning_rate=1e-15).fit(with_shared_tables(np.add(X, [6.5, 1])), Y)
     assert model._learned.parameters.units.center is not None
     difference = model.predict(table) - before
     assert_allclose(difference - difference.mean(), 0, atol=1e-7 * before.std())
@@ -268,3 +268,132 @@ def test_one_row_after_init_from_is_one_row_after_its_fit(name, y):
         moved = np.abs(raw(model, STANDARD) - raw(source, STANDARD)).max()
         assert moved < 0.05 * np.ptp(raw(source, STANDARD))
     assert_allclose(raw(begun, STANDARD), raw(gone_on, STANDARD), rtol=0.05, atol=0.05)
+
+
+# -- tables ------------------------------------------------------------------------------------------
+
+DAY = np.datetime64("2020-01-01")
+# What a column of numbers holds, by name.
+NUMBERS = {
+    "value": lambda numbers: numbers,
+    "bins": lambda numbers: numbers,
+    "both": lambda numbers: numbers,
+    "whole numbers": lambda numbers: np.round(10 * numbers).astype(int),
+    "dates": lambda numbers: DAY + np.round(numbers).astype("timedelta64[D]"),
+    "times": lambda numbers: DAY + np.round(86400 * numbers).astype("timedelta64[s]"),
+}
+
+
+def rows_of_table(kind, center, scale=5.0):
+    """A table whose first column says the same of y, wherever it lies."""
+    number = NUMBERS[kind](center + scale * STANDARD[:, 0])
+    # A product with signs, so that bins alone can tell it.
+    sign = np.where(STANDARD[:, 1] > 0, 1.0, -1.0)
+    table = {"x0": number, "x1": np.where(sign > 0, "up", "down")}
+    return pd.DataFrame(table), sign * STANDARD[:, 0]
+
+
+def encoder_of(kind):
+    return FieldEncoder(numeric_encoding=kind if kind in ("value", "bins") else "both")
+
+
+@pytest.mark.parametrize("how", ["warm_start", "init_from"])
+@pytest.mark.parametrize("name", ["FMRegressor", "FMRegressor adagrad", "DeepFMRegressor"])
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_a_second_fit_of_a_table_ends_where_a_first_one_does(kind, name, how):
+    name, *solver = name.split()
+    solver = solver[0] if solver else "lbfgs"
+    settings = {"solver": solver, "early_stopping": False, "encoder": encoder_of(kind)} | SETTINGS[solver]
+    if name.startswith("Deep"):
+        settings |= {"hidden_layer_sizes": (8,)}
+    firsts = [rows_of_table(kind, *first) for first in [(1000,), (4000, 60.0), (2008, 20.0)]]
+    then = table, y = rows_of_table(kind, 2000)
+    scores = [r2_score(y, second(name, first, then, how, **settings).predict(table)) for first in firsts]
+    fresh = r2_score(y, make(name, **settings).fit(*then).predict(table))
+    assert min(scores) > fresh - 0.03 > 0.8
+
+
+@pytest.mark.parametrize("kind", ["value", "both", "whole numbers"])
+def test_fits_of_tables_again_and_again(kind):
+    model = make("FMRegressor", warm_start=True, solver="lbfgs", encoder=encoder_of(kind), max_iter=200)
+    for center in (1000, 2000, 2000, 1500, 1000):
+        table, y = rows_of_table(kind, center)
+        assert r2_score(y, model.fit(table, y).predict(table)) > 0.9
+
+
+@pytest.mark.parametrize("kind", ["value", "both", "whole numbers"])
+def test_a_fit_of_a_stream_of_tables(kind):
+    settings = {"solver": "lbfgs", "encoder": encoder_of(kind), "max_iter": 200, "dtype": "float64"}
+    first, (table, y) = rows_of_table(kind, 1000), rows_of_table(kind, 2000)
+    chunks = [(table[rows], y[rows]) for rows in (slice(200), slice(200, None))]
+    model = make("FMRegressor", warm_start=True, **settings).fit(*first).fit(chunks)
+    whole = make("FMRegressor", warm_start=True, **settings).fit(*first).fit(table, y)
+    assert_array_equal(model.predict(table), whole.predict(table))
+    assert r2_score(y, model.predict(table)) > 0.9
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adagrad"])
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_the_same_rows_leave_the_encoder_as_it_is(kind, solver):
+    """The rare value has two rows, in both calls."""
+    table, y = rows_of_table(kind, 1000)
+    table.loc[:1, "x1"] = "rare"
+    settings = {"solver": solver, "encoder": encoder_of(kind), "early_stopping": False}
+    model = make("FMRegressor", warm_start=True, **settings).fit(table, y)
+    before, encoded = model._learned, model.encoder_.transform(table)
+    model.fit(table[::-1], y[::-1])
+    assert_array_equal(model.encoder_.transform(table).toarray(), encoded.toarray())
+    n = model.encoder_.fields_.size
+    assert_array_equal(model._learned.parameters.units.arrays(n), before.parameters.units.arrays(n))
+
+
+@pytest.mark.parametrize("how", ["warm_start", "init_from"])
+def test_numbers_are_in_units_of_the_rows_and_categories_keep_their_columns(how):
+    first, y = rows_of_table("both", 1000)
+    table = first.assign(x0=2000 + 3 * STANDARD[:, 0], x1=["new", "up"] * (N // 2))
+    model = second("FMRegressor", (first, y), (table, y), how, solver="lbfgs", encoder=FieldEncoder())
+    alone = FieldEncoder().fit(table)
+    value = alone.get_feature_names_out().tolist().index("x0")
+    names = model.encoder_.get_feature_names_out().tolist()
+    assert {"x1=up", "x1=down", "x1=new"} <= set(names)
+    found = model.encoder_.transform(table)[:, [names.index("x0")]]
+    assert_allclose(found.toarray(), alone.transform(table)[:, [value]].toarray())
+    bins = [names.index(name) for name in names if name.startswith("x0:(")]
+    rows_a_bin = model.encoder_.transform(table)[:, bins].sum(axis=0)
+    assert len(bins) == 32
+    assert rows_a_bin.max() < 2 * N / 32
+
+
+@pytest.mark.parametrize("begun_by", ["fit", "fit with warm_start", "init_from"])
+@pytest.mark.parametrize("kind", ["value", "whole numbers", "dates"])
+def test_numbers_go_on_being_learned_after_a_fit(kind, begun_by):
+    """From as many rows as it had."""
+    settings = {"encoder": encoder_of(kind), "batch_size": 50, "solver": "adagrad"}
+    first, (table, y) = rows_of_table(kind, 1000), rows_of_table(kind, 2000)
+    model = make("FMRegressor", warm_start=begun_by == "fit with warm_start", **settings).fit(*first)
+    if begun_by == "init_from":
+        model = make("FMRegressor", init_from=model, **settings)
+    for _ in range(40):
+        for rows in (slice(250), slice(250, None)):
+            model.partial_fit(table[rows], y[rows])
+    assert r2_score(y, model.predict(table)) > 0.8
+
+
+def test_numbers_that_are_missing_or_all_the_same_say_nothing():
+    settings = {"solver": "lbfgs", "encoder": FieldEncoder(), "warm_start": True, "max_iter": 200}
+    table, y = rows_of_table("both", 1000)
+    model = make("FMRegressor", **settings).fit(table, y)
+    for nothing in (table.assign(x0=np.nan), table.assign(x0=1003.0)):
+        model.fit(nothing, y)
+        assert r2_score(y, model.fit(table, y).predict(table)) > 0.9
+
+
+def test_empty_bins_stand_for_numbers_in_them():
+    """Some edges of before stay where few rows need fewer bins."""
+    settings = {"encoder": FieldEncoder(numeric_encoding="bins"), "warm_start": True}
+    first, y = rows_of_table("bins", 1000)
+    model = make("FMRegressor", **settings).fit(first, y).fit(first[:40].assign(x0=np.arange(40.0)), y[:40])
+    # The lowest share a bin with numbers of the second fit.
+    table = first[first["x0"] > first["x0"].quantile(0.1)]
+    decoded = model.encoder_.inverse_transform(model.encoder_.transform(table))[:, 0].astype(float)
+    assert np.all(np.abs(decoded - table["x0"]) < 30)

@@ -221,8 +221,8 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
                 fitting.check_same_columns(source, reader.columns, shown, encodes=made is not None)
                 check_same_encoder(made, encoder, shown)
             encoder = made if encoder is None else encoder
-        grows = incremental or self.warm_start or source is not None
-        encoder = fitting.teach(encoder, rows, anew=known is None, grows=grows)
+        counts_on = incremental or self.warm_start
+        encoder = fitting.teach(encoder, rows, incremental=incremental, counts_on=counts_on)
         encoding = Encoding(encoder, bool(getattr(self, "normalize_rows", False)))
         context = Context(reader.columns, encoding, before, incremental, source)
         intake = fitting.Intake(reader, encoding, targets)
@@ -248,6 +248,35 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
             return None
         check_is_fitted(self.init_from, msg=_START_NOT_FITTED)
         return getattr(self.init_from, "_learned", None)
+
+    def set_params(self, **params):
+        """Set parameters of the estimator, and of its encoder.
+
+        Parameters
+        ----------
+        params : dict
+            Values by name. Those of the encoder have names such as ``encoder__bins``, and need an encoder:
+            ``encoder=FieldEncoder()``.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        nested = next((name for name in params if name.startswith("encoder__")), None)
+        encoder = params.get("encoder", self.encoder)
+        if nested is not None and not isinstance(encoder, FieldEncoder):
+            raise ValueError(
+                f"{nested} is a parameter of an encoder, and encoder={encoder!r} is none. Give "
+                f"encoder=FieldEncoder()."
+            )
+        return super().set_params(**params)
+
+    def _validate_params(self):
+        super()._validate_params()
+        # scikit-learn skips the validation of estimators inside others.
+        if isinstance(self.encoder, FieldEncoder):
+            self.encoder._validate_params()
 
     def _make_encoder(self, X) -> FieldEncoder | None:
         """What is to encode such rows."""
