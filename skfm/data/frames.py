@@ -267,7 +267,12 @@ def sparse_of(X):
         return X
     import pandas as pd
 
-    return X.astype(pd.SparseDtype(np.float64, 0.0))
+    def stored(column):
+        # From one sparse dtype to another, pandas 2.2 changes what is not stored.
+        return pd.arrays.SparseArray(column.to_numpy(np.float64, na_value=np.nan), fill_value=0.0)
+
+    columns = {number: stored(X.iloc[:, number]) for number in range(X.shape[1])}
+    return pd.DataFrame(columns, index=X.index).set_axis(X.columns, axis=1)
 
 
 def columns_of(X) -> list[Column]:

@@ -502,7 +502,8 @@ class Numbers(Targets):
         location = seen.mean if self.fit_intercept else np.zeros_like(seen.mean)
         deviation = seen.deviation if self.fit_intercept else np.hypot(seen.deviation, seen.mean)
         # A constant of 1e200 has rounding errors beyond the range of squares, so 1 is no unit of these.
-        error = 1e-12 * np.abs(location)
+        with np.errstate(under="ignore"):
+            error = 1e-12 * np.abs(location)
         scale = np.where(deviation <= error, np.maximum(error, 1.0), deviation)
         if known is not None:
             with np.errstate(over="ignore"):

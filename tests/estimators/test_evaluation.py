@@ -164,3 +164,10 @@ def test_one_row_that_has_no_score_is_an_error_and_no_warning(solver, scoring):
         with pytest.raises(ValueError, match=r"cannot score .*: it needs two rows. Hold out"):
             model.fit(X, Y, X_val=X[:1], y_val=Y[:1])
     assert not caught
+
+
+def test_a_score_of_probabilities_that_a_regressor_lacks_is_named():
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    model = make("FMRegressor", solver="adagrad", early_stopping=True, scoring="roc_auc")
+    with pytest.raises(ValueError, match=r"scoring='roc_auc' cannot score the held-out rows .*predict_proba"):
+        model.fit(X, (X[:, 0] > 0) * 1.0)

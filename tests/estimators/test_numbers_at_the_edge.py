@@ -219,3 +219,12 @@ def test_one_row_leaves_nothing_for_small_columns_to_tell(value, solver):
         warnings.simplefilter("error")
         model = make("FMRegressor", solver).fit([[0.1, -0.1, 0.6, 2.0]], [value])
     np.testing.assert_allclose(model.predict(X[:3]), value, atol=0.2)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adagrad"])
+def test_targets_near_the_least_floats_underflow_in_silence(solver):
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    y = X[:, 0] * 2e-300
+    with np.errstate(all="raise"):
+        found = make("LinearRegressor", solver=solver).fit(X, y).predict(X)
+    assert np.corrcoef(found * 1e300, X[:, 0])[0, 1] > 0.99

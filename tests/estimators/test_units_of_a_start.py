@@ -57,7 +57,7 @@ def raw(model, rows):
     ("name", "solver", "kinds"),
     [
         ("FMRegressor", "lbfgs", FIRSTS),
-        ("FMRegressor", "adagrad", FIRSTS),
+        ("FMRegressor", "adagrad", ["x0 / 10", "1e3 x", "a constant", "zeros", "1e-6 y"]),
         ("FMRegressor", "adam", ["x0 - 1000", "x0 / 10", "1e6 y"]),
         ("FMRegressor", "ftrl", ["x0 - 1000", "1e-3 x", "y + 1e6"]),
         ("FFMRegressor", "lbfgs", ["x0 - 1000", "x0 / 10", "1e6 y"]),

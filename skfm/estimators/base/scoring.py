@@ -69,7 +69,7 @@ class _InTraining:
                 return np.nan
             try:
                 found: Any = scorer(self, held_out.X, y, **options)
-            except (ValueError, UndefinedMetricWarning) as error:
+            except (AttributeError, ValueError, UndefinedMetricWarning) as error:
                 raise ValueError(f"{_undefined(scoring, y)}: {str(error).rstrip('.')}. {_REMEDY}") from error
             found = found.item() if np.ndim(found) == 0 and hasattr(found, "item") else found
             if not isinstance(found, Real) or not math.isfinite(found):
