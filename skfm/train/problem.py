@@ -86,7 +86,7 @@ class Start(NamedTuple):
         known = np.any([table.reshape(len(table), -1).any(axis=1) for table in self.tables.values()], axis=0)
         n_touching = np.zeros(n_columns)
         # What earlier fits were given has been forgotten.
-        least = np.maximum(self.evidence.touched / self.evidence.total.row, 1)
+        least = np.maximum(self.evidence.in_rows[0], 1)
         n_touching[: known.size] = np.where(known, least, 0)
         return Trained(self.units, n_touching)
 
@@ -282,8 +282,8 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
         return None
     if problem.schedule.tol >= _LOOSE:
         return (
-            f"nothing was learned, for training stopped where nothing changed by more than tol. Give a smaller "
-            f"tol than {problem.schedule.tol:.2g}."
+            f"nothing was learned, for training stopped where nothing changed by more than tol. Give a "
+            f"smaller tol than {problem.schedule.tol:.2g}."
         )
     if loss - base_loss > _NEGLIGIBLE * abs(base_loss):
         return (
