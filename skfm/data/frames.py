@@ -263,7 +263,18 @@ def _is_sparse_dtype(dtype) -> bool:
 
 def sparse_of(X):
     """X; a frame of pandas with sparse columns as one of which zeros alone are not stored."""
-    if not is_pandas_dataframe(X) or not any(map(_is_sparse_dtype, X.dtypes)):
+    if not is_pandas_dataframe(X):
+        return X
+    dtypes = set(X.dtypes)
+    of_sparse = [dtype for dtype in dtypes if _is_sparse_dtype(dtype)]
+    is_stored = len(of_sparse) == len(dtypes) and all(dtype.fill_value == 0 for dtype in of_sparse)
+    for name, dtype in X.dtypes.items() if of_sparse else ():
+        if _is_sparse_dtype(dtype) and dtype.subtype.kind == "c":
+            raise ValueError(
+                f"Complex data not supported: column {name!r} of X holds complex numbers. Give real and "
+                f"imaginary parts as two columns."
+            )
+    if not of_sparse or is_stored:
         return X
     import pandas as pd
 

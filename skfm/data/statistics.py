@@ -51,8 +51,8 @@ class ColumnStatistics(NamedTuple):
     n_rows: int = 0
 
     @property
-    def row(self) -> float:
-        """Mean weight of the rows."""
+    def mean_weight(self) -> float:
+        """Of the rows."""
         return self.weight / self.n_rows
 
     @property
@@ -216,7 +216,7 @@ class StreamStatistics(NamedTuple):
 
         Where a column has quite other units in later rows, and these are as many as before, all count as
         if they had been like these: else a few values that are a thousand times too large decide for ever.
-        A first chunk of constants, or of values that are much smaller, is outvoted by any later one.
+        A first chunk of constants is outvoted by any later one; of much smaller values, by half as many rows.
         """
         settled, recent = self.settled, merge_column_statistics(self.recent, chunk)
         is_due = recent.n_rows >= settled.n_rows
@@ -235,14 +235,16 @@ def _outvoted(first: Any, later: Any, *, only_smaller: bool) -> np.ndarray:
     n_columns, units, first_units = later.touched.size, later.units(), first.units()
     unlike = first_units.differs(units, n_columns, UNLIKE, UNLIKE)
     if only_smaller:
+        # Of few rows a single value may be what makes the difference.
         unlike &= first_units.arrays(n_columns)[1] < units.arrays(n_columns)[1]
+        unlike &= 2 * later.n_rows >= first.n_rows
     # Values that are all the same do not say how far values are apart.
     unlike |= (first.deviations <= _NOISE * first.touched) & first_units.differs(units, n_columns)
     if not only_smaller:
         unlike &= merge_column_statistics(first, later).units().differs(units, n_columns)
     known = (first.touched > 0) | (units.arrays(n_columns)[0] != 0)
     enough = np.maximum(
-        _OUTVOTES * first.touched * min(later.weight / first.weight, 1), _ENOUGH_ROWS * later.row
+        _OUTVOTES * first.touched * min(later.weight / first.weight, 1), _ENOUGH_ROWS * later.mean_weight
     )
     return unlike & known & (later.touched >= enough)
 
@@ -328,11 +330,6 @@ class Evidence(NamedTuple):
         return cls(Total.of(weight), touched)
 
     @property
-    def weight(self) -> float:
-        """Sum of the weights in rows."""
-        return self.total.n
-
-    @property
     def of_columns(self) -> float:
         """Mean weight in rows of the rows that touch a column, over the columns that any row touches."""
         return self.touched.sum() / self.total.row / max(int(np.count_nonzero(self.touched)), 1)
@@ -340,7 +337,7 @@ class Evidence(NamedTuple):
     @property
     def in_rows(self) -> tuple[np.ndarray, float]:
         """Weight in rows that touches each column, and of all rows."""
-        return self.touched / self.total.row, self.weight
+        return self.touched / self.total.row, self.total.n
 
     def merged(self, more: Evidence) -> Evidence:
         """Of these rows and more, which may have more columns."""

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+# Squares of numbers below this power of the largest float are finite, with room for sums.
 _LARGEST_POWER = 0.45
-# Units are quite others where the scales differ by more than this factor, or the centers by so many of the
-# smaller scale; and unlike, as if of other rows, where they do by so
-# many, which those of a sorted stream do not.
-QUITE, _DISTANCE, UNLIKE = 1.5, 1.25, 8.0
+# Scales that differ by more than this factor are quite others, and centers by so many of the smaller scale.
+QUITE, _DISTANCE = 1.5, 1.25
+# Scales and centers that differ by more are those of other rows, and not of a part of a sorted stream.
+UNLIKE = 8.0
 
 
 class Units(NamedTuple):

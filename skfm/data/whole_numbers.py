@@ -32,6 +32,8 @@ class Merged(NamedTuple):
 
 def merged(values) -> Merged | None:
     """The first two of an array or a sparse matrix that are different and would be one float; or None."""
+    if getattr(values, "dtype", np.dtype(object)).kind == "f":
+        return None
     if sparse.issparse(values):
         entries = sparse.coo_array(values)
         at, found = _large(entries.data)
@@ -41,16 +43,22 @@ def merged(values) -> Merged | None:
         values = np.asarray(values)
         at, found = _large(values.ravel())
         rows, columns = np.divmod(at, max(values.size // max(len(values), 1), 1))
-    for one in np.unique(columns):
-        of_column = np.flatnonzero(columns == one)
-        different, first = np.unique(found[of_column], return_index=True)
-        same = np.flatnonzero(np.diff(different.astype(np.float64)) == 0)
-        if same.size:
-            pair = slice(same[0], same[0] + 2)
-            its_rows, its_values = rows[of_column[first[pair]]].tolist(), different[pair].tolist()
-            (row, value), (other_row, other) = sorted(zip(its_rows, its_values, strict=True))
-            return Merged(value, row, other, other_row, int(one))
-    return None
+    if not found.size:
+        return None
+    # Sorted by column and value, and the first rows of each value.
+    different, number = np.unique(found, return_inverse=True)
+    order = np.lexsort((number, columns))
+    is_first = np.append(True, (np.diff(columns[order]) != 0) | (np.diff(number[order]) != 0))
+    number, columns, rows = (of_entries[order[is_first]] for of_entries in (number, columns, rows))
+    floats = different.astype(np.float64)[number]
+    same = np.flatnonzero((np.diff(floats) == 0) & (np.diff(columns) == 0))
+    if not same.size:
+        return None
+    pair = slice(same[0], same[0] + 2)
+    (row, value), (other_row, other) = sorted(
+        zip(rows[pair].tolist(), different[number[pair]].tolist(), strict=True)
+    )
+    return Merged(value, row, other, other_row, int(columns[same[0]]))
 
 
 def holds_large(values: np.ndarray) -> bool:

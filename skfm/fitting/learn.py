@@ -378,7 +378,7 @@ def gather(rows: Rows, given: Given, intake: Intake, context: Context) -> Data:
     facts = Facts(
         n_rows=samples.X.shape[0],
         n_entries=samples.X.nnz,
-        weight=heard.evidence.weight,
+        weight=heard.evidence.total.n,
         evidence=heard.evidence.of_columns,
         has_given=held_out is not None,
         incremental=context.incremental,
@@ -415,7 +415,7 @@ def gather_stream(
     facts = Facts(
         n_rows=n_rows,
         n_entries=sum(spool.nnz for spool in spooled.spools),
-        weight=evidence.weight,
+        weight=evidence.total.n,
         evidence=evidence.of_columns,
         in_memory=False,
         n_held_out=n_rows - n_train,
@@ -480,7 +480,8 @@ class TargetUnits(NamedTuple):
     ----------
     seen : what is known of the y that they come from
     base_score : the best constant raw prediction, (n_outputs,)
-    base_moved : by how much more rows have changed it in a call of partial_fit; else None
+    base_moved : by how much it has moved since the weights taken over were learned; None where the intercept
+        is learned anew or stays
     """
 
     seen: SeenOfStream

@@ -18,13 +18,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from skfm.data.units import QUITE, largest_factor
 from skfm.layers.native import Segment
 from skfm.names import SOLVERS
 
 Array = Any
 
-# The state of an optax transformation starts anew for columns whose scale changes by more than this factor.
-_QUITE = 1.5
 _ELEMENT_WISE = (
     "Give one that is, such as optax.adam or optax.adagrad, or the name of one of skfm's own: 'adam', "
     "'adagrad', 'ftrl', 'sgd', or 'lbfgs' for all weights at once."
@@ -124,7 +123,7 @@ class Solver:
 
 def _square(size):
     """Square of a positive number, or a large one where it is none."""
-    return jnp.square(jnp.minimum(size, float(jnp.finfo(size.dtype).max) ** 0.45))
+    return jnp.square(jnp.minimum(size, largest_factor(size.dtype)))
 
 
 def _held_squares(squares, curvature, step):
@@ -344,7 +343,7 @@ class Optax(Solver):
 
     def moved(self, state, before, after, ratio=1.0):
         # Its gradients hold the penalty, which is in the units of X.
-        quite = np.broadcast_to(np.maximum(ratio, 1 / ratio) > _QUITE, (*after.shape[:1], 1))[..., 0]
+        quite = np.broadcast_to(np.maximum(ratio, 1 / ratio) > QUITE, (*after.shape[:1], 1))[..., 0]
         if not quite.any():
             return state
 

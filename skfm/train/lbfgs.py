@@ -271,11 +271,9 @@ def _fit(problem: Problem) -> Result:
     progress.interrupted = bool(interrupted)
     if watcher.stopping.best is not None:
         table, dense = watcher.stopping.best
-    # From a minimum there is no step to take; of a random one only the history tells.
-    at_start = not progress.n_iter
-    start_loss = float(objective.value_and_gradient(table, dense)[1]) if at_start else 0.0
-    if at_start and problem.start is not None:
-        watcher.record(table, dense, start_loss)
+    if not progress.n_iter:
+        # From a minimum there is no step to take.
+        watcher.record(table, dense, float(objective.value_and_gradient(table, dense)[1]))
     full[columns] = table[: columns.size]
     without = base_loss(loss, narrow.train, base)
     parameters = Parameters(full, to_numpy(dense), to_numpy(averages), units)
@@ -287,8 +285,6 @@ def _fit(problem: Problem) -> Result:
     message = message or unfinished
     if message is None and not interrupted:
         message = learned_nothing(problem, prior, progress, without)
-    if at_start and problem.start is None:
-        watcher.record(table, dense, start_loss)
     last = progress.history["loss"][-1]
     if not last <= largest_loss(without):
         raise DivergenceError(

@@ -122,7 +122,8 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     elif problem.start is not None:
         trained = problem.start.trained(n_columns)
         if problem.keeps_session:
-            stream = StreamStatistics.of(problem.start.statistics(n_columns)).then(statistics)
+            before = problem.start.statistics(n_columns)
+            stream = StreamStatistics.of(before, is_first=False).then(statistics)
     if trained is not None and problem.keeps_session:
         statistics = stream.total
     units = column_units(problem, statistics, trained)

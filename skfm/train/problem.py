@@ -86,7 +86,7 @@ class Start(NamedTuple):
         known = np.any([table.reshape(len(table), -1).any(axis=1) for table in self.tables.values()], axis=0)
         n_touching = np.zeros(n_columns)
         # What earlier fits were given has been forgotten.
-        least = np.maximum(self.evidence.touched / self.evidence.total.row, 1)
+        least = np.maximum(self.evidence.in_rows[0], 1)
         n_touching[: known.size] = np.where(known, least, 0)
         return Trained(self.units, n_touching)
 
@@ -280,16 +280,16 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
         )
     if base_loss - loss > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
         return None
+    if problem.schedule.tol >= _LOOSE:
+        return (
+            f"nothing was learned, for training stopped where nothing changed by more than tol. Give a "
+            f"smaller tol than {problem.schedule.tol:.2g}."
+        )
     if loss - base_loss > _NEGLIGIBLE * abs(base_loss):
         return (
             f"nothing was learned: the loss in training, {loss:.4g}, is above that of a constant prediction, "
             f"{base_loss:.4g}. Give a smaller learning_rate (={problem.schedule.learning_rate:.2g}), or a "
             f"smaller init_scale than {prior.init_scale:.2g}."
-        )
-    if problem.schedule.tol >= _LOOSE:
-        return (
-            f"nothing was learned: predictions are the same for all rows, for training stopped where nothing "
-            f"changed by more than tol. Give a smaller tol than {problem.schedule.tol:.2g}."
         )
     penalties = {name: getattr(prior, name) for name in ("l2_linear", "l2_factors", "l2_dense")}
     strengths = [f"{name}={value:.2g}" for name, value in penalties.items() if value > 0]

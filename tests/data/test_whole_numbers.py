@@ -57,3 +57,12 @@ def test_others_are_not(values):
 def test_large_ones():
     assert holds_large(np.array([[0.5, 2**53]], dtype=object))
     assert not holds_large(np.array([[0.5, 2**53 - 1]], dtype=object))
+
+
+def test_the_first_rows_of_two_values_are_named_whatever_other_columns_hold():
+    values = np.full((5, 3), 2**60)
+    values[1, 0] = values[4, 2] = 2**61
+    values[3, 1] += 1
+    values[4, 1] += 1
+    found = merged(values)
+    assert (found.value, found.row, found.other, found.other_row, found.column) == (2**60, 0, 2**60 + 1, 3, 1)

@@ -884,3 +884,10 @@ def test_what_lbfgs_keeps_has_to_fit(monkeypatch):
     with pytest.raises(ValueError, match="or solver='adam', which keeps less"):
         make("DeepCrossingClassifier", **settings).fit(X, LABELS)
     make("DeepCrossingClassifier", **settings, solver="adam").fit(X, LABELS)
+
+
+def test_sparse_columns_of_complex_numbers_are_refused():
+    pd = pytest.importorskip("pandas")
+    held = pd.DataFrame({"s": pd.arrays.SparseArray(np.array([1j, 0] * (N // 2)))})
+    with pytest.raises((TypeError, ValueError), match=r"[Cc]omplex"):
+        make("FMRegressor", encoder=None).fit(held, Y)

@@ -416,3 +416,17 @@ def test_columns_that_the_first_call_does_not_touch_keep_what_was_learned(name, 
         model.partial_fit(X[chunk], y[chunk], classes=[False, True])
     # The intercept moves with the classes.
     assert np.ptp(model.decision_function(X) - expected) < 1e-3 < np.ptp(expected)
+
+
+@pytest.mark.parametrize("begun_by", ["fit", "init_from"])
+@pytest.mark.parametrize("name", ["LinearRegressor", "FMRegressor"])
+def test_one_bad_value_does_not_outvote_the_rows_of_a_fit(name, begun_by):
+    X = np.random.default_rng(0).normal(size=(600, 3))
+    y = X[:, 0] * 2 + X[:, 1]
+    model = make(name, solver="lbfgs").fit(X, y)
+    if begun_by == "init_from":
+        model = make(name, solver="adagrad", init_from=model)
+    model.set_params(solver="adagrad")
+    few = X[:20].copy()
+    few[0, 0] = 100
+    assert model.partial_fit(few, y[:20]).score(X, y) > 0.85

@@ -225,7 +225,7 @@ def test_rows_that_are_held_out_on_disk_are_evidence_too(on_disk):
     models[1].fit(dense, LABELS)
     stream, matrix = (model._learned.heard.evidence for model in models)
     assert models[0].plan_["n_held_out"] > N / 4
-    assert stream.weight == matrix.weight == N
+    assert stream.total == matrix.total == (N, N)
     assert stream.of_columns == pytest.approx(matrix.of_columns, rel=1e-12) == N
 
 

@@ -397,3 +397,11 @@ def test_empty_bins_stand_for_numbers_in_them():
     table = first[first["x0"] > first["x0"].quantile(0.1)]
     decoded = model.encoder_.inverse_transform(model.encoder_.transform(table))[:, 0].astype(float)
     assert np.all(np.abs(decoded - table["x0"]) < 30)
+
+
+def test_few_rows_in_about_the_same_units_leave_the_function_as_it_is():
+    rows = STANDARD[:3]
+    first = make("FMRegressor", solver="lbfgs").fit(rows, Y[:3])
+    settings = {"solver": "adagrad", "learning_rate": 1e-12, "max_iter": 1, "early_stopping": False}
+    then = make("FMRegressor", init_from=first, **settings).fit(rows * 1.4, Y[:3])
+    assert_allclose(raw(then, STANDARD), raw(first, STANDARD), rtol=1e-5, atol=1e-6)

@@ -304,7 +304,7 @@ def test_statistics_count_rows():
     first, later = column_statistics(ones, np.full(4, 2.0)), column_statistics(ones, np.full(4, 1e3))
     assert_array_equal(StreamStatistics.of(first).then(later).total.n_rows, 8)
     assert_array_equal(StreamStatistics.of(first).n_touching, 1)
-    assert later.row == 1e3
+    assert later.mean_weight == 1e3
 
 
 @pytest.mark.parametrize("weight", [1e-3, 1.0, 1e3])

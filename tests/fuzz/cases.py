@@ -57,11 +57,8 @@ class Case:
         """These rows in a container."""
         container = container or self.container
         if self.is_table:
-            columns = {
-                name: np.fromiter(column, object, len(column))[rows].tolist()
-                for name, column in self.content.items()
-            }
-            return values.TABLES[container](columns)
+            # The types of columns are those of all rows.
+            return values.rows_of(values.TABLES[container](self.content), rows)
         return {**values.MATRICES, **values.LOSSY}[container](self.content[rows])
 
     @property

@@ -216,6 +216,16 @@ TABLES = {
     "pyarrow": lambda columns: _polars(columns).to_arrow(),
 }
 
+
+def rows_of(frame, rows):
+    """Rows of one of these, by numbers or a slice."""
+    if isinstance(frame, pd.DataFrame):
+        return frame.iloc[rows]
+    if isinstance(frame, pl.DataFrame):
+        return frame[rows]
+    return frame.take(np.arange(frame.num_rows)[rows])
+
+
 # -- targets and weights -------------------------------------------------------------------------------
 
 
