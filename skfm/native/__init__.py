@@ -10,23 +10,51 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skfm.native.sources import fingerprint
+
 NAME = "skfm.dll" if os.name == "nt" else "libskfm.so"
 
 
-@cache
-def library() -> ctypes.CDLL | None:
-    """The library, or None: it was not built here, does not load, or ``SKFM_NATIVE=0`` switches it off."""
-    if os.environ.get("SKFM_NATIVE", "1") == "0":
-        return None
+class Loaded(NamedTuple):
+    """The library and the instruction set that it runs here, or None and why there is none."""
+
+    library: ctypes.CDLL | None
+    what: str
+
+
+def load(path: Path) -> Loaded:
+    """Load the library of a file, unless it is off or of other sources than these."""
+    if os.environ.get("SKFM_NATIVE") == "0":
+        return Loaded(None, "off by SKFM_NATIVE=0")
+    if not path.exists():
+        return Loaded(None, "not built when skfm was installed: no C++ compiler, or it failed")
     try:
-        found = ctypes.CDLL(str(Path(__file__).with_name(NAME)))
-    except OSError:
-        return None
+        found = ctypes.CDLL(str(path))
+        for name in ("skfm_sources", "skfm_set"):
+            getattr(found, name).restype = ctypes.c_char_p
+        is_of_these = found.skfm_sources().decode() == fingerprint()
+    except OSError as error:
+        return Loaded(None, f"does not load: {error}")
+    except AttributeError:  # from before it told its sources
+        is_of_these = False
+    if not is_of_these:
+        return Loaded(None, "built from other sources than those beside it: install skfm again")
     found.skfm_index.restype = ctypes.c_int64
     found.skfm_index.argtypes = (
         [ctypes.c_int64] * 2 + [ctypes.c_void_p] * 2 + [ctypes.c_int32] + [ctypes.c_void_p] * 6
     )
-    return found
+    return Loaded(found, found.skfm_set().decode())
+
+
+@cache
+def loaded() -> Loaded:
+    """That of this installation."""
+    return load(Path(__file__).with_name(NAME))
+
+
+def library() -> ctypes.CDLL | None:
+    """The library, or None: it was not built here, does not load, or ``SKFM_NATIVE=0`` switches it off."""
+    return loaded().library
 
 
 class Touching(NamedTuple):

@@ -271,8 +271,9 @@ void update(const Update<T>& u, int64_t begin, int64_t end) {
     for (int i = 0; i < u.n_segments; ++i) {
       const auto& s = u.segments[i];
       const int64_t size = s.end - s.begin;
-      Numbers<T> n{row + s.begin, gradient + s.begin, {}, u.lanes_l1 + s.begin, u.lanes_l2 + s.begin,
-                   charge[0],     charge[u.n_charges - 1], s.numbers};
+      Numbers<T> n{
+          row + s.begin, gradient + s.begin,      {},       u.lanes_l1 + s.begin, u.lanes_l2 + s.begin,
+          charge[0],     charge[u.n_charges - 1], s.numbers};
       for (int j = 0; j < kMostStates; ++j) {
         n.state[j] = s.states[j] ? s.states[j] + u.slots.touched[r] * size : nullptr;
       }
