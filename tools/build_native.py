@@ -34,9 +34,7 @@ COMPILE = (
     "-std=c++17 -O3 -fvisibility=hidden -fno-math-errno -fno-trapping-math -fopenmp-simd "
     "-Wall -Wextra -Werror"
 )
-# A library of Windows finds no others beside it; a stack there is aligned to 16 bytes, which GCC forgets.
-MORE = "-Wa,-muse-unaligned-vector-move" if IS_WINDOWS else "-fPIC"
-LINK = "-shared -static" if IS_WINDOWS else "-shared"
+LINK = "-shared -static" if IS_WINDOWS else "-shared"  # a library of Windows finds no others
 X86 = {"x86_64", "AMD64"}
 # Instruction sets that kernels are compiled for. The first is linked first: of functions that several copies
 # share a linker takes the first, which must run on every machine.
@@ -53,6 +51,14 @@ def compiler() -> list[str]:
         if command and shutil.which(shlex.split(command)[0]):
             return shlex.split(command)
     return []
+
+
+def flags_of_system(command: list[str]) -> str:
+    """What the compiler needs on this one."""
+    if not IS_WINDOWS:
+        return "-fPIC"
+    # GCC forgets there that a stack is aligned to 16 bytes alone.
+    return "" if "clang" in Path(command[0]).name else "-Wa,-muse-unaligned-vector-move"
 
 
 def compilations() -> dict[str, tuple[Path, str]]:
@@ -75,7 +81,14 @@ def build(command: list[str], target: Path, headers: Path, more: tuple[str, ...]
     """Compile and link the library; raises CalledProcessError with what the compiler said."""
     with tempfile.TemporaryDirectory() as folder:
         jobs = {Path(folder, f"{name}.o"): job for name, job in compilations().items()}
-        compile_: list[str | Path] = [*command, *COMPILE.split(), *MORE.split(), *more, "-isystem", headers]
+        compile_: list[str | Path] = [
+            *command,
+            *COMPILE.split(),
+            *flags_of_system(command).split(),
+            *more,
+            "-isystem",
+            headers,
+        ]
         running = [
             subprocess.Popen(
                 [*compile_, *flags.split(), "-c", source, "-o", compiled],

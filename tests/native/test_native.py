@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skfm import DeepFMClassifier, FMClassifier, FMRegressor, MixtureFMClassifier
 from skfm.layers import native
 from skfm.native import touching
 from skfm.optim.rows import Touched, Touching, read_rows, update_rows, update_rows_natively
@@ -146,33 +145,3 @@ def test_index_of_a_batch():
             listed = found.order[found.starts[number] : found.starts[number + 1]]
             assert_array_equal(listed, np.flatnonzero(ids == one) if one != DUMMY else [])
             assert found.share[number] == pytest.approx((weight[:, None] * (ids == one)).sum())
-
-
-def rows(n=400, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, 12)) * (rng.random((n, 12)) < 0.5)
-    return X, (X[:, 0] * X[:, 1] + X[:, 2] > 0).astype(int), rng.random(n)
-
-
-@pytest.mark.parametrize(
-    ("make", "options"),
-    [
-        (FMClassifier, {"n_factors": 3, "solver": "ftrl", "l1_linear": 1e-3}),
-        (FMRegressor, {"n_factors": 16}),
-        (MixtureFMClassifier, {"n_components": 2, "n_factors": 2}),
-        (DeepFMClassifier, {"hidden_layer_sizes": (4,), "fields": None}),
-    ],
-)
-def test_estimators_learn_the_same_without_it(make, options, monkeypatch):
-    X, y, weight = rows()
-    options = {
-        "solver": "adagrad",
-        "max_iter": 3,
-        "batch_size": 64,
-        "random_state": 0,
-        "early_stopping": False,
-    } | options
-    found = make(**options).fit(X, y, sample_weight=weight).predict(X)
-    monkeypatch.setattr(native, "available", lambda: False)
-    without = make(**options).fit(X, y, sample_weight=weight)
-    assert_allclose(without.predict(X), found, rtol=1e-4, atol=1e-5)
