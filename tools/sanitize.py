@@ -68,8 +68,11 @@ def run(name: str, options: list[str]) -> int:
             "PYTHONPATH": folder,
             **sanitizer.settings,
         }
-        tests = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/native", *options]
-        return subprocess.run(tests, cwd=folder, env=os.environ | settings, check=False).returncode
+        # Reports are written where pytest would hide them.
+        tests = [sys.executable, "-m", "pytest", "--capture=sys", "-p", "no:cacheprovider", "tests/native"]
+        return subprocess.run(
+            [*tests, *options], cwd=folder, env=os.environ | settings, check=False
+        ).returncode
 
 
 def main(options: list[str]) -> int:
