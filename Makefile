@@ -57,6 +57,7 @@ rivals: benchmarks/rivals/requirements.txt  ## other libraries for the benchmark
 
 clean:
 	rm -rf .venv .venv-oldest .venv-rivals .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist docs/_build examples/output
+	rm -f skfm/native/libskfm.so* skfm/native/skfm.dll*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.created:

@@ -48,8 +48,9 @@ SETS = {
 def compiler() -> list[str]:
     """The command of a C++ compiler; empty where none is found."""
     for command in (os.environ.get("CXX"), "c++", "g++", "clang++"):
-        if command and shutil.which(shlex.split(command)[0]):
-            return shlex.split(command)
+        words = shlex.split(command or "", posix=not IS_WINDOWS)
+        if words and shutil.which(words[0]):
+            return words
     return []
 
 

@@ -6,6 +6,7 @@ Arrays of all batches are given whole, with the number of a batch: a slice would
 from __future__ import annotations
 
 from functools import cache
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import jax
@@ -27,7 +28,7 @@ def _refused() -> str:
         for name in _TARGETS if found else ():
             jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(found, name)), platform="cpu")
     except jax.errors.JaxRuntimeError as error:  # of an interface that is not compatible
-        return f"refused by jaxlib {jax.lib.__version__}: {error}"
+        return f"refused by jaxlib {version('jaxlib')}: {error}"
     return ""
 
 
