@@ -68,6 +68,10 @@ struct Lanes {
     head.v += o.head.v * o.head.v * x;
     tail.add_squares_times(o.tail, x);
   }
+  SKFM_INLINE void add_product_times(const Lanes& a, const Lanes& b, T x) {
+    head.v += a.head.v * b.head.v * x;
+    tail.add_product_times(a.tail, b.tail, x);
+  }
 };
 
 template <typename T, int W>
@@ -80,6 +84,9 @@ struct Lanes<T, W, false> {
   SKFM_INLINE void add(const Lanes& o) { head.v += o.head.v; }
   SKFM_INLINE void add_times(const Lanes& o, T x) { head.v += o.head.v * x; }
   SKFM_INLINE void add_squares_times(const Lanes& o, T x) { head.v += o.head.v * o.head.v * x; }
+  SKFM_INLINE void add_product_times(const Lanes& a, const Lanes& b, T x) {
+    head.v += a.head.v * b.head.v * x;
+  }
 };
 
 }  // namespace skfm
