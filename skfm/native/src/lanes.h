@@ -72,6 +72,10 @@ struct Lanes {
     head.v += o.head.v * o.head.v * x;
     tail.add_squares_times(o.tail, x);
   }
+  SKFM_INLINE void add_product_times(const Lanes& a, const Lanes& b, T x) {
+    head.v += a.head.v * b.head.v * x;
+    tail.add_product_times(a.tail, b.tail, x);
+  }
 };
 
 template <typename T, int W>
@@ -85,6 +89,7 @@ struct Lanes<T, W, false> {
   SKFM_INLINE void multiply(T x) { head.v *= x; }
   SKFM_INLINE void add_times(const Lanes& o, T x) { head.v += o.head.v * x; }
   SKFM_INLINE void add_squares_times(const Lanes& o, T x) { head.v += o.head.v * o.head.v * x; }
+  SKFM_INLINE void add_product_times(const Lanes& a, const Lanes& b, T x) { head.v += a.head.v * b.head.v * x; }
 };
 
 // Calls `f.run<W>(offset)` for blocks of W numbers that make up a row.
