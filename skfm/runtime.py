@@ -167,10 +167,15 @@ class _SomeCores:
 some_cores = _SomeCores()
 
 
-def in_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """What a function makes of each item, on the cores of this thread: for code that frees Python's lock."""
-    n_threads = min(len(items), some_cores.n) if len(items) > 1 else 1
-    if n_threads == 1:
+def in_threads(function: Callable[[Any], Any], items: Sequence[Any], n: int | None = None) -> list[Any]:
+    """What a function makes of each item, in some threads: for code that frees Python's lock.
+
+    Parameters
+    ----------
+    n : most threads; None: as many as this thread has cores
+    """
+    n_threads = min(len(items), n or some_cores.n) if len(items) > 1 else 1
+    if n_threads <= 1:
         return [function(item) for item in items]
     with ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(function, items))

@@ -75,8 +75,18 @@ class Touching(NamedTuple):
     starts: np.ndarray
     order: np.ndarray
 
+    @classmethod
+    def room(cls, n_rows: int, n_slots: int) -> Touching:
+        """Arrays for the index of a batch of this shape."""
+        size = n_rows * n_slots
+        position, touched = np.empty((n_rows, n_slots), np.int32), np.empty(size, np.int32)
+        starts, order = np.empty(size + 1, np.int32), np.zeros(size, np.int32)
+        return cls(touched, position, np.empty(size), starts, order)
 
-def touching(ids: np.ndarray, weight: np.ndarray, dummy: int, scratch: np.ndarray) -> Touching:
+
+def touching(
+    ids: np.ndarray, weight: np.ndarray, dummy: int, scratch: np.ndarray, room: Touching
+) -> Touching:
     """The index of one batch.
 
     Parameters
@@ -85,11 +95,10 @@ def touching(ids: np.ndarray, weight: np.ndarray, dummy: int, scratch: np.ndarra
     weight : (B,)
     dummy : the id of unused slots
     scratch : (D,) int32 with D above all ids; its contents are of no meaning, before and after
+    room : arrays to write to
     """
     ids, weight = np.ascontiguousarray(ids, np.int32), np.ascontiguousarray(weight, np.float64)
-    position, order = np.empty_like(ids), np.zeros(ids.size, np.int32)
-    touched, starts = np.empty(ids.size, np.int32), np.empty(ids.size + 1, np.int32)
-    share = np.empty(ids.size)
+    touched, position, share, starts, order = room
     arrays = ids, weight, scratch, touched, position, starts, order, share
     first, second, *rest = (array.ctypes.data for array in arrays)
     native: Any = library()
