@@ -10,6 +10,14 @@ import numpy as np
 from skfm.native import library
 
 
+class Entries(NamedTuple):
+    """Those of rows, in the arrays that a csr_array has."""
+
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+
+
 class Columns(NamedTuple):
     """What becomes of the entries of each column.
 
@@ -20,10 +28,14 @@ class Columns(NamedTuple):
     largest : absolute value of this that can be computed with
     """
 
-    ids: np.ndarray | None
-    center: np.ndarray | None
-    scale: np.ndarray | None
-    largest: float
+    ids: np.ndarray | None = None
+    center: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    largest: float = np.inf
+
+
+# Entries in standard units, that name the row of the table themselves.
+PLAIN = Columns()
 
 
 class _Rows(ctypes.Structure):
@@ -47,7 +59,7 @@ def sums(X, rows: slice, columns: Columns, table: np.ndarray) -> tuple[np.ndarra
 
     Parameters
     ----------
-    X : csr_array of float32 or float64
+    X : csr_array of float32 or float64, or `Entries`
     rows : some of its rows, without a step
     table : (D, W), float32 or float64
 

@@ -46,7 +46,7 @@ def validator(problem: Problem, dummy: int, units: Units):
 def _by_sums(problem: Problem, X, units: Units):
     """Function of the weights that gives raw predictions of rows, in memory or on disk."""
     model, fields = problem.model, problem.fields
-    columns = Columns(None if fields is None else fields.rows, None, None, np.inf)
+    columns = Columns(None if fields is None else fields.rows)
 
     def in_units(rows):
         rows = standardized(rows, units)

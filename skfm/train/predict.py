@@ -15,7 +15,7 @@ from skfm.data.pack import layout_to_predict, pack_rows
 from skfm.data.units import check_range, largest_factor, standardized
 from skfm.layers import native
 from skfm.models.base import Batch, Model, Slots, SummedSlots
-from skfm.native.sums import Columns, sums
+from skfm.native.sums import PLAIN, Columns, Entries, sums
 from skfm.optim.rows import read_rows
 from skfm.runtime import check_fits, in_threads, precision, some_cores
 from skfm.train.problem import Parameters
@@ -104,12 +104,24 @@ def loss_of_batches(loss, model: Model, parameters, blocks: list[Batches]) -> fl
     total = 0.0
     for batches in blocks:
         rows = (rows_in_batch(batches, number) for number in range(batches.weight.shape[0]))
-        raw = map_pieces(output, model, parameters, (piece for batch in rows for piece in cut(batch)))
+        if takes_sums(model):
+            weights = jax.tree.map(np.asarray, parameters)
+            raw = np.concatenate([_map_sums_in_batch(output, model, weights, batch) for batch in rows])
+        else:
+            raw = map_pieces(output, model, parameters, (piece for batch in rows for piece in cut(batch)))
         y, weight = (
             np.asarray(leaf).reshape(len(raw), *leaf.shape[2:]) for leaf in (batches.y, batches.weight)
         )
         total += loss_sum(loss, raw, y, weight)
     return total
+
+
+def _map_sums_in_batch(output, model: Model, weights, rows: DeviceRows) -> np.ndarray:
+    starts = np.arange(0, rows.ids.size + 1, rows.ids.shape[1])
+    found: Any = map_sums(
+        output, model, weights, Entries(rows.values.ravel(), rows.ids.ravel(), starts), PLAIN
+    )
+    return found
 
 
 # Rows packed and predicted at a time: bounds the memory that a long matrix needs.
@@ -193,14 +205,14 @@ def map_sums(output, model: Model, weights, X, columns: Columns) -> np.ndarray |
     Parameters
     ----------
     weights : table, dense weights and averages in NumPy
-    X : csr_array
+    X : csr_array, or `skfm.native.sums.Entries`
     columns : what becomes of its values
 
     Returns
     -------
     (n_rows, ...), or None if a value is too large
     """
-    (table, *rest), (n_rows, _), device = weights, X.shape, some_cores.device
+    (table, *rest), n_rows, device = weights, X.indptr.size - 1, some_cores.device
 
     def evaluated(found):
         if model.hints.of_sums == "arithmetic":

@@ -101,9 +101,11 @@ def test_predictions_have_the_precision_of_the_table(dtype):
     assert raw.dtype == dtype
 
 
+@pytest.mark.parametrize("ones", [False, True])
+@pytest.mark.parametrize("name", ["deepfm", "fm"])
 @pytest.mark.parametrize("batch_size", [4, 23])
-def test_loss_of_batches_counts_each_row_once(batch_size, several_widths):
-    problem = Problem(*MODELS["deepfm"])
+def test_loss_of_batches_counts_each_row_once(batch_size, name, ones, several_widths):
+    problem = Problem(*MODELS[name], ones=ones)
     with precision(np.float64):
         weights = stored(problem.model, problem.tables, problem.n_rows), problem.dense, problem.averages
         blocks = problem.batches(batch_size)
