@@ -178,43 +178,45 @@ def make_batches(block: Block, order: np.ndarray, samples: Samples, batching: Ba
         None if leaf is None else np.empty((n, *shape), leaf.dtype)
         for leaf in (block.values, block.slot_fields)
     )
+    # Room for what a batch may touch, in arrays that are freed as a whole.
+    room = coarse(min(shape[0] * shape[1], batching.dummy + 1))
+    touched = np.empty((n, room), np.int32)
+    charge = np.empty((n, room, batching.charge.shape[1]), batching.dtype)
+    starts = np.empty((n, room + 1), np.int32) if batching.indexed else None
     slots = np.zeros((n, shape[0] * shape[1]), np.int32) if batching.indexed else None
 
-    def number(batches: np.ndarray) -> list[_Numbered]:
-        scratch = np.empty(batching.dummy + 1, np.int32)
-        room = Touching.room(*shape)
-        found = []
+    def number(batches: np.ndarray) -> list[int]:
+        """How many different rows each batch touches."""
+        scratch, share = np.empty(batching.dummy + 1, np.int32), np.empty(room)
+        sizes = []
         for batch in batches:
             for leaf, out in ((block.values, values), (block.slot_fields, slot_fields)):
                 if leaf is not None and out is not None:
                     out[batch] = leaf[order[batch]]
             ids = block.ids[order[batch]]
-            if slots is None:
+            if starts is not None and slots is not None:
+                into = Touching(touched[batch], position[batch], share, starts[batch], slots[batch])
+                size = touching(ids, weight[batch], batching.dummy, scratch, into)
+            else:
                 # Slot by slot, so that a slot's rows are neighbours in the cache.
                 different, numbers = number_rows(ids.T.reshape(-1), scratch)
-                position[batch] = numbers.reshape(ids.T.shape).T
-                share = np.bincount(numbers, np.tile(weight[batch], ids.shape[1]), different.size)
-                found.append(_Numbered(different, _charge(different, share, batching)))
-                continue
-            into = room._replace(position=position[batch], order=slots[batch])
-            one = touching(ids, weight[batch], batching.dummy, scratch, into)
-            charge = _charge(one.touched, one.share, batching)
-            found.append(_Numbered(one.touched.copy(), charge, one.starts.copy()))
-        return found
+                size = different.size
+                position[batch], touched[batch, :size] = numbers.reshape(ids.T.shape).T, different
+                share[:size] = np.bincount(numbers, np.tile(weight[batch], ids.shape[1]), size)
+            charge[batch, :size] = _charge(touched[batch, :size], share[:size], batching)
+            sizes.append(size)
+        return sizes
 
     parts = np.array_split(np.arange(n), min(batching.n_threads, n))
-    numbered = [one for part in in_threads(number, parts, batching.n_threads) for one in part]
-    most = coarse(max(one.touched.size for one in numbered))
-    touched = np.full((n, most), batching.dummy, np.int32)
-    charge = np.zeros((n, most, batching.charge.shape[1]), batching.dtype)
-    starts = np.empty((n, most + 1), np.int32) if batching.indexed else None
-    # From the last on, so that each is freed.
-    for batch in reversed(range(n)):
-        one = numbered.pop()
-        size = one.touched.size
-        touched[batch, :size], charge[batch, :size] = one.touched, one.charge
+    sizes = [size for part in in_threads(number, parts, batching.n_threads) for size in part]
+    most = coarse(max(sizes))
+    touched = np.ascontiguousarray(touched[:, :most])
+    charge = np.ascontiguousarray(charge[:, :most])
+    starts = None if starts is None else np.ascontiguousarray(starts[:, : most + 1])
+    for batch, size in enumerate(sizes):
+        touched[batch, size:], charge[batch, size:] = batching.dummy, 0
         if starts is not None:
-            starts[batch, : size + 1], starts[batch, size + 1 :] = one.starts, one.starts[-1]
+            starts[batch, size:] = starts[batch, size]
     return Batches(
         touched=touched,
         charge=charge,
@@ -226,14 +228,6 @@ def make_batches(block: Block, order: np.ndarray, samples: Samples, batching: Ba
         starts=starts,
         order=slots,
     )
-
-
-class _Numbered(NamedTuple):
-    """What one batch touches; see `Batches`."""
-
-    touched: np.ndarray
-    charge: np.ndarray
-    starts: Any = None
 
 
 def _charge(touched: np.ndarray, share: np.ndarray, batching: Batching) -> np.ndarray:

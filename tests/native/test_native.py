@@ -29,6 +29,14 @@ DUMMY = N_TABLE - 1
 WIDTHS = [*range(1, 19), 31, 32, 33, 34, 50]
 
 
+def indexed(ids, weight, scratch):
+    """The index of a batch, in arrays that no other batch has."""
+    touched, starts = np.empty(N_TABLE, np.int32), np.empty(N_TABLE + 1, np.int32)
+    out = Index(touched, np.empty_like(ids), np.empty(N_TABLE), starts, np.zeros(ids.size, np.int32))
+    n = touching(ids, weight, DUMMY, scratch, out)
+    return out._replace(touched=touched[:n], share=out.share[:n], starts=starts[: n + 1])
+
+
 class Problem:
     """Three batches of slots, of which some are unused and some name a row twice."""
 
@@ -43,10 +51,7 @@ class Problem:
         self.values = rng.standard_normal(self.ids.shape).astype(dtype) if values else None
         weight = rng.random((3, N_ROWS))
         scratch = np.empty(N_TABLE, np.int32)
-        found = [
-            touching(*of_batch, DUMMY, scratch, Index.room(N_ROWS, N_SLOTS))
-            for of_batch in zip(self.ids, weight, strict=True)
-        ]
+        found = [indexed(*of_batch, scratch) for of_batch in zip(self.ids, weight, strict=True)]
         most = max(one.touched.size for one in found) + 3
         self.touched = np.stack(
             [np.pad(one.touched, (0, most - one.touched.size), constant_values=DUMMY) for one in found]
@@ -147,9 +152,8 @@ def test_updates_are_those_of_the_compiled_program(name, width, kind, dtype):
 def test_index_of_a_batch():
     problem = Problem(1, np.float64, values=False)
     weight = np.random.default_rng(1).random(N_ROWS)
-    room = Index.room(N_ROWS, N_SLOTS)
     for ids in problem.ids:
-        found = touching(ids, weight, DUMMY, np.full(N_TABLE, 10**6, np.int32), room)
+        found = indexed(ids, weight, np.full(N_TABLE, 10**6, np.int32))
         assert_array_equal(found.touched[found.position], ids)
         assert np.unique(found.touched).size == found.touched.size
         for number, one in enumerate(found.touched):
