@@ -59,7 +59,7 @@ def sums(X, rows: slice, columns: Columns, table: np.ndarray) -> tuple[np.ndarra
 
     Parameters
     ----------
-    X : csr_array of float32 or float64, or `Entries`
+    X : csr_array, or `Entries`
     rows : some of its rows, without a step
     table : (D, W), float32 or float64
 
@@ -67,11 +67,12 @@ def sums(X, rows: slice, columns: Columns, table: np.ndarray) -> tuple[np.ndarra
     -------
     sums, pairs : (B, W) each; or None if a value is too large
     """
+    of_values = np.float32 if X.data.dtype == np.float32 else np.float64
     out = np.empty((2, rows.stop - rows.start, table.shape[1]), table.dtype)
     arrays = {
         "starts": np.ascontiguousarray(X.indptr[rows.start : rows.stop + 1], np.int64),
         "columns": np.ascontiguousarray(X.indices, np.int32),
-        "values": np.ascontiguousarray(X.data),
+        "values": np.ascontiguousarray(X.data, of_values),
         "ids": None if columns.ids is None else np.ascontiguousarray(columns.ids, np.int32),
         "center": columns.center,
         "scale": columns.scale,
@@ -83,7 +84,7 @@ def sums(X, rows: slice, columns: Columns, table: np.ndarray) -> tuple[np.ndarra
         n_rows=out.shape[1],
         width=table.shape[1],
         largest=columns.largest,
-        values_double=X.data.dtype == np.float64,
+        values_double=of_values is np.float64,
         table_double=table.dtype == np.float64,
         **{name: None if array is None else array.ctypes.data for name, array in arrays.items()},
     )

@@ -34,7 +34,7 @@ def tolerance(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("of_values", [np.float32, np.float64])
+@pytest.mark.parametrize("of_values", [np.float32, np.float64, np.longdouble])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_sums_and_pairs(width, of_values, dtype):
     X, table = problem(width, dtype, of_values)
