@@ -58,13 +58,15 @@ def library() -> ctypes.CDLL | None:
 
 
 class Touching(NamedTuple):
-    """Which rows of a table the slots of a batch touch, and which slots touch a row.
+    """Which rows of a table the slots of a batch touch, and which slots touch a row: arrays to be filled.
+
+    There is room for R rows, as many as there are slots or ids.
 
     Attributes
     ----------
     touched : (R,) int32 different ids
     position : (B, S) int32 position in `touched` of the id of each slot
-    share : (R,) weight that touches each id
+    share : (R,) float64 weight that touches each id
     starts : (R + 1,) int32, the slots of a touched row in `order`
     order : (B S,) int32, row of the batch times S plus slot; those of the dummy row are left out
     """
@@ -76,8 +78,8 @@ class Touching(NamedTuple):
     order: np.ndarray
 
 
-def touching(ids: np.ndarray, weight: np.ndarray, dummy: int, scratch: np.ndarray) -> Touching:
-    """The index of one batch.
+def touching(ids: np.ndarray, weight: np.ndarray, dummy: int, scratch: np.ndarray, out: Touching) -> int:
+    """Make the index of one batch.
 
     Parameters
     ----------
@@ -85,13 +87,13 @@ def touching(ids: np.ndarray, weight: np.ndarray, dummy: int, scratch: np.ndarra
     weight : (B,)
     dummy : the id of unused slots
     scratch : (D,) int32 with D above all ids; its contents are of no meaning, before and after
+
+    Returns
+    -------
+    number of rows that are touched
     """
     ids, weight = np.ascontiguousarray(ids, np.int32), np.ascontiguousarray(weight, np.float64)
-    position, order = np.empty_like(ids), np.zeros(ids.size, np.int32)
-    touched, starts = np.empty(ids.size, np.int32), np.empty(ids.size + 1, np.int32)
-    share = np.empty(ids.size)
-    arrays = ids, weight, scratch, touched, position, starts, order, share
+    arrays = ids, weight, scratch, out.touched, out.position, out.starts, out.order, out.share
     first, second, *rest = (array.ctypes.data for array in arrays)
     native: Any = library()
-    n = native.skfm_index(*ids.shape, first, second, dummy, *rest)
-    return Touching(touched[:n], position, share[:n], starts[: n + 1], order)
+    return native.skfm_index(*ids.shape, first, second, dummy, *rest)

@@ -10,7 +10,7 @@ extern "C" {
 // and lists the slots of each. Slots of the id `dummy` are not listed.
 //
 // scratch: one number for each id, of no meaning before and after.
-// touched, starts (one more), share: room for n_rows n_slots each; share is the weight that touches an id.
+// touched, starts (one more), share: room for all different ids; share is the weight that touches an id.
 SKFM_EXPORT int64_t skfm_index(int64_t n_rows, int64_t n_slots, const int32_t* ids, const double* weight,
                                int32_t dummy, int32_t* scratch, int32_t* touched, int32_t* position,
                                int32_t* starts, int32_t* order, double* share) {

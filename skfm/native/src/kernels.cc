@@ -27,41 +27,6 @@ struct Divisor {
   }
 };
 
-// Calls `f.run<W>(offset)` for blocks of W numbers that make up a row.
-template <int W, typename F>
-SKFM_INLINE void last_block(int64_t rest, int64_t offset, F&& f) {
-  if constexpr (W > 0) {
-    if (rest == W) {
-      f.template run<W>(offset);
-    } else {
-      last_block<W - 1>(rest, offset, f);
-    }
-  }
-}
-
-template <typename F>
-void each_block(int64_t width, F&& f) {
-  if (width == 17) {
-    f.template run<17>(0);
-    return;
-  }
-  if (width == 33) {
-    f.template run<33>(0);
-    return;
-  }
-  int64_t offset = 0;
-  for (; width - offset > 16; offset += 16) f.template run<16>(offset);
-  last_block<16>(width - offset, offset, f);
-}
-
-// Asks for the cache lines of n numbers.
-template <typename T>
-SKFM_INLINE void ask_for(const T* p, int64_t n) {
-  const char* end = reinterpret_cast<const char*>(p + n) - 1;
-  for (const char* at = reinterpret_cast<const char*>(p); at < end; at += 64) __builtin_prefetch(at, 1);
-  __builtin_prefetch(end, 1);
-}
-
 template <typename T, bool kValues>
 struct PoolBlock {
   const Pool<T>& p;

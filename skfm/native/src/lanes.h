@@ -60,6 +60,10 @@ struct Lanes {
     head.v += o.head.v;
     tail.add(o.tail);
   }
+  SKFM_INLINE void multiply(T x) {
+    head.v *= x;
+    tail.multiply(x);
+  }
   SKFM_INLINE void add_times(const Lanes& o, T x) {
     head.v += o.head.v * x;
     tail.add_times(o.tail, x);
@@ -82,11 +86,47 @@ struct Lanes<T, W, false> {
   static SKFM_INLINE Lanes zero() { return {Pack<T, W>::zero()}; }
   SKFM_INLINE void store(T* p) const { head.store(p); }
   SKFM_INLINE void add(const Lanes& o) { head.v += o.head.v; }
+  SKFM_INLINE void multiply(T x) { head.v *= x; }
   SKFM_INLINE void add_times(const Lanes& o, T x) { head.v += o.head.v * x; }
   SKFM_INLINE void add_squares_times(const Lanes& o, T x) { head.v += o.head.v * o.head.v * x; }
   SKFM_INLINE void add_product_times(const Lanes& a, const Lanes& b, T x) {
     head.v += a.head.v * b.head.v * x;
   }
 };
+
+// Calls `f.run<W>(offset)` for blocks of W numbers that make up a row.
+template <int W, typename F>
+SKFM_INLINE void last_block(int64_t rest, int64_t offset, F&& f) {
+  if constexpr (W > 0) {
+    if (rest == W) {
+      f.template run<W>(offset);
+    } else {
+      last_block<W - 1>(rest, offset, f);
+    }
+  }
+}
+
+template <typename F>
+void each_block(int64_t width, F&& f) {
+  if (width == 17) {
+    f.template run<17>(0);
+    return;
+  }
+  if (width == 33) {
+    f.template run<33>(0);
+    return;
+  }
+  int64_t offset = 0;
+  for (; width - offset > 16; offset += 16) f.template run<16>(offset);
+  last_block<16>(width - offset, offset, f);
+}
+
+// Asks for the cache lines of n numbers.
+template <typename T, int kToWrite = 1>
+SKFM_INLINE void ask_for(const T* p, int64_t n) {
+  const char* end = reinterpret_cast<const char*>(p + n) - 1;
+  for (const char* at = reinterpret_cast<const char*>(p); at < end; at += 64) __builtin_prefetch(at, kToWrite);
+  __builtin_prefetch(end, kToWrite);
+}
 
 }  // namespace skfm
