@@ -47,7 +47,11 @@ def build(command: list[str], target: Path, headers: Path, more: tuple[str, ...]
     sets = SETS if platform.machine() in X86 else {"plain": ""}
     with tempfile.TemporaryDirectory() as folder:
         jobs: dict[str, tuple[str, list[str]]] = {"ffi": ("ffi.cc", []), "index": ("index.cc", [])}
-        jobs |= {name: ("kernels.cc", [f"-DSKFM_SET={name}", *flags.split()]) for name, flags in sets.items()}
+        jobs |= {
+            f"{source}_{name}": (f"{source}.cc", [f"-DSKFM_SET={name}", *flags.split()])
+            for name, flags in sets.items()
+            for source in ("kernels", "pairs")
+        }
         compile_: list[str | Path] = [*command, *FLAGS.split(), *more, "-isystem", headers]
         running = [
             subprocess.Popen(

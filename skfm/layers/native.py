@@ -15,7 +15,7 @@ import numpy as np
 from skfm.native import library
 
 Array = Any
-_TARGETS = "skfm_pool", "skfm_gather", "skfm_update"
+_TARGETS = "skfm_pool", "skfm_gather", "skfm_update", "skfm_field_pairs", "skfm_field_pairs_gradient"
 _NUMBERS = 8
 
 
@@ -43,16 +43,23 @@ class Slots(NamedTuple):
     touched : (N, R) int32
     position : (N, B, S) int32
     values : (N, B, S), or None when every value is 1
+    fields : (N, B, S) int32, or None when slot s is field s (or all are one field)
     """
 
     number: Array
     touched: Array
     position: Array
     values: Array
+    fields: Array = None
 
     def values_or_none(self, dtype) -> Array:
         """An empty array stands for None."""
         return jnp.zeros((0, 0, 0), dtype) if self.values is None else self.values
+
+    @property
+    def fields_or_none(self) -> Array:
+        """An empty array stands for None."""
+        return jnp.zeros((0, 0, 0), jnp.int32) if self.fields is None else self.fields
 
 
 class Index(NamedTuple):
@@ -84,6 +91,46 @@ def gather(table: Array, slots: Slots) -> Array:
     return jax.ffi.ffi_call("skfm_gather", out)(slots.number, table, slots.touched, slots.position)
 
 
+def field_pairs(table: Array, slots: Slots, shape: tuple[int, int, int]) -> tuple[Array, Array]:
+    """Sums over slots of the first numbers of rows (B, start), and the pairs of fields (B, n_outputs).
+
+    Parameters
+    ----------
+    shape : (n_outputs, n_fields, n_factors) of the vectors, the last numbers of a row
+    """
+    n_rows, n_outputs, n_fields = slots.position.shape[1], *shape[:2]
+    start = table.shape[1] - int(np.prod(shape))
+    out = tuple(jax.ShapeDtypeStruct((n_rows, n), table.dtype) for n in (start, n_outputs))
+    sums, pairs = jax.ffi.ffi_call("skfm_field_pairs", out)(
+        slots.number,
+        table,
+        slots.touched,
+        slots.position,
+        slots.values_or_none(table.dtype),
+        slots.fields_or_none,
+        n_fields=n_fields,
+    )
+    return sums, pairs
+
+
+def field_pairs_gradient(
+    table: Array, slots: Slots, index: Index, gradient: tuple[Array, Array], n_fields: int
+) -> Array:
+    """Gradient with respect to the touched rows (R, W), from that with respect to `field_pairs`."""
+    out = jax.ShapeDtypeStruct((slots.touched.shape[1], table.shape[1]), table.dtype)
+    return jax.ffi.ffi_call("skfm_field_pairs_gradient", out)(
+        slots.number,
+        table,
+        slots.touched,
+        slots.position,
+        slots.values_or_none(table.dtype),
+        slots.fields_or_none,
+        *index,
+        *gradient,
+        n_fields=n_fields,
+    )
+
+
 class Segment(NamedTuple):
     """Solver of some numbers of each row.
 
@@ -102,10 +149,16 @@ class Segment(NamedTuple):
 
 
 class Gradient(NamedTuple):
-    """With respect to the sums (B, W) and the norms (B, V), or to the rows of slots (B, S, W)."""
+    """With respect to the sums (B, W) and the norms (B, V), or to the rows of slots (B, S, W).
+
+    Attributes
+    ----------
+    of_touched : whether it is that with respect to the touched rows (R, W) instead
+    """
 
     rows: Array
     norms: Array = None
+    of_touched: bool = False
 
 
 def update(
@@ -136,7 +189,8 @@ def update(
         slots.touched,
         slots.position,
         slots.values_or_none(dtype),
-        *index,
+        index.starts,
+        jnp.zeros((0, 0), jnp.int32) if gradient.of_touched else index.order,
         charge,
         spans,
         *lanes,

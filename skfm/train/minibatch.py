@@ -86,8 +86,10 @@ class MiniBatch:
 def _source(problem: Problem, units: Units, charge: np.ndarray, solver: Solver) -> Source:
     """The rows in batches."""
     batch_size = problem.schedule.batch_size
-    # Models whose rows are large go through a batch in pieces.
-    indexed = solver.is_native and native.available() and not problem.model.hints.numbers_per_slot
+    hints = problem.model.hints
+    # Models that make much of a slot go through a batch in pieces.
+    in_pieces = hints.numbers_per_slot and not hints.pairs_fields
+    indexed = solver.is_native and native.available() and not in_pieces
     batching = Batching(charge, units, problem.fields, batch_size, problem.dtype, problem.seed, indexed)
     if not sparse.issparse(problem.train.X):
         return BatchSpool(problem.train, batching, on_device)

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "kernels.h"
+#include "pairs.h"
 #include "parallel.h"
 
 namespace ffi = xla::ffi;
@@ -142,6 +143,80 @@ void in_even_ranges(ffi::ThreadPool& pool, const int32_t* starts, int64_t n, int
   });
 }
 
+template <typename T>
+FieldPairs<T> field_pairs_of_batch(const Batch& batch, const ffi::AnyBuffer& table, const ffi::AnyBuffer& touched,
+                                   const ffi::AnyBuffer& position, const ffi::AnyBuffer& values,
+                                   const ffi::AnyBuffer& fields, int64_t start, int64_t n_outputs,
+                                   int64_t n_fields) {
+  FieldPairs<T> p{};
+  p.slots = slots_of<T>(batch, touched, position, values);
+  if (fields.element_count()) {
+    p.fields = fields.typed_data<int32_t>() + batch.number * batch.n_rows * batch.n_slots;
+  }
+  p.table = table.typed_data<T>();
+  p.width = table.dimensions()[1];
+  p.start = start;
+  p.n_outputs = n_outputs;
+  p.n_fields = n_fields;
+  p.n_factors = (p.width - start) / (n_outputs * n_fields);
+  return p;
+}
+
+template <typename T>
+ffi::Error field_pairs_of(ffi::ThreadPool& pool, ffi::AnyBuffer& number, ffi::AnyBuffer& table,
+                          ffi::AnyBuffer& touched, ffi::AnyBuffer& position, ffi::AnyBuffer& values,
+                          ffi::AnyBuffer& fields, ffi::Result<ffi::AnyBuffer>& sums,
+                          ffi::Result<ffi::AnyBuffer>& pairs, int64_t n_fields) {
+  const Batch batch = batch_of(number, touched, position);
+  auto p = field_pairs_of_batch<T>(batch, table, touched, position, values, fields, sums->dimensions()[1],
+                                   pairs->dimensions()[1], n_fields);
+  p.sums = sums->typed_data<T>();
+  p.pairs = pairs->typed_data<T>();
+  in_ranges(pool, batch.n_rows, batch.n_rows * batch.n_slots * p.width,
+            [&](int64_t begin, int64_t end) { kernels_of<T>().field_pairs(p, begin, end); });
+  return ffi::Error::Success();
+}
+
+ffi::Error field_pairs_any(ffi::ThreadPool pool, ffi::AnyBuffer number, ffi::AnyBuffer table,
+                           ffi::AnyBuffer touched, ffi::AnyBuffer position, ffi::AnyBuffer values,
+                           ffi::AnyBuffer fields, ffi::Result<ffi::AnyBuffer> sums,
+                           ffi::Result<ffi::AnyBuffer> pairs, int64_t n_fields) {
+  return (table.element_type() == ffi::F64 ? field_pairs_of<double> : field_pairs_of<float>)(
+      pool, number, table, touched, position, values, fields, sums, pairs, n_fields);
+}
+
+struct FieldPairsGradientArgs {
+  ffi::AnyBuffer number, table, touched, position, values, fields, starts, order, of_sums, of_pairs;
+};
+
+template <typename T>
+ffi::Error field_pairs_gradient_of(ffi::ThreadPool& pool, const FieldPairsGradientArgs& a,
+                                   ffi::Result<ffi::AnyBuffer>& rows, int64_t n_fields) {
+  const Batch batch = batch_of(a.number, a.touched, a.position);
+  FieldPairsGradient<T> g{};
+  g.pairs = field_pairs_of_batch<T>(batch, a.table, a.touched, a.position, a.values, a.fields,
+                                    a.of_sums.dimensions()[1], a.of_pairs.dimensions()[1], n_fields);
+  g.starts = a.starts.typed_data<int32_t>() + batch.number * (batch.n_touched + 1);
+  g.order = a.order.typed_data<int32_t>() + batch.number * batch.n_rows * batch.n_slots;
+  g.of_sums = a.of_sums.typed_data<T>();
+  g.of_pairs = a.of_pairs.typed_data<T>();
+  g.rows = rows->typed_data<T>();
+  in_even_ranges(pool, g.starts, batch.n_touched, g.pairs.width,
+                 [&](int64_t begin, int64_t end) { kernels_of<T>().field_pairs_gradient(g, begin, end); });
+  return ffi::Error::Success();
+}
+
+ffi::Error field_pairs_gradient_any(ffi::ThreadPool pool, ffi::AnyBuffer number, ffi::AnyBuffer table,
+                                    ffi::AnyBuffer touched, ffi::AnyBuffer position, ffi::AnyBuffer values,
+                                    ffi::AnyBuffer fields, ffi::AnyBuffer starts, ffi::AnyBuffer order,
+                                    ffi::AnyBuffer of_sums, ffi::AnyBuffer of_pairs,
+                                    ffi::Result<ffi::AnyBuffer> rows, int64_t n_fields) {
+  const FieldPairsGradientArgs a{number, table,  touched, position, values,
+                                 fields, starts, order,   of_sums,  of_pairs};
+  return (table.element_type() == ffi::F64 ? field_pairs_gradient_of<double> : field_pairs_gradient_of<float>)(
+      pool, a, rows, n_fields);
+}
+
 struct UpdateArgs {
   ffi::AnyBuffer number, touched, position, values, starts, order, charge, spans, lanes_l1, lanes_l2, gradient,
       gradient_norms, numbers;
@@ -153,16 +228,18 @@ ffi::Error update_of(ffi::ThreadPool& pool, const UpdateArgs& a, ffi::RemainingR
   const Batch batch = batch_of(a.number, a.touched, a.position);
   auto table = rets.get<ffi::AnyBuffer>(0);
   if (table.has_error()) return table.error();
+  // Else it is that of the touched rows.
+  const bool finds_gradient = a.order.element_count();
   Update<T> u{};
   u.slots = slots_of<T>(batch, a.touched, a.position, a.values);
   u.table = (*table)->typed_data<T>();
   u.width = (*table)->dimensions()[1];
-  u.pooled = a.gradient.dimensions().size() == 2;
+  u.pooled = finds_gradient && a.gradient.dimensions().size() == 2;
   u.n_vectors = u.pooled ? a.gradient_norms.dimensions()[1] : 0;
   u.n_charges = a.charge.dimensions()[2];
   u.spans = a.spans.typed_data<int32_t>();
   u.starts = a.starts.typed_data<int32_t>() + batch.number * (batch.n_touched + 1);
-  u.order = a.order.typed_data<int32_t>() + batch.number * batch.n_rows * batch.n_slots;
+  if (finds_gradient) u.order = a.order.typed_data<int32_t>() + batch.number * batch.n_rows * batch.n_slots;
   u.charge = a.charge.typed_data<T>() + batch.number * batch.n_touched * u.n_charges;
   u.lanes_l1 = a.lanes_l1.typed_data<T>();
   u.lanes_l2 = a.lanes_l2.typed_data<T>();
@@ -208,6 +285,8 @@ extern "C" {
 SKFM_EXPORT XLA_FFI_Error* skfm_pool(XLA_FFI_CallFrame*);
 SKFM_EXPORT XLA_FFI_Error* skfm_gather(XLA_FFI_CallFrame*);
 SKFM_EXPORT XLA_FFI_Error* skfm_update(XLA_FFI_CallFrame*);
+SKFM_EXPORT XLA_FFI_Error* skfm_field_pairs(XLA_FFI_CallFrame*);
+SKFM_EXPORT XLA_FFI_Error* skfm_field_pairs_gradient(XLA_FFI_CallFrame*);
 }
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_pool, skfm::pool_any,
@@ -251,3 +330,32 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_update, skfm::update_any,
                                   .RemainingRets()
                                   .Attr<ffi::Span<const int32_t>>("solvers")
                                   .Attr<ffi::Span<const int32_t>>("ends"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_field_pairs, skfm::field_pairs_any,
+                              ffi::Ffi::Bind()
+                              .Ctx<ffi::ThreadPool>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Ret<ffi::AnyBuffer>()
+                              .Ret<ffi::AnyBuffer>()
+                              .Attr<int64_t>("n_fields"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_field_pairs_gradient, skfm::field_pairs_gradient_any,
+                              ffi::Ffi::Bind()
+                              .Ctx<ffi::ThreadPool>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Arg<ffi::AnyBuffer>()
+                              .Ret<ffi::AnyBuffer>()
+                              .Attr<int64_t>("n_fields"));

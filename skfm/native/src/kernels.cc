@@ -9,9 +9,16 @@
 #include <vector>
 
 #include "lanes.h"
+#include "pairs.h"
 
 namespace skfm {
 namespace SKFM_SET {
+
+template <typename T>
+void field_pairs(const FieldPairs<T>&, int64_t, int64_t);
+template <typename T>
+void field_pairs_gradient(const FieldPairsGradient<T>&, int64_t, int64_t);
+
 namespace {
 
 // Rows ahead of which memory is asked for.
@@ -26,33 +33,6 @@ struct Divisor {
     return is_one ? n : static_cast<uint32_t>((static_cast<unsigned __int128>(inverse) * n) >> 64);
   }
 };
-
-// Calls `f.run<W>(offset)` for blocks of W numbers that make up a row.
-template <int W, typename F>
-SKFM_INLINE void last_block(int64_t rest, int64_t offset, F&& f) {
-  if constexpr (W > 0) {
-    if (rest == W) {
-      f.template run<W>(offset);
-    } else {
-      last_block<W - 1>(rest, offset, f);
-    }
-  }
-}
-
-template <typename F>
-void each_block(int64_t width, F&& f) {
-  if (width == 17) {
-    f.template run<17>(0);
-    return;
-  }
-  if (width == 33) {
-    f.template run<33>(0);
-    return;
-  }
-  int64_t offset = 0;
-  for (; width - offset > 16; offset += 16) f.template run<16>(offset);
-  last_block<16>(width - offset, offset, f);
-}
 
 // Asks for the cache lines of n numbers.
 template <typename T>
@@ -240,7 +220,7 @@ template <typename T>
 void update(const Update<T>& u, int64_t begin, int64_t end) {
   const Divisor slots(static_cast<uint32_t>(u.slots.n_slots));
   std::vector<T> scratch(u.width);
-  T* gradient = scratch.data();
+  const T* gradient = scratch.data();
   for (int64_t r = begin; r < end; ++r) {
     if (r + kAhead < end) {
       const int64_t ahead = u.slots.touched[r + kAhead];
@@ -256,7 +236,11 @@ void update(const Update<T>& u, int64_t begin, int64_t end) {
     if (!(charge[0] > 0)) continue;
     T* row = u.table + int64_t(u.slots.touched[r]) * u.width;
     const int64_t first = u.starts[r], last = u.starts[r + 1];
-    each_block(u.width, RowGradient<T>{u, slots, first, last, gradient});
+    if (u.order) {
+      each_block(u.width, RowGradient<T>{u, slots, first, last, scratch.data()});
+    } else {
+      gradient = u.gradient + r * u.width;
+    }
     if (u.pooled && u.n_vectors) {
       for (int64_t v = 0; v < u.n_vectors; ++v) {
         T norm = 0;
@@ -265,7 +249,7 @@ void update(const Update<T>& u, int64_t begin, int64_t end) {
           const T x = u.slots.values ? u.slots.values[slot] : T(1);
           norm += u.gradient_norms[slots.divide(slot) * u.n_vectors + v] * (x * x);
         }
-        for (int64_t l = u.spans[2 * v]; l < u.spans[2 * v + 1]; ++l) gradient[l] += 2 * norm * row[l];
+        for (int64_t l = u.spans[2 * v]; l < u.spans[2 * v + 1]; ++l) scratch[l] += 2 * norm * row[l];
       }
     }
     for (int i = 0; i < u.n_segments; ++i) {
@@ -296,7 +280,7 @@ void update(const Update<T>& u, int64_t begin, int64_t end) {
 
 template <typename T>
 Kernels<T> of_type() {
-  return {pool<T>, gather<T>, update<T>};
+  return {pool<T>, gather<T>, update<T>, field_pairs<T>, field_pairs_gradient<T>};
 }
 
 }  // namespace

@@ -56,11 +56,11 @@ struct Update {
   int64_t width, n_vectors, n_charges;
   const int32_t* spans;
   const int32_t* starts;    // (R + 1) where the slots of a touched row start in `order`
-  const int32_t* order;     // (B S) numbers of slots, row of the batch times S plus slot
+  const int32_t* order;     // (B S) numbers of slots, row of the batch times S plus slot; or null
   const T* charge;          // (R, n_charges); rows with 0 are left alone
   const T* lanes_l1;        // (W)
   const T* lanes_l2;        // (W)
-  const T* gradient;        // of the sums (B, W), or of the gathered slots (B, S, W)
+  const T* gradient;        // of the sums (B, W), of the gathered slots (B, S, W), or, without an order, the rows' own (R, W)
   const T* gradient_norms;  // (B, V)
   bool pooled;
   int n_segments;
@@ -69,10 +69,17 @@ struct Update {
 
 // Ranges of rows of the batch, and of touched rows: [begin, end).
 template <typename T>
+struct FieldPairs;
+template <typename T>
+struct FieldPairsGradient;
+
+template <typename T>
 struct Kernels {
   void (*pool)(const Pool<T>&, int64_t begin, int64_t end);
   void (*gather)(const Gather<T>&, int64_t begin, int64_t end);
   void (*update)(const Update<T>&, int64_t begin, int64_t end);
+  void (*field_pairs)(const FieldPairs<T>&, int64_t begin, int64_t end);
+  void (*field_pairs_gradient)(const FieldPairsGradient<T>&, int64_t begin, int64_t end);
 };
 
 struct AllKernels {

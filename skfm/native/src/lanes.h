@@ -56,9 +56,17 @@ struct Lanes {
     head.store(p);
     tail.store(p + kFirst);
   }
+  SKFM_INLINE void times(T x) {
+    head.v *= x;
+    tail.times(x);
+  }
   SKFM_INLINE void add(const Lanes& o) {
     head.v += o.head.v;
     tail.add(o.tail);
+  }
+  SKFM_INLINE void add_product(const Lanes& a, const Lanes& b) {
+    head.v += a.head.v * b.head.v;
+    tail.add_product(a.tail, b.tail);
   }
   SKFM_INLINE void add_times(const Lanes& o, T x) {
     head.v += o.head.v * x;
@@ -67,6 +75,12 @@ struct Lanes {
   SKFM_INLINE void add_squares_times(const Lanes& o, T x) {
     head.v += o.head.v * o.head.v * x;
     tail.add_squares_times(o.tail, x);
+  }
+  SKFM_INLINE T total() const {
+    T all[W], sum = 0;
+    store(all);
+    for (const T number : all) sum += number;
+    return sum;
   }
 };
 
@@ -77,9 +91,44 @@ struct Lanes<T, W, false> {
   static SKFM_INLINE Lanes load(const T* p) { return {Pack<T, W>::load(p)}; }
   static SKFM_INLINE Lanes zero() { return {Pack<T, W>::zero()}; }
   SKFM_INLINE void store(T* p) const { head.store(p); }
+  SKFM_INLINE void times(T x) { head.v *= x; }
   SKFM_INLINE void add(const Lanes& o) { head.v += o.head.v; }
   SKFM_INLINE void add_times(const Lanes& o, T x) { head.v += o.head.v * x; }
+  SKFM_INLINE void add_product(const Lanes& a, const Lanes& b) { head.v += a.head.v * b.head.v; }
   SKFM_INLINE void add_squares_times(const Lanes& o, T x) { head.v += o.head.v * o.head.v * x; }
+  SKFM_INLINE T total() const {
+    T all[W], sum = 0;
+    store(all);
+    for (const T number : all) sum += number;
+    return sum;
+  }
 };
+
+// Calls `f.run<W>(offset)` for blocks of W numbers that make up a row.
+template <int W, typename F>
+SKFM_INLINE void last_block(int64_t rest, int64_t offset, F&& f) {
+  if constexpr (W > 0) {
+    if (rest == W) {
+      f.template run<W>(offset);
+    } else {
+      last_block<W - 1>(rest, offset, f);
+    }
+  }
+}
+
+template <typename F>
+void each_block(int64_t width, F&& f) {
+  if (width == 17) {
+    f.template run<17>(0);
+    return;
+  }
+  if (width == 33) {
+    f.template run<33>(0);
+    return;
+  }
+  int64_t offset = 0;
+  for (; width - offset > 16; offset += 16) f.template run<16>(offset);
+  last_block<16>(width - offset, offset, f);
+}
 
 }  // namespace skfm

@@ -1,0 +1,296 @@
+// Pairs of fields: `sum_{s<t} x_s x_t <v_{i_s, f_t}, v_{i_t, f_s}>` of each row of the batch, and its gradient with
+// respect to the touched rows of the table. Compiled once for each instruction set, named SKFM_SET.
+//
+// Slots of one field stand for one: the sum of their rows. Nothing of all slots is kept: each pass gathers anew.
+
+#include "pairs.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "lanes.h"
+
+namespace skfm {
+namespace SKFM_SET {
+namespace {
+
+// One row of the batch: the fields that it has.
+template <typename T>
+class RowFields {
+ public:
+  struct Field {
+    int32_t number;
+    int32_t n_slots;
+    const T* vectors;  // as in a row of the table
+    T times;
+  };
+
+  explicit RowFields(const FieldPairs<T>& p) : p_(p), place_(p.n_fields, -1) { fields_.reserve(p.n_fields); }
+
+  const std::vector<Field>& fields() const { return fields_; }
+
+  int32_t field_of(int64_t slot, int64_t s) const {
+    return p_.fields ? p_.fields[slot] : p_.n_fields == 1 ? 0 : static_cast<int32_t>(s);
+  }
+
+  bool is_known(int32_t field) const { return static_cast<uint32_t>(field) < static_cast<uint32_t>(p_.n_fields); }
+
+  const T* vectors_of(int64_t slot) const {
+    return p_.table + p_.slots.touched[p_.slots.position[slot]] * p_.width + p_.start;
+  }
+
+  T value_of(int64_t slot) const { return p_.slots.values ? p_.slots.values[slot] : T(1); }
+
+  // Where the field of a slot is in `fields`.
+  int32_t place_of(int32_t field) const { return place_[field]; }
+
+  // The row b; of fields with several slots only the vectors for the fields first..last are added up.
+  void take(int64_t b, int64_t first, int64_t last) {
+    for (const Field& field : fields_) place_[field.number] = -1;
+    fields_.clear();
+    n_sums_ = 0;
+    const int64_t S = p_.slots.n_slots;
+    for (int64_t s = 0; s < S; ++s) {
+      const int64_t slot = b * S + s;
+      const int32_t number = field_of(slot, s);
+      if (!is_known(number)) continue;
+      if (place_[number] < 0) {
+        place_[number] = static_cast<int32_t>(fields_.size());
+        fields_.push_back({number, 1, vectors_of(slot), value_of(slot)});
+        continue;
+      }
+      Field& field = fields_[place_[number]];
+      const int64_t size = p_.n_outputs * p_.n_fields * p_.n_factors;
+      if (field.n_slots == 1) {
+        if (sums_.empty()) sums_.resize(std::min(p_.n_fields, S / 2) * size);
+        T* sum = sums_.data() + n_sums_++ * size;
+        add(sum, field.vectors, field.times, first, last, true);
+        field.vectors = sum;
+        field.times = 1;
+      }
+      ++field.n_slots;
+      add(const_cast<T*>(field.vectors), vectors_of(slot), value_of(slot), first, last, false);
+    }
+  }
+
+ private:
+  void add(T* sum, const T* vectors, T times, int64_t first, int64_t last, bool is_first) const {
+    const int64_t k = p_.n_factors;
+    for (int64_t o = 0; o < p_.n_outputs; ++o) {
+      const int64_t row = o * p_.n_fields;
+#pragma omp simd
+      for (int64_t l = (row + first) * k; l < (row + last + 1) * k; ++l) {
+        sum[l] = (is_first ? T(0) : sum[l]) + times * vectors[l];
+      }
+    }
+  }
+
+  const FieldPairs<T>& p_;
+  std::vector<int32_t> place_;
+  std::vector<Field> fields_;
+  std::vector<T> sums_;
+  int64_t n_sums_ = 0;
+};
+
+// Asks for n numbers that are not needed at once: into the second cache.
+template <typename T>
+SKFM_INLINE void ask_early(const T* p, int64_t n) {
+  const char* end = reinterpret_cast<const char*>(p + n) - 1;
+  for (const char* at = reinterpret_cast<const char*>(p); at < end; at += 64) __builtin_prefetch(at, 0, 2);
+  __builtin_prefetch(end, 0, 2);
+}
+
+// The pairs of one output of one row, of the numbers [offset, offset + W) of each vector.
+template <typename T>
+struct Term {
+  const FieldPairs<T>& p;
+  const RowFields<T>& row;
+  int64_t b, output;
+  T total;
+
+  template <int W>
+  void run(int64_t offset) {
+    using Vector = Lanes<T, W>;
+    const auto& fields = row.fields();
+    const int64_t n = fields.size(), k = p.n_factors;
+    const int64_t at = output * p.n_fields * k + offset;
+    auto sum = Vector::zero();
+    for (int64_t i = 0; i < n; ++i) {
+      const T* own = fields[i].vectors + at;
+      const int64_t for_own = at + fields[i].number * k;
+      // Four sums, so that one addition need not wait for the other.
+      Vector part[4] = {Vector::zero(), Vector::zero(), Vector::zero(), Vector::zero()};
+      int64_t j = i + 1;
+      const auto meet = [&](Vector& to, const auto& other) {
+        const auto of_own = Vector::load(own + other.number * k);
+        auto of_other = Vector::load(other.vectors + for_own);
+        if (p.slots.values) of_other.times(other.times);
+        to.add_product(of_own, of_other);
+      };
+      for (; j + 4 <= n; j += 4) {
+        for (int q = 0; q < 4; ++q) meet(part[q], fields[j + q]);
+      }
+      for (; j < n; ++j) meet(part[0], fields[j]);
+      part[0].add(part[1]);
+      part[2].add(part[3]);
+      part[0].add(part[2]);
+      sum.add_times(part[0], fields[i].times);
+      if (fields[i].n_slots > 1) {
+        auto same = Vector::zero();
+        same.add_squares_times(Vector::load(own + fields[i].number * k), T(0.5));
+        sum.add(same);
+      }
+    }
+    const int64_t S = p.slots.n_slots;
+    for (int64_t s = 0; s < S; ++s) {
+      // A slot with itself is no pair.
+      const int64_t slot = b * S + s;
+      const int32_t number = row.field_of(slot, s);
+      if (!row.is_known(number) || fields[row.place_of(number)].n_slots == 1) continue;
+      const T x = row.value_of(slot);
+      sum.add_squares_times(Vector::load(row.vectors_of(slot) + at + number * k), T(-0.5) * x * x);
+    }
+    total += sum.total();
+  }
+};
+
+// Adds to the gradient of the touched row of one slot, or sets it.
+template <typename T>
+struct SlotGradient {
+  const FieldPairs<T>& p;
+  const RowFields<T>& row;
+  int64_t slot;
+  int32_t field;
+  int64_t output;
+  T factor;
+  T* gradient;
+  bool sets;
+
+  template <int W>
+  void run(int64_t offset) {
+    if (sets) {
+      meet<W, true>(offset);
+    } else {
+      meet<W, false>(offset);
+    }
+  }
+
+  template <int W, bool kSets>
+  SKFM_INLINE void meet(int64_t offset) {
+    using Vector = Lanes<T, W>;
+    const auto& fields = row.fields();
+    const int64_t k = p.n_factors, at = output * p.n_fields * k + offset;
+    const int64_t for_own = at + field * k, own = row.place_of(field), n = fields.size();
+    const auto others = [&](int64_t begin, int64_t end) {
+      for (int64_t j = begin; j < end; ++j) {
+        T* to = gradient + at + fields[j].number * k;
+        auto sum = kSets ? Vector::zero() : Vector::load(to);
+        sum.add_times(Vector::load(fields[j].vectors + for_own), factor * fields[j].times);
+        sum.store(to);
+      }
+    };
+    others(0, own);
+    others(own + 1, n);
+    T* to = gradient + for_own;
+    auto sum = kSets ? Vector::zero() : Vector::load(to);
+    if (fields[own].n_slots > 1) {
+      sum.add_times(Vector::load(fields[own].vectors + for_own), factor);
+      sum.add_times(Vector::load(row.vectors_of(slot) + for_own), -factor * row.value_of(slot));
+    }
+    sum.store(to);
+  }
+};
+
+}  // namespace
+
+template <typename T>
+void field_pairs(const FieldPairs<T>& p, int64_t begin, int64_t end) {
+  const int64_t S = p.slots.n_slots;
+  RowFields<T> row(p);
+  for (int64_t b = begin; b < end; ++b) {
+    if (b + 1 < end) {
+      for (int64_t s = 0; s < S; ++s) ask_early(row.vectors_of((b + 1) * S + s) - p.start, p.width);
+    }
+    row.take(b, 0, p.n_fields - 1);
+    for (int64_t o = 0; o < p.n_outputs; ++o) {
+      Term<T> term{p, row, b, o, 0};
+      each_block(p.n_factors, term);
+      p.pairs[b * p.n_outputs + o] = term.total;
+    }
+    T* sums = p.sums + b * p.start;
+    std::fill(sums, sums + p.start, T(0));
+    for (int64_t s = 0; s < S; ++s) {
+      const T* first = row.vectors_of(b * S + s) - p.start;
+      for (int64_t l = 0; l < p.start; ++l) sums[l] += first[l] * row.value_of(b * S + s);
+    }
+  }
+}
+
+template <typename T>
+void field_pairs_gradient(const FieldPairsGradient<T>& g, int64_t begin, int64_t end) {
+  const FieldPairs<T>& p = g.pairs;
+  const int64_t S = p.slots.n_slots;
+  RowFields<T> row(p);
+  // Slots of one row of the batch whose touched rows are those of this range.
+  std::vector<int32_t> slots, next;
+  const auto find = [&](int64_t b, std::vector<int32_t>& found) {
+    found.clear();
+    if (b == p.slots.n_rows) return;
+    for (int64_t s = 0; s < S; ++s) {
+      const int32_t r = p.slots.position[b * S + s];
+      if (begin <= r && r < end && g.starts[r] < g.starts[r + 1]) found.push_back(static_cast<int32_t>(s));
+    }
+  };
+  find(0, next);
+  for (int64_t b = 0; b < p.slots.n_rows; ++b) {
+    slots.swap(next);
+    find(b + 1, next);
+    int64_t first = p.n_fields, last = -1;
+    for (const auto s : next) {
+      const int32_t field = row.field_of((b + 1) * S + s, s);
+      ask_early(g.rows + p.slots.position[(b + 1) * S + s] * p.width, p.width);
+      if (row.is_known(field)) first = std::min<int64_t>(first, field), last = std::max<int64_t>(last, field);
+    }
+    for (int64_t s = 0; s < S && first <= last; ++s) {
+      for (int64_t o = 0; o < p.n_outputs; ++o) {
+        ask_early(row.vectors_of((b + 1) * S + s) + (o * p.n_fields + first) * p.n_factors,
+                  (last + 1 - first) * p.n_factors);
+      }
+    }
+    if (slots.empty()) continue;
+    first = p.n_fields, last = -1;
+    for (const auto s : slots) {
+      const int32_t field = row.field_of(b * S + s, s);
+      if (row.is_known(field)) first = std::min<int64_t>(first, field), last = std::max<int64_t>(last, field);
+    }
+    row.take(b, first, last);
+    for (const auto s : slots) {
+      const int64_t slot = b * S + s, r = p.slots.position[slot];
+      const int32_t field = row.field_of(slot, s);
+      T* gradient = g.rows + r * p.width;
+      bool is_first = g.order[g.starts[r]] == slot;
+      if (is_first && !(row.is_known(field) && row.fields().size() == static_cast<size_t>(p.n_fields))) {
+        std::fill(gradient, gradient + p.width, T(0));
+        is_first = false;
+      }
+      const T x = row.value_of(slot);
+      for (int64_t l = 0; l < p.start; ++l) {
+        gradient[l] = (is_first ? T(0) : gradient[l]) + g.of_sums[b * p.start + l] * x;
+      }
+      if (!row.is_known(field)) continue;
+      for (int64_t o = 0; o < p.n_outputs; ++o) {
+        const T factor = g.of_pairs[b * p.n_outputs + o] * x;
+        each_block(p.n_factors,
+                   SlotGradient<T>{p, row, slot, field, o, factor, gradient + p.start, is_first});
+      }
+    }
+  }
+}
+
+template void field_pairs(const FieldPairs<float>&, int64_t, int64_t);
+template void field_pairs(const FieldPairs<double>&, int64_t, int64_t);
+template void field_pairs_gradient(const FieldPairsGradient<float>&, int64_t, int64_t);
+template void field_pairs_gradient(const FieldPairsGradient<double>&, int64_t, int64_t);
+
+}  // namespace SKFM_SET
+}  // namespace skfm
