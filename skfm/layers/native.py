@@ -15,7 +15,7 @@ import numpy as np
 from skfm.native import library
 
 Array = Any
-_TARGETS = "skfm_pool", "skfm_gather", "skfm_update", "skfm_field_pairs", "skfm_field_pairs_gradient"
+_TARGETS = "skfm_pool", "skfm_gather", "skfm_update", "skfm_field_pairs"
 _NUMBERS = 8
 
 
@@ -113,24 +113,6 @@ def field_pairs(table: Array, slots: Slots, shape: tuple[int, int, int]) -> tupl
     return sums, pairs
 
 
-def field_pairs_gradient(
-    table: Array, slots: Slots, index: Index, gradient: tuple[Array, Array], n_fields: int
-) -> Array:
-    """Gradient with respect to the touched rows (R, W), from that with respect to `field_pairs`."""
-    out = jax.ShapeDtypeStruct((slots.touched.shape[1], table.shape[1]), table.dtype)
-    return jax.ffi.ffi_call("skfm_field_pairs_gradient", out)(
-        slots.number,
-        table,
-        slots.touched,
-        slots.position,
-        slots.values_or_none(table.dtype),
-        slots.fields_or_none,
-        *index,
-        *gradient,
-        n_fields=n_fields,
-    )
-
-
 class Segment(NamedTuple):
     """Solver of some numbers of each row.
 
@@ -153,12 +135,12 @@ class Gradient(NamedTuple):
 
     Attributes
     ----------
-    of_touched : whether it is that with respect to the touched rows (R, W) instead
+    n_fields : where it is that with respect to the two results of `field_pairs`, else 0
     """
 
     rows: Array
     norms: Array = None
-    of_touched: bool = False
+    n_fields: int = 0
 
 
 def update(
@@ -189,8 +171,8 @@ def update(
         slots.touched,
         slots.position,
         slots.values_or_none(dtype),
-        index.starts,
-        jnp.zeros((0, 0), jnp.int32) if gradient.of_touched else index.order,
+        slots.fields_or_none,
+        *index,
         charge,
         spans,
         *lanes,
@@ -198,13 +180,18 @@ def update(
         norms,
         numbers,
     )
+    kept = []
+    if gradient.n_fields:
+        # Room for gradients, in whole cache lines.
+        kept = [jax.ShapeDtypeStruct((slots.touched.shape[1], -(-table.shape[1] // 16) * 16), dtype)]
     aliases = {len(before) + number: number for number in range(len(out))}
     ends = np.cumsum([segment.width for segment in segments], dtype=np.int32)
-    table, *states = jax.ffi.ffi_call("skfm_update", out, input_output_aliases=aliases)(
+    table, *states = jax.ffi.ffi_call("skfm_update", [*out, *kept], input_output_aliases=aliases)(
         *before,
         table,
         *states,
         solvers=np.array([segment.code for segment in segments], np.int32),
         ends=ends,
+        n_fields=gradient.n_fields,
     )
-    return table, states
+    return table, states[: len(out) - 1]

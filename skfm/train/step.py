@@ -194,15 +194,10 @@ def _native_gradients(program, state, one: OneOf, training, sample_share):
     (value, averages), (gradient, dense_gradient) = jax.value_and_grad(
         objective, argnums=(0, 1), has_aux=True
     )(given, state.dense)
-    if pools:
-        found = native.Gradient(*gradient)
-    elif pairs_fields:
-        index = native.Index(one.batches.starts, one.batches.order)
-        rows = native.field_pairs_gradient(table, slots, index, gradient, model.n_fields)
-        found = native.Gradient(rows, of_touched=True)
-    else:
-        found = native.Gradient(gradient)
-    return value, averages, found, dense_gradient
+    of_slots = native.Gradient(*(gradient if pools or pairs_fields else [gradient]))
+    if pairs_fields:
+        of_slots = of_slots._replace(n_fields=model.n_fields)
+    return value, averages, of_slots, dense_gradient
 
 
 def piece_size(model, averages, n_rows: int, n_slots: int) -> int | None:

@@ -1,7 +1,8 @@
 // The handlers that XLA calls. Arrays of all batches come whole, with the number of the batch: a slice of them
 // would be a copy.
 
-#include <string_view>
+#include <algorithm>
+#include <vector>
 
 #include "kernels.h"
 #include "pairs.h"
@@ -185,61 +186,66 @@ ffi::Error field_pairs_any(ffi::ThreadPool pool, ffi::AnyBuffer number, ffi::Any
       pool, number, table, touched, position, values, fields, sums, pairs, n_fields);
 }
 
-struct FieldPairsGradientArgs {
-  ffi::AnyBuffer number, table, touched, position, values, fields, starts, order, of_sums, of_pairs;
-};
+// Chunks of rows in which gradients of pairs of fields are added up; as many threads can work.
+constexpr int64_t kChunks = 8, kRowsOfChunk = 32;
 
+// Numbers the touched rows that several slots touch, chunk by chunk, until there are more than `most`.
 template <typename T>
-ffi::Error field_pairs_gradient_of(ffi::ThreadPool& pool, const FieldPairsGradientArgs& a,
-                                   ffi::Result<ffi::AnyBuffer>& rows, int64_t n_fields) {
-  const Batch batch = batch_of(a.number, a.touched, a.position);
-  FieldPairsGradient<T> g{};
-  g.pairs = field_pairs_of_batch<T>(batch, a.table, a.touched, a.position, a.values, a.fields,
-                                    a.of_sums.dimensions()[1], a.of_pairs.dimensions()[1], n_fields);
-  g.starts = a.starts.typed_data<int32_t>() + batch.number * (batch.n_touched + 1);
-  g.order = a.order.typed_data<int32_t>() + batch.number * batch.n_rows * batch.n_slots;
-  g.of_sums = a.of_sums.typed_data<T>();
-  g.of_pairs = a.of_pairs.typed_data<T>();
-  g.rows = rows->typed_data<T>();
-  in_even_ranges(pool, g.starts, batch.n_touched, g.pairs.width,
-                 [&](int64_t begin, int64_t end) { kernels_of<T>().field_pairs_gradient(g, begin, end); });
-  return ffi::Error::Success();
+bool find_places(const FieldPairsUpdate<T>& f, int64_t most, int32_t* places, int32_t* ends) {
+  const Slots<T>& slots = f.pairs.slots;
+  int32_t n = 0;
+  std::fill(places, places + f.n_chunks * f.n_touched, -1);
+  for (int64_t chunk = 0; chunk < f.n_chunks; ++chunk) {
+    const int64_t begin = chunk * f.rows_of_chunk, end = std::min(slots.n_rows, begin + f.rows_of_chunk);
+    int32_t* of_chunk = places + chunk * f.n_touched;
+    for (int64_t i = begin * slots.n_slots; i < end * slots.n_slots; ++i) {
+      const int32_t r = slots.position[i];
+      if (of_chunk[r] < 0 && is_charged(f.update, r) && !f.is_alone(r)) of_chunk[r] = n++;
+    }
+    ends[chunk] = n;
+  }
+  return n <= most;
 }
 
-ffi::Error field_pairs_gradient_any(ffi::ThreadPool pool, ffi::AnyBuffer number, ffi::AnyBuffer table,
-                                    ffi::AnyBuffer touched, ffi::AnyBuffer position, ffi::AnyBuffer values,
-                                    ffi::AnyBuffer fields, ffi::AnyBuffer starts, ffi::AnyBuffer order,
-                                    ffi::AnyBuffer of_sums, ffi::AnyBuffer of_pairs,
-                                    ffi::Result<ffi::AnyBuffer> rows, int64_t n_fields) {
-  const FieldPairsGradientArgs a{number, table,  touched, position, values,
-                                 fields, starts, order,   of_sums,  of_pairs};
-  return (table.element_type() == ffi::F64 ? field_pairs_gradient_of<double> : field_pairs_gradient_of<float>)(
-      pool, a, rows, n_fields);
+template <typename T>
+void update_by_field_pairs(ffi::ThreadPool& pool, FieldPairsUpdate<T>& f, int64_t n_kept) {
+  const int64_t n_rows = f.pairs.slots.n_rows;
+  std::vector<int32_t> places, ends(kChunks);
+  // With one chunk they are no more than the touched rows. Chunks do not depend on the number of threads.
+  for (f.n_chunks = std::clamp<int64_t>(n_rows / kRowsOfChunk, 1, kChunks);; f.n_chunks /= 2) {
+    f.rows_of_chunk = (n_rows + f.n_chunks - 1) / f.n_chunks;
+    places.resize(f.n_chunks * f.n_touched);
+    if (find_places(f, n_kept, places.data(), ends.data())) break;
+  }
+  f.places = places.data();
+  f.ends = ends.data();
+  const auto& kernels = kernels_of<T>();
+  parallel(pool, f.n_chunks, [&](int64_t chunk) { kernels.field_pairs_in_chunk(f, chunk); });
+  in_ranges(pool, f.n_touched, f.n_touched * f.pairs.width,
+            [&](int64_t begin, int64_t end) { kernels.field_pairs_over_chunks(f, begin, end); });
 }
 
 struct UpdateArgs {
-  ffi::AnyBuffer number, touched, position, values, starts, order, charge, spans, lanes_l1, lanes_l2, gradient,
+  ffi::AnyBuffer number, touched, position, values, fields, starts, order, charge, spans, lanes_l1, lanes_l2, gradient,
       gradient_norms, numbers;
 };
 
 template <typename T>
 ffi::Error update_of(ffi::ThreadPool& pool, const UpdateArgs& a, ffi::RemainingRets& rets,
-                     ffi::Span<const int32_t> solvers, ffi::Span<const int32_t> ends) {
+                     ffi::Span<const int32_t> solvers, ffi::Span<const int32_t> ends, int64_t n_fields) {
   const Batch batch = batch_of(a.number, a.touched, a.position);
   auto table = rets.get<ffi::AnyBuffer>(0);
   if (table.has_error()) return table.error();
-  // Else it is that of the touched rows.
-  const bool finds_gradient = a.order.element_count();
   Update<T> u{};
   u.slots = slots_of<T>(batch, a.touched, a.position, a.values);
   u.table = (*table)->typed_data<T>();
   u.width = (*table)->dimensions()[1];
-  u.pooled = finds_gradient && a.gradient.dimensions().size() == 2;
+  u.pooled = a.gradient.dimensions().size() == 2;
   u.n_vectors = u.pooled ? a.gradient_norms.dimensions()[1] : 0;
   u.n_charges = a.charge.dimensions()[2];
   u.spans = a.spans.typed_data<int32_t>();
   u.starts = a.starts.typed_data<int32_t>() + batch.number * (batch.n_touched + 1);
-  if (finds_gradient) u.order = a.order.typed_data<int32_t>() + batch.number * batch.n_rows * batch.n_slots;
+  u.order = a.order.typed_data<int32_t>() + batch.number * batch.n_rows * batch.n_slots;
   u.charge = a.charge.typed_data<T>() + batch.number * batch.n_touched * u.n_charges;
   u.lanes_l1 = a.lanes_l1.typed_data<T>();
   u.lanes_l2 = a.lanes_l2.typed_data<T>();
@@ -260,21 +266,37 @@ ffi::Error update_of(ffi::ThreadPool& pool, const UpdateArgs& a, ffi::RemainingR
       s.states[j] = (*found)->typed_data<T>();
     }
   }
+  if (n_fields) {
+    auto kept = rets.get<ffi::AnyBuffer>(state);
+    if (kept.has_error()) return kept.error();
+    FieldPairsUpdate<T> f{};
+    f.pairs = field_pairs_of_batch<T>(batch, **table, a.touched, a.position, a.values, a.fields,
+                                      a.gradient.dimensions()[1], a.gradient_norms.dimensions()[1], n_fields);
+    f.update = u;
+    f.of_sums = u.gradient;
+    f.of_pairs = u.gradient_norms;
+    f.n_touched = batch.n_touched;
+    f.kept = (*kept)->typed_data<T>();
+    f.stride = (*kept)->dimensions()[1];
+    update_by_field_pairs(pool, f, (*kept)->dimensions()[0]);
+    return ffi::Error::Success();
+  }
   in_even_ranges(pool, u.starts, batch.n_touched, u.width,
                  [&](int64_t begin, int64_t end) { kernels_of<T>().update(u, begin, end); });
   return ffi::Error::Success();
 }
 
 ffi::Error update_any(ffi::ThreadPool pool, ffi::AnyBuffer number, ffi::AnyBuffer touched,
-                      ffi::AnyBuffer position, ffi::AnyBuffer values, ffi::AnyBuffer starts,
-                      ffi::AnyBuffer order, ffi::AnyBuffer charge, ffi::AnyBuffer spans,
+                      ffi::AnyBuffer position, ffi::AnyBuffer values, ffi::AnyBuffer fields,
+                      ffi::AnyBuffer starts, ffi::AnyBuffer order, ffi::AnyBuffer charge, ffi::AnyBuffer spans,
                       ffi::AnyBuffer lanes_l1, ffi::AnyBuffer lanes_l2, ffi::AnyBuffer gradient,
                       ffi::AnyBuffer gradient_norms, ffi::AnyBuffer numbers, ffi::RemainingArgs,
                       ffi::RemainingRets rets, ffi::Span<const int32_t> solvers,
-                      ffi::Span<const int32_t> ends) {
-  const UpdateArgs a{number,    touched,  position, values,   starts,   order,         charge,
-                     spans, lanes_l1, lanes_l2, gradient, gradient_norms, numbers};
-  return (gradient.element_type() == ffi::F64 ? update_of<double> : update_of<float>)(pool, a, rets, solvers, ends);
+                      ffi::Span<const int32_t> ends, int64_t n_fields) {
+  const UpdateArgs a{number, touched,  position, values,   fields,         starts, order, charge,
+                     spans,  lanes_l1, lanes_l2, gradient, gradient_norms, numbers};
+  return (gradient.element_type() == ffi::F64 ? update_of<double> : update_of<float>)(pool, a, rets, solvers, ends,
+                                                                                      n_fields);
 }
 
 }  // namespace
@@ -286,7 +308,6 @@ SKFM_EXPORT XLA_FFI_Error* skfm_pool(XLA_FFI_CallFrame*);
 SKFM_EXPORT XLA_FFI_Error* skfm_gather(XLA_FFI_CallFrame*);
 SKFM_EXPORT XLA_FFI_Error* skfm_update(XLA_FFI_CallFrame*);
 SKFM_EXPORT XLA_FFI_Error* skfm_field_pairs(XLA_FFI_CallFrame*);
-SKFM_EXPORT XLA_FFI_Error* skfm_field_pairs_gradient(XLA_FFI_CallFrame*);
 }
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_pool, skfm::pool_any,
@@ -326,10 +347,12 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_update, skfm::update_any,
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<ffi::AnyBuffer>()
-                                  .RemainingArgs()
+                                  .Arg<ffi::AnyBuffer>()
+                              .RemainingArgs()
                                   .RemainingRets()
                                   .Attr<ffi::Span<const int32_t>>("solvers")
-                                  .Attr<ffi::Span<const int32_t>>("ends"));
+                                  .Attr<ffi::Span<const int32_t>>("ends")
+                              .Attr<int64_t>("n_fields"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_field_pairs, skfm::field_pairs_any,
                               ffi::Ffi::Bind()
@@ -341,21 +364,5 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_field_pairs, skfm::field_pairs_any,
                               .Arg<ffi::AnyBuffer>()
                               .Arg<ffi::AnyBuffer>()
                               .Ret<ffi::AnyBuffer>()
-                              .Ret<ffi::AnyBuffer>()
-                              .Attr<int64_t>("n_fields"));
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_field_pairs_gradient, skfm::field_pairs_gradient_any,
-                              ffi::Ffi::Bind()
-                              .Ctx<ffi::ThreadPool>()
-                              .Arg<ffi::AnyBuffer>()
-                              .Arg<ffi::AnyBuffer>()
-                              .Arg<ffi::AnyBuffer>()
-                              .Arg<ffi::AnyBuffer>()
-                              .Arg<ffi::AnyBuffer>()
-                              .Arg<ffi::AnyBuffer>()
-                              .Arg<ffi::AnyBuffer>()
-                              .Arg<ffi::AnyBuffer>()
-                              .Arg<ffi::AnyBuffer>()
-                              .Arg<ffi::AnyBuffer>()
                               .Ret<ffi::AnyBuffer>()
                               .Attr<int64_t>("n_fields"));

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <vector>
 
+#include "ahead.h"
 #include "lanes.h"
 #include "pairs.h"
 
@@ -17,7 +18,9 @@ namespace SKFM_SET {
 template <typename T>
 void field_pairs(const FieldPairs<T>&, int64_t, int64_t);
 template <typename T>
-void field_pairs_gradient(const FieldPairsGradient<T>&, int64_t, int64_t);
+void field_pairs_in_chunk(const FieldPairsUpdate<T>&, int64_t);
+template <typename T>
+void field_pairs_over_chunks(const FieldPairsUpdate<T>&, int64_t, int64_t);
 
 namespace {
 
@@ -33,14 +36,6 @@ struct Divisor {
     return is_one ? n : static_cast<uint32_t>((static_cast<unsigned __int128>(inverse) * n) >> 64);
   }
 };
-
-// Asks for the cache lines of n numbers.
-template <typename T>
-SKFM_INLINE void ask_for(const T* p, int64_t n) {
-  const char* end = reinterpret_cast<const char*>(p + n) - 1;
-  for (const char* at = reinterpret_cast<const char*>(p); at < end; at += 64) __builtin_prefetch(at, 1);
-  __builtin_prefetch(end, 1);
-}
 
 template <typename T, bool kValues>
 struct PoolBlock {
@@ -189,6 +184,41 @@ void step_numbers(const Numbers<T>& n, int64_t size) {
   if (size & 1) step<kSolver, 1>(n.at(l));
 }
 
+}  // namespace
+
+template <typename T>
+void update_row(const Update<T>& u, int64_t r, const T* gradient) {
+  const int64_t id = u.slots.touched[r];
+  T* row = u.table + id * u.width;
+  const T* charge = u.charge + r * u.n_charges;
+  for (int i = 0; i < u.n_segments; ++i) {
+    const auto& s = u.segments[i];
+    const int64_t size = s.end - s.begin;
+    Numbers<T> n{row + s.begin, gradient + s.begin, {}, u.lanes_l1 + s.begin, u.lanes_l2 + s.begin,
+                 charge[0],     charge[u.n_charges - 1], s.numbers};
+    for (int j = 0; j < kMostStates; ++j) n.state[j] = s.states[j] ? s.states[j] + id * size : nullptr;
+    switch (s.solver) {
+      case kSgd:
+        step_numbers<kSgd>(n, size);
+        break;
+      case kAdaGrad:
+        step_numbers<kAdaGrad>(n, size);
+        break;
+      case kAdam:
+        step_numbers<kAdam>(n, size);
+        break;
+      case kFtrl:
+        step_numbers<kFtrl>(n, size);
+        break;
+    }
+  }
+}
+
+template void update_row(const Update<float>&, int64_t, const float*);
+template void update_row(const Update<double>&, int64_t, const double*);
+
+namespace {
+
 template <typename T>
 struct RowGradient {
   const Update<T>& u;
@@ -220,27 +250,13 @@ template <typename T>
 void update(const Update<T>& u, int64_t begin, int64_t end) {
   const Divisor slots(static_cast<uint32_t>(u.slots.n_slots));
   std::vector<T> scratch(u.width);
-  const T* gradient = scratch.data();
+  T* gradient = scratch.data();
   for (int64_t r = begin; r < end; ++r) {
-    if (r + kAhead < end) {
-      const int64_t ahead = u.slots.touched[r + kAhead];
-      ask_for(u.table + ahead * u.width, u.width);
-      for (int i = 0; i < u.n_segments; ++i) {
-        const auto& s = u.segments[i];
-        for (T* state : s.states) {
-          if (state) ask_for(state + ahead * (s.end - s.begin), s.end - s.begin);
-        }
-      }
-    }
-    const T* charge = u.charge + r * u.n_charges;
-    if (!(charge[0] > 0)) continue;
-    T* row = u.table + int64_t(u.slots.touched[r]) * u.width;
+    if (r + kAhead < end) ask_for_row(u, r + kAhead);
+    if (!is_charged(u, r)) continue;
+    const T* row = u.table + int64_t(u.slots.touched[r]) * u.width;
     const int64_t first = u.starts[r], last = u.starts[r + 1];
-    if (u.order) {
-      each_block(u.width, RowGradient<T>{u, slots, first, last, scratch.data()});
-    } else {
-      gradient = u.gradient + r * u.width;
-    }
+    each_block(u.width, RowGradient<T>{u, slots, first, last, gradient});
     if (u.pooled && u.n_vectors) {
       for (int64_t v = 0; v < u.n_vectors; ++v) {
         T norm = 0;
@@ -249,38 +265,18 @@ void update(const Update<T>& u, int64_t begin, int64_t end) {
           const T x = u.slots.values ? u.slots.values[slot] : T(1);
           norm += u.gradient_norms[slots.divide(slot) * u.n_vectors + v] * (x * x);
         }
-        for (int64_t l = u.spans[2 * v]; l < u.spans[2 * v + 1]; ++l) scratch[l] += 2 * norm * row[l];
+        for (int64_t l = u.spans[2 * v]; l < u.spans[2 * v + 1]; ++l) gradient[l] += 2 * norm * row[l];
       }
     }
-    for (int i = 0; i < u.n_segments; ++i) {
-      const auto& s = u.segments[i];
-      const int64_t size = s.end - s.begin;
-      Numbers<T> n{row + s.begin, gradient + s.begin, {}, u.lanes_l1 + s.begin, u.lanes_l2 + s.begin,
-                   charge[0],     charge[u.n_charges - 1], s.numbers};
-      for (int j = 0; j < kMostStates; ++j) {
-        n.state[j] = s.states[j] ? s.states[j] + u.slots.touched[r] * size : nullptr;
-      }
-      switch (s.solver) {
-        case kSgd:
-          step_numbers<kSgd>(n, size);
-          break;
-        case kAdaGrad:
-          step_numbers<kAdaGrad>(n, size);
-          break;
-        case kAdam:
-          step_numbers<kAdam>(n, size);
-          break;
-        case kFtrl:
-          step_numbers<kFtrl>(n, size);
-          break;
-      }
-    }
+    update_row(u, r, gradient);
   }
 }
 
 template <typename T>
 Kernels<T> of_type() {
-  return {pool<T>, gather<T>, update<T>, field_pairs<T>, field_pairs_gradient<T>};
+  return {pool<T>,        gather<T>,
+          update<T>,      field_pairs<T>,
+          field_pairs_in_chunk<T>, field_pairs_over_chunks<T>};
 }
 
 }  // namespace

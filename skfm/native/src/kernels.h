@@ -56,22 +56,28 @@ struct Update {
   int64_t width, n_vectors, n_charges;
   const int32_t* spans;
   const int32_t* starts;    // (R + 1) where the slots of a touched row start in `order`
-  const int32_t* order;     // (B S) numbers of slots, row of the batch times S plus slot; or null
+  const int32_t* order;     // (B S) numbers of slots, row of the batch times S plus slot
   const T* charge;          // (R, n_charges); rows with 0 are left alone
   const T* lanes_l1;        // (W)
   const T* lanes_l2;        // (W)
-  const T* gradient;        // of the sums (B, W), of the gathered slots (B, S, W), or, without an order, the rows' own (R, W)
+  const T* gradient;        // of the sums (B, W), or of the gathered slots (B, S, W)
   const T* gradient_norms;  // (B, V)
   bool pooled;
   int n_segments;
   Segment<T> segments[kMostSegments];
 };
 
+// Rows without a charge are left alone.
+template <typename T>
+bool is_charged(const Update<T>& u, int64_t r) {
+  return u.charge[r * u.n_charges] > 0;
+}
+
 // Ranges of rows of the batch, and of touched rows: [begin, end).
 template <typename T>
 struct FieldPairs;
 template <typename T>
-struct FieldPairsGradient;
+struct FieldPairsUpdate;
 
 template <typename T>
 struct Kernels {
@@ -79,7 +85,8 @@ struct Kernels {
   void (*gather)(const Gather<T>&, int64_t begin, int64_t end);
   void (*update)(const Update<T>&, int64_t begin, int64_t end);
   void (*field_pairs)(const FieldPairs<T>&, int64_t begin, int64_t end);
-  void (*field_pairs_gradient)(const FieldPairsGradient<T>&, int64_t begin, int64_t end);
+  void (*field_pairs_in_chunk)(const FieldPairsUpdate<T>&, int64_t chunk);
+  void (*field_pairs_over_chunks)(const FieldPairsUpdate<T>&, int64_t begin, int64_t end);
 };
 
 struct AllKernels {

@@ -1,18 +1,27 @@
-// Pairs of fields: `sum_{s<t} x_s x_t <v_{i_s, f_t}, v_{i_t, f_s}>` of each row of the batch, and its gradient with
-// respect to the touched rows of the table. Compiled once for each instruction set, named SKFM_SET.
+// Pairs of fields: `sum_{s<t} x_s x_t <v_{i_s, f_t}, v_{i_t, f_s}>` of each row of the batch, and the update of
+// the touched rows of the table. Compiled once for each instruction set, named SKFM_SET.
 //
 // Slots of one field stand for one: the sum of their rows. Nothing of all slots is kept: each pass gathers anew.
 
 #include "pairs.h"
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
+#include "ahead.h"
 #include "lanes.h"
 
 namespace skfm {
 namespace SKFM_SET {
+
+template <typename T>
+void update_row(const Update<T>&, int64_t, const T*);
+
 namespace {
+
+// Touched rows ahead of which memory is asked for.
+constexpr int64_t kAhead = 4;
 
 // One row of the batch: the fields that it has.
 template <typename T>
@@ -92,14 +101,6 @@ class RowFields {
   int64_t n_sums_ = 0;
 };
 
-// Asks for n numbers that are not needed at once: into the second cache.
-template <typename T>
-SKFM_INLINE void ask_early(const T* p, int64_t n) {
-  const char* end = reinterpret_cast<const char*>(p + n) - 1;
-  for (const char* at = reinterpret_cast<const char*>(p); at < end; at += 64) __builtin_prefetch(at, 0, 2);
-  __builtin_prefetch(end, 0, 2);
-}
-
 // The pairs of one output of one row, of the numbers [offset, offset + W) of each vector.
 template <typename T>
 struct Term {
@@ -168,36 +169,49 @@ struct SlotGradient {
 
   template <int W>
   void run(int64_t offset) {
-    if (sets) {
-      meet<W, true>(offset);
+    // The usual number of factors is one that the compiler knows.
+    if (p.n_factors == W) {
+      meet_all<W>(offset, std::integral_constant<int64_t, W>());
     } else {
-      meet<W, false>(offset);
+      meet_all<W>(offset, p.n_factors);
     }
   }
 
-  template <int W, bool kSets>
-  SKFM_INLINE void meet(int64_t offset) {
+  template <int W, typename K>
+  SKFM_INLINE void meet_all(int64_t offset, K k) {
+    if (sets) {
+      meet<W, true>(offset, k);
+    } else {
+      meet<W, false>(offset, k);
+    }
+  }
+
+  template <int W, bool kSets, typename K>
+  SKFM_INLINE void meet(int64_t offset, K k) {
     using Vector = Lanes<T, W>;
-    const auto& fields = row.fields();
-    const int64_t k = p.n_factors, at = output * p.n_fields * k + offset;
-    const int64_t for_own = at + field * k, own = row.place_of(field), n = fields.size();
-    const auto others = [&](int64_t begin, int64_t end) {
-      for (int64_t j = begin; j < end; ++j) {
-        T* to = gradient + at + fields[j].number * k;
-        auto sum = kSets ? Vector::zero() : Vector::load(to);
-        sum.add_times(Vector::load(fields[j].vectors + for_own), factor * fields[j].times);
-        sum.store(to);
+    const int64_t at = output * p.n_fields * k + offset, for_own = at + field * k;
+    const auto* fields = row.fields().data();
+    const auto* own = fields + row.place_of(field);
+    const auto* end = fields + row.fields().size();
+    T* const to = gradient + at;
+    const T times = factor;
+    const auto others = [=](const auto* first, const auto* last) {
+      for (const auto* other = first; other < last; ++other) {
+        T* of_other = to + other->number * k;
+        auto sum = kSets ? Vector::zero() : Vector::load(of_other);
+        sum.add_times(Vector::load(other->vectors + for_own), times * other->times);
+        sum.store(of_other);
       }
     };
-    others(0, own);
-    others(own + 1, n);
-    T* to = gradient + for_own;
-    auto sum = kSets ? Vector::zero() : Vector::load(to);
-    if (fields[own].n_slots > 1) {
-      sum.add_times(Vector::load(fields[own].vectors + for_own), factor);
-      sum.add_times(Vector::load(row.vectors_of(slot) + for_own), -factor * row.value_of(slot));
+    others(fields, own);
+    others(own + 1, end);
+    T* of_own = to + field * k;
+    auto sum = kSets ? Vector::zero() : Vector::load(of_own);
+    if (own->n_slots > 1) {
+      sum.add_times(Vector::load(own->vectors + for_own), times);
+      sum.add_times(Vector::load(row.vectors_of(slot) + for_own), -times * row.value_of(slot));
     }
-    sum.store(to);
+    sum.store(of_own);
   }
 };
 
@@ -209,7 +223,7 @@ void field_pairs(const FieldPairs<T>& p, int64_t begin, int64_t end) {
   RowFields<T> row(p);
   for (int64_t b = begin; b < end; ++b) {
     if (b + 1 < end) {
-      for (int64_t s = 0; s < S; ++s) ask_early(row.vectors_of((b + 1) * S + s) - p.start, p.width);
+      for (int64_t s = 0; s < S; ++s) ask_for<true>(row.vectors_of((b + 1) * S + s) - p.start, p.width);
     }
     row.take(b, 0, p.n_fields - 1);
     for (int64_t o = 0; o < p.n_outputs; ++o) {
@@ -227,70 +241,93 @@ void field_pairs(const FieldPairs<T>& p, int64_t begin, int64_t end) {
 }
 
 template <typename T>
-void field_pairs_gradient(const FieldPairsGradient<T>& g, int64_t begin, int64_t end) {
-  const FieldPairs<T>& p = g.pairs;
-  const int64_t S = p.slots.n_slots;
+void field_pairs_in_chunk(const FieldPairsUpdate<T>& f, int64_t chunk) {
+  const FieldPairs<T>& p = f.pairs;
+  const Update<T>& u = f.update;
+  const int64_t S = p.slots.n_slots, n_touched = f.n_touched;
+  const int64_t begin = chunk * f.rows_of_chunk, end = std::min(p.slots.n_rows, begin + f.rows_of_chunk);
+  const int32_t* places = f.places + chunk * n_touched;
+  const int64_t first_place = chunk ? f.ends[chunk - 1] : 0;
+  std::vector<char> is_set(f.ends[chunk] - first_place);
+  std::vector<T> alone(p.width);
   RowFields<T> row(p);
-  // Slots of one row of the batch whose touched rows are those of this range.
-  std::vector<int32_t> slots, next;
-  const auto find = [&](int64_t b, std::vector<int32_t>& found) {
-    found.clear();
-    if (b == p.slots.n_rows) return;
-    for (int64_t s = 0; s < S; ++s) {
-      const int32_t r = p.slots.position[b * S + s];
-      if (begin <= r && r < end && g.starts[r] < g.starts[r + 1]) found.push_back(static_cast<int32_t>(s));
-    }
-  };
-  find(0, next);
-  for (int64_t b = 0; b < p.slots.n_rows; ++b) {
-    slots.swap(next);
-    find(b + 1, next);
-    int64_t first = p.n_fields, last = -1;
-    for (const auto s : next) {
-      const int32_t field = row.field_of((b + 1) * S + s, s);
-      ask_early(g.rows + p.slots.position[(b + 1) * S + s] * p.width, p.width);
-      if (row.is_known(field)) first = std::min<int64_t>(first, field), last = std::max<int64_t>(last, field);
-    }
-    for (int64_t s = 0; s < S && first <= last; ++s) {
-      for (int64_t o = 0; o < p.n_outputs; ++o) {
-        ask_early(row.vectors_of((b + 1) * S + s) + (o * p.n_fields + first) * p.n_factors,
-                  (last + 1 - first) * p.n_factors);
+  for (int64_t b = begin; b < end; ++b) {
+    if (b + 1 < end) {
+      for (int64_t s = 0; s < S; ++s) {
+        const int64_t r = p.slots.position[(b + 1) * S + s];
+        if (f.is_alone(r)) {
+          ask_for_row<true>(u, r);
+        } else {
+          ask_for<true>(row.vectors_of((b + 1) * S + s) - p.start, p.width);
+          if (places[r] >= 0) ask_for<true>(f.kept + places[r] * f.stride, p.width);
+        }
       }
     }
-    if (slots.empty()) continue;
-    first = p.n_fields, last = -1;
-    for (const auto s : slots) {
-      const int32_t field = row.field_of(b * S + s, s);
-      if (row.is_known(field)) first = std::min<int64_t>(first, field), last = std::max<int64_t>(last, field);
-    }
-    row.take(b, first, last);
-    for (const auto s : slots) {
+    row.take(b, 0, p.n_fields - 1);
+    const bool has_all = row.fields().size() == static_cast<size_t>(p.n_fields);
+    for (int64_t s = 0; s < S; ++s) {
       const int64_t slot = b * S + s, r = p.slots.position[slot];
+      if (!is_charged(u, r)) continue;
+      const bool is_alone = f.is_alone(r);
+      T* gradient = is_alone ? alone.data() : f.kept + places[r] * f.stride;
       const int32_t field = row.field_of(slot, s);
-      T* gradient = g.rows + r * p.width;
-      bool is_first = g.order[g.starts[r]] == slot;
-      if (is_first && !(row.is_known(field) && row.fields().size() == static_cast<size_t>(p.n_fields))) {
+      bool sets = is_alone;
+      if (!is_alone) {
+        char& found = is_set[places[r] - first_place];
+        sets = !found;
+        found = true;
+      }
+      if (sets && !(has_all && row.is_known(field))) {
         std::fill(gradient, gradient + p.width, T(0));
-        is_first = false;
+        sets = false;
       }
       const T x = row.value_of(slot);
       for (int64_t l = 0; l < p.start; ++l) {
-        gradient[l] = (is_first ? T(0) : gradient[l]) + g.of_sums[b * p.start + l] * x;
+        gradient[l] = (sets ? T(0) : gradient[l]) + f.of_sums[b * p.start + l] * x;
       }
-      if (!row.is_known(field)) continue;
-      for (int64_t o = 0; o < p.n_outputs; ++o) {
-        const T factor = g.of_pairs[b * p.n_outputs + o] * x;
-        each_block(p.n_factors,
-                   SlotGradient<T>{p, row, slot, field, o, factor, gradient + p.start, is_first});
+      if (row.is_known(field)) {
+        for (int64_t o = 0; o < p.n_outputs; ++o) {
+          const T factor = f.of_pairs[b * p.n_outputs + o] * x;
+          each_block(p.n_factors, SlotGradient<T>{p, row, slot, field, o, factor, gradient + p.start, sets});
+        }
+      }
+      if (is_alone) update_row(u, r, gradient);
+    }
+  }
+}
+
+template <typename T>
+void field_pairs_over_chunks(const FieldPairsUpdate<T>& f, int64_t begin, int64_t end) {
+  const Update<T>& u = f.update;
+  std::vector<T> sum(u.width);
+  const auto is_due = [&](int64_t r) { return is_charged(u, r) && !f.is_alone(r); };
+  for (int64_t r = begin; r < end; ++r) {
+    if (r + kAhead < end && is_due(r + kAhead)) {
+      ask_for_row<true>(u, r + kAhead);
+      for (int64_t chunk = 0; chunk < f.n_chunks; ++chunk) {
+        const int32_t place = f.places[chunk * f.n_touched + r + kAhead];
+        if (place >= 0) ask_for<true>(f.kept + place * f.stride, u.width);
       }
     }
+    if (!is_due(r)) continue;
+    std::fill(sum.begin(), sum.end(), T(0));
+    for (int64_t chunk = 0; chunk < f.n_chunks; ++chunk) {
+      const int32_t place = f.places[chunk * f.n_touched + r];
+      if (place < 0) continue;
+      const T* part = f.kept + place * f.stride;
+#pragma omp simd
+      for (int64_t l = 0; l < u.width; ++l) sum[l] += part[l];
+    }
+    update_row(u, r, sum.data());
   }
 }
 
 template void field_pairs(const FieldPairs<float>&, int64_t, int64_t);
 template void field_pairs(const FieldPairs<double>&, int64_t, int64_t);
-template void field_pairs_gradient(const FieldPairsGradient<float>&, int64_t, int64_t);
-template void field_pairs_gradient(const FieldPairsGradient<double>&, int64_t, int64_t);
+template void field_pairs_in_chunk(const FieldPairsUpdate<float>&, int64_t);
+template void field_pairs_in_chunk(const FieldPairsUpdate<double>&, int64_t);
+template void field_pairs_over_chunks(const FieldPairsUpdate<float>&, int64_t, int64_t);
+template void field_pairs_over_chunks(const FieldPairsUpdate<double>&, int64_t, int64_t);
 
 }  // namespace SKFM_SET
 }  // namespace skfm

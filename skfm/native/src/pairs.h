@@ -17,14 +17,21 @@ struct FieldPairs {
   T* pairs;  // (B, n_outputs)
 };
 
+// One step. A row that one slot alone touches is read by one row of the batch alone: it is updated on the spot.
+// Gradients of the others are kept by chunks of rows of the batch, and added up in their order.
 template <typename T>
-struct FieldPairsGradient {
+struct FieldPairsUpdate {
   FieldPairs<T> pairs;
-  const int32_t* starts;
-  const int32_t* order;
-  const T* of_sums;
-  const T* of_pairs;
-  T* rows;  // (R, width); rows that no slot touches are left as they are
+  Update<T> update;
+  const T* of_sums;   // gradient of the sums (B, start)
+  const T* of_pairs;  // and of the pairs (B, n_outputs)
+  int64_t n_touched, n_chunks, rows_of_chunk;
+  const int32_t* places;  // (n_chunks, R) where a chunk keeps its part of a touched row's gradient, or -1
+  const int32_t* ends;    // (n_chunks) those of a chunk end here, and those of the next one begin
+  T* kept;
+  int64_t stride;  // of `kept`
+
+  bool is_alone(int64_t r) const { return update.starts[r + 1] - update.starts[r] == 1; }
 };
 
 }  // namespace skfm
