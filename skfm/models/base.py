@@ -83,7 +83,7 @@ class Hints(NamedTuple):
     Attributes
     ----------
     pools : `forward` takes nothing from its slots but sums and interactions
-    pairs_fields : `forward` takes nothing from its slots but the pairs of fields of the last of two tables, and
+    pairs_fields : `forward` takes nothing from its slots but pairs of fields of the last of two tables, and
         sums of the first
     slow_first_steps : dense weights must not fit noise at once, and gain, by measurement, from first steps
         that are small. Other models (DIN, DeepFM) then miss what is hard to find

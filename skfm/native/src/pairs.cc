@@ -249,7 +249,9 @@ void field_pairs_in_chunk(const FieldPairsUpdate<T>& f, int64_t chunk) {
   const int32_t* places = f.places + chunk * n_touched;
   const int64_t first_place = chunk ? f.ends[chunk - 1] : 0;
   std::vector<char> is_set(f.ends[chunk] - first_place);
-  std::vector<T> alone(p.width);
+  // Gradients of the rows of the table that are updated as soon as none of this row of the batch is needed.
+  std::vector<int64_t> alone;
+  std::vector<T> of_alone(S * f.stride);
   RowFields<T> row(p);
   for (int64_t b = begin; b < end; ++b) {
     if (b + 1 < end) {
@@ -269,10 +271,13 @@ void field_pairs_in_chunk(const FieldPairsUpdate<T>& f, int64_t chunk) {
       const int64_t slot = b * S + s, r = p.slots.position[slot];
       if (!is_charged(u, r)) continue;
       const bool is_alone = f.is_alone(r);
-      T* gradient = is_alone ? alone.data() : f.kept + places[r] * f.stride;
+      T* gradient = f.kept + places[r] * f.stride;
       const int32_t field = row.field_of(slot, s);
-      bool sets = is_alone;
-      if (!is_alone) {
+      bool sets = true;
+      if (is_alone) {
+        gradient = of_alone.data() + alone.size() * f.stride;
+        alone.push_back(r);
+      } else {
         char& found = is_set[places[r] - first_place];
         sets = !found;
         found = true;
@@ -291,8 +296,9 @@ void field_pairs_in_chunk(const FieldPairsUpdate<T>& f, int64_t chunk) {
           each_block(p.n_factors, SlotGradient<T>{p, row, slot, field, o, factor, gradient + p.start, sets});
         }
       }
-      if (is_alone) update_row(u, r, gradient);
     }
+    for (size_t i = 0; i < alone.size(); ++i) update_row(u, alone[i], of_alone.data() + i * f.stride);
+    alone.clear();
   }
 }
 
