@@ -183,11 +183,13 @@ def _native_gradients(program, state, one: OneOf, training, sample_share):
     else:
         given = native.gather(table, slots)
 
-    def objective(given, dense):
+    def slots_of(given) -> Slots:
         if pools:
-            of_batch = PooledSlots(model, *given)
-        else:
-            of_batch = PairedSlots(*given) if pairs_fields else Slots(model, given, batch.values)
+            return PooledSlots(model, *given)
+        return PairedSlots(*given) if pairs_fields else Slots(model, given, batch.values)
+
+    def objective(given, dense):
+        of_batch = slots_of(given)
         value, averages = _loss(program, of_batch, dense, state.averages, batch, training)
         return value * sample_share, averages
 
