@@ -68,6 +68,14 @@ def run(options, results, save):
                 report.log(f"left out: {error}")
 
 
+def cores(entry):
+    """CPU seconds of a fit for each of its seconds; None for runs that did not count them."""
+    if "fit_cpu_seconds" not in entry["rounds"][0]:
+        return None
+    wall, all_cores = (rivals.rounds_of(entry, name) for name in ("fit_seconds", "fit_cpu_seconds"))
+    return float(np.median(np.divide(all_cores, wall)))
+
+
 def render(results):
     """One row a library, model and number of factors; below, what the machine can do."""
     rows = []
@@ -85,12 +93,13 @@ def render(results):
                 [None] * 3 if name == "skfm" else report.compare(seconds, ours, TARGETS[model].get(name))
             )
             peak = float(np.median(rivals.rounds_of(entry, "peak_mb")))
-            rows.append([rivals.title(name, entry), model, n_factors, speed, *compared, peak])
+            rows.append([rivals.title(name, entry), model, n_factors, speed, cores(entry), *compared, peak])
     header = [
         "library",
         "model",
         "factors",
         "rows / s",
+        "cores at work",
         "ours is times as fast",
         "rounds",
         "target",

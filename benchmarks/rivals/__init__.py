@@ -5,7 +5,8 @@ Most live in a virtual environment of their own: ``make rivals`` sets it up in `
 ``python -m benchmarks.rivals.ADAPTER TASK PROBLEM.npz OPTIONS``, does one of the tasks below, and prints one
 line of JSON last. All adapters answer a task in the same terms:
 
-- ``train``: ``epoch_seconds``, a list, without an epoch that compiles; ``fit_seconds``.
+- ``train``: ``epoch_seconds``, a list, without an epoch that compiles; ``fit_seconds``, and where an adapter
+  counts them ``fit_cpu_seconds``, those of all cores.
 - ``quality``: ``log_loss`` and ``AUC`` on the rows "test" after each of the numbers of ``epochs``, and
   ``valid_log_loss`` and ``valid_AUC`` where there are rows "valid".
 - ``predict``: ``seconds`` of predictions of the rows "test", a list; ``row_seconds`` of one row.
@@ -65,9 +66,12 @@ def add_arguments(parser, names, rounds=3):
 
 
 def chosen(options, names):
-    """Adapters that a run measures in turn."""
+    """Adapters that a run measures in turn; those that are not there are said before anything is measured."""
     wanted = options.rivals or names
-    return ["skfm", *(name for name in names if name in wanted)]
+    found = ["skfm", *(name for name in names if name in wanted)]
+    for name in found:
+        interpreter(name)
+    return found
 
 
 def interpreter(adapter):

@@ -5,7 +5,7 @@ from functools import partial
 import modern_fm
 
 from benchmarks.rivals import answer
-from benchmarks.rivals.estimators import choose_class, make_tasks, seconds_of
+from benchmarks.rivals.estimators import choose_class, clocked, make_tasks
 from benchmarks.rivals.fields import field_of_columns
 
 
@@ -28,12 +28,12 @@ def train(parts, *, epochs, batch_sizes, settings, **options):
     for batch_size in batch_sizes:
         tried = settings | {"batch_size": batch_size}
         one, many = (
-            seconds_of(partial(make(epochs=n, settings=tried, **options).fit, X, y, **fields))
+            clocked(partial(make(epochs=n, settings=tried, **options).fit, X, y, **fields))
             for n in (1, 1 + epochs)
         )
-        seconds = (many - one) / epochs
+        seconds = (many["fit_seconds"] - one["fit_seconds"]) / epochs
         if best is None or seconds < best["epoch_seconds"][0]:
-            best = {"epoch_seconds": [seconds], "fit_seconds": many, "batch_size": batch_size}
+            best = many | {"epoch_seconds": [seconds], "batch_size": batch_size}
     return best
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import xlearn
 
 from benchmarks.rivals import answer
-from benchmarks.rivals.estimators import Scores
+from benchmarks.rivals.estimators import Scores, clocked
 from benchmarks.rivals.fields import field_of_columns
 
 # A line of its table: epoch, training loss, seconds.
@@ -26,11 +26,11 @@ def train(parts, *, epochs, **options):
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "train.txt"
         write_libsvm(*parts["train"], text, with_fields=options["model"] == "ffm")
-        seconds, lines, _ = fit(folder, text, epochs, **options)
+        clocks, lines, _ = fit(folder, text, epochs, **options)
     times = [float(found[3]) for line in lines if (found := EPOCH.search(line))]
     if len(times) != epochs:
         raise RuntimeError(f"found {len(times)} epochs in xLearn's output:\n" + "\n".join(lines[-20:]))
-    return {"epoch_seconds": times, "fit_seconds": seconds}
+    return clocks | {"epoch_seconds": times}
 
 
 def quality(parts, *, epochs, **options):
@@ -43,7 +43,7 @@ def quality(parts, *, epochs, **options):
             write_libsvm(*parts[part], text, with_fields=options["model"] == "ffm")
         scores.found["write_seconds"] = time.perf_counter() - start
         for number in epochs:
-            seconds, _, model = fit(folder, texts["train"], number, **options)
+            clocks, _, model = fit(folder, texts["train"], number, **options)
 
             def probability(part, _, model=model):
                 model.setTest(str(texts[part]))
@@ -53,22 +53,20 @@ def quality(parts, *, epochs, **options):
                     model.predict(str(Path(folder) / "model"), str(out))
                 return np.loadtxt(out)
 
-            scores.add(seconds, probability)
+            scores.add(clocks["fit_seconds"], probability)
     return scores.found
 
 
 def fit(folder, text, epochs, *, model, seed, threads, settings):
-    """Seconds of a fit, the lines that it prints, and the model."""
+    """Seconds of a fit, see `clocked`, the lines that it prints, and the model."""
     created = {"fm": xlearn.create_fm, "ffm": xlearn.create_ffm}[model]()
     created.setTrain(str(text))
     log = Path(folder) / "log.txt"
     chosen = SETTINGS | {"k": settings["n_factors"], "epoch": epochs, "nthread": threads} | settings
     chosen.pop("n_factors")
-    start = time.perf_counter()
     with standard_output(log):
-        created.fit(chosen, str(Path(folder) / "model"))
-    seconds = time.perf_counter() - start
-    return seconds, [COLOUR.sub("", line) for line in log.read_text(errors="replace").splitlines()], created
+        clocks = clocked(created.fit, chosen, str(Path(folder) / "model"))
+    return clocks, [COLOUR.sub("", line) for line in log.read_text(errors="replace").splitlines()], created
 
 
 @contextmanager

@@ -379,14 +379,11 @@ class PooledSlots(Slots):
 
     def interactions(self, name: str) -> Array:
         """Second-order term of a table of factors, (B, *shape[:-1])."""
-        start = 0
-        for other, table in self._model.tables().items():
-            if other == name:
-                break
-            start += table.n_vectors
-        shape = self._model.tables()[name].shape[:-1]
-        norms = self._norms[:, start : start + self._model.tables()[name].n_vectors].reshape(-1, *shape)
-        return 0.5 * (jnp.square(self.sums[name]).sum(axis=-1) - norms)
+        tables = self._model.tables()
+        names = list(tables)
+        first = sum(tables[before].n_vectors for before in names[: names.index(name)])
+        norms = self._norms[:, first : first + tables[name].n_vectors]
+        return 0.5 * (jnp.square(self.sums[name]).sum(axis=-1) - norms.reshape(-1, *tables[name].shape[:-1]))
 
 
 class DenseSlots(Slots):

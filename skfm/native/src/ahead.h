@@ -17,10 +17,9 @@ SKFM_INLINE void ask_for(const T* p, int64_t n) {
   __builtin_prefetch(end, !kEarly, kLevel);
 }
 
-// The same of a touched row and its state.
+// The same of a row of the table and its state.
 template <bool kEarly = false, typename T>
-SKFM_INLINE void ask_for_row(const Update<T>& u, int64_t r) {
-  const int64_t id = u.slots.touched[r];
+SKFM_INLINE void ask_for_row(const Update<T>& u, int64_t id) {
   ask_for<kEarly>(u.table + id * u.width, u.width);
   for (int i = 0; i < u.n_segments; ++i) {
     const auto& s = u.segments[i];

@@ -14,7 +14,7 @@ namespace skfm {
 namespace {
 
 // Numbers below which other threads do not pay.
-constexpr int64_t kFew = 1 << 14;
+constexpr int64_t kFew = 1 << 17;
 // Ranges for each thread: they take different times.
 constexpr int64_t kRanges = 4;
 

@@ -143,8 +143,10 @@ SKFM_INLINE void step(const Numbers<T>& n) {
     const T l1 = n.charge_l1 * n.lanes_l1[l] * charged, l2 = n.charge_l2 * n.lanes_l2[l] * charged;
     if constexpr (kSolver == kAdaGrad) {
       s[0][l] += g * g;
-      const T size = rate / std::sqrt(s[0][l]);
-      w[l] = proximal(w[l] - size * g, size, l1, l2);
+      // The proximal step of size rate / root, times root / root.
+      const T root = std::sqrt(s[0][l]), p = w[l] * root - rate * g;
+      const T left = std::abs(p) - rate * l1;
+      w[l] = std::copysign(left < 0 ? T(0) : left, p) / (root + rate * l2);
     } else if constexpr (kSolver == kSgd) {
       const T velocity = n.numbers[3] * s[0][l] + g;
       w[l] = proximal(w[l] - rate * velocity, rate, l1, l2);
@@ -175,7 +177,7 @@ SKFM_INLINE void step(const Numbers<T>& n) {
 }
 
 template <Solver kSolver, typename T>
-void step_numbers(const Numbers<T>& n, int64_t size) {
+SKFM_INLINE void step_numbers(const Numbers<T>& n, int64_t size) {
   int64_t l = 0;
   for (; l + 16 <= size; l += 16) step<kSolver, 16>(n.at(l));
   if (size & 8) step<kSolver, 8>(n.at(l)), l += 8;
@@ -184,45 +186,51 @@ void step_numbers(const Numbers<T>& n, int64_t size) {
   if (size & 1) step<kSolver, 1>(n.at(l));
 }
 
-}  // namespace
-
-template <typename T>
-void update_row(const Update<T>& u, int64_t r, const T* gradient) {
-  const int64_t id = u.slots.touched[r];
-  T* row = u.table + id * u.width;
-  const T* charge = u.charge + r * u.n_charges;
-  for (int i = 0; i < u.n_segments; ++i) {
-    const auto& s = u.segments[i];
-    const int64_t size = s.end - s.begin;
-    Numbers<T> n{row + s.begin, gradient + s.begin, {}, u.lanes_l1 + s.begin, u.lanes_l2 + s.begin,
-                 charge[0],     charge[u.n_charges - 1], s.numbers};
-    for (int j = 0; j < kMostStates; ++j) n.state[j] = s.states[j] ? s.states[j] + id * size : nullptr;
-    switch (s.solver) {
-      case kSgd:
-        step_numbers<kSgd>(n, size);
-        break;
-      case kAdaGrad:
-        step_numbers<kAdaGrad>(n, size);
-        break;
-      case kAdam:
-        step_numbers<kAdam>(n, size);
-        break;
-      case kFtrl:
-        step_numbers<kFtrl>(n, size);
-        break;
+// Gradient of W numbers of a touched row, which the slots [first, last) of `order` touch; returns that of the
+// norm of its first vector.
+template <int W, bool kValues, bool kNorm, typename T>
+SKFM_INLINE T pooled(const Update<T>& u, const Divisor& slots, int64_t first, int64_t last, int64_t offset,
+                     T* out) {
+  auto sum = Lanes<T, W>::zero();
+  T norm = 0;
+  for (int64_t i = first; i < last; ++i) {
+    const int32_t slot = u.order[i];
+    const int64_t b = slots.divide(slot);
+    const auto of_row = Lanes<T, W>::load(u.gradient + b * u.width + offset);
+    if constexpr (kValues) {
+      const T x = u.slots.values[slot];
+      sum.add_times(of_row, x);
+      if constexpr (kNorm) norm += u.gradient_norms[b * u.n_vectors] * (x * x);
+    } else {
+      sum.add(of_row);
+      if constexpr (kNorm) norm += u.gradient_norms[b * u.n_vectors];
     }
   }
+  sum.store(out + offset);
+  return norm;
 }
 
-template void update_row(const Update<float>&, int64_t, const float*);
-template void update_row(const Update<double>&, int64_t, const double*);
+template <bool kValues, typename T>
+struct PooledGradient {
+  const Update<T>& u;
+  const Divisor& slots;
+  int64_t first, last;
+  T* out;
+  T norm;
 
-namespace {
+  template <int W>
+  SKFM_INLINE void run(int64_t offset) {
+    if (u.n_vectors && !offset) {
+      norm = pooled<W, kValues, true>(u, slots, first, last, offset, out);
+    } else {
+      pooled<W, kValues, false>(u, slots, first, last, offset, out);
+    }
+  }
+};
 
 template <typename T>
-struct RowGradient {
+struct GatheredGradient {
   const Update<T>& u;
-  Divisor slots;
   int64_t first, last;
   T* out;
 
@@ -230,45 +238,154 @@ struct RowGradient {
   SKFM_INLINE void run(int64_t offset) {
     auto sum = Lanes<T, W>::zero();
     for (int64_t i = first; i < last; ++i) {
-      const int32_t slot = u.order[i];
-      if (!u.pooled) {
-        sum.add(Lanes<T, W>::load(u.gradient + slot * u.width + offset));
-      } else {
-        const auto of_row = Lanes<T, W>::load(u.gradient + slots.divide(slot) * u.width + offset);
-        if (u.slots.values) {
-          sum.add_times(of_row, u.slots.values[slot]);
-        } else {
-          sum.add(of_row);
-        }
-      }
+      sum.add(Lanes<T, W>::load(u.gradient + u.order[i] * u.width + offset));
     }
     sum.store(out + offset);
   }
 };
 
+// Adds the gradient of the squared norms of a row's vectors.
+template <bool kValues, typename T>
+void add_norms(const PooledGradient<kValues, T>& g, const T* row) {
+  const Update<T>& u = g.u;
+  for (int64_t v = 0; v < u.n_vectors; ++v) {
+    T norm = v ? 0 : g.norm;
+    for (int64_t i = g.first; v && i < g.last; ++i) {
+      const int32_t slot = u.order[i];
+      const T x = kValues ? u.slots.values[slot] : T(1);
+      norm += u.gradient_norms[g.slots.divide(slot) * u.n_vectors + v] * (x * x);
+    }
+    for (int64_t l = u.spans[2 * v]; l < u.spans[2 * v + 1]; ++l) g.out[l] += 2 * norm * row[l];
+  }
+}
+
+template <typename T>
+SKFM_INLINE Numbers<T> numbers_of(const Update<T>& u, int segment, int64_t r, T* gradient) {
+  const auto& s = u.segments[segment];
+  const int64_t id = u.slots.touched[r];
+  const T* charge = u.charge + r * u.n_charges;
+  Numbers<T> n{u.table + id * u.width + s.begin,
+               gradient + s.begin,
+               {},
+               u.lanes_l1 + s.begin,
+               u.lanes_l2 + s.begin,
+               charge[0],
+               charge[u.n_charges - 1],
+               s.numbers};
+  for (int j = 0; j < kMostStates; ++j) {
+    n.state[j] = s.states[j] ? s.states[j] + id * (s.end - s.begin) : nullptr;
+  }
+  return n;
+}
+
+}  // namespace
+
+// A touched row by its gradient.
+template <typename T>
+void update_row(const Update<T>& u, int64_t r, T* gradient) {
+  for (int i = 0; i < u.n_segments; ++i) {
+    const auto& s = u.segments[i];
+    const auto numbers = numbers_of(u, i, r, gradient);
+    switch (s.solver) {
+      case kSgd:
+        step_numbers<kSgd>(numbers, s.end - s.begin);
+        break;
+      case kAdaGrad:
+        step_numbers<kAdaGrad>(numbers, s.end - s.begin);
+        break;
+      case kAdam:
+        step_numbers<kAdam>(numbers, s.end - s.begin);
+        break;
+      case kFtrl:
+        step_numbers<kFtrl>(numbers, s.end - s.begin);
+        break;
+    }
+  }
+}
+
+template void update_row(const Update<float>&, int64_t, float*);
+template void update_row(const Update<double>&, int64_t, double*);
+
+namespace {
+
+// What the gradient is given with respect to: slots, or sums over slots whose values are all 1, or not.
+enum class Of { kSlots, kOnes, kValues };
+
+// Touched rows of any width.
+template <Of kOf, typename T>
+void update_rows(const Update<T>& u, int64_t begin, int64_t end) {
+  const Divisor slots(static_cast<uint32_t>(u.slots.n_slots));
+  std::vector<T> gradient(u.width);
+  for (int64_t r = begin; r < end; ++r) {
+    if (r + kAhead < end) ask_for_row(u, u.slots.touched[r + kAhead]);
+    if (!is_charged(u, r)) continue;
+    if constexpr (kOf == Of::kSlots) {
+      each_block(u.width, GatheredGradient<T>{u, u.starts[r], u.starts[r + 1], gradient.data()});
+    } else {
+      PooledGradient<kOf == Of::kValues, T> g{u, slots, u.starts[r], u.starts[r + 1], gradient.data(), T(0)};
+      each_block(u.width, g);
+      add_norms(g, u.table + u.slots.touched[r] * u.width);
+    }
+    update_row(u, r, gradient.data());
+  }
+}
+
+// Touched rows of W numbers with one vector at most and one solver: all numbers stay in registers.
+template <int W, bool kValues, Solver kSolver, typename T>
+void update_narrow(const Update<T>& u, int64_t begin, int64_t end) {
+  const Divisor slots(static_cast<uint32_t>(u.slots.n_slots));
+  T gradient[W], twice[W] = {};
+  if (u.n_vectors) std::fill(twice + u.spans[0], twice + u.spans[1], T(2));
+  const auto of_vector = Lanes<T, W>::load(twice);
+  for (int64_t r = begin; r < end; ++r) {
+    if (r + kAhead < end) ask_for_row(u, u.slots.touched[r + kAhead]);
+    if (!is_charged(u, r)) continue;
+    const int64_t first = u.starts[r], last = u.starts[r + 1];
+    if (u.n_vectors) {
+      const T norm = pooled<W, kValues, true>(u, slots, first, last, 0, gradient);
+      auto all = Lanes<T, W>::load(gradient);
+      all.add_product_times(of_vector, Lanes<T, W>::load(u.table + u.slots.touched[r] * W), norm);
+      all.store(gradient);
+    } else {
+      pooled<W, kValues, false>(u, slots, first, last, 0, gradient);
+    }
+    step_numbers<kSolver>(numbers_of(u, 0, r, gradient), W);
+  }
+}
+
+template <int W, bool kValues, typename T>
+void update_narrow(const Update<T>& u, int64_t begin, int64_t end) {
+  switch (u.segments[0].solver) {
+    case kSgd:
+      return update_narrow<W, kValues, kSgd>(u, begin, end);
+    case kAdaGrad:
+      return update_narrow<W, kValues, kAdaGrad>(u, begin, end);
+    case kAdam:
+      return update_narrow<W, kValues, kAdam>(u, begin, end);
+    case kFtrl:
+      return update_narrow<W, kValues, kFtrl>(u, begin, end);
+  }
+}
+
+// Widths that have code of their own: 1, and one more than a power of two.
+template <bool kValues, int W, int... kMore, typename T>
+void update_pooled(const Update<T>& u, int64_t begin, int64_t end) {
+  if (u.width == W && u.n_vectors <= 1 && u.n_segments == 1) return update_narrow<W, kValues>(u, begin, end);
+  if constexpr (sizeof...(kMore) > 0) {
+    update_pooled<kValues, kMore...>(u, begin, end);
+  } else {
+    update_rows<kValues ? Of::kValues : Of::kOnes>(u, begin, end);
+  }
+}
+
 template <typename T>
 void update(const Update<T>& u, int64_t begin, int64_t end) {
-  const Divisor slots(static_cast<uint32_t>(u.slots.n_slots));
-  std::vector<T> scratch(u.width);
-  T* gradient = scratch.data();
-  for (int64_t r = begin; r < end; ++r) {
-    if (r + kAhead < end) ask_for_row(u, r + kAhead);
-    if (!is_charged(u, r)) continue;
-    const T* row = u.table + int64_t(u.slots.touched[r]) * u.width;
-    const int64_t first = u.starts[r], last = u.starts[r + 1];
-    each_block(u.width, RowGradient<T>{u, slots, first, last, gradient});
-    if (u.pooled && u.n_vectors) {
-      for (int64_t v = 0; v < u.n_vectors; ++v) {
-        T norm = 0;
-        for (int64_t i = first; i < last; ++i) {
-          const int32_t slot = u.order[i];
-          const T x = u.slots.values ? u.slots.values[slot] : T(1);
-          norm += u.gradient_norms[slots.divide(slot) * u.n_vectors + v] * (x * x);
-        }
-        for (int64_t l = u.spans[2 * v]; l < u.spans[2 * v + 1]; ++l) gradient[l] += 2 * norm * row[l];
-      }
-    }
-    update_row(u, r, gradient);
+  if (!u.pooled) {
+    update_rows<Of::kSlots>(u, begin, end);
+  } else if (u.slots.values) {
+    update_pooled<true, 1, 5, 9, 17>(u, begin, end);
+  } else {
+    update_pooled<false, 1, 5, 9, 17>(u, begin, end);
   }
 }
 

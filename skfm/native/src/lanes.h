@@ -82,6 +82,10 @@ struct Lanes {
     for (const T number : all) sum += number;
     return sum;
   }
+  SKFM_INLINE void add_product_times(const Lanes& a, const Lanes& b, T x) {
+    head.v += a.head.v * b.head.v * x;
+    tail.add_product_times(a.tail, b.tail, x);
+  }
 };
 
 template <typename T, int W>
@@ -102,6 +106,7 @@ struct Lanes<T, W, false> {
     for (const T number : all) sum += number;
     return sum;
   }
+  SKFM_INLINE void add_product_times(const Lanes& a, const Lanes& b, T x) { head.v += a.head.v * b.head.v * x; }
 };
 
 // Calls `f.run<W>(offset)` for blocks of W numbers that make up a row.

@@ -16,7 +16,7 @@ namespace skfm {
 namespace SKFM_SET {
 
 template <typename T>
-void update_row(const Update<T>&, int64_t, const T*);
+void update_row(const Update<T>&, int64_t, T*);
 
 namespace {
 
@@ -258,7 +258,7 @@ void field_pairs_in_chunk(const FieldPairsUpdate<T>& f, int64_t chunk) {
       for (int64_t s = 0; s < S; ++s) {
         const int64_t r = p.slots.position[(b + 1) * S + s];
         if (f.is_alone(r)) {
-          ask_for_row<true>(u, r);
+          ask_for_row<true>(u, u.slots.touched[r]);
         } else {
           ask_for<true>(row.vectors_of((b + 1) * S + s) - p.start, p.width);
           if (places[r] >= 0) ask_for<true>(f.kept + places[r] * f.stride, p.width);
@@ -309,7 +309,7 @@ void field_pairs_over_chunks(const FieldPairsUpdate<T>& f, int64_t begin, int64_
   const auto is_due = [&](int64_t r) { return is_charged(u, r) && !f.is_alone(r); };
   for (int64_t r = begin; r < end; ++r) {
     if (r + kAhead < end && is_due(r + kAhead)) {
-      ask_for_row<true>(u, r + kAhead);
+      ask_for_row<true>(u, u.slots.touched[r + kAhead]);
       for (int64_t chunk = 0; chunk < f.n_chunks; ++chunk) {
         const int32_t place = f.places[chunk * f.n_touched + r + kAhead];
         if (place >= 0) ask_for<true>(f.kept + place * f.stride, u.width);
