@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from skfm.native import library
+from skfm.native import library, to_large_pages
 
 Array = Any
 _TARGETS = "skfm_pool", "skfm_gather", "skfm_update", "skfm_field_pairs"
@@ -32,6 +32,17 @@ def _registered() -> bool:
 def available() -> bool:
     """Whether programs of this process may call native code."""
     return jax.default_backend() == "cpu" and _registered()
+
+
+# In smaller ones a processor finds most small pages without a search.
+_LEAST_LARGE = 1 << 25
+
+
+def in_large_pages(tree: Any) -> None:
+    """Have large arrays in pages of megabytes: FFM at 10^6 columns trains a third faster."""
+    for leaf in jax.tree.leaves(tree):
+        if leaf.nbytes >= _LEAST_LARGE:
+            to_large_pages(leaf.unsafe_buffer_pointer(), leaf.nbytes)
 
 
 class Slots(NamedTuple):
