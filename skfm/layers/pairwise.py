@@ -190,3 +190,32 @@ def pool_fields(embeddings, slot_fields, n_fields: int):
         return embeddings
     membership = jax.nn.one_hot(slot_fields, n_fields, dtype=embeddings.dtype)
     return jnp.einsum("bsf,bsk->bfk", membership, embeddings)
+
+
+def field_pairs(factors, slot_fields):
+    """``sum_{s<t} <v_{s, f_t}, v_{t, f_s}>``: pairs of slots, of which each has a vector for each field.
+
+    Parameters
+    ----------
+    factors : (B, S, n_outputs, F, k)
+    slot_fields : (B, S) or None when slot s is field s (or all are one field)
+
+    Returns
+    -------
+    (B, n_outputs)
+    """
+    n_fields = factors.shape[3]
+    if n_fields == 1:
+        fields, same_field = factors.sum(axis=1, keepdims=True), factors[:, :, :, 0]
+    elif slot_fields is None:
+        # Every slot is a field: products of a field with itself are left out.
+        same = jnp.eye(n_fields, dtype=bool)[:, None, :, None]
+        products = jnp.where(same, 0, factors * factors.transpose(0, 3, 2, 1, 4))
+        return 0.5 * products.sum(axis=(1, 3, 4))
+    else:
+        membership = jax.nn.one_hot(slot_fields, n_fields, dtype=factors.dtype)
+        fields = jnp.einsum("bsf,bsogk->bfogk", membership, factors)
+        same_field = jnp.einsum("bsf,bsofk->bsok", membership, factors)
+    # A slot with itself is no pair.
+    total = (fields * fields.transpose(0, 3, 2, 1, 4)).sum(axis=(1, 3, 4))
+    return 0.5 * (total - jnp.square(same_field).sum(axis=(1, 3)))

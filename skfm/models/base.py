@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from skfm.layers.pairwise import pairwise_products, sum_slots
+from skfm.layers.pairwise import field_pairs, pairwise_products, sum_slots
 
 Array = Any
 Dense = dict[str, dict[str, Array]]
@@ -86,6 +86,8 @@ class Hints(NamedTuple):
     pools : `forward` takes nothing from its slots but sums and interactions
     of_sums : how outputs come of sums over slots and over pairs of slots: by "arithmetic", of NumPy's arrays
         as of JAX's, or by "JAX"; "" where they take more from their slots
+    pairs_fields : `forward` takes nothing from its slots but pairs of fields of the last of two tables, and
+        sums of the first
     slow_first_steps : dense weights must not fit noise at once, and gain, by measurement, from first steps
         that are small. Other models (DIN, DeepFM) then miss what is hard to find
     numbers_per_row, numbers_per_slot : numbers that `forward` makes of a row, and of each of its slots; 0
@@ -97,6 +99,7 @@ class Hints(NamedTuple):
 
     pools: bool = True
     of_sums: str = ""
+    pairs_fields: bool = False
     slow_first_steps: bool = False
     numbers_per_row: int = 0
     numbers_per_slot: int = 0
@@ -300,6 +303,10 @@ class Slots:
         """Sum over the slots, name -> (B, *shape): the linear term."""
         return self._model.split(self._rows.sum(axis=1))
 
+    def sum(self, name: str) -> Array:
+        """The same of one table, where others are large."""
+        return self[name].sum(axis=1)
+
     @cached_property
     def pairs(self) -> dict[str, Array]:
         """Sum over pairs of slots of the products of their rows, name -> (B, *shape)."""
@@ -308,6 +315,31 @@ class Slots:
     def interactions(self, name: str) -> Array:
         """Second-order term of a table of factors, (B, *shape[:-1])."""
         return self.pairs[name].sum(axis=-1)
+
+    def field_pairs(self, name: str, fields: Array | None) -> Array:
+        """Second-order term of a table of vectors for fields (n_outputs, F, k): (B, n_outputs)."""
+        return field_pairs(self[name], fields)
+
+
+class PairedSlots(Slots):
+    """Slots of which sums and pairs of fields alone are known, for training models that pair fields.
+
+    Parameters
+    ----------
+    sums : (B, n) sums of the first table
+    pairs : (B, n_outputs)
+    """
+
+    def __init__(self, sums: Array, pairs: Array):
+        self._sums, self._pairs = sums, pairs
+
+    def sum(self, name: str) -> Array:
+        """Sums of the first table."""
+        return self._sums
+
+    def field_pairs(self, name: str, fields: Array | None) -> Array:
+        """Second-order term of the last table."""
+        return self._pairs
 
 
 class PooledSlots(Slots):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from skfm.models.base import Hints, Model, Table, fold_terms
@@ -28,7 +26,7 @@ class FFM(Model):
 
     @property
     def hints(self):
-        return Hints(pools=False, numbers_per_slot=self.width)
+        return Hints(pools=False, pairs_fields=True, numbers_per_slot=self.width)
 
     def shifted(self, tables, dense, center, fields):
         factors = tables["factors"]
@@ -45,24 +43,6 @@ class FFM(Model):
         # A linear weight is one number, and pairs of columns weigh by their fields.
         return not shares_rows
 
-    def pairs(self, factors, slot_fields):
-        """(B, n_outputs) second-order term; factors (B, S, n_outputs, F, k)."""
-        if self.n_fields == 1:
-            fields, same_field = factors.sum(axis=1, keepdims=True), factors[:, :, :, 0]
-        elif slot_fields is None:
-            # Every slot is a field: products of a field with itself are left out.
-            same = jnp.eye(self.n_fields, dtype=bool)[:, None, :, None]
-            products = jnp.where(same, 0, factors * factors.transpose(0, 3, 2, 1, 4))
-            return 0.5 * products.sum(axis=(1, 3, 4))
-        else:
-            membership = jax.nn.one_hot(slot_fields, self.n_fields, dtype=factors.dtype)
-            fields = jnp.einsum("bsf,bsogk->bfogk", membership, factors)
-            same_field = jnp.einsum("bsf,bsofk->bsok", membership, factors)
-        # A slot with itself is no pair.
-        total = (fields * fields.transpose(0, 3, 2, 1, 4)).sum(axis=(1, 3, 4))
-        return 0.5 * (total - jnp.square(same_field).sum(axis=(1, 3)))
-
     def forward(self, slots, dense, averages, batch, training):
-        pairs = self.pairs(slots["factors"], batch.slot_fields)
-        # `sums` would add up all numbers of the rows.
-        return self.intercept(dense) + slots["linear"].sum(axis=1) + pairs, averages
+        pairs = slots.field_pairs("factors", batch.slot_fields)
+        return self.intercept(dense) + slots.sum("linear") + pairs, averages

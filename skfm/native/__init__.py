@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,3 +98,16 @@ def touching(ids: np.ndarray, weight: np.ndarray, dummy: int, scratch: np.ndarra
     first, second, *rest = (array.ctypes.data for array in arrays)
     native: Any = library()
     return native.skfm_index(*ids.shape, first, second, dummy, *rest)
+
+
+_COLLAPSE = 25  # MADV_COLLAPSE, Linux 6.1
+_PAGE = 1 << 12
+
+
+def to_large_pages(address: int, n_bytes: int) -> None:
+    """Ask the system to move memory into pages of megabytes; where it cannot, nothing is done."""
+    if sys.platform != "linux":
+        return
+    begin, end = -(-address // _PAGE) * _PAGE, (address + n_bytes) // _PAGE * _PAGE
+    if end > begin:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _COLLAPSE)

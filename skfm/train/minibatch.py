@@ -44,6 +44,8 @@ from skfm.train.unheard import alike, unheard
 
 # The share by which the score of a second attempt must be better (benchmarks/cases/defaults.py).
 _CLEARLY = 0.005
+# Rows of the table for each row of an epoch, up to which it is moved into large pages.
+_ROWS_OF_TABLE = 16
 # After so many epochs what a model has not learned it will not.
 _MANY_EPOCHS = 20
 
@@ -86,8 +88,10 @@ class MiniBatch:
 def _source(problem: Problem, units: Units, charge: np.ndarray, solver: Solver) -> Source:
     """The rows in batches."""
     batch_size = problem.schedule.batch_size
-    # Models whose rows are large go through a batch in pieces.
-    indexed = solver.is_native and native.available() and not problem.model.hints.numbers_per_slot
+    hints = problem.model.hints
+    # Models that make much of a slot go through a batch in pieces.
+    in_pieces = hints.numbers_per_slot and not hints.pairs_fields
+    indexed = solver.is_native and native.available() and not in_pieces
     batching = Batching(
         charge, units, problem.fields, batch_size, problem.dtype, problem.seed, indexed, some_cores.n
     )
@@ -169,7 +173,11 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         # Wait, so that the rows in NumPy are freed before the optimizer's state is made.
         table = on_device(first.table).block_until_ready()
         del first
-        return start_state(solver, table, dense, averages, rate, mean_batch_rows(source, dtype))
+        state = start_state(solver, table, dense, averages, rate, mean_batch_rows(source, dtype))
+        # Moving the table costs as much as some of its rows gain in an epoch.
+        if native.available() and source.n_rows * _ROWS_OF_TABLE >= n_rows:
+            native.in_large_pages((state.table, state.table_state))
+        return state
 
     def attempt(number: int) -> tuple[BatchEpochs, Progress]:
         prior, n_priors = problem.priors[number], len(problem.priors)

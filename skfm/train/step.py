@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from skfm.data.batches import Batches
 from skfm.layers import native
 from skfm.losses import Loss
-from skfm.models.base import Batch, Model, PooledSlots, Slots, Training
+from skfm.models.base import Batch, Model, PairedSlots, PooledSlots, Slots, Training
 from skfm.optim.rows import Touched, Touching, hold_rows, read_rows, update_rows, update_rows_natively
 from skfm.optim.solvers import Solver, Step
 from skfm.train.programs import Compiled
@@ -103,7 +103,8 @@ class OneOf(NamedTuple):
     def slots(self) -> native.Slots:
         """What native code is told of it."""
         batches = self.batches
-        return native.Slots(self.number, batches.touched, batches.position, batches.values)
+        arrays = batches.touched, batches.position, batches.values, batches.slot_fields
+        return native.Slots(self.number, *arrays)
 
 
 def _step(program, state, one: OneOf, rate, batch_rows, hyper):
@@ -170,23 +171,35 @@ def _gradients(program, rows, state, batch, training, sample_share):
 
 
 def _native_gradients(program, state, one: OneOf, training, sample_share):
-    """The same with respect to the sums over slots, or to the slots where the model needs these."""
-    model, batch, slots = program.model, one.batch, one.slots
-    pools = model.hints.pools
-    given: Any = (
-        native.pool(state.table, slots, model.vectors()) if pools else native.gather(state.table, slots)
-    )
+    """The same with respect to what native code makes of the slots: sums, pairs of fields, or copies."""
+    model, batch, slots, table = program.model, one.batch, one.slots, state.table
+    pools, pairs_fields = model.hints.pools, model.hints.pairs_fields
+    given: Any
+    if pools:
+        given = native.pool(table, slots, model.vectors())
+    elif pairs_fields:
+        *_, last = model.tables().values()
+        given = native.field_pairs(table, slots, last.shape)
+    else:
+        given = native.gather(table, slots)
+
+    def slots_of(given) -> Slots:
+        if pools:
+            return PooledSlots(model, *given)
+        return PairedSlots(*given) if pairs_fields else Slots(model, given, batch.values)
 
     def objective(given, dense):
-        of_batch = PooledSlots(model, *given) if pools else Slots(model, given, batch.values)
+        of_batch = slots_of(given)
         value, averages = _loss(program, of_batch, dense, state.averages, batch, training)
         return value * sample_share, averages
 
     (value, averages), (gradient, dense_gradient) = jax.value_and_grad(
         objective, argnums=(0, 1), has_aux=True
     )(given, state.dense)
-    found = native.Gradient(*gradient) if pools else native.Gradient(gradient)
-    return value, averages, found, dense_gradient
+    of_slots = native.Gradient(*(gradient if pools or pairs_fields else [gradient]))
+    if pairs_fields:
+        of_slots = of_slots._replace(n_fields=model.n_fields)
+    return value, averages, of_slots, dense_gradient
 
 
 def piece_size(model, averages, n_rows: int, n_slots: int) -> int | None:

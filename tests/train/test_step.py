@@ -166,7 +166,7 @@ def test_gradients_by_pieces_are_those_of_the_batch(name, in_float64, monkeypatc
     training = Training(jax.random.key(0), jnp.zeros(()))
     arguments = problem.program(solver), rows, state, batch, training, 0.5
     value, _, *gradients = step._gradients(*arguments)
-    monkeypatch.setattr(step, "_piece_size", lambda *_: 4)
+    monkeypatch.setattr(step, "piece_size", lambda *_: 4)
     found_value, _, *found = step._gradients(*arguments)
     assert np.abs(gradients[0]).max() > 0.01
     jax.tree.map(
@@ -180,7 +180,7 @@ def test_gradients_by_pieces_are_those_of_the_batch(name, in_float64, monkeypatc
 def test_an_epoch_by_pieces_is_that_of_whole_batches(solver, monkeypatch, in_float64):
     problem, ends = Problem(LARGE["ffm"], Logistic(), n=22), []
     for size in (4, None):
-        monkeypatch.setattr(step, "_piece_size", lambda *_, size=size: size)
+        monkeypatch.setattr(step, "piece_size", lambda *_, size=size: size)
         jax.clear_caches()
         ends.append(problem.run_epoch(NAMED[solver], learning_rate=0.1, batch_size=11))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), *ends)
@@ -188,7 +188,7 @@ def test_an_epoch_by_pieces_is_that_of_whole_batches(solver, monkeypatch, in_flo
 
 
 def test_dropout_leaves_other_units_out_of_each_piece(in_float64, monkeypatch):
-    monkeypatch.setattr(step, "_piece_size", lambda *_: 4)
+    monkeypatch.setattr(step, "piece_size", lambda *_: 4)
     problem = Problem(AFM(n_fields=3, n_factors=2, n_attention=3, use_dropout=True), Logistic(), n=22)
     state = problem.start(SGD(), RATE)
     batch = jax.tree.map(lambda leaf: leaf[0], problem.batches(22)[0])
@@ -211,11 +211,11 @@ def test_large_rows_go_in_pieces_on_a_cpu_unless_they_depend_on_each_other():
     wide = FFM(
         n_fields=39,
     )
-    assert step._piece_size(wide, {}, 4096, 39) == 64
-    assert step._piece_size(wide, {}, 64, 39) is None
-    assert step._piece_size(wide, {"mean": 0}, 4096, 39) is None
+    assert step.piece_size(wide, {}, 4096, 39) == 64
+    assert step.piece_size(wide, {}, 64, 39) is None
+    assert step.piece_size(wide, {"mean": 0}, 4096, 39) is None
     assert (
-        step._piece_size(
+        step.piece_size(
             FFM(
                 n_fields=5,
             ),
@@ -225,8 +225,8 @@ def test_large_rows_go_in_pieces_on_a_cpu_unless_they_depend_on_each_other():
         )
         is None
     )
-    assert step._piece_size(DeepFM(n_fields=39, n_factors=8, network=MLP(sizes=(5,))), {}, 4096, 39) is None
-    assert step._piece_size(FFM(n_outputs=3, n_fields=100, n_factors=16), {}, 4096, 100) == 16
+    assert step.piece_size(DeepFM(n_fields=39, n_factors=8, network=MLP(sizes=(5,))), {}, 4096, 39) is None
+    assert step.piece_size(FFM(n_outputs=3, n_fields=100, n_factors=16), {}, 4096, 100) == 16
 
 
 # ------------------------------------------------------------------ no array of the table's size in a step

@@ -1,11 +1,13 @@
 // The handlers that XLA calls. Arrays of all batches come whole, with the number of the batch: a slice of
 // them would be a copy.
 
-#include <string_view>
+#include <algorithm>
+#include <vector>
 
 #include "export.h"
 #include "kernels.h"
 #include "machine.h"
+#include "pairs.h"
 #include "parallel.h"
 
 namespace ffi = xla::ffi;
@@ -135,14 +137,96 @@ void in_even_ranges(ffi::ThreadPool& pool, const int32_t* starts, int64_t n, int
   });
 }
 
+template <typename T>
+FieldPairs<T> field_pairs_of_batch(const Batch& batch, const ffi::AnyBuffer& table,
+                                   const ffi::AnyBuffer& touched, const ffi::AnyBuffer& position,
+                                   const ffi::AnyBuffer& values, const ffi::AnyBuffer& fields, int64_t start,
+                                   int64_t n_outputs, int64_t n_fields) {
+  FieldPairs<T> p{};
+  p.slots = slots_of<T>(batch, touched, position, values);
+  if (fields.element_count()) {
+    p.fields = fields.typed_data<int32_t>() + batch.number * batch.n_rows * batch.n_slots;
+  }
+  p.table = table.typed_data<T>();
+  p.width = table.dimensions()[1];
+  p.start = start;
+  p.n_outputs = n_outputs;
+  p.n_fields = n_fields;
+  p.n_factors = (p.width - start) / (n_outputs * n_fields);
+  return p;
+}
+
+template <typename T>
+ffi::Error field_pairs_of(ffi::ThreadPool& pool, ffi::AnyBuffer& number, ffi::AnyBuffer& table,
+                          ffi::AnyBuffer& touched, ffi::AnyBuffer& position, ffi::AnyBuffer& values,
+                          ffi::AnyBuffer& fields, ffi::Result<ffi::AnyBuffer>& sums,
+                          ffi::Result<ffi::AnyBuffer>& pairs, int64_t n_fields) {
+  const Batch batch = batch_of(number, touched, position);
+  auto p = field_pairs_of_batch<T>(batch, table, touched, position, values, fields, sums->dimensions()[1],
+                                   pairs->dimensions()[1], n_fields);
+  p.sums = sums->typed_data<T>();
+  p.pairs = pairs->typed_data<T>();
+  in_ranges(pool, batch.n_rows, batch.n_rows * batch.n_slots * p.width,
+            [&](int64_t begin, int64_t end) { kernels_of<T>().field_pairs(p, begin, end); });
+  return ffi::Error::Success();
+}
+
+ffi::Error field_pairs_any(ffi::ThreadPool pool, ffi::AnyBuffer number, ffi::AnyBuffer table,
+                           ffi::AnyBuffer touched, ffi::AnyBuffer position, ffi::AnyBuffer values,
+                           ffi::AnyBuffer fields, ffi::Result<ffi::AnyBuffer> sums,
+                           ffi::Result<ffi::AnyBuffer> pairs, int64_t n_fields) {
+  return (table.element_type() == ffi::F64 ? field_pairs_of<double>
+                                           : field_pairs_of<float>)(pool, number, table, touched, position,
+                                                                    values, fields, sums, pairs, n_fields);
+}
+
+// Chunks of rows in which gradients of pairs of fields are added up; as many threads can work.
+constexpr int64_t kChunks = 8, kRowsOfChunk = 32;
+
+// Numbers the touched rows that several slots touch, chunk by chunk, until there are more than `most`.
+template <typename T>
+bool find_places(const FieldPairsUpdate<T>& f, int64_t most, int32_t* places, int32_t* ends) {
+  const Slots<T>& slots = f.pairs.slots;
+  int32_t n = 0;
+  std::fill(places, places + f.n_chunks * f.n_touched, -1);
+  for (int64_t chunk = 0; chunk < f.n_chunks; ++chunk) {
+    const int64_t begin = chunk * f.rows_of_chunk, end = std::min(slots.n_rows, begin + f.rows_of_chunk);
+    int32_t* of_chunk = places + chunk * f.n_touched;
+    for (int64_t i = begin * slots.n_slots; i < end * slots.n_slots; ++i) {
+      const int32_t r = slots.position[i];
+      if (of_chunk[r] < 0 && is_charged(f.update, r) && !f.is_alone(r)) of_chunk[r] = n++;
+    }
+    ends[chunk] = n;
+  }
+  return n <= most;
+}
+
+template <typename T>
+void update_by_field_pairs(ffi::ThreadPool& pool, FieldPairsUpdate<T>& f, int64_t n_kept) {
+  const int64_t n_rows = f.pairs.slots.n_rows;
+  std::vector<int32_t> places, ends(kChunks);
+  // With one chunk they are no more than the touched rows. Chunks do not depend on the number of threads.
+  for (f.n_chunks = std::clamp<int64_t>(n_rows / kRowsOfChunk, 1, kChunks);; f.n_chunks /= 2) {
+    f.rows_of_chunk = (n_rows + f.n_chunks - 1) / f.n_chunks;
+    places.resize(f.n_chunks * f.n_touched);
+    if (find_places(f, n_kept, places.data(), ends.data())) break;
+  }
+  f.places = places.data();
+  f.ends = ends.data();
+  const auto& kernels = kernels_of<T>();
+  parallel(pool, f.n_chunks, [&](int64_t chunk) { kernels.field_pairs_in_chunk(f, chunk); });
+  in_ranges(pool, f.n_touched, f.n_touched * f.pairs.width,
+            [&](int64_t begin, int64_t end) { kernels.field_pairs_over_chunks(f, begin, end); });
+}
+
 struct UpdateArgs {
-  ffi::AnyBuffer number, touched, position, values, starts, order, charge, spans, lanes_l1, lanes_l2,
+  ffi::AnyBuffer number, touched, position, values, fields, starts, order, charge, spans, lanes_l1, lanes_l2,
       gradient, gradient_norms, numbers;
 };
 
 template <typename T>
 ffi::Error update_of(ffi::ThreadPool& pool, const UpdateArgs& a, ffi::RemainingRets& rets,
-                     ffi::Span<const int32_t> solvers, ffi::Span<const int32_t> ends) {
+                     ffi::Span<const int32_t> solvers, ffi::Span<const int32_t> ends, int64_t n_fields) {
   const Batch batch = batch_of(a.number, a.touched, a.position);
   auto table = rets.get<ffi::AnyBuffer>(0);
   if (table.has_error()) return table.error();
@@ -176,22 +260,37 @@ ffi::Error update_of(ffi::ThreadPool& pool, const UpdateArgs& a, ffi::RemainingR
       s.states[j] = (*found)->typed_data<T>();
     }
   }
+  if (n_fields) {
+    auto kept = rets.get<ffi::AnyBuffer>(state);
+    if (kept.has_error()) return kept.error();
+    FieldPairsUpdate<T> f{};
+    f.pairs = field_pairs_of_batch<T>(batch, **table, a.touched, a.position, a.values, a.fields,
+                                      a.gradient.dimensions()[1], a.gradient_norms.dimensions()[1], n_fields);
+    f.update = u;
+    f.of_sums = u.gradient;
+    f.of_pairs = u.gradient_norms;
+    f.n_touched = batch.n_touched;
+    f.kept = (*kept)->typed_data<T>();
+    f.stride = (*kept)->dimensions()[1];
+    update_by_field_pairs(pool, f, (*kept)->dimensions()[0]);
+    return ffi::Error::Success();
+  }
   in_even_ranges(pool, u.starts, batch.n_touched, u.width,
                  [&](int64_t begin, int64_t end) { kernels_of<T>().update(u, begin, end); });
   return ffi::Error::Success();
 }
 
 ffi::Error update_any(ffi::ThreadPool pool, ffi::AnyBuffer number, ffi::AnyBuffer touched,
-                      ffi::AnyBuffer position, ffi::AnyBuffer values, ffi::AnyBuffer starts,
-                      ffi::AnyBuffer order, ffi::AnyBuffer charge, ffi::AnyBuffer spans,
-                      ffi::AnyBuffer lanes_l1, ffi::AnyBuffer lanes_l2, ffi::AnyBuffer gradient,
-                      ffi::AnyBuffer gradient_norms, ffi::AnyBuffer numbers, ffi::RemainingArgs,
-                      ffi::RemainingRets rets, ffi::Span<const int32_t> solvers,
-                      ffi::Span<const int32_t> ends) {
-  const UpdateArgs a{number, touched,  position, values,   starts,         order,  charge,
-                     spans,  lanes_l1, lanes_l2, gradient, gradient_norms, numbers};
+                      ffi::AnyBuffer position, ffi::AnyBuffer values, ffi::AnyBuffer fields,
+                      ffi::AnyBuffer starts, ffi::AnyBuffer order, ffi::AnyBuffer charge,
+                      ffi::AnyBuffer spans, ffi::AnyBuffer lanes_l1, ffi::AnyBuffer lanes_l2,
+                      ffi::AnyBuffer gradient, ffi::AnyBuffer gradient_norms, ffi::AnyBuffer numbers,
+                      ffi::RemainingArgs, ffi::RemainingRets rets, ffi::Span<const int32_t> solvers,
+                      ffi::Span<const int32_t> ends, int64_t n_fields) {
+  const UpdateArgs a{number, touched, position, values,   fields,   starts,         order,
+                     charge, spans,   lanes_l1, lanes_l2, gradient, gradient_norms, numbers};
   return (gradient.element_type() == ffi::F64 ? update_of<double> : update_of<float>)(pool, a, rets, solvers,
-                                                                                      ends);
+                                                                                      ends, n_fields);
 }
 
 }  // namespace
@@ -201,6 +300,7 @@ extern "C" {
 SKFM_EXPORT XLA_FFI_Error* skfm_pool(XLA_FFI_CallFrame*);
 SKFM_EXPORT XLA_FFI_Error* skfm_gather(XLA_FFI_CallFrame*);
 SKFM_EXPORT XLA_FFI_Error* skfm_update(XLA_FFI_CallFrame*);
+SKFM_EXPORT XLA_FFI_Error* skfm_field_pairs(XLA_FFI_CallFrame*);
 }
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_pool, skfm::pool_any,
@@ -240,7 +340,22 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_update, skfm::update_any,
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
                                   .RemainingArgs()
                                   .RemainingRets()
                                   .Attr<ffi::Span<const int32_t>>("solvers")
-                                  .Attr<ffi::Span<const int32_t>>("ends"));
+                                  .Attr<ffi::Span<const int32_t>>("ends")
+                                  .Attr<int64_t>("n_fields"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_field_pairs, skfm::field_pairs_any,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Ret<ffi::AnyBuffer>()
+                                  .Ret<ffi::AnyBuffer>()
+                                  .Attr<int64_t>("n_fields"));

@@ -8,10 +8,20 @@
 #include <cmath>
 #include <vector>
 
+#include "ahead.h"
 #include "lanes.h"
+#include "pairs.h"
 
 namespace skfm {
 namespace SKFM_SET {
+
+template <typename T>
+void field_pairs(const FieldPairs<T>&, int64_t, int64_t);
+template <typename T>
+void field_pairs_in_chunk(const FieldPairsUpdate<T>&, int64_t);
+template <typename T>
+void field_pairs_over_chunks(const FieldPairsUpdate<T>&, int64_t, int64_t);
+
 namespace {
 
 // Rows ahead of which memory is asked for.
@@ -250,17 +260,6 @@ void add_norms(const PooledGradient<kValues, T>& g, const T* row) {
 }
 
 template <typename T>
-SKFM_INLINE void ask_for_row(const Update<T>& u, int64_t id) {
-  ask_for(u.table + id * u.width, u.width);
-  for (int i = 0; i < u.n_segments; ++i) {
-    const auto& s = u.segments[i];
-    for (T* state : s.states) {
-      if (state) ask_for(state + id * (s.end - s.begin), s.end - s.begin);
-    }
-  }
-}
-
-template <typename T>
 SKFM_INLINE Numbers<T> numbers_of(const Update<T>& u, int segment, int64_t r, T* gradient) {
   const auto& s = u.segments[segment];
   const int64_t id = u.slots.touched[r];
@@ -279,6 +278,36 @@ SKFM_INLINE Numbers<T> numbers_of(const Update<T>& u, int segment, int64_t r, T*
   return n;
 }
 
+}  // namespace
+
+// A touched row by its gradient.
+template <typename T>
+void update_row(const Update<T>& u, int64_t r, T* gradient) {
+  for (int i = 0; i < u.n_segments; ++i) {
+    const auto& s = u.segments[i];
+    const auto numbers = numbers_of(u, i, r, gradient);
+    switch (s.solver) {
+      case kSgd:
+        step_numbers<kSgd>(numbers, s.end - s.begin);
+        break;
+      case kAdaGrad:
+        step_numbers<kAdaGrad>(numbers, s.end - s.begin);
+        break;
+      case kAdam:
+        step_numbers<kAdam>(numbers, s.end - s.begin);
+        break;
+      case kFtrl:
+        step_numbers<kFtrl>(numbers, s.end - s.begin);
+        break;
+    }
+  }
+}
+
+template void update_row(const Update<float>&, int64_t, float*);
+template void update_row(const Update<double>&, int64_t, double*);
+
+namespace {
+
 // What the gradient is given with respect to: slots, or sums over slots whose values are all 1, or not.
 enum class Of { kSlots, kOnes, kValues };
 
@@ -289,7 +318,7 @@ void update_rows(const Update<T>& u, int64_t begin, int64_t end) {
   std::vector<T> gradient(u.width);
   for (int64_t r = begin; r < end; ++r) {
     if (r + kAhead < end) ask_for_row(u, u.slots.touched[r + kAhead]);
-    if (!(u.charge[r * u.n_charges] > 0)) continue;
+    if (!is_charged(u, r)) continue;
     if constexpr (kOf == Of::kSlots) {
       each_block(u.width, GatheredGradient<T>{u, u.starts[r], u.starts[r + 1], gradient.data()});
     } else {
@@ -297,24 +326,7 @@ void update_rows(const Update<T>& u, int64_t begin, int64_t end) {
       each_block(u.width, g);
       add_norms(g, u.table + u.slots.touched[r] * u.width);
     }
-    for (int i = 0; i < u.n_segments; ++i) {
-      const auto& s = u.segments[i];
-      const auto numbers = numbers_of(u, i, r, gradient.data());
-      switch (s.solver) {
-        case kSgd:
-          step_numbers<kSgd>(numbers, s.end - s.begin);
-          break;
-        case kAdaGrad:
-          step_numbers<kAdaGrad>(numbers, s.end - s.begin);
-          break;
-        case kAdam:
-          step_numbers<kAdam>(numbers, s.end - s.begin);
-          break;
-        case kFtrl:
-          step_numbers<kFtrl>(numbers, s.end - s.begin);
-          break;
-      }
-    }
+    update_row(u, r, gradient.data());
   }
 }
 
@@ -327,7 +339,7 @@ void update_narrow(const Update<T>& u, int64_t begin, int64_t end) {
   const auto of_vector = Lanes<T, W>::load(twice);
   for (int64_t r = begin; r < end; ++r) {
     if (r + kAhead < end) ask_for_row(u, u.slots.touched[r + kAhead]);
-    if (!(u.charge[r * u.n_charges] > 0)) continue;
+    if (!is_charged(u, r)) continue;
     const int64_t first = u.starts[r], last = u.starts[r + 1];
     if (u.n_vectors) {
       const T norm = pooled<W, kValues, true>(u, slots, first, last, 0, gradient);
@@ -379,7 +391,7 @@ void update(const Update<T>& u, int64_t begin, int64_t end) {
 
 template <typename T>
 Kernels<T> of_type() {
-  return {pool<T>, gather<T>, update<T>};
+  return {pool<T>, gather<T>, update<T>, field_pairs<T>, field_pairs_in_chunk<T>, field_pairs_over_chunks<T>};
 }
 
 }  // namespace

@@ -67,12 +67,26 @@ struct Update {
   Segment<T> segments[kMostSegments];
 };
 
+// Rows without a charge are left alone.
+template <typename T>
+bool is_charged(const Update<T>& u, int64_t r) {
+  return u.charge[r * u.n_charges] > 0;
+}
+
 // Ranges of rows of the batch, and of touched rows: [begin, end).
+template <typename T>
+struct FieldPairs;
+template <typename T>
+struct FieldPairsUpdate;
+
 template <typename T>
 struct Kernels {
   void (*pool)(const Pool<T>&, int64_t begin, int64_t end);
   void (*gather)(const Gather<T>&, int64_t begin, int64_t end);
   void (*update)(const Update<T>&, int64_t begin, int64_t end);
+  void (*field_pairs)(const FieldPairs<T>&, int64_t begin, int64_t end);
+  void (*field_pairs_in_chunk)(const FieldPairsUpdate<T>&, int64_t chunk);
+  void (*field_pairs_over_chunks)(const FieldPairsUpdate<T>&, int64_t begin, int64_t end);
 };
 
 struct AllKernels {

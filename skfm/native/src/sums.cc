@@ -1,5 +1,6 @@
 // Sums over the entries of sparse rows. Compiled once for each instruction set, named SKFM_SET.
 
+#include "ahead.h"
 #include "lanes.h"
 #include "rows.h"
 
@@ -36,7 +37,7 @@ struct SumBlock {
     for (int64_t b = 0; b < r.n_rows; ++b) {
       auto sum = Lanes<T, W>::zero(), squares = Lanes<T, W>::zero();
       for (int64_t entry = r.starts[b]; entry < r.starts[b + 1]; ++entry) {
-        if (entry + kAhead < n_entries) ask_for<T, 0>(row_of(entry + kAhead, offset), W);
+        if (entry + kAhead < n_entries) ask_for<Need::kToRead>(row_of(entry + kAhead, offset), W);
         auto row = Lanes<T, W>::load(row_of(entry, offset));
         row.multiply(value_of(entry));
         sum.add(row);
