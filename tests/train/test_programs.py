@@ -153,7 +153,8 @@ def test_programs_let_go_give_back_their_memory_maps(few_kept):
         n_factors, n_columns = 1 + number % 5, 3 + number
         X = np.random.default_rng(0).integers(1, 3, size=(40, n_columns)).astype(float)
         solver = ("adagrad", "lbfgs")[number % 2]
-        make("FMClassifier", n_factors=n_factors, max_iter=1, solver=solver).fit(X, X[:, 0] > 1).predict(X)
+        model = make("FMClassifier", n_factors=n_factors, degree=3, max_iter=1, solver=solver)
+        model.fit(X, X[:, 0] > 1).predict(X)
 
     counts = []
     for number in range(30):
