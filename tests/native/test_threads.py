@@ -75,6 +75,9 @@ def test_workers_of_joblib():
         assert_array_equal(found, expected)
 
 
+@pytest.mark.skipif(
+    "libtsan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizer ends a child that starts threads"
+)
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs a fork")
 def test_a_fork_before_jax_starts():
     """After it, JAX itself may hang in a child."""
