@@ -13,28 +13,39 @@ COMPILED := tests/optim tests/train \
 N ?= 20000
 BUDGET ?= 60
 
-.PHONY: demo fuzz test test-compiled test-oldest lint docs rivals clean
+.PHONY: demo fuzz test test-compiled test-without-native test-oldest test-sanitized lint native docs rivals clean
 
-demo: .venv/.demo  ## compare skfm with scikit-learn on Adult; writes examples/output/
+demo: .venv/.demo native  ## compare skfm with scikit-learn on Adult; writes examples/output/
 	$(BIN)/python examples/adult.py
 
 test: lint docs  ## everything that must pass before a commit
 	$(BIN)/python -m pytest $(PYTEST_ARGS) --doctest-modules skfm tests
 
-test-compiled: .venv/.test  ## a part of the tests on programs compiled as users compile them, with optimisation
+test-compiled: .venv/.test native  ## a part of the tests on programs compiled as users compile them, with optimisation
 	SKFM_TEST_THOROUGH=1 $(BIN)/python -m pytest $(PYTEST_ARGS) $(COMPILED)
 
+test-without-native: .venv/.test  ## the same part on programs that call no native code
+	SKFM_NATIVE=0 $(BIN)/python -m pytest $(PYTEST_ARGS) $(COMPILED)
+
+test-sanitized: .venv/.test  ## native code and its tests, with sanitizers of addresses and behaviour, then of threads
+	$(BIN)/python -m tools.sanitize
+
 test-oldest: .venv-oldest/.test  ## the same tests on the lowest versions that pyproject.toml allows
+	$(OLDEST)/python -m tools.build_native
 	$(OLDEST)/python -m pytest $(PYTEST_ARGS) --doctest-modules skfm tests
 
-fuzz: .venv/.test  ## N random cases over all estimators, for BUDGET minutes at most
+fuzz: .venv/.test native  ## N random cases over all estimators, for BUDGET minutes at most
 	$(BIN)/python -m tests.fuzz $(N) --budget $(BUDGET) $(FUZZ_ARGS)
 
-lint: .venv/.test
+lint: .venv/.test native
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy skfm tools
 	$(BIN)/python -m tools.signatures --check
+	$(BIN)/clang-format --dry-run -Werror skfm/native/src/*.cc skfm/native/src/*.h
+
+native: .venv/.demo  ## native code, where its sources changed and there is a compiler
+	$(BIN)/python -m tools.build_native
 
 docs: .venv/.docs  ## the documentation as HTML in docs/_build; warnings are errors
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build
@@ -46,6 +57,7 @@ rivals: benchmarks/rivals/requirements.txt  ## other libraries for the benchmark
 
 clean:
 	rm -rf .venv .venv-oldest .venv-rivals .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist docs/_build examples/output
+	rm -f skfm/native/libskfm.so* skfm/native/skfm.dll*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.created:

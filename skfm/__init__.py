@@ -22,6 +22,7 @@ from skfm.estimators.pnn import PNNClassifier, PNNRegressor
 from skfm.estimators.wide_deep import WideDeepClassifier, WideDeepRegressor
 from skfm.estimators.xdeepfm import XDeepFMClassifier, XDeepFMRegressor
 from skfm.runtime import enable_compile_cache
+from skfm.versions import show_versions
 
 __version__ = "0.1.0"
 
@@ -61,4 +62,5 @@ __all__ = [
     "XDeepFMClassifier",
     "XDeepFMRegressor",
     "enable_compile_cache",
+    "show_versions",
 ]

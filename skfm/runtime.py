@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -89,10 +91,26 @@ class _SomeCores:
         """The device that this thread computes on; None where that is JAX's own."""
         return self._device if getattr(self._inside, "yes", False) else None
 
+    @property
+    def n(self) -> int:
+        """On how many cores this thread computes."""
+        from joblib import cpu_count
+
+        return getattr(self._inside, "n", None) or cpu_count()
+
     @contextmanager
     def use(self, n_jobs: int | None):
         """What this thread computes by JAX, it computes on some cores; on all where the system cannot."""
-        wanted = n_cores(n_jobs)
+        wanted, before = n_cores(n_jobs), getattr(self._inside, "n", None)
+        self._inside.n = before or wanted
+        try:
+            with self._bound(wanted):
+                yield
+        finally:
+            self._inside.n = before
+
+    @contextmanager
+    def _bound(self, wanted: int | None):
         if wanted is None or self.device is not None or not self._can_limit(wanted):
             yield
             return
@@ -147,6 +165,20 @@ class _SomeCores:
 
 
 some_cores = _SomeCores()
+
+
+def in_threads(function: Callable[[Any], Any], items: Sequence[Any], n: int | None = None) -> list[Any]:
+    """What a function makes of each item, in some threads: for code that frees Python's lock.
+
+    Parameters
+    ----------
+    n : most threads; None: as many as this thread has cores
+    """
+    n_threads = min(len(items), n or some_cores.n) if len(items) > 1 else 1
+    if n_threads <= 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(function, items))
 
 
 def physical_memory() -> int | None:

@@ -26,7 +26,7 @@ LAYERS = [
     {"fitting"},
     {"bayes"},
     {"estimators"},
-    {"inspection", "persistence", "export", "metrics", "model_selection", "datasets"},
+    {"inspection", "persistence", "export", "metrics", "model_selection", "datasets", "versions"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 USES_JAX = {"layers", "models", "losses", "optim", "train", "bayes"}

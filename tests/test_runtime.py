@@ -1,5 +1,6 @@
-"""Memory that a process may take: that of the machine, or of its control groups."""
+"""Memory that a process may take, that of the machine or of its control groups; and the cores of a thread."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from skfm import DeepFMClassifier, FieldEncoder, FMClassifier, FMRegressor
-from skfm.runtime import check_fits, physical_memory
+from skfm.runtime import check_fits, in_threads, physical_memory, some_cores
 
 
 @pytest.fixture
@@ -121,3 +122,31 @@ def test_a_dense_encoding_larger_than_memory_is_refused(groups):
         ValueError, match=r"^200 rows of 10001 columns that are not sparse take 0.008 GB .*True"
     ):
         dense.transform(rows)
+
+
+# -- threads ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 3])
+def test_as_many_threads_as_cores_were_asked_for(n_jobs):
+    together = threading.Barrier(n_jobs, timeout=20)
+    seen = set()
+
+    def work(item):
+        if item < n_jobs:
+            together.wait()
+        seen.add(threading.get_ident())
+        return item * item
+
+    with some_cores.use(n_jobs):
+        assert some_cores.n == n_jobs
+        with some_cores.use(5):
+            assert some_cores.n == n_jobs
+        assert in_threads(work, range(20)) == [item * item for item in range(20)]
+    assert len(seen) <= n_jobs
+    assert (threading.get_ident() in seen) == (n_jobs == 1)
+
+
+def test_an_error_in_a_thread_is_raised():
+    with some_cores.use(2), pytest.raises(ZeroDivisionError):
+        in_threads(lambda item: 1 // item, [1, 0, 2])

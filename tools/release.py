@@ -134,7 +134,7 @@ def main(arguments=None):
     except ReleaseError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"Tagged. To publish: git push origin {tag}; twine upload {folder.relative_to(REPOSITORY)}/*")
+    print(f"Tagged. To publish: git push origin {tag}; then twine upload what the workflow Wheels made of it")
     return 0
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import report, rivals, synthetic
 
-LEAST_RATIO, MOST_ROW_MS = 2.0, 1.0
+LEAST_RATIO, MOST_ROW_MS = 2.0, 0.3
 RIVALS = ("modern_fm",)
 N_COLUMNS, N_TRAIN = 10**6, 100_000
 

@@ -9,7 +9,8 @@ import numpy as np
 from skfm.data.fields import Fields
 from skfm.data.pack import Block, bucket, coarse, pack_rows
 from skfm.data.units import Units, check_range, standardized
-from skfm.native import touching
+from skfm.native import Touching, touching
+from skfm.runtime import in_threads
 
 # Up to this number of batches, half of them more cost nothing.
 _FEW_BATCHES = 32
@@ -47,6 +48,7 @@ class Batching(NamedTuple):
     dtype : of values, charges, targets and weights
     seed : of the order of the rows
     indexed : whether batches have `Batches.starts` and `Batches.order`, for native code
+    n_threads : that make the batches
     """
 
     charge: np.ndarray
@@ -56,6 +58,7 @@ class Batching(NamedTuple):
     dtype: Any
     seed: int
     indexed: bool = False
+    n_threads: int = 1
 
     @property
     def dummy(self) -> int:
@@ -169,51 +172,67 @@ def make_batches(block: Block, order: np.ndarray, samples: Samples, batching: Ba
     filled = order < block.rows.size
     rows = block.rows[np.where(filled, order, 0)]
     weight = np.where(filled, samples.weight[rows], 0)
-    position = block.ids[order]
-    scratch = np.empty(batching.charge.shape[0], dtype=np.int32)
-    touched, shares, starts, orders = [], [], [], []
-    for ids, batch_weight in zip(position, weight, strict=True):
-        if batching.indexed:
-            found = touching(ids, batch_weight, batching.dummy, scratch)
-            ids[...] = found.position
-            touched.append(found.touched.copy())
-            shares.append(found.share.copy())
-            starts.append(found.starts.copy())
-            orders.append(found.order)
-            continue
-        # Slot by slot, so that a slot's rows are neighbours in the cache.
-        different, numbers = number_rows(ids.T.reshape(-1), scratch)
-        ids[...] = numbers.reshape(ids.T.shape).T
-        touched.append(different)
-        shares.append(np.bincount(numbers, np.tile(batch_weight, ids.shape[1]), different.size))
-    all_touched, charge = _charged(touched, shares, batching)
-    padded_starts = [np.pad(s, (0, all_touched.shape[1] + 1 - s.size), mode="edge") for s in starts]
+    n, *shape = *order.shape, block.ids.shape[1]
+    position = np.empty((n, *shape), np.int32)
+    values, slot_fields = (
+        None if leaf is None else np.empty((n, *shape), leaf.dtype)
+        for leaf in (block.values, block.slot_fields)
+    )
+    # Room for what a batch may touch, in arrays that are freed as a whole.
+    room = coarse(min(shape[0] * shape[1], batching.dummy + 1))
+    touched = np.empty((n, room), np.int32)
+    charge = np.empty((n, room, batching.charge.shape[1]), batching.dtype)
+    starts = np.empty((n, room + 1), np.int32) if batching.indexed else None
+    slots = np.zeros((n, shape[0] * shape[1]), np.int32) if batching.indexed else None
+
+    def number(batches: np.ndarray) -> list[int]:
+        """How many different rows each batch touches."""
+        scratch, share = np.empty(batching.dummy + 1, np.int32), np.empty(room)
+        sizes = []
+        for batch in batches:
+            for leaf, out in ((block.values, values), (block.slot_fields, slot_fields)):
+                if leaf is not None and out is not None:
+                    out[batch] = leaf[order[batch]]
+            ids = block.ids[order[batch]]
+            if starts is not None and slots is not None:
+                into = Touching(touched[batch], position[batch], share, starts[batch], slots[batch])
+                size = touching(ids, weight[batch], batching.dummy, scratch, into)
+            else:
+                # Slot by slot, so that a slot's rows are neighbours in the cache.
+                different, numbers = number_rows(ids.T.reshape(-1), scratch)
+                size = different.size
+                position[batch], touched[batch, :size] = numbers.reshape(ids.T.shape).T, different
+                share[:size] = np.bincount(numbers, np.tile(weight[batch], ids.shape[1]), size)
+            charge[batch, :size] = _charge(touched[batch, :size], share[:size], batching)
+            sizes.append(size)
+        return sizes
+
+    parts = np.array_split(np.arange(n), min(batching.n_threads, n))
+    sizes = [size for part in in_threads(number, parts, batching.n_threads) for size in part]
+    most = coarse(max(sizes))
+    touched = np.ascontiguousarray(touched[:, :most])
+    charge = np.ascontiguousarray(charge[:, :most])
+    starts = None if starts is None else np.ascontiguousarray(starts[:, : most + 1])
+    for batch, size in enumerate(sizes):
+        touched[batch, size:], charge[batch, size:] = batching.dummy, 0
+        if starts is not None:
+            starts[batch, size:] = starts[batch, size]
     return Batches(
-        touched=all_touched,
+        touched=touched,
         charge=charge,
         position=position,
-        values=None if block.values is None else block.values[order],
-        slot_fields=None if block.slot_fields is None else block.slot_fields[order],
+        values=values,
+        slot_fields=slot_fields,
         y=samples.y[rows].astype(batching.dtype),
         weight=weight.astype(batching.dtype),
-        starts=np.stack(padded_starts) if batching.indexed else None,
-        order=np.stack(orders) if batching.indexed else None,
+        starts=starts,
+        order=slots,
     )
 
 
-def _charged(
-    touched: list[np.ndarray], shares: list[np.ndarray], batching: Batching
-) -> tuple[np.ndarray, np.ndarray]:
-    """Touched rows of all batches, and what their samples pay for them, from the weight that touches each."""
-    charges, dtype = batching.charge, batching.dtype
-    most = coarse(max(different.size for different in touched))
-    all_touched = np.full((len(touched), most), batching.dummy, dtype=np.int32)
-    charge = np.zeros((*all_touched.shape, charges.shape[1]), dtype=dtype)
+def _charge(touched: np.ndarray, share: np.ndarray, batching: Batching) -> np.ndarray:
+    """What the samples of a batch pay for touched rows, from the weight that touches each."""
     # A charge rounded to 0, here or where it is divided by a batch's rows, would leave its row alone.
-    least, most_paid = np.finfo(dtype).tiny * 1e9, np.finfo(dtype).max
-    for number, (different, share) in enumerate(zip(touched, shares, strict=True)):
-        paid = charges[different] * share[:, None]
-        paid = np.where(paid > 0, np.clip(paid, least, most_paid), 0)
-        all_touched[number, : different.size] = different
-        charge[number, : different.size] = paid
-    return all_touched, charge
+    least, most = np.finfo(batching.dtype).tiny * 1e9, np.finfo(batching.dtype).max
+    paid = batching.charge[touched] * share[:, None]
+    return np.where(paid > 0, np.clip(paid, least, most), 0).astype(batching.dtype)

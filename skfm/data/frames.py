@@ -66,6 +66,9 @@ class Column(NamedTuple):
 
 def _refuse_lazy(X) -> None:
     """Raise TypeError if X is a frame whose values are not computed yet, ValueError if names repeat."""
+    # Asking narwhals takes longer than to predict a row.
+    if isinstance(X, np.ndarray) or sparse.issparse(X):
+        return
     if (is_pandas_dataframe(X) and X.columns.is_unique) or is_polars_dataframe(X):
         return
     library = type(X).__module__.split(".")[0]

@@ -6,13 +6,14 @@ Arrays of all batches are given whole, with the number of a batch: a slice would
 from __future__ import annotations
 
 from functools import cache
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from skfm.native import library, to_large_pages
+from skfm.native import library, loaded, to_large_pages
 
 Array = Any
 _TARGETS = "skfm_pool", "skfm_gather", "skfm_update", "skfm_field_pairs"
@@ -20,18 +21,28 @@ _NUMBERS = 8
 
 
 @cache
-def _registered() -> bool:
+def _refused() -> str:
+    """Why JAX does not call the library, or nothing."""
     found = library()
-    if found is None:
-        return False
-    for name in _TARGETS:
-        jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(found, name)), platform="cpu")
-    return True
+    try:
+        for name in _TARGETS if found else ():
+            jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(found, name)), platform="cpu")
+    except jax.errors.JaxRuntimeError as error:  # of an interface that is not compatible
+        return f"refused by jaxlib {version('jaxlib')}: {error}"
+    return ""
 
 
 def available() -> bool:
     """Whether programs of this process may call native code."""
-    return jax.default_backend() == "cpu" and _registered()
+    return library() is not None and jax.default_backend() == "cpu" and not _refused()
+
+
+def describe() -> str:
+    """The instruction set of native code, or why it is not used."""
+    if library() is None:
+        return loaded().what
+    backend = jax.default_backend()
+    return _refused() or (loaded().what if backend == "cpu" else f"not used on {backend}")
 
 
 # In smaller ones a processor finds most small pages without a search.

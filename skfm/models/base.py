@@ -7,6 +7,7 @@ table's size is ever made in a step.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -48,12 +49,12 @@ class Table(NamedTuple):
     @property
     def width(self) -> int:
         """Numbers in one row."""
-        return int(np.prod(self.shape, dtype=int))
+        return math.prod(self.shape)
 
     @property
     def n_vectors(self) -> int:
         """Vectors of factors in one row."""
-        return int(np.prod(self.shape[:-1], dtype=int)) if self.penalty == "factors" else 0
+        return math.prod(self.shape[:-1]) if self.penalty == "factors" else 0
 
 
 class Batch(NamedTuple):
@@ -85,6 +86,8 @@ class Hints(NamedTuple):
     pools : `forward` takes nothing from its slots but sums and interactions
     pairs_fields : `forward` takes nothing from its slots but pairs of fields of the last of two tables, and
         sums of the first
+    of_sums : how outputs come of sums over slots and over pairs of slots: by "arithmetic", of NumPy's arrays
+        as of JAX's, or by "JAX"; "" where they take more from their slots
     slow_first_steps : dense weights must not fit noise at once, and gain, by measurement, from first steps
         that are small. Other models (DIN, DeepFM) then miss what is hard to find
     numbers_per_row, numbers_per_slot : numbers that `forward` makes of a row, and of each of its slots; 0
@@ -96,6 +99,7 @@ class Hints(NamedTuple):
 
     pools: bool = True
     pairs_fields: bool = False
+    of_sums: str = ""
     slow_first_steps: bool = False
     numbers_per_row: int = 0
     numbers_per_slot: int = 0
@@ -384,6 +388,29 @@ class PooledSlots(Slots):
         first = sum(tables[before].n_vectors for before in names[: names.index(name)])
         norms = self._norms[:, first : first + tables[name].n_vectors]
         return 0.5 * (jnp.square(self.sums[name]).sum(axis=-1) - norms.reshape(-1, *tables[name].shape[:-1]))
+
+
+class SummedSlots(Slots):
+    """Slots of which sums and pairs alone are known, for outputs of models that take no more.
+
+    Parameters
+    ----------
+    model : `Model`
+    sums, pairs : (B, W) sums of stored rows, and of their products, over slots and over pairs of slots
+    """
+
+    def __init__(self, model: Model, sums: Array, pairs: Array):
+        self._model, self._sums, self._pairs = model, sums, pairs
+
+    @cached_property
+    def sums(self) -> dict[str, Array]:
+        """Sum over the slots, name -> (B, *shape): the linear term."""
+        return self._model.split(self._sums)
+
+    @cached_property
+    def pairs(self) -> dict[str, Array]:
+        """Sum over pairs of slots of the products of their rows, name -> (B, *shape)."""
+        return self._model.split(self._pairs)
 
 
 class DenseSlots(Slots):

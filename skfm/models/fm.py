@@ -24,7 +24,11 @@ class FM(Model):
     @property
     def hints(self):
         # Products of more than two slots take these one by one.
-        return Hints(pools=self.degree == 2, without_linear="" if self.fit_linear else "fit_linear=True")
+        return Hints(
+            pools=self.degree == 2,
+            of_sums="arithmetic" if self.degree == 2 else "",
+            without_linear="" if self.fit_linear else "fit_linear=True",
+        )
 
     @property
     def higher(self) -> dict[str, int]:
@@ -46,8 +50,10 @@ class FM(Model):
 
     def cross_features(self, slots, dense, averages, batch):
         """(B, n_outputs (degree - 1) n_factors) vectors whose sums are the terms of order 2 and higher."""
-        terms = [anova(slots[name], order) for name, order in self.higher.items()]
-        cross = jnp.concatenate([slots.pairs["factors"], *terms], axis=-1)
+        cross = slots.pairs["factors"]
+        if self.higher:
+            terms = [anova(slots[name], order) for name, order in self.higher.items()]
+            cross = jnp.concatenate([cross, *terms], axis=-1)
         return cross.reshape(cross.shape[0], -1)
 
     def forward(self, slots, dense, averages, batch, training):

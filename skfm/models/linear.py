@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skfm.models.base import Model, Table, fold_terms
+from skfm.models.base import Hints, Model, Table, fold_terms
 
 
 @dataclass(frozen=True, kw_only=True)
 class Linear(Model):
     """``raw(x) = b + sum_s x_s w_{i_s}``."""
+
+    @property
+    def hints(self):
+        return Hints(of_sums="arithmetic")
 
     def tables(self):
         return {"linear": Table((self.n_outputs,), "linear", "zero")}

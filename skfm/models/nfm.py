@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from skfm.layers.mlp import dropout, moments, normalize, of_mapped_inputs
+from skfm.models.base import Hints
 from skfm.models.fieldwise import NetworkModel
 
 # Beside the numbers of the layers.
@@ -20,6 +21,10 @@ class NFM(NetworkModel):
 
     Batch norm and dropout act on BI as well.
     """
+
+    @property
+    def hints(self):
+        return Hints(pools=False, of_sums="JAX")
 
     @property
     def n_inputs(self):

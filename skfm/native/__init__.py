@@ -11,33 +11,63 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skfm.native.sources import fingerprint
+
 NAME = "skfm.dll" if os.name == "nt" else "libskfm.so"
 
 
-@cache
-def library() -> ctypes.CDLL | None:
-    """The library, or None: it was not built here, does not load, or ``SKFM_NATIVE=0`` switches it off."""
-    if os.environ.get("SKFM_NATIVE", "1") == "0":
-        return None
+class Loaded(NamedTuple):
+    """The library and the instruction set that it runs here, or None and why there is none."""
+
+    library: ctypes.CDLL | None
+    what: str
+
+
+def load(path: Path) -> Loaded:
+    """Load the library of a file, unless it is off or of other sources than these."""
+    if os.environ.get("SKFM_NATIVE") == "0":
+        return Loaded(None, "off by SKFM_NATIVE=0")
+    if not path.exists():
+        return Loaded(None, "not built when skfm was installed: no C++ compiler, or it failed")
     try:
-        found = ctypes.CDLL(str(Path(__file__).with_name(NAME)))
-    except OSError:
-        return None
+        found = ctypes.CDLL(str(path))
+        for name in ("skfm_sources", "skfm_set"):
+            getattr(found, name).restype = ctypes.c_char_p
+        is_of_these = found.skfm_sources().decode() == fingerprint()
+    except OSError as error:
+        return Loaded(None, f"does not load: {error}")
+    except AttributeError:  # from before it told its sources
+        is_of_these = False
+    if not is_of_these:
+        return Loaded(None, "built from other sources than those beside it: install skfm again")
     found.skfm_index.restype = ctypes.c_int64
     found.skfm_index.argtypes = (
         [ctypes.c_int64] * 2 + [ctypes.c_void_p] * 2 + [ctypes.c_int32] + [ctypes.c_void_p] * 6
     )
-    return found
+    return Loaded(found, found.skfm_set().decode())
+
+
+@cache
+def loaded() -> Loaded:
+    """That of this installation."""
+    return load(Path(__file__).with_name(NAME))
+
+
+def library() -> ctypes.CDLL | None:
+    """The library, or None: it was not built here, does not load, or ``SKFM_NATIVE=0`` switches it off."""
+    return loaded().library
 
 
 class Touching(NamedTuple):
-    """Which rows of a table the slots of a batch touch, and which slots touch a row.
+    """Which rows of a table the slots of a batch touch, and which slots touch a row: arrays to be filled.
+
+    There is room for R rows, as many as there are slots or ids.
 
     Attributes
     ----------
     touched : (R,) int32 different ids
     position : (B, S) int32 position in `touched` of the id of each slot
-    share : (R,) weight that touches each id
+    share : (R,) float64 weight that touches each id
     starts : (R + 1,) int32, the slots of a touched row in `order`
     order : (B S,) int32, row of the batch times S plus slot; those of the dummy row are left out
     """
@@ -49,8 +79,8 @@ class Touching(NamedTuple):
     order: np.ndarray
 
 
-def touching(ids: np.ndarray, weight: np.ndarray, dummy: int, scratch: np.ndarray) -> Touching:
-    """The index of one batch.
+def touching(ids: np.ndarray, weight: np.ndarray, dummy: int, scratch: np.ndarray, out: Touching) -> int:
+    """Make the index of one batch.
 
     Parameters
     ----------
@@ -58,16 +88,16 @@ def touching(ids: np.ndarray, weight: np.ndarray, dummy: int, scratch: np.ndarra
     weight : (B,)
     dummy : the id of unused slots
     scratch : (D,) int32 with D above all ids; its contents are of no meaning, before and after
+
+    Returns
+    -------
+    number of rows that are touched
     """
     ids, weight = np.ascontiguousarray(ids, np.int32), np.ascontiguousarray(weight, np.float64)
-    position, order = np.empty_like(ids), np.zeros(ids.size, np.int32)
-    touched, starts = np.empty(ids.size, np.int32), np.empty(ids.size + 1, np.int32)
-    share = np.empty(ids.size)
-    arrays = ids, weight, scratch, touched, position, starts, order, share
+    arrays = ids, weight, scratch, out.touched, out.position, out.starts, out.order, out.share
     first, second, *rest = (array.ctypes.data for array in arrays)
     native: Any = library()
-    n = native.skfm_index(*ids.shape, first, second, dummy, *rest)
-    return Touching(touched[:n], position, share[:n], starts[: n + 1], order)
+    return native.skfm_index(*ids.shape, first, second, dummy, *rest)
 
 
 _COLLAPSE = 25  # MADV_COLLAPSE, Linux 6.1

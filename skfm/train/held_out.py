@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 from scipy import sparse
 
 from skfm.data.pack import choose_layout, layout_to_predict, pack_rows
 from skfm.data.spool import ahead
 from skfm.data.units import Units, check_range, standardized
-from skfm.train.predict import cut, loss_sum, map_pieces
+from skfm.native.sums import Columns
+from skfm.train.predict import cut, loss_sum, map_pieces, map_sums, takes_sums
 from skfm.train.problem import Problem
 from skfm.train.state import on_device, rows_of_block
 
@@ -21,40 +23,79 @@ def validator(problem: Problem, dummy: int, units: Units):
     dummy : row of the table that unused slots point to
     units : those that the columns of the rows are brought to
     """
-    model, loss, held_out = problem.model, problem.loss, problem.held_out
-    fields, dtype = problem.fields, problem.dtype
+    held_out = problem.held_out
     if held_out is None:
         return None
-    # Rows in memory are packed once, rows on disk each time: with values, as all rows that are predicted.
-    layout = None
-    if not sparse.issparse(held_out.X):
-        layout = choose_layout(held_out.X, fields, units)._replace(all_ones=False)
-
-    def packed(first, X):
-        """Positions of the rows, and the rows in pieces."""
-        X = standardized(X, units)
-        check_range(X, dtype)
-        of_rows = layout or layout_to_predict(X, fields)
-        blocks = pack_rows(X, dummy=dummy, dtype=dtype, fields=fields, layout=of_rows).blocks
-        pieces = [piece for block in blocks for piece in cut(rows_of_block(block))]
-        return first + np.concatenate([block.rows for block in blocks]), pieces
-
-    kept = None
-    if sparse.issparse(held_out.X):
-        positions, pieces = packed(0, held_out.X)
-        kept = [(positions, [(n_valid, on_device(piece)) for n_valid, piece in pieces])]
+    X = held_out.X
+    predict = (
+        _by_sums(problem, X, units) if takes_sums(problem.model) else _by_slots(problem, X, dummy, units)
+    )
     total = held_out.weight.sum()
 
     def validate(weights):
-        raw = np.empty((held_out.X.shape[0], model.n_outputs), dtype)
-        for positions, pieces in kept or ahead(packed(*piece) for piece in held_out.X.pieces()):
-            # Not in the thread that packs: precision is set for this one.
-            placed = pieces if kept else ((n_valid, on_device(piece)) for n_valid, piece in pieces)
-            raw[positions] = map_pieces(type(model).raw_prediction, model, weights, placed)
-        value = loss_sum(loss, raw, held_out.y, held_out.weight) / total
+        raw = predict(weights)
+        value = loss_sum(problem.loss, raw, held_out.y, held_out.weight) / total
         scores = {"validation_loss": value, "score": -value}
         if problem.score is not None:
             scores["score"] = scores["validation_score"] = problem.score(raw)
         return scores
 
     return validate
+
+
+def _by_sums(problem: Problem, X, units: Units):
+    """Function of the weights that gives raw predictions of rows, in memory or on disk."""
+    model, fields = problem.model, problem.fields
+    columns = Columns(None if fields is None else fields.rows)
+
+    def in_units(rows):
+        rows = standardized(rows, units)
+        check_range(rows, problem.dtype)
+        return rows
+
+    # Rows in memory are brought to the units once, rows on disk each time.
+    kept = [(0, in_units(X))] if sparse.issparse(X) else None
+
+    def predict(weights):
+        raw = np.empty((X.shape[0], model.n_outputs), problem.dtype)
+        weights = jax.tree.map(np.asarray, weights)
+        for first, rows in kept or ahead((first, in_units(rows)) for first, rows in X.pieces()):
+            raw[first : first + rows.shape[0]] = map_sums(
+                type(model).raw_prediction, model, weights, rows, columns
+            )
+        return raw
+
+    return predict
+
+
+def _by_slots(problem: Problem, X, dummy: int, units: Units):
+    """The same, by the slots of packed rows."""
+    model, fields, dtype = problem.model, problem.fields, problem.dtype
+    # Rows in memory are packed once, rows on disk each time: with values, as all rows that are predicted.
+    layout = None
+    if not sparse.issparse(X):
+        layout = choose_layout(X, fields, units)._replace(all_ones=False)
+
+    def packed(first, rows):
+        """Positions of the rows, and the rows in pieces."""
+        rows = standardized(rows, units)
+        check_range(rows, dtype)
+        of_rows = layout or layout_to_predict(rows, fields)
+        blocks = pack_rows(rows, dummy=dummy, dtype=dtype, fields=fields, layout=of_rows).blocks
+        pieces = [piece for block in blocks for piece in cut(rows_of_block(block))]
+        return first + np.concatenate([block.rows for block in blocks]), pieces
+
+    kept = None
+    if sparse.issparse(X):
+        positions, pieces = packed(0, X)
+        kept = [(positions, [(n_valid, on_device(piece)) for n_valid, piece in pieces])]
+
+    def predict(weights):
+        raw = np.empty((X.shape[0], model.n_outputs), dtype)
+        for positions, pieces in kept or ahead(packed(*piece) for piece in X.pieces()):
+            # Not in the thread that packs: precision is set for this one.
+            placed = pieces if kept else ((n_valid, on_device(piece)) for n_valid, piece in pieces)
+            raw[positions] = map_pieces(type(model).raw_prediction, model, weights, placed)
+        return raw
+
+    return predict

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from scipy import sparse
 
-from skfm.data.batches import Batching, batch_in_memory
+from skfm.data.batches import Batches, Batching, batch_in_memory
 from skfm.data.pack import table_rows
 from skfm.data.spool import BatchSpool
 from skfm.data.statistics import StreamStatistics, column_statistics
@@ -21,7 +21,7 @@ from skfm.models.base import Model
 from skfm.names import MINIBATCH
 from skfm.optim.penalty import charges
 from skfm.optim.solvers import NAMED, AdaGrad, Optax, Solver, Split
-from skfm.runtime import precision
+from skfm.runtime import precision, some_cores
 from skfm.train.epochs import BatchEpochs, InMemory, Source, held_state, mean_batch_rows
 from skfm.train.held_out import validator
 from skfm.train.loop import DivergenceError, Watch, descend
@@ -92,13 +92,20 @@ def _source(problem: Problem, units: Units, charge: np.ndarray, solver: Solver) 
     # Models that make much of a slot go through a batch in pieces.
     in_pieces = hints.numbers_per_slot and not hints.pairs_fields
     indexed = solver.is_native and native.available() and not in_pieces
-    batching = Batching(charge, units, problem.fields, batch_size, problem.dtype, problem.seed, indexed)
+    batching = Batching(
+        charge, units, problem.fields, batch_size, problem.dtype, problem.seed, indexed, some_cores.n
+    )
     if not sparse.issparse(problem.train.X):
         return BatchSpool(problem.train, batching, on_device)
     blocks, sizes = batch_in_memory(problem.train, batching)
-    # One by one, so that each is freed before there is another copy.
-    blocks.reverse()
-    return InMemory([on_device(blocks.pop()) for _ in sizes], sizes, batch_size)
+    placed = []
+    while blocks:
+        # One by one, so that each is freed before there is a copy of another.
+        leaves: list[Any] = list(blocks.pop(0))
+        for number in range(len(leaves)):
+            leaves[number] = on_device(leaves[number])
+        placed.append(Batches(*leaves))
+    return InMemory(placed, sizes, batch_size)
 
 
 def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:

@@ -7,13 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 
-from skfm import DeepFMClassifier, FMClassifier, FMRegressor, MixtureFMClassifier
+from skfm.data.batches import Batching, Samples, compose, make_batches
+from skfm.data.pack import pack_rows
+from skfm.data.units import Units
 from skfm.layers import native
+from skfm.native import Touching as Index
 from skfm.native import touching
 from skfm.optim.rows import Touched, Touching, read_rows, update_rows, update_rows_natively
 from skfm.optim.solvers import NAMED, Split, Step
 from skfm.runtime import precision
+from tests.cases import sparse_rows
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="native code is not built here")
 
@@ -21,6 +26,14 @@ N_TABLE, N_ROWS, N_SLOTS = 40, 21, 7
 DUMMY = N_TABLE - 1
 # Each width below 17 has code of its own, as have 17 and 33.
 WIDTHS = [*range(1, 19), 31, 32, 33, 34, 50]
+
+
+def indexed(ids, weight, scratch):
+    """The index of a batch, in arrays that no other batch has."""
+    touched, starts = np.empty(N_TABLE, np.int32), np.empty(N_TABLE + 1, np.int32)
+    out = Index(touched, np.empty_like(ids), np.empty(N_TABLE), starts, np.zeros(ids.size, np.int32))
+    n = touching(ids, weight, DUMMY, scratch, out)
+    return out._replace(touched=touched[:n], share=out.share[:n], starts=starts[: n + 1])
 
 
 class Problem:
@@ -37,7 +50,7 @@ class Problem:
         self.values = rng.standard_normal(self.ids.shape).astype(dtype) if values else None
         weight = rng.random((3, N_ROWS))
         scratch = np.empty(N_TABLE, np.int32)
-        found = [touching(*of_batch, DUMMY, scratch) for of_batch in zip(self.ids, weight, strict=True)]
+        found = [indexed(*of_batch, scratch) for of_batch in zip(self.ids, weight, strict=True)]
         most = max(one.touched.size for one in found) + 3
         self.touched = np.stack(
             [np.pad(one.touched, (0, most - one.touched.size), constant_values=DUMMY) for one in found]
@@ -139,7 +152,7 @@ def test_index_of_a_batch():
     problem = Problem(1, np.float64, values=False)
     weight = np.random.default_rng(1).random(N_ROWS)
     for ids in problem.ids:
-        found = touching(ids, weight, DUMMY, np.full(N_TABLE, 10**6, np.int32))
+        found = indexed(ids, weight, np.full(N_TABLE, 10**6, np.int32))
         assert_array_equal(found.touched[found.position], ids)
         assert np.unique(found.touched).size == found.touched.size
         for number, one in enumerate(found.touched):
@@ -148,31 +161,33 @@ def test_index_of_a_batch():
             assert found.share[number] == pytest.approx((weight[:, None] * (ids == one)).sum())
 
 
-def rows(n=400, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, 12)) * (rng.random((n, 12)) < 0.5)
-    return X, (X[:, 0] * X[:, 1] + X[:, 2] > 0).astype(int), rng.random(n)
-
-
-@pytest.mark.parametrize(
-    ("make", "options"),
-    [
-        (FMClassifier, {"n_factors": 3, "solver": "ftrl", "l1_linear": 1e-3}),
-        (FMRegressor, {"n_factors": 16}),
-        (MixtureFMClassifier, {"n_components": 2, "n_factors": 2}),
-        (DeepFMClassifier, {"hidden_layer_sizes": (4,), "fields": None}),
-    ],
-)
-def test_estimators_learn_the_same_without_it(make, options, monkeypatch):
-    X, y, weight = rows()
-    options = {
-        "solver": "adagrad",
-        "max_iter": 3,
-        "batch_size": 64,
-        "random_state": 0,
-        "early_stopping": False,
-    } | options
-    found = make(**options).fit(X, y, sample_weight=weight).predict(X)
-    monkeypatch.setattr(native, "available", lambda: False)
-    without = make(**options).fit(X, y, sample_weight=weight)
-    assert_allclose(without.predict(X), found, rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 50])
+@pytest.mark.parametrize("ones", [False, True])
+def test_indexed_batches_are_the_same_in_any_number_of_threads(ones, n_threads):
+    X = sparse.csr_array(sparse_rows(np.random.default_rng(0), n=100, ones=ones))
+    block = pack_rows(X, dummy=15, dtype=np.float32).blocks[0]
+    order = compose(100, 8, np.random.default_rng(1))
+    samples = Samples(X, np.arange(100.0), np.random.default_rng(2).random(100))
+    charge = np.random.default_rng(3).random((16, 2)) * (np.arange(16) < 15)[:, None]
+    batching = Batching(charge, Units(), None, 8, np.float32, 0)
+    plain, one, several = (
+        make_batches(block, order, samples, batching._replace(indexed=indexed, n_threads=n))
+        for indexed, n in ((False, 1), (True, 1), (True, n_threads))
+    )
+    jax.tree.map(assert_array_equal, several, one)
+    assert_array_equal(
+        np.take_along_axis(one.touched[:, None], one.position, axis=2),
+        np.take_along_axis(plain.touched[:, None], plain.position, axis=2),
+    )
+    for found, expected in ((one.values, plain.values), (one.weight, plain.weight), (one.y, plain.y)):
+        assert_array_equal(found, expected)
+    for number in range(len(order)):
+        paid = [np.zeros((16, 2)), np.zeros((16, 2))]
+        for charges, batches in zip(paid, (one, plain), strict=True):
+            charges[batches.touched[number]] = batches.charge[number]
+            charges[15] = 0
+        assert_allclose(*paid, rtol=1e-6)
+        last = one.starts[number, -1]
+        assert last == np.count_nonzero(one.touched[number][one.position[number]] != 15)
+        touching_row = np.repeat(np.arange(one.touched.shape[1]), np.diff(one.starts[number]))
+        assert_array_equal(one.position[number].ravel()[one.order[number, :last]], touching_row)

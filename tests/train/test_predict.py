@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,13 +11,17 @@ import pytest
 from scipy import sparse
 
 from skfm.data.fields import Fields
+from skfm.data.units import Units
+from skfm.layers import native
 from skfm.layers.mlp import MLP
 from skfm.losses import Huber, Logistic, Poisson, Quantile, Softmax, SquaredError
 from skfm.models.base import Model
 from skfm.models.deepfm import DeepFM
 from skfm.models.fm import FM
+from skfm.models.linear import Linear
 from skfm.models.mixture import MixtureFM
-from skfm.runtime import precision
+from skfm.models.nfm import NFM
+from skfm.runtime import precision, some_cores
 from skfm.train import predict, programs
 from skfm.train.predict import cut, loss_of_batches, loss_sum, map_matrix
 from skfm.train.problem import Parameters
@@ -96,9 +101,11 @@ def test_predictions_have_the_precision_of_the_table(dtype):
     assert raw.dtype == dtype
 
 
+@pytest.mark.parametrize("ones", [False, True])
+@pytest.mark.parametrize("name", ["deepfm", "fm"])
 @pytest.mark.parametrize("batch_size", [4, 23])
-def test_loss_of_batches_counts_each_row_once(batch_size, several_widths):
-    problem = Problem(*MODELS["deepfm"])
+def test_loss_of_batches_counts_each_row_once(batch_size, name, ones, several_widths):
+    problem = Problem(*MODELS[name], ones=ones)
     with precision(np.float64):
         weights = stored(problem.model, problem.tables, problem.n_rows), problem.dense, problem.averages
         blocks = problem.batches(batch_size)
@@ -128,8 +135,8 @@ def test_losses_of_numpy_arrays_are_those_of_jax(loss):
     assert loss_sum(loss, raw, y, weight) == pytest.approx(np.delete(value, 3) @ np.delete(weight, 3))
 
 
-def test_matrices_of_any_length_share_three_programs():
-    model = FM(n_factors=2)
+@pytest.mark.parametrize("model", [FM(n_factors=2, degree=3), MixtureFM(n_factors=2)])
+def test_matrices_of_any_length_share_three_programs(model):
     _, _, parameters = parameters_of(model)
     rng = np.random.default_rng(6)
     before = programs._program.cache_info().misses
@@ -152,7 +159,7 @@ def test_equal_models_share_the_program_of_an_output():
             return super().forward(slots, dense, averages, batch, training)
 
     for seed in range(3):
-        model = Traced(n_factors=2)
+        model = Traced(n_factors=2, degree=3)
         _, _, parameters = parameters_of(model, seed)
         for output in (Traced.raw_prediction, Traced.cross_features):
             map_matrix(output, model, parameters, X, None)
@@ -167,6 +174,91 @@ def test_long_matrices_are_predicted_part_by_part(monkeypatch):
     monkeypatch.setattr(predict, "_ROWS_AT_ONCE", 7)
     parted = map_matrix(Model.raw_prediction, model, parameters, sparse.csr_array(X), None)
     np.testing.assert_allclose(parted, expected, rtol=1e-12)
+
+
+# ---------------------------------------------------------------------------------- sums of native code
+
+needs_native = pytest.mark.skipif(not native.available(), reason="native code is not built here")
+OF_SUMS = [
+    (Linear(n_outputs=2), Model.raw_prediction),
+    (FM(n_outputs=2, n_factors=3), Model.raw_prediction),
+    (FM(n_factors=5, fit_linear=False, fit_intercept=False), Model.raw_prediction),
+    (FM(n_factors=3), FM.cross_features),
+    (MixtureFM(n_components=2, n_factors=2, link="logit"), Model.raw_prediction),
+    (MixtureFM(n_components=3, gate="linear+fm"), MixtureFM.log_gate),
+    (NFM(n_factors=3, network=MLP(sizes=(4,), batch_norm=True)), Model.raw_prediction),
+]
+
+
+def some_units(rng):
+    return Units(np.where(np.arange(12) % 3 == 0, rng.normal(size=12), 0), rng.uniform(0.5, 2, 12))
+
+
+@needs_native
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("model", "output"), OF_SUMS)
+@pytest.mark.parametrize("units", [False, True])
+@pytest.mark.parametrize("shares_rows", [False, True])
+def test_outputs_of_sums_are_those_of_slots(model, output, units, shares_rows, dtype, monkeypatch):
+    rng = np.random.default_rng(0)
+    tables, (dense, averages) = random_tables(model, 12, rng), random_dense(model, rng)
+    units = some_units(rng) if units else Units()
+    single = jax.tree.map(lambda leaf: leaf.astype(dtype), (stored(model, tables, 16), dense, averages))
+    parameters = Parameters(*single, units)
+    X = sparse.csr_array(sparse_rows(rng, n=50))
+    fields = Fields(FIELDS, 3, np.arange(12, dtype=np.int32)[::-1] // 2) if shares_rows else None
+    of_sums = map_matrix(output, model, parameters, X, fields)
+    monkeypatch.setattr(native, "available", lambda: False)
+    of_slots = map_matrix(output, model, parameters, X, fields)
+    assert of_sums.dtype == of_slots.dtype == dtype
+    assert isinstance(of_sums, np.ndarray)
+    tolerance = 1e3 * np.finfo(dtype).eps
+    np.testing.assert_allclose(of_sums, of_slots, rtol=tolerance, atol=tolerance)
+
+
+@needs_native
+@pytest.mark.parametrize(("model", "output"), OF_SUMS)
+def test_a_row_has_the_same_output_alone_and_among_others_in_any_thread(model, output, monkeypatch):
+    rng = np.random.default_rng(1)
+    dense, averages = random_dense(model, rng)
+    table = stored(model, random_tables(model, 12, rng), 16)
+    parameters = Parameters(*jax.tree.map(np.float32, (table, dense, averages)), some_units(rng))
+    X = sparse.csr_array(sparse_rows(rng, n=70))
+    is_exact = model.hints.of_sums == "arithmetic"
+    equal = np.testing.assert_array_equal if is_exact else partial(np.testing.assert_allclose, rtol=1e-5)
+    alone = np.concatenate([map_matrix(output, model, parameters, X[i : i + 1], None) for i in range(70)])
+    monkeypatch.setattr(predict, "_ROWS_OF_SUMS", 16)
+    for n_jobs in (1, 2, 4):
+        with some_cores.use(n_jobs):
+            equal(map_matrix(output, model, parameters, X, None), alone)
+    monkeypatch.setattr(predict, "_ROWS_AT_ONCE", 33)
+    equal(map_matrix(output, model, parameters, X, None), alone)
+
+
+@needs_native
+@pytest.mark.parametrize("model", [FM(n_factors=2), Linear()])
+def test_arithmetic_takes_no_program(model):
+    _, _, parameters = parameters_of(model)
+    before = programs._program.cache_info()
+    for n in (1, 40, 3000):
+        map_matrix(Model.raw_prediction, model, parameters, sparse.csr_array(np.ones((n, 12))), None)
+    assert programs._program.cache_info() == before
+    assert not parameters._placed
+
+
+@needs_native
+def test_a_value_that_is_too_large_is_named_by_its_row(monkeypatch):
+    model = FM(n_factors=2)
+    _, _, parameters = parameters_of(model)
+    parameters.table = parameters.table.astype(np.float32)
+    parameters.units = Units(None, np.full(12, 1e-10))
+    X = np.ones((50, 12))
+    X[37, 5] = 1e20
+    for at_once, of_sums in ((1 << 18, 2048), (1 << 18, 8), (20, 8)):
+        monkeypatch.setattr(predict, "_ROWS_AT_ONCE", at_once)
+        monkeypatch.setattr(predict, "_ROWS_OF_SUMS", of_sums)
+        with pytest.raises(ValueError, match=r"X has a value at row 37, column 5 that is 1e[+]30 times"):
+            map_matrix(Model.raw_prediction, model, parameters, sparse.csr_array(X), None)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**31 + 5, 2**32 - 1])

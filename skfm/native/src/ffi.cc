@@ -1,10 +1,12 @@
-// The handlers that XLA calls. Arrays of all batches come whole, with the number of the batch: a slice of them
-// would be a copy.
+// The handlers that XLA calls. Arrays of all batches come whole, with the number of the batch: a slice of
+// them would be a copy.
 
 #include <algorithm>
 #include <vector>
 
+#include "export.h"
 #include "kernels.h"
+#include "machine.h"
 #include "pairs.h"
 #include "parallel.h"
 
@@ -19,18 +21,7 @@ constexpr int64_t kFew = 1 << 17;
 constexpr int64_t kRanges = 4;
 
 const AllKernels& best() {
-  static const AllKernels found = [] {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq")) {
-      return avx512::kernels();
-    }
-    if (has_avx2) return avx2::kernels();
-#endif
-    return plain::kernels();
-  }();
+  static const AllKernels found = SKFM_BEST(kernels)();
   return found;
 }
 
@@ -93,8 +84,9 @@ ffi::Error pool_of(ffi::ThreadPool pool, ffi::AnyBuffer number, ffi::AnyBuffer t
 ffi::Error pool_any(ffi::ThreadPool pool, ffi::AnyBuffer number, ffi::AnyBuffer table, ffi::AnyBuffer touched,
                     ffi::AnyBuffer position, ffi::AnyBuffer values, ffi::AnyBuffer spans,
                     ffi::Result<ffi::AnyBuffer> sums, ffi::Result<ffi::AnyBuffer> norms) {
-  return (table.element_type() == ffi::F64 ? pool_of<double> : pool_of<float>)(
-      pool, number, table, touched, position, values, spans, sums, norms);
+  return (table.element_type() == ffi::F64 ? pool_of<double> : pool_of<float>)(pool, number, table, touched,
+                                                                               position, values, spans, sums,
+                                                                               norms);
 }
 
 template <typename T>
@@ -102,11 +94,12 @@ ffi::Error gather_of(ffi::ThreadPool pool, ffi::AnyBuffer number, ffi::AnyBuffer
                      ffi::AnyBuffer touched, ffi::AnyBuffer position, ffi::Result<ffi::AnyBuffer> rows) {
   const Batch batch = batch_of(number, touched, position);
   const int64_t size = batch.n_rows * batch.n_slots;
-  const Gather<T> g{{batch.n_rows, batch.n_slots, touched.typed_data<int32_t>() + batch.number * batch.n_touched,
-                     position.typed_data<int32_t>() + batch.number * size, nullptr},
-                    table.typed_data<T>(),
-                    table.dimensions()[1],
-                    rows->typed_data<T>()};
+  const Gather<T> g{
+      {batch.n_rows, batch.n_slots, touched.typed_data<int32_t>() + batch.number * batch.n_touched,
+       position.typed_data<int32_t>() + batch.number * size, nullptr},
+      table.typed_data<T>(),
+      table.dimensions()[1],
+      rows->typed_data<T>()};
   in_ranges(pool, batch.n_rows, size * g.width,
             [&](int64_t begin, int64_t end) { kernels_of<T>().gather(g, begin, end); });
   return ffi::Error::Success();
@@ -114,8 +107,8 @@ ffi::Error gather_of(ffi::ThreadPool pool, ffi::AnyBuffer number, ffi::AnyBuffer
 
 ffi::Error gather_any(ffi::ThreadPool pool, ffi::AnyBuffer number, ffi::AnyBuffer table,
                       ffi::AnyBuffer touched, ffi::AnyBuffer position, ffi::Result<ffi::AnyBuffer> rows) {
-  return (table.element_type() == ffi::F64 ? gather_of<double> : gather_of<float>)(pool, number, table, touched,
-                                                                                 position, rows);
+  return (table.element_type() == ffi::F64 ? gather_of<double> : gather_of<float>)(pool, number, table,
+                                                                                   touched, position, rows);
 }
 
 int n_states(Solver solver) { return solver == kFtrl ? 4 : solver == kAdam ? 2 : 1; }
@@ -303,7 +296,6 @@ ffi::Error update_any(ffi::ThreadPool pool, ffi::AnyBuffer number, ffi::AnyBuffe
 }  // namespace skfm
 
 extern "C" {
-#define SKFM_EXPORT __attribute__((visibility("default")))
 SKFM_EXPORT XLA_FFI_Error* skfm_pool(XLA_FFI_CallFrame*);
 SKFM_EXPORT XLA_FFI_Error* skfm_gather(XLA_FFI_CallFrame*);
 SKFM_EXPORT XLA_FFI_Error* skfm_update(XLA_FFI_CallFrame*);

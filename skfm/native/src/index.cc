@@ -2,17 +2,18 @@
 
 #include <cstdint>
 
+#include "export.h"
+
 extern "C" {
 
-// Numbers the different ids of a batch in the order in which its slots, column by column, first name them, and
-// lists the slots of each. Slots of the id `dummy` are not listed.
+// Numbers the different ids of a batch in the order in which its slots, column by column, first name them,
+// and lists the slots of each. Slots of the id `dummy` are not listed.
 //
 // scratch: one number for each id, of no meaning before and after.
-// touched, starts (one more), share: room for n_rows n_slots each; share is the weight that touches an id.
-__attribute__((visibility("default"))) int64_t skfm_index(int64_t n_rows, int64_t n_slots, const int32_t* ids,
-                                                          const double* weight, int32_t dummy, int32_t* scratch,
-                                                          int32_t* touched, int32_t* position, int32_t* starts,
-                                                          int32_t* order, double* share) {
+// touched, starts (one more), share: room for all different ids; share is the weight that touches an id.
+SKFM_EXPORT int64_t skfm_index(int64_t n_rows, int64_t n_slots, const int32_t* ids, const double* weight,
+                               int32_t dummy, int32_t* scratch, int32_t* touched, int32_t* position,
+                               int32_t* starts, int32_t* order, double* share) {
   int64_t n = 0;
   for (int64_t s = 0; s < n_slots; ++s) {
     for (int64_t b = 0; b < n_rows; ++b) {

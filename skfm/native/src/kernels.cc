@@ -8,7 +8,6 @@
 #include <cmath>
 #include <vector>
 
-#include "ahead.h"
 #include "lanes.h"
 #include "pairs.h"
 
@@ -256,6 +255,17 @@ void add_norms(const PooledGradient<kValues, T>& g, const T* row) {
       norm += u.gradient_norms[g.slots.divide(slot) * u.n_vectors + v] * (x * x);
     }
     for (int64_t l = u.spans[2 * v]; l < u.spans[2 * v + 1]; ++l) g.out[l] += 2 * norm * row[l];
+  }
+}
+
+template <typename T>
+SKFM_INLINE void ask_for_row(const Update<T>& u, int64_t id) {
+  ask_for(u.table + id * u.width, u.width);
+  for (int i = 0; i < u.n_segments; ++i) {
+    const auto& s = u.segments[i];
+    for (T* state : s.states) {
+      if (state) ask_for(state + id * (s.end - s.begin), s.end - s.begin);
+    }
   }
 }
 

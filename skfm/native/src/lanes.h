@@ -56,10 +56,6 @@ struct Lanes {
     head.store(p);
     tail.store(p + kFirst);
   }
-  SKFM_INLINE void times(T x) {
-    head.v *= x;
-    tail.times(x);
-  }
   SKFM_INLINE void add(const Lanes& o) {
     head.v += o.head.v;
     tail.add(o.tail);
@@ -67,6 +63,10 @@ struct Lanes {
   SKFM_INLINE void add_product(const Lanes& a, const Lanes& b) {
     head.v += a.head.v * b.head.v;
     tail.add_product(a.tail, b.tail);
+  }
+  SKFM_INLINE void multiply(T x) {
+    head.v *= x;
+    tail.multiply(x);
   }
   SKFM_INLINE void add_times(const Lanes& o, T x) {
     head.v += o.head.v * x;
@@ -95,8 +95,8 @@ struct Lanes<T, W, false> {
   static SKFM_INLINE Lanes load(const T* p) { return {Pack<T, W>::load(p)}; }
   static SKFM_INLINE Lanes zero() { return {Pack<T, W>::zero()}; }
   SKFM_INLINE void store(T* p) const { head.store(p); }
-  SKFM_INLINE void times(T x) { head.v *= x; }
   SKFM_INLINE void add(const Lanes& o) { head.v += o.head.v; }
+  SKFM_INLINE void multiply(T x) { head.v *= x; }
   SKFM_INLINE void add_times(const Lanes& o, T x) { head.v += o.head.v * x; }
   SKFM_INLINE void add_product(const Lanes& a, const Lanes& b) { head.v += a.head.v * b.head.v; }
   SKFM_INLINE void add_squares_times(const Lanes& o, T x) { head.v += o.head.v * o.head.v * x; }
@@ -106,7 +106,9 @@ struct Lanes<T, W, false> {
     for (const T number : all) sum += number;
     return sum;
   }
-  SKFM_INLINE void add_product_times(const Lanes& a, const Lanes& b, T x) { head.v += a.head.v * b.head.v * x; }
+  SKFM_INLINE void add_product_times(const Lanes& a, const Lanes& b, T x) {
+    head.v += a.head.v * b.head.v * x;
+  }
 };
 
 // Calls `f.run<W>(offset)` for blocks of W numbers that make up a row.
@@ -134,6 +136,14 @@ void each_block(int64_t width, F&& f) {
   int64_t offset = 0;
   for (; width - offset > 16; offset += 16) f.template run<16>(offset);
   last_block<16>(width - offset, offset, f);
+}
+
+// Asks for the cache lines of n numbers.
+template <typename T, int kToWrite = 1>
+SKFM_INLINE void ask_for(const T* p, int64_t n) {
+  const char* end = reinterpret_cast<const char*>(p + n) - 1;
+  for (const char* at = reinterpret_cast<const char*>(p); at < end; at += 64) __builtin_prefetch(at, kToWrite);
+  __builtin_prefetch(end, kToWrite);
 }
 
 }  // namespace skfm

@@ -9,7 +9,6 @@
 #include <type_traits>
 #include <vector>
 
-#include "ahead.h"
 #include "lanes.h"
 
 namespace skfm {
@@ -22,6 +21,26 @@ namespace {
 
 // Touched rows ahead of which memory is asked for.
 constexpr int64_t kAhead = 4;
+
+// Asks for the cache lines of n numbers that are not needed at once: into the second cache.
+template <typename T>
+SKFM_INLINE void ask_early(const T* p, int64_t n) {
+  const char* end = reinterpret_cast<const char*>(p + n) - 1;
+  for (const char* at = reinterpret_cast<const char*>(p); at < end; at += 64) __builtin_prefetch(at, 0, 2);
+  __builtin_prefetch(end, 0, 2);
+}
+
+// The same of a row of the table and its state.
+template <typename T>
+SKFM_INLINE void ask_early_for_row(const Update<T>& u, int64_t id) {
+  ask_early(u.table + id * u.width, u.width);
+  for (int i = 0; i < u.n_segments; ++i) {
+    const auto& s = u.segments[i];
+    for (const T* state : s.states) {
+      if (state) ask_early(state + id * (s.end - s.begin), s.end - s.begin);
+    }
+  }
+}
 
 // One row of the batch: the fields that it has.
 template <typename T>
@@ -125,7 +144,7 @@ struct Term {
       const auto meet = [&](Vector& to, const auto& other) {
         const auto of_own = Vector::load(own + other.number * k);
         auto of_other = Vector::load(other.vectors + for_own);
-        if (p.slots.values) of_other.times(other.times);
+        if (p.slots.values) of_other.multiply(other.times);
         to.add_product(of_own, of_other);
       };
       for (; j + 4 <= n; j += 4) {
@@ -223,7 +242,7 @@ void field_pairs(const FieldPairs<T>& p, int64_t begin, int64_t end) {
   RowFields<T> row(p);
   for (int64_t b = begin; b < end; ++b) {
     if (b + 1 < end) {
-      for (int64_t s = 0; s < S; ++s) ask_for<true>(row.vectors_of((b + 1) * S + s) - p.start, p.width);
+      for (int64_t s = 0; s < S; ++s) ask_early(row.vectors_of((b + 1) * S + s) - p.start, p.width);
     }
     row.take(b, 0, p.n_fields - 1);
     for (int64_t o = 0; o < p.n_outputs; ++o) {
@@ -258,10 +277,10 @@ void field_pairs_in_chunk(const FieldPairsUpdate<T>& f, int64_t chunk) {
       for (int64_t s = 0; s < S; ++s) {
         const int64_t r = p.slots.position[(b + 1) * S + s];
         if (f.is_alone(r)) {
-          ask_for_row<true>(u, u.slots.touched[r]);
+          ask_early_for_row(u, u.slots.touched[r]);
         } else {
-          ask_for<true>(row.vectors_of((b + 1) * S + s) - p.start, p.width);
-          if (places[r] >= 0) ask_for<true>(f.kept + places[r] * f.stride, p.width);
+          ask_early(row.vectors_of((b + 1) * S + s) - p.start, p.width);
+          if (places[r] >= 0) ask_early(f.kept + places[r] * f.stride, p.width);
         }
       }
     }
@@ -309,10 +328,10 @@ void field_pairs_over_chunks(const FieldPairsUpdate<T>& f, int64_t begin, int64_
   const auto is_due = [&](int64_t r) { return is_charged(u, r) && !f.is_alone(r); };
   for (int64_t r = begin; r < end; ++r) {
     if (r + kAhead < end && is_due(r + kAhead)) {
-      ask_for_row<true>(u, u.slots.touched[r + kAhead]);
+      ask_early_for_row(u, u.slots.touched[r + kAhead]);
       for (int64_t chunk = 0; chunk < f.n_chunks; ++chunk) {
         const int32_t place = f.places[chunk * f.n_touched + r + kAhead];
-        if (place >= 0) ask_for<true>(f.kept + place * f.stride, u.width);
+        if (place >= 0) ask_early(f.kept + place * f.stride, u.width);
       }
     }
     if (!is_due(r)) continue;

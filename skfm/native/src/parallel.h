@@ -6,9 +6,13 @@
 #include <memory>
 #include <mutex>
 
+#include "sanitizer.h"
 #include "xla.h"
 
 namespace skfm {
+
+// A call of XLA's comes after those whose results it is given.
+inline char order_of_calls;
 
 // Calls f(0), .., f(n - 1), each once, some of them in other threads. The caller works too and takes whatever
 // is left: where the pool is busy it does all, and it waits only for what has begun.
@@ -22,6 +26,7 @@ void parallel(xla::ffi::ThreadPool& pool, int64_t n, const F& f) {
     std::condition_variable all_done;
 
     void work() {
+      SKFM_COMES_AFTER(this);
       int64_t done = 0;
       for (int64_t i; (i = next.fetch_add(1)) < n; ++done) (*f)(i);
       if (!done) return;
@@ -31,18 +36,22 @@ void parallel(xla::ffi::ThreadPool& pool, int64_t n, const F& f) {
     }
   };
   if (n <= 0) return;
+  SKFM_COMES_AFTER(&order_of_calls);
   const int64_t helpers = std::min<int64_t>(n, pool.num_threads()) - 1;
   if (helpers <= 0) {
     for (int64_t i = 0; i < n; ++i) f(i);
+    SKFM_COMES_BEFORE(&order_of_calls);
     return;
   }
   auto shared = std::make_shared<Shared>();
   shared->n = n;
   shared->f = &f;
+  SKFM_COMES_BEFORE(shared.get());
   for (int64_t i = 0; i < helpers; ++i) pool.Schedule([shared] { shared->work(); });
   shared->work();
   std::unique_lock<std::mutex> lock(shared->mutex);
   shared->all_done.wait(lock, [&] { return shared->n_done == n; });
+  SKFM_COMES_BEFORE(&order_of_calls);
 }
 
 }  // namespace skfm

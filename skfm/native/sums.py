@@ -1,0 +1,92 @@
+"""Sums of a table over the entries of sparse rows."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skfm.native import library
+
+
+class Entries(NamedTuple):
+    """Those of rows, in the arrays that a csr_array has."""
+
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+
+
+class Columns(NamedTuple):
+    """What becomes of the entries of each column.
+
+    Attributes
+    ----------
+    ids : the row of the table that each column uses, or None where each has its own
+    center, scale : float64, ``(x - center) / scale`` is multiplied by the row; or None
+    largest : absolute value of this that can be computed with
+    """
+
+    ids: np.ndarray | None = None
+    center: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    largest: float = np.inf
+
+
+# Entries in standard units, that name the row of the table themselves.
+PLAIN = Columns()
+
+
+class _Rows(ctypes.Structure):
+    """That of `src/rows.h`."""
+
+    _fields_ = (
+        ("n_rows", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("starts", "columns", "values", "ids", "center", "scale")),
+        ("largest", ctypes.c_double),
+        ("table", ctypes.c_void_p),
+        ("width", ctypes.c_int64),
+        ("sums", ctypes.c_void_p),
+        ("pairs", ctypes.c_void_p),
+        ("values_double", ctypes.c_int32),
+        ("table_double", ctypes.c_int32),
+    )
+
+
+def sums(X, rows: slice, columns: Columns, table: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Sums over the entries of each row, and over pairs of them, of rows of the table times values.
+
+    Parameters
+    ----------
+    X : csr_array, or `Entries`
+    rows : some of its rows, without a step
+    table : (D, W), float32 or float64
+
+    Returns
+    -------
+    sums, pairs : (B, W) each; or None if a value is too large
+    """
+    of_values = np.float32 if X.data.dtype == np.float32 else np.float64
+    out = np.empty((2, rows.stop - rows.start, table.shape[1]), table.dtype)
+    arrays = {
+        "starts": np.ascontiguousarray(X.indptr[rows.start : rows.stop + 1], np.int64),
+        "columns": np.ascontiguousarray(X.indices, np.int32),
+        "values": np.ascontiguousarray(X.data, of_values),
+        "ids": None if columns.ids is None else np.ascontiguousarray(columns.ids, np.int32),
+        "center": columns.center,
+        "scale": columns.scale,
+        "table": np.ascontiguousarray(table),
+        "sums": out[0],
+        "pairs": out[1],
+    }
+    given = _Rows(
+        n_rows=out.shape[1],
+        width=table.shape[1],
+        largest=columns.largest,
+        values_double=of_values is np.float64,
+        table_double=table.dtype == np.float64,
+        **{name: None if array is None else array.ctypes.data for name, array in arrays.items()},
+    )
+    native: Any = library()
+    return (out[0], out[1]) if native.skfm_sums(ctypes.byref(given)) else None
