@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from skfm import FFMClassifier, FFMRegressor
 from skfm.layers import native
 from skfm.layers.pairwise import field_pairs
+from skfm.native import Touching as Index
 from skfm.native import touching
 from skfm.optim.rows import Touched, Touching, read_rows, update_rows, update_rows_natively
 from skfm.optim.solvers import NAMED, Split, Step
@@ -38,6 +39,16 @@ class Shape(NamedTuple):
         return self.n_outputs + int(np.prod(self.vectors))
 
 
+def index_of(ids, n_table):
+    """The index of a batch whose weights are 1; the last row of the table is the dummy one."""
+    room, scratch = min(ids.size, n_table), np.empty(n_table, np.int32)
+    sizes = {"touched": room, "position": ids.shape, "share": room, "starts": room + 1, "order": ids.size}
+    types = {"share": np.float64}
+    out = Index(**{name: np.zeros(size, types.get(name, np.int32)) for name, size in sizes.items()})
+    n = touching(ids, np.ones(ids.shape[0]), n_table - 1, scratch, out)
+    return out._replace(touched=out.touched[:n], starts=out.starts[: n + 1])
+
+
 class Problem:
     """Two batches. Without `one_hot` fields have any number of slots, and some slots none."""
 
@@ -59,8 +70,7 @@ class Problem:
             self.ids[:, 4:9, 3:] = dummy
             self.fields[self.ids == dummy] = -1
         self.values = rng.standard_normal(size).astype(dtype) if values else None
-        scratch = np.empty(shape.n_table, np.int32)
-        found = [touching(ids, np.ones(shape.n_rows), dummy, scratch) for ids in self.ids]
+        found = [index_of(ids, shape.n_table) for ids in self.ids]
         most = max(one.touched.size for one in found) + 3
         self.touched, self.starts = (
             np.stack([np.pad(one, (0, more + most - one.size), mode="edge") for one in ones])
