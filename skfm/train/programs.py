@@ -142,7 +142,9 @@ def _device() -> Any:
     """The CPU that a program would run on; None where programs are left to JAX."""
     config = jax.config
     checks = config.jax_disable_jit, config.jax_debug_nans, config.jax_debug_infs
-    if not _CAN_BE_KEPT or any(checks) or store.folder() is None:
+    # What JAX has found in a cache of its own lacks its code when it is serialized again.
+    has_own = config.jax_enable_compilation_cache and config.jax_compilation_cache_dir
+    if not _CAN_BE_KEPT or any(checks) or has_own or store.folder() is None:
         return None
     device = config.jax_default_device or jax.devices()[0]
     is_plain = isinstance(device, jax.Device) and device.platform == "cpu"
