@@ -56,7 +56,9 @@ def words(value: Any) -> str:
     if isinstance(value, tuple):
         return name_of(kind) + words(tuple(value))
     if dataclasses.is_dataclass(value):
-        return name_of(kind) + words([(each.name, getattr(value, each.name)) for each in dataclasses.fields(value)])
+        return name_of(kind) + words(
+            [(each.name, getattr(value, each.name)) for each in dataclasses.fields(value)]
+        )
     raise NoIdentityError(value)
 
 
@@ -103,7 +105,9 @@ def _processor() -> str:
     if sys.platform == "linux":
         first, _, _ = Path("/proc/cpuinfo").read_text().partition("\n\n")
         facts = (line.partition(":") for line in first.splitlines())
-        return words([(name.strip(), fact) for name, _, fact in facts if name.strip().lower() not in _OF_A_CORE])
+        return words(
+            [(name.strip(), fact) for name, _, fact in facts if name.strip().lower() not in _OF_A_CORE]
+        )
     if sys.platform == "darwin":
         name, size = ctypes.create_string_buffer(256), ctypes.c_size_t(256)
         ctypes.CDLL(None).sysctlbyname(b"machdep.cpu.brand_string", name, ctypes.byref(size), None, 0)

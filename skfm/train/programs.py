@@ -140,7 +140,7 @@ def _program(compiled: Compiled, structure: Any, kinds: tuple[Any, ...], setting
 
 def _device() -> Any:
     """The CPU that a program would run on; None where programs are left to JAX."""
-    config = jax.config
+    config: Any = jax.config
     checks = config.jax_disable_jit, config.jax_debug_nans, config.jax_debug_infs
     # What JAX has found in a cache of its own lacks its code when it is serialized again.
     has_own = config.jax_enable_compilation_cache and config.jax_compilation_cache_dir
@@ -165,7 +165,8 @@ def _load(key: str, device: Any) -> Any:
     if payload is None:
         return None
     try:
-        return deserialize_and_load(*pickle.loads(payload), device.client, [device])
+        where = {"backend": device.client, "execution_devices": [device]}
+        return deserialize_and_load(*pickle.loads(payload), **where)
     except Exception:  # whatever a library says of a program that it does not take
         store.forget(key)
         return None
