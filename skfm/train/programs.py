@@ -21,19 +21,17 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 import jax
-import jaxlib
 import numpy as np
 from jax.experimental.serialize_executable import deserialize_and_load, serialize
+from jaxlib.version import __version_info__ as jaxlib_version
 
 from skfm.train import store
 from skfm.train.identity import NoIdentityError, name_of, of_tree, surroundings, words
 
 # A model has one for each width of its rows, in training and in prediction: two to ten in all.
 N_PROGRAMS = int(os.environ.get("SKFM_PROGRAMS", "128"))
-
-
 # Older ones write to stderr whenever they load a program (openxla/xla#44565).
-_CAN_BE_KEPT = tuple(map(int, jaxlib.__version__.split(".")[:3])) >= (0, 10, 2)
+CAN_BE_KEPT = jaxlib_version >= (0, 10, 2)
 _settings = attrgetter(
     "jax_enable_x64",
     "jax_default_matmul_precision",
@@ -144,7 +142,7 @@ def _device() -> Any:
     checks = config.jax_disable_jit, config.jax_debug_nans, config.jax_debug_infs
     # What JAX has found in a cache of its own lacks its code when it is serialized again.
     has_own = config.jax_enable_compilation_cache and config.jax_compilation_cache_dir
-    if not _CAN_BE_KEPT or any(checks) or has_own or store.folder() is None:
+    if not CAN_BE_KEPT or any(checks) or has_own or store.folder() is None:
         return None
     device = config.jax_default_device or jax.devices()[0]
     is_plain = isinstance(device, jax.Device) and device.platform == "cpu"
