@@ -231,6 +231,11 @@ class Targets:
         with np.errstate(over="ignore"):
             return np.nan_to_num(self.location + self.scale * raw.astype(np.float64), nan=np.nan)
 
+    def slopes_in_units(self, slopes: np.ndarray) -> np.ndarray:
+        """Change of raw predictions (..., n_outputs, n), in the units of y; bounded as they are."""
+        with np.errstate(over="ignore"):
+            return np.nan_to_num(slopes * np.reshape(self.scale, (-1, 1)), nan=np.nan)
+
     def per_output(self, values):
         """Values (n_outputs, ...) of the outputs in the shape of y."""
         return values

@@ -311,7 +311,8 @@ def _coordinates(narrow: Problem, objective: Objective) -> Coordinates:
         X = sparse.csr_array((X.data, fields.rows[X.indices], X.indptr), shape=X.shape)
     hyper = objective.hyper
     largest = _strongest(narrow.dtype)
-    strength = np.minimum(np.asarray(objective.charges)[:, -1:] * np.asarray(hyper.lanes[1]), largest)
+    with np.errstate(over="ignore"):
+        strength = np.minimum(np.asarray(objective.charges)[:, -1:] * np.asarray(hyper.lanes[1]), largest)
     linear = narrow.model.per_lane(lambda table: table.penalty == "linear").astype(bool)
     return coordinates(X, weight, strength, min(float(hyper.l2_dense), largest), linear)
 

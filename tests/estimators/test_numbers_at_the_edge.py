@@ -228,3 +228,21 @@ def test_targets_near_the_least_floats_underflow_in_silence(solver):
     with np.errstate(all="raise"):
         found = make("LinearRegressor", solver=solver).fit(X, y).predict(X)
     assert np.corrcoef(found * 1e300, X[:, 0])[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("name", ["FMRegressor", "MixtureFMRegressor"])
+def test_slopes_beyond_float64_are_its_ends(name, solver):
+    tiny = X / 2.0**40
+    model = make(name, solver, l2_linear=0, l2_factors=0).fit(tiny, 1e307 * np.sign(X[:, 1]))
+    slopes = model.coef_ if name == "FMRegressor" else model.expert_coef_
+    assert np.abs(slopes).max() == np.finfo(np.float64).max
+    assert np.isfinite(model.predict(tiny)).all()
+
+
+@pytest.mark.parametrize("name", ["FMRegressor", "FFMRegressor"])
+def test_penalties_beyond_the_precision_of_weights(name):
+    tiny = X * [1e-100, 1, 1, 1]
+    with pytest.warns(ConvergenceWarning, match="column 0 counted for nothing"):
+        model = make(name, "lbfgs", dtype="float32", l2_linear=1e6).fit(tiny, Y)
+    assert np.isfinite(model.predict(tiny)).all()

@@ -47,7 +47,7 @@ class LinearTable:
         """Weight of each column, shape (n_outputs, n_features) for classifiers and as y for regressors."""
         table = self._table("linear").T.astype(np.float64)
         targets = self._learned.targets
-        return targets.per_output(table * np.reshape(targets.scale, (-1, 1)))
+        return targets.per_output(targets.slopes_in_units(table))
 
 
 class FactorTable:
@@ -108,7 +108,7 @@ class MixtureTables:
     def expert_coef_(self) -> np.ndarray:
         """Linear weights of the experts, shape (n_components, n_outputs, n_features); see `intercept_`."""
         table = self._table("expert_linear").transpose(1, 2, 0).astype(np.float64)
-        return self._per_component(table * np.reshape(self._learned.targets.scale, (-1, 1)))
+        return self._per_component(self._learned.targets.slopes_in_units(table))
 
     @property
     def expert_factors_(self) -> np.ndarray:
