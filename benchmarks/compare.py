@@ -219,7 +219,8 @@ def measure_probes(probes, checkout, data):
     # PYTHONPATH goes before an editable install, and the current folder before both.
     paths = [str(checkout), *filter(None, [os.environ.get("PYTHONPATH")])]
     # A cache of compiled programs on disk would spare the later rounds what the first one pays.
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(paths), JAX_ENABLE_COMPILATION_CACHE="false")
+    no_cache = {"JAX_ENABLE_COMPILATION_CACHE": "false", "SKFM_CACHE": "0"}
+    environment = os.environ | no_cache | {"PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-c", SCRIPT, str(data), str(checkout), *probes]
     answer = subprocess.run(
         command, cwd=checkout, env=environment, capture_output=True, text=True, check=False

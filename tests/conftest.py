@@ -26,6 +26,9 @@ if not os.environ.get("SKFM_TEST_NO_CACHE"):
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
+# Tests neither read nor fill what the user keeps; those of keeping programs name folders of their own.
+os.environ["SKFM_CACHE"] = "0"
+
 # pytest-xdist already has a process for each core: more OpenMP threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -2,7 +2,7 @@
 
 `cross_val_score` of an FM is run twice in one process. "Cold" is from the start of Python to the end of the
 first, imports and compilation included; "warm" is the second. skfm is measured without a cache of compiled
-programs, and with one that an earlier process has filled (`skfm.enable_compile_cache`). modern-fm trains its
+programs, and with one that an earlier process has filled (`SKFM_CACHE`). modern-fm trains its
 default number of epochs, 100, without stopping early; its time with early stopping, as skfm has by default,
 is shown as well, and so are LightGBM and LogisticRegression.
 """

@@ -1,5 +1,7 @@
 """skfm itself, measured as its rivals are."""
 
+import os
+
 import skfm
 from benchmarks.rivals import answer
 from benchmarks.rivals.estimators import choose_class, clocked, make_tasks
@@ -7,8 +9,7 @@ from benchmarks.rivals.estimators import choose_class, clocked, make_tasks
 
 def make(*, model, seed, threads, settings, epochs=None, cache=None):
     """Estimator without early stopping; its defaults, early stopping included, where no epochs are given."""
-    if cache is not None:
-        skfm.enable_compile_cache(cache)
+    os.environ["SKFM_CACHE"] = cache or "0"
     limit = {} if epochs is None else {"max_iter": epochs, "early_stopping": False}
     return choose_class(skfm, model)(**limit, **settings, random_state=seed)
 

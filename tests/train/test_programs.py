@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
+from itertools import product
 from pathlib import Path
 
 import jax
@@ -58,6 +59,43 @@ def test_numbers_and_arrays_are_traced_and_all_else_is_static(traced):
     moved(2.0, {"a": np.arange(4.0), "b": np.float64(2)}, "abs")
     moved(2.0, {"c": np.arange(4.0)}, "abs")
     assert traced() == 4
+
+
+@Compiled
+def promoted(a, b):
+    return a + b, a * jnp.float32(0.1), b - 1
+
+
+@pytest.fixture
+def ahead(monkeypatch):
+    """Programs are compiled ahead of their calls, as those that are kept are."""
+    monkeypatch.setattr(programs, "_device", lambda: jax.devices()[0])
+    monkeypatch.setattr(programs, "_key", lambda *_: "0" * 64)
+    monkeypatch.setattr(programs, "_program", lru_cache(maxsize=100)(programs._program.__wrapped__))
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_programs_compiled_ahead_are_those_of_jit(ahead, wide):
+    with jax.enable_x64(wide):
+        weak = jnp.asarray(2.0) * 1 if wide else jax.lax.full((), 2.0)
+        values = [
+            2, 2.5, True, np.float64(0.1), np.float32(0.1), np.int64(3), np.arange(3), np.ones(3, np.float16),
+            np.full(3, 0.1), jnp.arange(3.0), weak, jnp.asarray(0.1).astype(float), np.bool_(True),
+        ]  # fmt: skip
+        for a, b in product(values, repeat=2):
+            got, expected = promoted(a, b), jax.jit(promoted.function)(a, b)
+            for one, other in zip(got, expected, strict=True):
+                assert (one.dtype, one.weak_type) == (other.dtype, other.weak_type)
+                assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
+            shapes = promoted.eval_shape(a, b)
+            assert [(each.shape, each.dtype) for each in shapes] == [(one.shape, one.dtype) for one in got]
+
+
+def test_programs_compiled_ahead_take_donated_memory(ahead):
+    state = {"a": jnp.arange(5.0)}
+    got = moved(2.0, state, "abs")
+    assert state["a"].is_deleted()
+    np.testing.assert_array_equal(got["a"], 2 * np.arange(5.0))
 
 
 def test_one_argument_is_donated():
