@@ -151,7 +151,7 @@ def test_gradients(name, pooled, monkeypatch):
         if pooled == "gathered":
             slots = Slots(model, table[block.ids], block.values)
         else:
-            slots = PooledSlots(model, table, jnp.asarray(block.ids), jnp.asarray(block.values))
+            slots = PooledSlots.of_rows(model, table, jnp.asarray(block.ids), jnp.asarray(block.values))
         return (mix * model.forward(slots, dense, averages, batch, None)[0]).sum()
 
     table = jnp.asarray(stored(model, tables, dummy + 1))
@@ -417,13 +417,13 @@ def test_slots_of_every_kind_reduce_alike(ones):
     values = None if ones else X
     dense = DenseSlots(model, table, X)
     gathered = Slots(model, np.tile(table, (4, 1, 1)), values)
-    pooled = PooledSlots(model, jnp.asarray(table), jnp.tile(jnp.arange(5), (4, 1)), values)
+    pooled = PooledSlots.of_rows(model, jnp.asarray(table), jnp.tile(jnp.arange(5), (4, 1)), values)
     factors = model.split(table)["expert_factors"]
     np.testing.assert_allclose(dense.sums["expert_factors"], np.einsum("nd,dmok->nmok", X, factors))
     for name in model.tables():
+        np.testing.assert_allclose(dense[name], gathered[name])
+        np.testing.assert_allclose(dense.pairs[name], gathered.pairs[name], atol=1e-12)
         for slots in (dense, pooled):
-            np.testing.assert_allclose(slots[name], gathered[name])
-            np.testing.assert_allclose(slots.pairs[name], gathered.pairs[name], atol=1e-12)
             np.testing.assert_allclose(slots.sums[name], gathered.sums[name], atol=1e-12)
     for name in ("gate_factors", "expert_factors"):
         for slots in (dense, pooled):

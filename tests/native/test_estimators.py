@@ -16,8 +16,6 @@ pytestmark = pytest.mark.skipif(not native.available(), reason="native code is n
 MODELS = sorted(
     {name.removesuffix("Classifier") for name in skfm.__all__ if name.endswith("Classifier")} - {"ESMM"}
 )
-# Their steps are not native code.
-COMPILED = {"FFM"}
 RNG = np.random.default_rng(0)
 WEIGHT = RNG.random(problems.N)
 WEIGHT[5] = 0
@@ -61,7 +59,7 @@ def test_every_model(number, model, both):
 
     found, expected, used = both(learn)
     assert_allclose(found, expected, rtol=1e-10)
-    assert used is (model not in COMPILED)
+    assert used
 
 
 def test_several_tasks(both):

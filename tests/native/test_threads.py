@@ -84,11 +84,14 @@ def test_a_fork_before_jax_starts():
     code = """
 import json, multiprocessing
 import numpy as np, skfm
-from skfm.native import touching
+from skfm.native import Touching, touching
 
 def work(with_fit):
     ids = np.array([[0, 1], [1, 2]], np.int32)
-    found = touching(ids, np.ones(2), 2, np.zeros(3, np.int32)).touched.tolist()
+    touched, starts, order = (np.zeros(n, np.int32) for n in (3, 4, 4))
+    out = Touching(touched, np.zeros((2, 2), np.int32), np.zeros(3), starts, order)
+    touching(ids, np.ones(2), 2, np.zeros(3, np.int32), out)
+    found = out.touched.tolist()
     model = skfm.FMClassifier(solver="adagrad", early_stopping=False, max_iter=9, random_state=0)
     return [found, model.fit(np.eye(4), [0, 0, 1, 1]).predict(np.eye(4)).tolist()] if with_fit else [found]
 

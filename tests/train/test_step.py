@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from skfm.data.batches import Batches
+from skfm.layers import native
 from skfm.layers.mlp import MLP
 from skfm.losses import Logistic
 from skfm.models.afm import AFM
@@ -21,7 +22,7 @@ from skfm.optim.rows import read_rows
 from skfm.optim.solvers import NAMED, SGD, AdaGrad, Optax
 from skfm.train import step
 from skfm.train.state import Hyper, start_state
-from skfm.train.step import Hold, Program, Run, hold_by, run_batches
+from skfm.train.step import Hold, OneOf, Program, Run, hold_by, run_batches
 from tests import reference
 from tests.cases import stored
 from tests.train.problems import MODELS, Problem
@@ -236,20 +237,23 @@ N_ROWS = 100_003
 BATCH = 4
 
 
-def large_problem(model, solver, n_rows=N_ROWS):
+def large_problem(model, solver, n_rows=N_ROWS, natively=False):
     """Arguments of `_step` with a table of many rows and a batch of few slots."""
+    index = (jnp.zeros(6, jnp.int32), jnp.zeros(BATCH * 3, jnp.int32)) if natively else (None, None)
     dense, averages = model.init(np.random.default_rng(0), np.zeros(1)), model.init_averages()
     dense, averages = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), (dense, averages))
     table = jnp.zeros((n_rows, model.width), jnp.float32)
     state = start_state(solver, table, dense, averages, jnp.float32(0.1), jnp.float32(BATCH))
     batch = Batches(
-        touched=jnp.arange(5),
-        charge=jnp.ones((5, 1)),
+        touched=jnp.arange(5, dtype=jnp.int32),
+        charge=jnp.ones((5, 1), jnp.float32),
         position=jnp.zeros((BATCH, 3), jnp.int32),
-        values=jnp.ones((BATCH, 3)),
+        values=jnp.ones((BATCH, 3), jnp.float32),
         slot_fields=None,
-        y=jnp.zeros((BATCH, 1)),
-        weight=jnp.ones(BATCH),
+        y=jnp.zeros((BATCH, 1), jnp.float32),
+        weight=jnp.ones(BATCH, jnp.float32),
+        starts=index[0],
+        order=index[1],
     )
     lanes = jnp.ones(model.width), jnp.ones(model.width)
     hyper = Hyper(lanes, jnp.float32(0.1), jnp.float32(0.1), jax.random.key(0))
@@ -272,12 +276,15 @@ def equations(jaxpr):
             yield from equations(called)
 
 
-def large_equations(model, solver, n_rows=N_ROWS):
+def large_equations(model, solver, n_rows=N_ROWS, natively=False):
     """Names of primitives that read or make an array with a row for each row of the table."""
     program = Program(model, Logistic(), solver)
-    jaxpr = jax.make_jaxpr(lambda *arguments: step._step(program, *arguments))(
-        *large_problem(model, solver, n_rows)
-    )
+
+    def one_step(state, batch, *others):
+        batches = jax.tree.map(lambda leaf: leaf[None], batch)
+        return step._step(program, state, OneOf(batches, jnp.int32(0)), *others)
+
+    jaxpr = jax.make_jaxpr(one_step)(*large_problem(model, solver, n_rows, natively))
 
     def is_large(variable):
         shape = getattr(variable.aval, "shape", ())
@@ -304,10 +311,22 @@ def test_a_step_only_gathers_from_tables_and_scatters_into_them(solver):
     assert large_equations(models[0], SOLVERS[solver], n_rows=3 * BATCH) - {"gather", "scatter-add"}
 
 
+needs_native = pytest.mark.skipif(not native.available(), reason="native code is not built here")
+
+
+@needs_native
+@pytest.mark.parametrize("solver", NAMED)
+def test_a_native_step_gives_tables_to_native_code_alone(solver):
+    network = MLP(sizes=(5,), batch_norm=True, dropout=True)
+    for model in (DeepFM(n_fields=3, n_factors=4, network=network), MixtureFM(n_components=2, n_factors=2)):
+        assert large_equations(model, SOLVERS[solver], natively=True) == {"ffi_call"}
+
+
+@pytest.mark.parametrize("natively", [False, pytest.param(True, marks=needs_native)])
 @pytest.mark.parametrize("solver", ["adagrad", "adam", "ftrl"])
-def test_a_compiled_run_of_batches_copies_no_table(solver):
+def test_a_compiled_run_of_batches_copies_no_table(solver, natively):
     model = DeepFM(n_fields=3, n_factors=4, network=MLP(sizes=(5,)))
-    state, batch, rate, batch_rows, hyper = large_problem(model, SOLVERS[solver])
+    state, batch, rate, batch_rows, hyper = large_problem(model, SOLVERS[solver], natively=natively)
     batches = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), batch)
     program = Program(model, Logistic(), SOLVERS[solver])
     run = Run(np.arange(3, dtype=np.int32), np.full(3, rate), 0, 3)
