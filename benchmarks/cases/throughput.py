@@ -14,7 +14,10 @@ import numpy as np
 
 from benchmarks import report, rivals, runner, synthetic
 
-TARGETS = {"fm": {"xlearn": 1.5, "modern_fm": 8.0}, "ffm": {"xlearn": 1.5, "modern_fm": 4.0}}
+TARGETS = {
+    "fm": {"xlearn": 3.0, "modern_fm": 15.0, "native": 0.7},
+    "ffm": {"xlearn": 1.2, "modern_fm": 6.0},
+}
 RIVALS = ("native", "xlearn", "modern_fm", "myfm")
 OF_FIELDS = ("xlearn", "modern_fm")  # rivals that have FFM
 PROBLEMS = {"k=4": ("fm", 4), "k=16": ("fm", 16), "ffm k=4": ("ffm", 4)}
