@@ -158,5 +158,7 @@ def test_public_methods_are_documented(estimator):
 def test_public_functions_are_documented():
     for name in set(skfm.__all__) - {estimator.__name__ for estimator in ESTIMATORS}:
         function = getattr(skfm, name)
-        documented = [key for key, _, _ in entries(sections(function.__doc__).get("Parameters", ""))]
-        assert documented == list(inspect.signature(function).parameters)
+        parameters = list(inspect.signature(function).parameters)
+        found = sections(function.__doc__)
+        assert ("Parameters" in found) == bool(parameters), name
+        assert not parameters or [key for key, _, _ in entries(found["Parameters"])] == parameters

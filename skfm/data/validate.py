@@ -47,6 +47,7 @@ def canonical_csr(X) -> sparse.csr_array:
     if sparse.issparse(X):
         copied = X.format != "csr"
         out = sparse.csr_array(X)
+        _check_columns(out)
         if not out.has_canonical_format:
             out = out if copied else out.copy()
             out.sum_duplicates()
@@ -63,6 +64,17 @@ def canonical_csr(X) -> sparse.csr_array:
     if out.data.dtype.kind not in "f":
         out = out.astype(np.float64)
     return out
+
+
+def _check_columns(X: sparse.csr_array) -> None:
+    """Raise ValueError where an entry is in no column: SciPy takes the arrays that it is given."""
+    if X.indices.size and not (X.indices.min() >= 0 and X.indices.max() < X.shape[1]):
+        entry = int(np.argmax((X.indices < 0) | (X.indices >= X.shape[1])))
+        row = int(np.searchsorted(X.indptr, entry, side="right")) - 1
+        raise ValueError(
+            f"Row {row} of X has an entry in column {X.indices[entry]}, and X has {X.shape[1]} columns. "
+            f"Correct its indices or its shape; X.check_format() finds such entries."
+        )
 
 
 def _csr_of_dense(X: np.ndarray) -> sparse.csr_array:

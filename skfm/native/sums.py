@@ -54,12 +54,22 @@ class _Rows(ctypes.Structure):
     )
 
 
-def sums(X, rows: slice, columns: Columns, table: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+def as_native(X) -> Entries:
+    """The entries of a csr_array, or others, in the types that native code takes."""
+    of_values = np.float32 if X.data.dtype == np.float32 else np.float64
+    return Entries(
+        np.ascontiguousarray(X.data, of_values), np.ascontiguousarray(X.indices, np.int32), X.indptr
+    )
+
+
+def sums(
+    X: Entries, rows: slice, columns: Columns, table: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
     """Sums over the entries of each row, and over pairs of them, of rows of the table times values.
 
     Parameters
     ----------
-    X : csr_array, or `Entries`
+    X : see `as_native`; each of its columns is one of `columns`, or of the table
     rows : some of its rows, without a step
     table : (D, W), float32 or float64
 
@@ -67,12 +77,11 @@ def sums(X, rows: slice, columns: Columns, table: np.ndarray) -> tuple[np.ndarra
     -------
     sums, pairs : (B, W) each; or None if a value is too large
     """
-    of_values = np.float32 if X.data.dtype == np.float32 else np.float64
     out = np.empty((2, rows.stop - rows.start, table.shape[1]), table.dtype)
     arrays = {
         "starts": np.ascontiguousarray(X.indptr[rows.start : rows.stop + 1], np.int64),
-        "columns": np.ascontiguousarray(X.indices, np.int32),
-        "values": np.ascontiguousarray(X.data, of_values),
+        "columns": X.indices,
+        "values": X.data,
         "ids": None if columns.ids is None else np.ascontiguousarray(columns.ids, np.int32),
         "center": columns.center,
         "scale": columns.scale,
@@ -84,7 +93,7 @@ def sums(X, rows: slice, columns: Columns, table: np.ndarray) -> tuple[np.ndarra
         n_rows=out.shape[1],
         width=table.shape[1],
         largest=columns.largest,
-        values_double=of_values is np.float64,
+        values_double=X.data.dtype == np.float64,
         table_double=table.dtype == np.float64,
         **{name: None if array is None else array.ctypes.data for name, array in arrays.items()},
     )

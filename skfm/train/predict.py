@@ -15,7 +15,7 @@ from skfm.data.pack import layout_to_predict, pack_rows
 from skfm.data.units import check_range, largest_factor, standardized
 from skfm.layers import native
 from skfm.models.base import Batch, Model, Slots, SummedSlots
-from skfm.native.sums import PLAIN, Columns, Entries, sums
+from skfm.native.sums import PLAIN, Columns, Entries, as_native, sums
 from skfm.optim.rows import read_rows
 from skfm.runtime import check_fits, in_threads, precision, some_cores
 from skfm.train.problem import Parameters
@@ -213,6 +213,7 @@ def map_sums(output, model: Model, weights, X, columns: Columns) -> np.ndarray |
     (n_rows, ...), or None if a value is too large
     """
     (table, *rest), n_rows, device = weights, X.indptr.size - 1, some_cores.device
+    X = as_native(X)
 
     def evaluated(found):
         if model.hints.of_sums == "arithmetic":

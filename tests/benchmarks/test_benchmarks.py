@@ -251,7 +251,7 @@ def test_throughput_reports_ratios_of_the_same_round():
     assert "copy_gb_per_s" in table
     assert "1.7500" in table
     assert "1.50 to 2.00" in table
-    assert ">= 1.5000 reached" in table
+    assert ">= 3.0000 MISSED" in table
 
 
 def test_deep_judges_each_column_count():

@@ -157,3 +157,10 @@ def test_right_weights(given, expected):
 def test_first_row():
     assert first_row(np.array([False, False, True, True])) == 2
     assert first_row(np.array([[False, False], [False, True], [True, False]])) == 1
+
+
+@pytest.mark.parametrize("column", [-7, 3, 10**9])
+def test_entries_in_no_column_are_refused(column):
+    X = sparse.csr_array((np.ones(3), np.array([0, 2, column]), np.array([0, 2, 3])), shape=(2, 3))
+    with pytest.raises(ValueError, match=rf"Row 1 of X has an entry in column {column}, and X has 3 columns"):
+        canonical_csr(X)

@@ -6,13 +6,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from skfm.layers import native
-from skfm.native.sums import PLAIN, Columns, sums
+from skfm.native.sums import PLAIN, Columns, as_native, sums
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="native code is not built here")
 
 N_COLUMNS = 300
 # Each width below 17 has code of its own, as have 17 and 33.
 WIDTHS = [*range(1, 19), 31, 32, 33, 34, 50]
+
+
+def sums_of(X, *arguments):
+    return sums(as_native(X), *arguments)
 
 
 def problem(width, dtype, of_values, seed=0):
@@ -38,7 +42,7 @@ def tolerance(dtype):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_sums_and_pairs(width, of_values, dtype):
     X, table = problem(width, dtype, of_values)
-    found = sums(X, slice(0, 23), PLAIN, table)
+    found = sums_of(X, slice(0, 23), PLAIN, table)
     for one, other in zip(found, expected(X, table), strict=True):
         assert one.dtype == dtype
         assert_allclose(one, other, **tolerance(dtype))
@@ -52,7 +56,9 @@ def test_units_and_rows_of_columns(dtype):
     center, scale = rng.standard_normal(N_COLUMNS), rng.uniform(0.5, 2, N_COLUMNS)
     stored = X.toarray() != 0
     for origin, index in ((None, np.int32), (center, np.int64)):
-        found = sums(X, slice(0, 23), Columns(ids.astype(index), origin, scale, np.inf), table[:40])
+        found = sums(
+            as_native(X), slice(0, 23), Columns(ids.astype(index), origin, scale, np.inf), table[:40]
+        )
         moved = (X.toarray() - (0 if origin is None else origin)) / scale * stored
         for one, other in zip(found, expected(sparse.csr_array(moved), table[ids]), strict=True):
             assert_allclose(one, other, **tolerance(dtype))
@@ -63,9 +69,9 @@ def test_rows_have_the_same_sums_in_any_company(index):
     X, table = problem(17, np.float32, np.float64)
     X.indices, X.indptr = X.indices.astype(index), X.indptr.astype(index)
     columns = Columns(None, None, np.full(N_COLUMNS, 3.0), np.inf)
-    together = sums(X, slice(0, 23), columns, table)
+    together = sums_of(X, slice(0, 23), columns, table)
     for row in range(23):
-        for one, other in zip(sums(X, slice(row, row + 1), columns, table), together, strict=True):
+        for one, other in zip(sums_of(X, slice(row, row + 1), columns, table), together, strict=True):
             assert_array_equal(one[0], other[row])
 
 
@@ -74,7 +80,7 @@ def test_values_out_of_range():
     largest = np.abs(X.data).max()
     for scale in (None, np.full(N_COLUMNS, 0.5)):
         factor = 1 if scale is None else 2
-        assert sums(X, slice(0, 23), Columns(None, None, scale, factor * largest), table) is not None
-        assert sums(X, slice(0, 23), Columns(None, None, scale, 0.999 * factor * largest), table) is None
+        assert sums_of(X, slice(0, 23), Columns(None, None, scale, factor * largest), table) is not None
+        assert sums_of(X, slice(0, 23), Columns(None, None, scale, 0.999 * factor * largest), table) is None
     row = int(np.searchsorted(X.indptr, np.abs(X.data).argmax(), side="right")) - 1
-    assert sums(X, slice(row + 1, 23), Columns(None, None, None, 0.999 * largest), table) is not None
+    assert sums_of(X, slice(row + 1, 23), Columns(None, None, None, 0.999 * largest), table) is not None
