@@ -46,8 +46,9 @@ def canonical_csr(X) -> sparse.csr_array:
     """CSR array with sorted indices, summed duplicates and no explicit zeros; X is left alone."""
     if sparse.issparse(X):
         copied = X.format != "csr"
+        if X.format in _MAJOR_MINOR:
+            _check_structure(X)
         out = sparse.csr_array(X)
-        _check_columns(out)
         if not out.has_canonical_format:
             out = out if copied else out.copy()
             out.sum_duplicates()
@@ -66,14 +67,35 @@ def canonical_csr(X) -> sparse.csr_array:
     return out
 
 
-def _check_columns(X: sparse.csr_array) -> None:
-    """Raise ValueError where an entry is in no column: SciPy takes the arrays that it is given."""
-    if X.indices.size and not (X.indices.min() >= 0 and X.indices.max() < X.shape[1]):
-        entry = int(np.argmax((X.indices < 0) | (X.indices >= X.shape[1])))
-        row = int(np.searchsorted(X.indptr, entry, side="right")) - 1
+# Of compressed formats: what `indptr` has an entry for, and what `indices` names.
+_MAJOR_MINOR = {
+    "csr": ("row", "column"),
+    "csc": ("column", "row"),
+    "bsr": ("block row", "block column"),
+}
+
+
+def _check_structure(X) -> None:
+    """Raise ValueError where entries are nowhere: SciPy takes such arrays, and may crash on them."""
+    (major, minor), starts, n_minor = _MAJOR_MINOR[X.format], X.indptr, X.shape[X.format != "csc"]
+    if X.format == "bsr":
+        n_minor //= X.blocksize[1]
+    remedy = "Correct its arrays or its shape; X.check_format() finds such faults."
+    lengths = np.diff(starts)
+    if starts[0] != 0 or starts[-1] > X.indices.size or lengths.min(initial=0) < 0:
+        bad = 0 if starts[0] != 0 else int(np.argmax((lengths < 0) | (starts[1:] > X.indices.size)))
         raise ValueError(
-            f"Row {row} of X has an entry in column {X.indices[entry]}, and X has {X.shape[1]} columns. "
-            f"Correct its indices or its shape; X.check_format() finds such entries."
+            f"{major.capitalize()} {bad} of X has the entries from {starts[bad]} up to {starts[bad + 1]} of "
+            f"{X.indices.size}, by its indptr. {remedy}"
+        )
+    # What comes after the last row is no entry.
+    indices = X.indices[: starts[-1]]
+    if indices.size and not (indices.min() >= 0 and indices.max() < n_minor):
+        entry = int(np.argmax((indices < 0) | (indices >= n_minor)))
+        number = int(np.searchsorted(starts, entry, side="right")) - 1
+        raise ValueError(
+            f"{major.capitalize()} {number} of X has an entry in {minor} {indices[entry]}, and X has "
+            f"{n_minor} {minor}s. {remedy}"
         )
 
 

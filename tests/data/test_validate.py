@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from skfm.data.validate import (
@@ -160,7 +161,43 @@ def test_first_row():
 
 
 @pytest.mark.parametrize("column", [-7, 3, 10**9])
-def test_entries_in_no_column_are_refused(column):
-    X = sparse.csr_array((np.ones(3), np.array([0, 2, column]), np.array([0, 2, 3])), shape=(2, 3))
-    with pytest.raises(ValueError, match=rf"Row 1 of X has an entry in column {column}, and X has 3 columns"):
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (sparse.csr_array, "Row 1 of X has an entry in column {}, and X has 3 columns"),
+        (sparse.csc_array, "Column 1 of X has an entry in row {}, and X has 3 rows"),
+    ],
+)
+def test_entries_in_no_column_are_refused(kind, words, column):
+    shape = (2, 3) if kind is sparse.csr_array else (3, 2)
+    X = kind((np.ones(3), np.array([0, 2, column]), np.array([0, 2, 3])), shape=shape)
+    with pytest.raises(ValueError, match=words.format(column)):
         canonical_csr(X)
+
+
+def test_blocks_in_no_column_are_refused():
+    X = sparse.bsr_array((np.ones((2, 2, 2)), np.array([0, 2]), np.array([0, 1, 2])), shape=(4, 4))
+    with pytest.raises(ValueError, match="Block row 1 of X has an entry in block column 2, and X has 2 b"):
+        canonical_csr(X)
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "bsr"])
+@pytest.mark.parametrize(
+    ("indptr", "words"),
+    [
+        ([0, 3, 1, 4], "ow 1 of X has the entries from 3 up to 1 of 4"),
+        ([0, 2, 3, 5], "ow 2 of X has the entries from 3 up to 5 of 4"),
+        ([1, 2, 3, 4], "ow 0 of X has the entries from 1 up to 2 of 4"),
+    ],
+)
+def test_rows_that_end_nowhere_are_refused(kind, indptr, words):
+    X = sparse.csr_array(np.diag([1.0, 2, 3])).asformat(kind)
+    X.data = np.ones((4, 1, 1) if kind == "bsr" else 4)
+    X.indices, X.indptr = np.array([0, 1, 2, 0]), np.array(indptr)
+    with pytest.raises(ValueError, match=words.replace("ow", "olumn" if kind == "csc" else "ow")):
+        canonical_csr(X)
+
+
+def test_what_comes_after_the_last_row_is_no_entry():
+    X = sparse.csr_array((np.ones(3), np.array([0, 2, 99]), np.array([0, 1, 2])), shape=(2, 3))
+    assert_array_equal(canonical_csr(X).toarray(), [[1, 0, 0], [0, 0, 1]])
