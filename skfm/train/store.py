@@ -25,7 +25,11 @@ def folder() -> Path | None:
         return None
     # A user without a home has a RuntimeError.
     with contextlib.suppress(OSError, RuntimeError):
-        path = (Path(wanted).expanduser() if wanted else _of_user() / "skfm") / "programs"
+        parent = Path(wanted).expanduser() if wanted else _of_user() / "skfm"
+        # Else each folder that a process works in would get one.
+        if not parent.is_absolute():
+            return None
+        path = parent / "programs"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)
         return path if _is_private(path) else None

@@ -44,6 +44,14 @@ def test_one_variable_switches_it_off(place, monkeypatch):
     assert store.load(KEY) == b"some bytes"
 
 
+def test_a_relative_folder_is_none(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SKFM_CACHE", "cache")
+    store.save(KEY, b"some bytes")
+    assert store.load(KEY) is None
+    assert not os.listdir(tmp_path)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the convention of Linux")
 def test_the_folder_is_that_of_the_platform(tmp_path, monkeypatch):
     monkeypatch.delenv("SKFM_CACHE")
