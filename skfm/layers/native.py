@@ -97,10 +97,16 @@ class Index(NamedTuple):
     order: Array
 
 
-def pool(table: Array, slots: Slots, spans: np.ndarray) -> tuple[Array, Array]:
-    """Sums over slots of rows (B, W), and of the squared norms of their vectors (B, V)."""
+def pool(table: Array, slots: Slots, width: int, spans: np.ndarray) -> tuple[Array, Array]:
+    """Sums over slots of rows (B, W), and of the squared norms of their vectors (B, V).
+
+    Parameters
+    ----------
+    table : (D, W), or joined with its state
+    width : W
+    """
     n_rows = slots.position.shape[1]
-    out = tuple(jax.ShapeDtypeStruct((n_rows, n), table.dtype) for n in (table.shape[1], len(spans)))
+    out = tuple(jax.ShapeDtypeStruct((n_rows, n), table.dtype) for n in (width, len(spans)))
     sums, norms = jax.ffi.ffi_call("skfm_pool", out)(
         slots.number, table, slots.touched, slots.position, slots.values_or_none(table.dtype), spans
     )
@@ -142,13 +148,11 @@ class Segment(NamedTuple):
     ----------
     code : of the solver
     width : how many numbers
-    states : its state, arrays (D, width)
     numbers : rate, factor of gradients, factor of charges, then the solver's own
     """
 
     code: int
     width: int
-    states: list[Array]
     numbers: list[Array]
 
 
@@ -166,16 +170,17 @@ class Gradient(NamedTuple):
 
 
 def update(
-    table: Array, slots: Slots, index: Index, charged, gradient: Gradient, segments: list[Segment]
-) -> tuple[Array, list[Array]]:
+    tables: list[Array], slots: Slots, index: Index, charged, gradient: Gradient, segments: list[Segment]
+) -> list[Array]:
     """Update the rows that a batch touches, and their states, in place.
 
     Parameters
     ----------
+    tables : the table and the states of each segment (D, width), or one array in which they are joined
     charged : charge (N, R, 1 or 2), the pair of (W,) penalty strengths, and `spans`
     """
     charge, lanes, spans = charged
-    dtype = table.dtype
+    dtype = tables[0].dtype
     norms = jnp.zeros((0, 0), dtype) if gradient.norms is None else gradient.norms
     numbers = jnp.stack(
         [
@@ -186,8 +191,6 @@ def update(
             for s in segments
         ]
     )
-    states = [state for segment in segments for state in segment.states]
-    out = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in (table, *states)]
     before = (
         slots.number,
         slots.touched,
@@ -202,18 +205,17 @@ def update(
         norms,
         numbers,
     )
-    kept = []
-    if gradient.n_fields:
-        # Room for gradients, in whole cache lines.
-        kept = [jax.ShapeDtypeStruct((slots.touched.shape[1], -(-table.shape[1] // 16) * 16), dtype)]
-    aliases = {len(before) + number: number for number in range(len(out))}
     ends = np.cumsum([segment.width for segment in segments], dtype=np.int32)
-    table, *states = jax.ffi.ffi_call("skfm_update", [*out, *kept], input_output_aliases=aliases)(
+    # Room for gradients of pairs of fields, in whole cache lines.
+    n_kept = slots.touched.shape[1] if gradient.n_fields else 0
+    kept = jax.ShapeDtypeStruct((n_kept, -(-int(ends[-1]) // 16) * 16), dtype)
+    out = [kept, *(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in tables)]
+    aliases = {len(before) + number: 1 + number for number in range(len(tables))}
+    _, *updated = jax.ffi.ffi_call("skfm_update", out, input_output_aliases=aliases)(
         *before,
-        table,
-        *states,
+        *tables,
         solvers=np.array([segment.code for segment in segments], np.int32),
         ends=ends,
         n_fields=gradient.n_fields,
     )
-    return table, states[: len(out) - 1]
+    return updated

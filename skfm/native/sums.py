@@ -47,6 +47,7 @@ class _Rows(ctypes.Structure):
         ("largest", ctypes.c_double),
         ("table", ctypes.c_void_p),
         ("width", ctypes.c_int64),
+        ("stride", ctypes.c_int64),
         ("sums", ctypes.c_void_p),
         ("pairs", ctypes.c_void_p),
         ("values_double", ctypes.c_int32),
@@ -71,12 +72,14 @@ def sums(
     ----------
     X : see `as_native`; each of its columns is one of `columns`, or of the table
     rows : some of its rows, without a step
-    table : (D, W), float32 or float64
+    table : (D, W), float32 or float64, a part of the numbers of longer rows or not
 
     Returns
     -------
     sums, pairs : (B, W) each; or None if a value is too large
     """
+    if table.strides[1] != table.itemsize or table.strides[0] % table.itemsize:
+        table = np.ascontiguousarray(table)
     out = np.empty((2, rows.stop - rows.start, table.shape[1]), table.dtype)
     arrays = {
         "starts": np.ascontiguousarray(X.indptr[rows.start : rows.stop + 1], np.int64),
@@ -85,13 +88,14 @@ def sums(
         "ids": None if columns.ids is None else np.ascontiguousarray(columns.ids, np.int32),
         "center": columns.center,
         "scale": columns.scale,
-        "table": np.ascontiguousarray(table),
+        "table": table,
         "sums": out[0],
         "pairs": out[1],
     }
     given = _Rows(
         n_rows=out.shape[1],
         width=table.shape[1],
+        stride=table.strides[0] // table.itemsize,
         largest=columns.largest,
         values_double=X.data.dtype == np.float64,
         table_double=table.dtype == np.float64,

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from skfm.layers import native
+from skfm.optim.solvers import Split
 
 Array = Any
 
@@ -42,16 +43,62 @@ class Touched(NamedTuple):
     charge: Array
 
 
+# Up to so many numbers of a row are joined with their state (benchmarks/cases/throughput.py).
+_MOST_OF_JOINED_ROW = 8
+
+
+def joins(solver, width: int) -> bool:
+    """Whether native code takes a table of so many numbers a row joined with the state of its solver.
+
+    A row and its state are then in one cache line or two: memory takes most of the time of a step. Larger
+    rows would gain less than joining takes of memory.
+    """
+    return solver.is_native and not isinstance(solver, Split) and width <= _MOST_OF_JOINED_ROW
+
+
+def joined_width(width: int) -> int:
+    """Numbers of a joined row of W: so many that they are one vector; those that fill it up are not used."""
+    return 1 << (width - 1).bit_length()
+
+
+def join(table: Array, state: Any) -> Array:
+    """A table (D, W) and its state side by side, each of `joined_width` numbers a row."""
+    width = table.shape[1]
+    unused = (0, 0), (0, joined_width(width) - width)
+    return jnp.concatenate(
+        [jnp.pad(leaf, unused, constant_values=1) for leaf in (table, *jax.tree.leaves(state))], axis=1
+    )
+
+
+def separate(solver, joined: Array, width: int) -> tuple[Array, Any]:
+    """The table (D, W) and its state, from both side by side; of NumPy arrays these are views.
+
+    Parameters
+    ----------
+    width : W
+    """
+    like = jax.eval_shape(solver.init, joined, jnp.zeros((), joined.dtype))
+    starts = range(0, joined.shape[1], joined_width(width))
+    table, *leaves = (joined[:, start : start + width] for start in starts)
+    return table, jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
 def update_rows_natively(solver, table, state, touching: Touching, lanes, step):
-    """The same in native code, from the gradient with respect to sums or slots."""
-    segments = solver.segments(table.shape[1], state, step, (1, touching.share))
-    table, leaves = native.update(
-        table,
+    """The same in native code, from the gradient with respect to sums or slots.
+
+    Parameters
+    ----------
+    table, state : or both joined, and None
+    """
+    width = touching.width
+    lanes = [jnp.pad(lane, (0, width - lane.size)) for lane in lanes]
+    table, *leaves = native.update(
+        [table, *jax.tree.leaves(state)],
         touching.slots,
         touching.by_row,
         (touching.charge, lanes, touching.vectors),
         touching.gradient,
-        segments,
+        solver.segments(width, step, (1, touching.share)),
     )
     return table, jax.tree.unflatten(jax.tree.structure(state), leaves)
 
@@ -66,6 +113,7 @@ class Touching(NamedTuple):
     share : factor of the charges
     gradient : with respect to sums or slots
     vectors : see `Model.vectors`
+    width : numbers of a row of the table, those that fill it up included
     """
 
     slots: native.Slots
@@ -74,6 +122,7 @@ class Touching(NamedTuple):
     share: Array
     gradient: native.Gradient
     vectors: Any
+    width: int
 
 
 def _target(table: Array, ids: Array, charge: Array) -> Array:

@@ -56,16 +56,15 @@ class Solver:
     per_sample: bool = False
     code: ClassVar[int | None] = None
 
-    def segments(self, width: int, state: Any, step: Step, shares: tuple[Any, Any]) -> list[Segment]:
+    def segments(self, width: int, step: Step, shares: tuple[Any, Any]) -> list[Segment]:
         """What native code is told of the solver of rows of `width` numbers, where it is native.
 
         Parameters
         ----------
-        state : that of a table
         shares : factors of gradients and of charges
         """
         assert self.code is not None
-        return [Segment(self.code, width, jax.tree.leaves(state), [step.rate, *shares, *self._numbers(step)])]
+        return [Segment(self.code, width, [step.rate, *shares, *self._numbers(step)])]
 
     def _numbers(self, step: Step) -> tuple[Any, ...]:
         """Numbers of its own that native code takes."""
@@ -395,11 +394,11 @@ class Split(Solver):
     def is_native(self):
         return self.first.is_native and self.rest.is_native
 
-    def segments(self, width, state, step, shares):
+    def segments(self, width, step, shares):
         samples = self._samples
         of_first = step._replace(rate=step.rate * self.first_rate)
-        first = self.first.segments(self.width, state["first"], of_first, tuple(s * samples for s in shares))
-        return first + self.rest.segments(width - self.width, state["rest"], step, shares)
+        first = self.first.segments(self.width, of_first, tuple(s * samples for s in shares))
+        return first + self.rest.segments(width - self.width, step, shares)
 
     @property
     def _samples(self):

@@ -13,10 +13,11 @@ import numpy as np
 
 from skfm.data.batches import Batches, n_batches
 from skfm.data.pack import bucket
+from skfm.optim.rows import separate
 from skfm.train.predict import loss_of_batches
 from skfm.train.problem import Schedule
 from skfm.train.programs import Compiled
-from skfm.train.state import Hyper, TrainState
+from skfm.train.state import Hyper, TrainState, on_device, to_numpy, with_table
 from skfm.train.step import Hold, Program, Run, hold_by, run_batches
 
 # Batches that one call of the program runs take about so many seconds: Ctrl-C waits no longer.
@@ -184,16 +185,38 @@ class BatchEpochs:
         elif seconds > _MOST_SECONDS:
             self._batches_at_once = max(self._batches_at_once // 2, 1)
 
+    @property
+    def _is_joined(self) -> bool:
+        return self.state.table_state is None
+
     def weights(self) -> Any:
-        return self.state.table, self.state.dense, self.state.averages
+        state, table = self.state, self.state.table
+        if self._is_joined:
+            # A view; models whose rows are joined are evaluated in NumPy.
+            table = np.asarray(table)[:, : self.program.model.width]
+        return table, state.dense, state.averages
 
     def copy(self, weights: Any) -> Any:
-        return _copy(weights)
+        return to_numpy(weights) if self._is_joined else _copy(weights)
 
     def restore(self, weights: Any) -> None:
         # Copies: the state is donated to the next step.
-        table, dense, averages = _copy(weights)
-        self.state = self.state._replace(table=table, dense=dense, averages=averages)
+        if self._is_joined:
+            table, *rest = weights
+            dense, averages = on_device(rest)
+            state = with_table(self.state, table)
+        else:
+            table, dense, averages = _copy(weights)
+            state = self.state._replace(table=table)
+        self.state = state._replace(dense=dense, averages=averages)
+
+    def separate_state(self) -> TrainState:
+        """The state in NumPy, not joined."""
+        state, program = self.state, self.program
+        if self._is_joined:
+            table, table_state = separate(program.solver, np.asarray(state.table), program.model.width)
+            state = state._replace(table=table, table_state=table_state)
+        return to_numpy(state)
 
     def loss(self) -> float:
         """That of all rows, or of the first part of those on disk."""

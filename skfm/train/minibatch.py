@@ -20,6 +20,7 @@ from skfm.layers import native
 from skfm.models.base import Model
 from skfm.names import MINIBATCH
 from skfm.optim.penalty import charges
+from skfm.optim.rows import joins
 from skfm.optim.solvers import NAMED, AdaGrad, Optax, Solver, Split
 from skfm.runtime import precision, some_cores
 from skfm.train.epochs import BatchEpochs, InMemory, Source, held_state, mean_batch_rows
@@ -38,7 +39,17 @@ from skfm.train.start import (
     shared_rows,
     standard_frequency,
 )
-from skfm.train.state import Hyper, Session, TrainState, on_device, padded, start_state, to_numpy
+from skfm.train.state import (
+    Hyper,
+    Session,
+    Start,
+    TrainState,
+    join_state,
+    on_device,
+    padded,
+    start_state,
+    to_numpy,
+)
 from skfm.train.step import Hold, Program
 from skfm.train.unheard import alike, unheard
 
@@ -85,13 +96,16 @@ class MiniBatch:
         return Split(element_wise(self.linear_solver), solver, model.tables()["linear"].width)
 
 
-def _source(problem: Problem, units: Units, charge: np.ndarray, solver: Solver) -> Source:
+def _is_native(model: Model, solver: Solver) -> bool:
+    """Whether native code updates the table."""
+    # Models that make much of a slot go through a batch in pieces.
+    in_pieces = model.hints.numbers_per_slot and not model.hints.pairs_fields
+    return solver.is_native and native.available() and not in_pieces
+
+
+def _source(problem: Problem, units: Units, charge: np.ndarray, indexed: bool) -> Source:
     """The rows in batches."""
     batch_size = problem.schedule.batch_size
-    hints = problem.model.hints
-    # Models that make much of a slot go through a batch in pieces.
-    in_pieces = hints.numbers_per_slot and not hints.pairs_fields
-    indexed = solver.is_native and native.available() and not in_pieces
     batching = Batching(
         charge, units, problem.fields, batch_size, problem.dtype, problem.seed, indexed, some_cores.n
     )
@@ -145,7 +159,9 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     new_columns = np.flatnonzero(fresh)
     power = problem.priors[0].l2_frequency_power
     charge = charges(standard_frequency(statistics, units), power, units.scale)
-    source = _source(problem, units, padded(charge, n_rows, charge.dtype), solver)
+    is_native = _is_native(model, solver)
+    is_joined = is_native and model.hints.pools and joins(solver, model.width)
+    source = _source(problem, units, padded(charge, n_rows, charge.dtype), is_native)
     suspects = alike(problem, statistics, units)
     if not problem.keeps_session:
         del statistics, stream
@@ -160,24 +176,26 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
 
     def first_state(init_scale: float, hyper: Hyper) -> TrainState:
         state = unheld_state(init_scale)
-        if ahead is None:
-            return state
-        hold = Hold(padded(ahead.touching, n_rows, dtype), np.asarray(ahead.n_rows, dtype), rate)
-        return held_state(program, state, source, on_device(hold), hyper)
-
-    def unheld_state(init_scale: float) -> TrainState:
-        first = first_parameters(problem, init_scale, new_columns, units, score)
-        if session is not None:
-            return on_device(session.joined_by(first.table, new_columns, solver, rate))
-        dense, averages = on_device((first.dense, first.averages))
-        # Wait, so that the rows in NumPy are freed before the optimizer's state is made.
-        table = on_device(first.table).block_until_ready()
-        del first
-        state = start_state(solver, table, dense, averages, rate, mean_batch_rows(source, dtype))
+        if ahead is not None:
+            hold = Hold(padded(ahead.touching, n_rows, dtype), np.asarray(ahead.n_rows, dtype), rate)
+            state = held_state(program, state, source, on_device(hold), hyper)
+        if is_joined and state.table_state is not None:
+            state = join_state(state)
         # Moving the table costs as much as some of its rows gain in an epoch.
         if native.available() and source.n_rows * _ROWS_OF_TABLE >= n_rows:
             native.in_large_pages((state.table, state.table_state))
         return state
+
+    def unheld_state(init_scale: float) -> TrainState:
+        first = first_parameters(problem, init_scale, new_columns, units, score)
+        if session is not None:
+            return on_device(session.with_rows(first.table, new_columns, solver, rate))
+        dense, averages = on_device((first.dense, first.averages))
+        # Wait, so that the rows in NumPy are freed before the optimizer's state is made.
+        table = on_device(first.table).block_until_ready()
+        del first
+        start = Start(table, dense, averages, rate, mean_batch_rows(source, dtype))
+        return start_state(solver, start, joined=is_joined and ahead is None)
 
     def attempt(number: int) -> tuple[BatchEpochs, Progress]:
         prior, n_priors = problem.priors[number], len(problem.priors)
@@ -193,7 +211,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     weights, chosen, kept, attempts = epochs.weights(), 0, None, {0: progress}
     if problem.keeps_session:
         n_epochs = progress.n_iter + first_epoch
-        kept = Session(to_numpy(epochs.state), units, stream, n_epochs, behind)
+        kept = Session(epochs.separate_state(), units, stream, n_epochs, behind)
     del epochs
     for number in range(1, len(problem.priors)):
         if progress.interrupted:

@@ -14,6 +14,7 @@ from skfm.data.pack import Block, bucket
 from skfm.data.statistics import StreamStatistics
 from skfm.data.units import Units, largest_factor
 from skfm.models.base import Model, Table
+from skfm.optim.rows import join
 from skfm.train.problem import Behind, Parameters, Trained
 from skfm.train.programs import Compiled
 
@@ -53,7 +54,10 @@ class Hyper(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """Parameters and optimizer state; donated from step to step."""
+    """Parameters and optimizer state; donated from step to step.
+
+    Where `table` is joined with `table_state`, this is None; see `skfm.optim.rows.join`.
+    """
 
     table: Array
     table_state: Any
@@ -130,8 +134,7 @@ def random_key(seed: int) -> Array:
     return jax.random.wrap_key_data(data, impl="threefry2x32")
 
 
-@Compiled
-def _solver_state(solver, table, dense, rate, batch_rows):
+def _first_states(solver, table, dense, rate, batch_rows):
     def first(role, leaf):
         if role == "weights":
             return solver.dense.init_weights(leaf, rate, batch_rows)
@@ -141,11 +144,50 @@ def _solver_state(solver, table, dense, rate, batch_rows):
     return solver.init(table, rate), dense_state
 
 
-def start_state(solver, table, dense, averages, rate, batch_rows) -> TrainState:
-    """State before the first step, of arrays on the device."""
-    table_state, dense_state = _solver_state(solver, table, dense, rate, batch_rows)
+_solver_state = Compiled(_first_states)
+
+
+@Compiled
+def _joined_state(solver, table, dense, rate, batch_rows):
+    table_state, dense_state = _first_states(solver, table, dense, rate, batch_rows)
+    return join(table, table_state), dense_state
+
+
+class Start(NamedTuple):
+    """Weights on the device before the first step, and what the state of a solver depends on besides.
+
+    Attributes
+    ----------
+    rate : learning rate
+    batch_rows : mean number of rows of a batch
+    """
+
+    table: Array
+    dense: Any
+    averages: Any
+    rate: Array
+    batch_rows: Array
+
+
+def start_state(solver, start: Start, joined: bool = False) -> TrainState:
+    """State before the first step."""
+    table, dense, averages, rate, batch_rows = start
+    found, dense_state = (_joined_state if joined else _solver_state)(solver, table, dense, rate, batch_rows)
+    table, table_state = (found, None) if joined else (table, found)
     zero = np.zeros((), table.dtype)
     return TrainState(table, table_state, dense, dense_state, averages, np.zeros((), np.int32), zero)
+
+
+@Compiled
+def join_state(state: TrainState) -> TrainState:
+    """The state with its table and the state of this joined."""
+    return state._replace(table=join(state.table, state.table_state), table_state=None)
+
+
+@partial(Compiled, donated=0)
+def with_table(state: TrainState, table: Array) -> TrainState:
+    """A joined state with another table."""
+    return state._replace(table=state.table.at[:, : table.shape[1]].set(table))
 
 
 @dataclass(frozen=True)
@@ -230,7 +272,7 @@ class Session:
         state = state._replace(table=parameters.table, table_state=table_state, averages=parameters.averages)
         return replace(session, state=state, units=parameters.units)
 
-    def joined_by(self, table: np.ndarray, fresh: np.ndarray, solver, rate) -> TrainState:
+    def with_rows(self, table: np.ndarray, fresh: np.ndarray, solver, rate) -> TrainState:
         """The state with the rows `fresh` of a table, and the first state of the optimizer for these."""
         state = self.state
         if not fresh.size:

@@ -16,7 +16,15 @@ from skfm.data.batches import Batches
 from skfm.layers import native
 from skfm.losses import Loss
 from skfm.models.base import Batch, Model, PairedSlots, PooledSlots, Slots, Training
-from skfm.optim.rows import Touched, Touching, hold_rows, read_rows, update_rows, update_rows_natively
+from skfm.optim.rows import (
+    Touched,
+    Touching,
+    hold_rows,
+    joined_width,
+    read_rows,
+    update_rows,
+    update_rows_natively,
+)
 from skfm.optim.solvers import Solver, Step
 from skfm.train.programs import Compiled
 from skfm.train.state import Hyper, TrainState
@@ -119,7 +127,8 @@ def _step(program, state, one: OneOf, rate, batch_rows, hyper):
             program, state, one, training, sample_share
         )
         index, charge = native.Index(one.batches.starts, one.batches.order), one.batches.charge
-        touching = Touching(one.slots, index, charge, sample_share, gradient, program.model.vectors())
+        vectors, width = program.model.vectors(), _row_width(program, state)
+        touching = Touching(one.slots, index, charge, sample_share, gradient, vectors, width)
         table, table_state = update_rows_natively(
             solver, state.table, state.table_state, touching, hyper.lanes, step
         )
@@ -172,34 +181,38 @@ def _gradients(program, rows, state, batch, training, sample_share):
 
 def _native_gradients(program, state, one: OneOf, training, sample_share):
     """The same with respect to what native code makes of the slots: sums, pairs of fields, or copies."""
-    model, batch, slots, table = program.model, one.batch, one.slots, state.table
-    pools, pairs_fields = model.hints.pools, model.hints.pairs_fields
-    given: Any
-    if pools:
-        given = native.pool(table, slots, model.vectors())
-    elif pairs_fields:
-        *_, last = model.tables().values()
-        given = native.field_pairs(table, slots, last.shape)
-    else:
-        given = native.gather(table, slots)
-
-    def slots_of(given) -> Slots:
-        if pools:
-            return PooledSlots(model, *given)
-        return PairedSlots(*given) if pairs_fields else Slots(model, given, batch.values)
+    batch = one.batch
+    given, slots_of, n_fields = _made_of_slots(program, batch, one.slots, state)
 
     def objective(given, dense):
-        of_batch = slots_of(given)
-        value, averages = _loss(program, of_batch, dense, state.averages, batch, training)
+        value, averages = _loss(program, slots_of(*given), dense, state.averages, batch, training)
         return value * sample_share, averages
 
     (value, averages), (gradient, dense_gradient) = jax.value_and_grad(
         objective, argnums=(0, 1), has_aux=True
     )(given, state.dense)
-    of_slots = native.Gradient(*(gradient if pools or pairs_fields else [gradient]))
-    if pairs_fields:
-        of_slots = of_slots._replace(n_fields=model.n_fields)
-    return value, averages, of_slots, dense_gradient
+    return value, averages, native.Gradient(*gradient)._replace(n_fields=n_fields), dense_gradient
+
+
+def _row_width(program: Program, state: TrainState) -> int:
+    """Numbers of a row of the table, those that fill it up included."""
+    width = program.model.width
+    return joined_width(width) if state.table_state is None else width
+
+
+def _made_of_slots(program: Program, batch: Batches, slots: native.Slots, state: TrainState):
+    """What native code makes of slots, the `Slots` that a model takes of it, and `Gradient.n_fields`."""
+    model, table = program.model, state.table
+    if model.hints.pools:
+        given: Any = native.pool(table, slots, _row_width(program, state), model.vectors())
+        return given, lambda sums, norms: PooledSlots(model, sums[:, : model.width], norms), 0
+    if model.hints.pairs_fields:
+        *_, vectors = model.tables().values()
+        n_outputs, n_fields, n_factors = vectors.shape
+        given = native.field_pairs(table, slots, (n_outputs, n_fields, n_factors))
+        return given, PairedSlots, n_fields
+    given = (native.gather(table, slots),)
+    return given, partial(Slots, model, values=batch.values), 0
 
 
 def piece_size(model, averages, n_rows: int, n_slots: int) -> int | None:

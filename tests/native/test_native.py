@@ -1,5 +1,6 @@
 """Native code against NumPy and against the compiled programs that it stands in for."""
 
+from functools import partial
 from itertools import pairwise
 
 import jax
@@ -15,9 +16,18 @@ from skfm.data.units import Units
 from skfm.layers import native
 from skfm.native import Touching as Index
 from skfm.native import touching
-from skfm.optim.rows import Touched, Touching, read_rows, update_rows, update_rows_natively
+from skfm.optim.rows import (
+    Touched,
+    Touching,
+    join,
+    joined_width,
+    joins,
+    read_rows,
+    separate,
+    update_rows,
+    update_rows_natively,
+)
 from skfm.optim.solvers import NAMED, Split, Step
-from skfm.runtime import precision
 from tests.cases import sparse_rows
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="native code is not built here")
@@ -70,12 +80,6 @@ class Problem:
         return rows if self.values is None else rows * self.values[number][:, :, None]
 
 
-@pytest.fixture(params=["float32", "float64"])
-def dtype(request):
-    with precision(np.dtype(request.param)):
-        yield np.dtype(request.param)
-
-
 def tolerance(dtype):
     return {"rtol": 1e3 * np.finfo(dtype).eps, "atol": 1e2 * np.finfo(dtype).eps}
 
@@ -87,7 +91,9 @@ def test_sums_and_norms(width, values, dtype):
     cuts = sorted({0, width // 3, width})
     vectors = np.array(list(pairwise(cuts))[-2:], np.int32).reshape(-1, 2)
     for number in (2, 0):
-        sums, norms = native.pool(jnp.asarray(problem.table), problem.slots(number), vectors)
+        # A table with numbers of no meaning after those of each row.
+        table = jnp.asarray(np.concatenate([problem.table, np.full_like(problem.table, np.nan)], axis=1))
+        sums, norms = native.pool(table, problem.slots(number), width, vectors)
         gathered = problem.gathered(number).astype(np.float64)
         assert_allclose(sums, gathered.sum(axis=1), **tolerance(dtype))
         expected = [np.square(gathered[:, :, first:last]).sum(axis=(1, 2)) for first, last in vectors]
@@ -107,12 +113,16 @@ SOLVERS = NAMED | {
 }
 
 
-@pytest.mark.parametrize("kind", ["pooled", "slots"])
+OF_UPDATES = [(name, 5) for name in SOLVERS] + [("adagrad", w) for w in WIDTHS if w != 5]
+
+
 @pytest.mark.parametrize(
-    ("name", "width"), [(name, 5) for name in SOLVERS] + [("adagrad", w) for w in WIDTHS if w != 5]
+    ("name", "width", "kind"),
+    [(*one, kind) for one in OF_UPDATES for kind in ("pooled", "slots")]
+    + [(name, width, "joined") for name, width in OF_UPDATES if joins(SOLVERS[name], width)],
 )
 def test_updates_are_those_of_the_compiled_program(name, width, kind, dtype):
-    problem = Problem(width, dtype, values=kind == "pooled")
+    problem = Problem(width, dtype, values=kind != "slots")
     solver = SOLVERS[name].for_step(np.asarray(0.5, dtype), np.asarray(20.0, dtype))
     rng = np.random.default_rng(3)
     vectors = np.array([[width // 2, width]], np.int32)
@@ -120,12 +130,15 @@ def test_updates_are_those_of_the_compiled_program(name, width, kind, dtype):
     share = np.asarray(0.7, dtype)
     expected = jnp.asarray(problem.table), solver.init(jnp.asarray(problem.table), np.asarray(0.1, dtype))
     found = jax.tree.map(jnp.copy, expected)
+    row = width
+    if kind == "joined":
+        found, row = (join(*expected), None), joined_width(width)
     for count, number in enumerate((1, 2, 1), 1):
         step = Step(jnp.asarray(0.1, dtype), jnp.int32(count))
-        if kind == "pooled":
+        if kind != "slots":
             of_sums = rng.standard_normal((N_ROWS, width)).astype(dtype)
             of_norms = rng.standard_normal((N_ROWS, 1)).astype(dtype)
-            gradient = native.Gradient(of_sums, of_norms)
+            gradient = native.Gradient(np.pad(of_sums, [(0, 0), (0, row - width)]), of_norms)
             x = problem.values[number][:, :, None]
             in_vector = np.arange(width) >= width // 2
             of_slots = of_sums[:, None] * x + (
@@ -142,10 +155,21 @@ def test_updates_are_those_of_the_compiled_program(name, width, kind, dtype):
         )
         expected = update_rows(solver, *expected, touched, lanes, step)
         index = native.Index(problem.starts, problem.order)
-        batch = Touching(problem.slots(number), index, problem.charge, share, gradient, vectors)
+        batch = Touching(problem.slots(number), index, problem.charge, share, gradient, vectors, row)
         found = update_rows_natively(solver, *found, batch, lanes, step)
+    if kind == "joined":
+        found = separate(solver, np.asarray(found[0]), width)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         assert_allclose(one, other, **tolerance(dtype))
+
+
+def test_a_table_and_its_state_are_joined_and_separated():
+    rng, solver = np.random.default_rng(0), NAMED["ftrl"]
+    table = rng.standard_normal((N_TABLE, 5)).astype(np.float32)
+    state = jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape), solver.init(table, np.float32(0.1)))
+    assert join(table, state).shape == (N_TABLE, 8 * 5)
+    found = separate(solver, np.asarray(join(table, state)), 5)
+    jax.tree.map(partial(assert_allclose, rtol=1e-6), found, (table, state))
 
 
 def test_index_of_a_batch():

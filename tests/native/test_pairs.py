@@ -15,7 +15,6 @@ from skfm.native import Touching as Index
 from skfm.native import touching
 from skfm.optim.rows import Touched, Touching, read_rows, update_rows, update_rows_natively
 from skfm.optim.solvers import NAMED, Split, Step
-from skfm.runtime import precision
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="native code is not built here")
 
@@ -97,12 +96,6 @@ class Problem:
         return gathered[:, :, :o].sum(axis=1), field_pairs(factors, fields)
 
 
-@pytest.fixture(params=["float32", "float64"])
-def dtype(request):
-    with precision(np.dtype(request.param)):
-        yield np.dtype(request.param)
-
-
 def tolerance(dtype):
     return {"rtol": 1e3 * np.finfo(dtype).eps, "atol": 3e2 * np.finfo(dtype).eps}
 
@@ -178,6 +171,7 @@ def test_updates_are_those_of_the_compiled_program(name, shape, one_hot, dtype):
             share,
             native.Gradient(*gradient, shape.n_fields),
             np.zeros((0, 2), np.int32),
+            shape.width,
         )
         found = update_rows_natively(solver, *found, batch, lanes, step)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):

@@ -21,7 +21,7 @@ from skfm.optim.penalty import charges
 from skfm.train import problem as posed
 from skfm.train.epochs import BatchEpochs, InMemory
 from skfm.train.problem import Prior, Schedule
-from skfm.train.state import Hyper, device_rows, start_state
+from skfm.train.state import Hyper, Start, device_rows, start_state
 from skfm.train.step import Program
 from tests import reference
 from tests.cases import FIELDS, random_dense, random_tables, sparse_rows, stored
@@ -128,7 +128,7 @@ class Problem:
     def start(self, solver, rate=0.1):
         table = jnp.asarray(stored(self.model, self.tables, self.n_rows))
         dense, averages = jax.tree.map(jnp.array, (self.dense, self.averages))
-        return start_state(solver, table, dense, averages, rate, float(self.n))
+        return start_state(solver, Start(table, dense, averages, rate, float(self.n)))
 
     def epochs(self, solver, dropout=0.0, **settings):
         """Epochs of mini-batches, not started."""

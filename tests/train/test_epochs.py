@@ -12,7 +12,7 @@ from skfm.models.linear import Linear
 from skfm.optim.solvers import NAMED, SGD
 from skfm.train.epochs import BatchEpochs, InMemory
 from skfm.train.loop import Watch, descend
-from skfm.train.state import Hyper, start_state
+from skfm.train.state import Hyper, Start, start_state
 from skfm.train.step import Program
 from tests.train.problems import MODELS, Problem, make_schedule
 
@@ -79,7 +79,7 @@ def run(first_epoch=0, **changes):
 
     def first_state():
         dense = {"weights": {}, "offsets": {"intercept": jnp.zeros(1)}}
-        return start_state(SGD(0.0), jnp.zeros((16, 1)), dense, {}, 0.1, 1.0)
+        return start_state(SGD(0.0), Start(jnp.zeros((16, 1)), dense, {}, 0.1, 1.0))
 
     zero = jnp.zeros(1)
     schedule = make_schedule(batch_size=BATCH_SIZE, **changes)

@@ -21,7 +21,7 @@ from skfm.models.xdeepfm import XDeepFM
 from skfm.optim.rows import read_rows
 from skfm.optim.solvers import NAMED, SGD, AdaGrad, Optax
 from skfm.train import step
-from skfm.train.state import Hyper, start_state
+from skfm.train.state import Hyper, Start, start_state
 from skfm.train.step import Hold, OneOf, Program, Run, hold_by, run_batches
 from tests import reference
 from tests.cases import stored
@@ -243,7 +243,8 @@ def large_problem(model, solver, n_rows=N_ROWS, natively=False):
     dense, averages = model.init(np.random.default_rng(0), np.zeros(1)), model.init_averages()
     dense, averages = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), (dense, averages))
     table = jnp.zeros((n_rows, model.width), jnp.float32)
-    state = start_state(solver, table, dense, averages, jnp.float32(0.1), jnp.float32(BATCH))
+    start = Start(table, dense, averages, jnp.float32(0.1), jnp.float32(BATCH))
+    state = start_state(solver, start, joined=natively)
     batch = Batches(
         touched=jnp.arange(5, dtype=jnp.int32),
         charge=jnp.ones((5, 1), jnp.float32),

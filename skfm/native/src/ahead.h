@@ -23,12 +23,11 @@ SKFM_INLINE void ask_for(const T* p, int64_t n) {
 // The same of a row of the table and its state.
 template <Need kNeed = Need::kToWrite, typename T>
 SKFM_INLINE void ask_for_row(const Update<T>& u, int64_t id) {
-  ask_for<kNeed>(u.table + id * u.width, u.width);
+  ask_for<kNeed>(u.table + id * u.stride, u.stride);
+  if (u.joined) return;
   for (int i = 0; i < u.n_segments; ++i) {
     const auto& s = u.segments[i];
-    for (const T* state : s.states) {
-      if (state) ask_for<kNeed>(state + id * (s.end - s.begin), s.end - s.begin);
-    }
+    for (int j = 0; j < n_states(s.solver); ++j) ask_for<kNeed>(s.states[j] + id * s.stride, s.stride);
   }
 }
 

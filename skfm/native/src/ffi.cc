@@ -18,7 +18,7 @@ namespace {
 // Numbers below which other threads do not pay.
 constexpr int64_t kFew = 1 << 17;
 // Ranges for each thread: they take different times.
-constexpr int64_t kRanges = 4;
+constexpr int64_t kRanges = 16;
 
 const AllKernels& best() {
   static const AllKernels found = SKFM_BEST(kernels)();
@@ -72,6 +72,7 @@ ffi::Error pool_of(ffi::ThreadPool pool, ffi::AnyBuffer number, ffi::AnyBuffer t
   const Pool<T> p{slots_of<T>(batch, touched, position, values),
                   table.typed_data<T>(),
                   table.dimensions()[1],
+                  sums->dimensions()[1],
                   norms->dimensions()[1],
                   spans.typed_data<int32_t>(),
                   sums->typed_data<T>(),
@@ -110,8 +111,6 @@ ffi::Error gather_any(ffi::ThreadPool pool, ffi::AnyBuffer number, ffi::AnyBuffe
   return (table.element_type() == ffi::F64 ? gather_of<double> : gather_of<float>)(pool, number, table,
                                                                                    touched, position, rows);
 }
-
-int n_states(Solver solver) { return solver == kFtrl ? 4 : solver == kAdam ? 2 : 1; }
 
 // Touched rows whose slots are about as many in each range.
 template <typename F>
@@ -228,12 +227,15 @@ template <typename T>
 ffi::Error update_of(ffi::ThreadPool& pool, const UpdateArgs& a, ffi::RemainingRets& rets,
                      ffi::Span<const int32_t> solvers, ffi::Span<const int32_t> ends, int64_t n_fields) {
   const Batch batch = batch_of(a.number, a.touched, a.position);
-  auto table = rets.get<ffi::AnyBuffer>(0);
+  // Room for gradients, the table, and its states unless they are joined with it.
+  auto kept = rets.get<ffi::AnyBuffer>(0), table = rets.get<ffi::AnyBuffer>(1);
+  if (kept.has_error()) return kept.error();
   if (table.has_error()) return table.error();
   Update<T> u{};
   u.slots = slots_of<T>(batch, a.touched, a.position, a.values);
   u.table = (*table)->typed_data<T>();
-  u.width = (*table)->dimensions()[1];
+  u.stride = (*table)->dimensions()[1];
+  u.joined = rets.size() == 2;
   u.pooled = a.gradient.dimensions().size() == 2;
   u.n_vectors = u.pooled ? a.gradient_norms.dimensions()[1] : 0;
   u.n_charges = a.charge.dimensions()[2];
@@ -247,22 +249,30 @@ ffi::Error update_of(ffi::ThreadPool& pool, const UpdateArgs& a, ffi::RemainingR
   u.gradient_norms = a.gradient_norms.typed_data<T>();
   u.n_segments = static_cast<int>(solvers.size());
   if (u.n_segments > kMostSegments) return ffi::Error::InvalidArgument("too many segments");
-  size_t state = 1;
+  u.width = ends[u.n_segments - 1];
+  size_t next = 2;
+  T* joined = u.table + u.width;
   for (int i = 0; i < u.n_segments; ++i) {
     auto& s = u.segments[i];
     s.solver = static_cast<Solver>(solvers[i]);
     s.begin = i ? ends[i - 1] : 0;
     s.end = ends[i];
+    s.stride = u.joined ? u.stride : s.end - s.begin;
     s.numbers = a.numbers.typed_data<T>() + i * kNumbers;
-    for (int j = 0; j < n_states(s.solver); ++j, ++state) {
-      auto found = rets.get<ffi::AnyBuffer>(state);
+    for (int j = 0; j < n_states(s.solver); ++j) {
+      if (u.joined) {
+        s.states[j] = joined;
+        joined += s.end - s.begin;
+        continue;
+      }
+      auto found = rets.get<ffi::AnyBuffer>(next++);
       if (found.has_error()) return found.error();
       s.states[j] = (*found)->typed_data<T>();
     }
   }
+  if (joined > u.table + u.stride)
+    return ffi::Error::InvalidArgument("no room for the states of the solvers");
   if (n_fields) {
-    auto kept = rets.get<ffi::AnyBuffer>(state);
-    if (kept.has_error()) return kept.error();
     FieldPairsUpdate<T> f{};
     f.pairs = field_pairs_of_batch<T>(batch, **table, a.touched, a.position, a.values, a.fields,
                                       a.gradient.dimensions()[1], a.gradient_norms.dimensions()[1], n_fields);
@@ -303,59 +313,34 @@ SKFM_EXPORT XLA_FFI_Error* skfm_update(XLA_FFI_CallFrame*);
 SKFM_EXPORT XLA_FFI_Error* skfm_field_pairs(XLA_FFI_CallFrame*);
 }
 
+namespace {
+
+// The pool of threads, and n arrays.
+template <int n>
+auto taking() {
+  if constexpr (n == 0) {
+    return ffi::Ffi::Bind().Ctx<ffi::ThreadPool>();
+  } else {
+    return taking<n - 1>().template Arg<ffi::AnyBuffer>();
+  }
+}
+
+}  // namespace
+
 XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_pool, skfm::pool_any,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>());
+                              taking<6>().Ret<ffi::AnyBuffer>().Ret<ffi::AnyBuffer>());
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_gather, skfm::gather_any,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_gather, skfm::gather_any, taking<4>().Ret<ffi::AnyBuffer>());
 
+// The last arrays are the table and its states, which become results.
 XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_update, skfm::update_any,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
+                              taking<14>()
                                   .RemainingArgs()
                                   .RemainingRets()
                                   .Attr<ffi::Span<const int32_t>>("solvers")
                                   .Attr<ffi::Span<const int32_t>>("ends")
                                   .Attr<int64_t>("n_fields"));
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(skfm_field_pairs, skfm::field_pairs_any,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Attr<int64_t>("n_fields"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    skfm_field_pairs, skfm::field_pairs_any,
+    taking<6>().Ret<ffi::AnyBuffer>().Ret<ffi::AnyBuffer>().Attr<int64_t>("n_fields"));

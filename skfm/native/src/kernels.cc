@@ -50,10 +50,10 @@ struct PoolBlock {
       const int32_t* position = p.slots.position + b * S;
       for (int64_t s = 0; s < S; ++s) {
         if (b * S + s + kAheadSlots < end * S) {
-          ask_for(p.table + p.slots.touched[position[s + kAheadSlots]] * p.width, p.width);
+          ask_for(p.table + p.slots.touched[position[s + kAheadSlots]] * p.stride, p.width);
         }
         const int64_t id = p.slots.touched[position[s]];
-        const auto row = Lanes<T, W>::load(p.table + id * p.width + offset);
+        const auto row = Lanes<T, W>::load(p.table + id * p.stride + offset);
         if constexpr (kValues) {
           const T x = p.slots.values[b * S + s];
           sum.add_times(row, x);
@@ -132,9 +132,8 @@ SKFM_INLINE void step(const Numbers<T>& n) {
   const T rate = n.numbers[0], factor = n.numbers[1], charged = n.numbers[2];
   T w[N];
   T s[kMostStates][N];
-  constexpr int n_states = kSolver == kFtrl ? 4 : kSolver == kAdam ? 2 : 1;
   for (int l = 0; l < N; ++l) w[l] = n.w[l];
-  for (int i = 0; i < n_states; ++i) {
+  for (int i = 0; i < n_states(kSolver); ++i) {
     for (int l = 0; l < N; ++l) s[i][l] = n.state[i][l];
   }
 #pragma omp simd
@@ -171,7 +170,7 @@ SKFM_INLINE void step(const Numbers<T>& n) {
     }
   }
   for (int l = 0; l < N; ++l) n.w[l] = w[l];
-  for (int i = 0; i < n_states; ++i) {
+  for (int i = 0; i < n_states(kSolver); ++i) {
     for (int l = 0; l < N; ++l) n.state[i][l] = s[i][l];
   }
 }
@@ -264,7 +263,7 @@ SKFM_INLINE Numbers<T> numbers_of(const Update<T>& u, int segment, int64_t r, T*
   const auto& s = u.segments[segment];
   const int64_t id = u.slots.touched[r];
   const T* charge = u.charge + r * u.n_charges;
-  Numbers<T> n{u.table + id * u.width + s.begin,
+  Numbers<T> n{u.table + id * u.stride + s.begin,
                gradient + s.begin,
                {},
                u.lanes_l1 + s.begin,
@@ -272,9 +271,7 @@ SKFM_INLINE Numbers<T> numbers_of(const Update<T>& u, int segment, int64_t r, T*
                charge[0],
                charge[u.n_charges - 1],
                s.numbers};
-  for (int j = 0; j < kMostStates; ++j) {
-    n.state[j] = s.states[j] ? s.states[j] + id * (s.end - s.begin) : nullptr;
-  }
+  for (int j = 0; j < n_states(s.solver); ++j) n.state[j] = s.states[j] + id * s.stride;
   return n;
 }
 
@@ -324,7 +321,7 @@ void update_rows(const Update<T>& u, int64_t begin, int64_t end) {
     } else {
       PooledGradient<kOf == Of::kValues, T> g{u, slots, u.starts[r], u.starts[r + 1], gradient.data(), T(0)};
       each_block(u.width, g);
-      add_norms(g, u.table + u.slots.touched[r] * u.width);
+      add_norms(g, u.table + u.slots.touched[r] * u.stride);
     }
     update_row(u, r, gradient.data());
   }
@@ -344,7 +341,7 @@ void update_narrow(const Update<T>& u, int64_t begin, int64_t end) {
     if (u.n_vectors) {
       const T norm = pooled<W, kValues, true>(u, slots, first, last, 0, gradient);
       auto all = Lanes<T, W>::load(gradient);
-      all.add_product_times(of_vector, Lanes<T, W>::load(u.table + u.slots.touched[r] * W), norm);
+      all.add_product_times(of_vector, Lanes<T, W>::load(u.table + u.slots.touched[r] * u.stride), norm);
       all.store(gradient);
     } else {
       pooled<W, kValues, false>(u, slots, first, last, 0, gradient);
@@ -367,7 +364,7 @@ void update_narrow(const Update<T>& u, int64_t begin, int64_t end) {
   }
 }
 
-// Widths that have code of their own: 1, and one more than a power of two.
+// Widths that have code of their own: powers of two, and one more than these.
 template <bool kValues, int W, int... kMore, typename T>
 void update_pooled(const Update<T>& u, int64_t begin, int64_t end) {
   if (u.width == W && u.n_vectors <= 1 && u.n_segments == 1) return update_narrow<W, kValues>(u, begin, end);
@@ -383,9 +380,9 @@ void update(const Update<T>& u, int64_t begin, int64_t end) {
   if (!u.pooled) {
     update_rows<Of::kSlots>(u, begin, end);
   } else if (u.slots.values) {
-    update_pooled<true, 1, 5, 9, 17>(u, begin, end);
+    update_pooled<true, 1, 2, 4, 8, 9, 17>(u, begin, end);
   } else {
-    update_pooled<false, 1, 5, 9, 17>(u, begin, end);
+    update_pooled<false, 1, 2, 4, 8, 9, 17>(u, begin, end);
   }
 }
 

@@ -14,12 +14,15 @@ struct Slots {
   const T* values;  // (B, S), or null where every value is 1
 };
 
+// The rows of a table start every `stride` numbers. Those of its state are in arrays of their own, or in the
+// same rows, behind their `width` numbers.
+
 // Sums over slots of rows of the table, and of the squared norms of their vectors.
 template <typename T>
 struct Pool {
   Slots<T> slots;
   const T* table;
-  int64_t width, n_vectors;
+  int64_t stride, width, n_vectors;
   const int32_t* spans;  // (V, 2) where the numbers of a vector start and end in a row
   T* sums;               // (B, W)
   T* norms;              // (B, V)
@@ -37,12 +40,15 @@ enum Solver : int32_t { kSgd = 0, kAdaGrad = 1, kAdam = 2, kFtrl = 3 };
 constexpr int kMostStates = 4;
 constexpr int kNumbers = 8;
 
+constexpr int n_states(Solver solver) { return solver == kFtrl ? 4 : solver == kAdam ? 2 : 1; }
+
 // The numbers [begin, end) of each row have a solver of their own.
 template <typename T>
 struct Segment {
   Solver solver;
   int64_t begin, end;
-  T* states[kMostStates];  // (D, end - begin) each
+  T* states[kMostStates];  // of the first row of the table
+  int64_t stride;          // of each of them
   const T* numbers;        // rate, factors of gradients and of charges, then the solver's own
 };
 
@@ -53,7 +59,7 @@ template <typename T>
 struct Update {
   Slots<T> slots;
   T* table;
-  int64_t width, n_vectors, n_charges;
+  int64_t stride, width, n_vectors, n_charges;
   const int32_t* spans;
   const int32_t* starts;    // (R + 1) where the slots of a touched row start in `order`
   const int32_t* order;     // (B S) numbers of slots, row of the batch times S plus slot
@@ -63,6 +69,7 @@ struct Update {
   const T* gradient;        // of the sums (B, W), or of the gathered slots (B, S, W)
   const T* gradient_norms;  // (B, V)
   bool pooled;
+  bool joined;  // whether states are in the rows of the table
   int n_segments;
   Segment<T> segments[kMostSegments];
 };

@@ -15,8 +15,8 @@ struct Rows {
   const double* center;  // of each column, or null
   const double* scale;   // of each column, or null
   double largest;        // absolute value, in standard units, that can be computed with
-  const void* table;     // (D, width)
-  int64_t width;
+  const void* table;     // (D, width), each row `stride` numbers after the one before
+  int64_t width, stride;
   void* sums;   // (n_rows, width) over the entries
   void* pairs;  // (n_rows, width) over the pairs of entries
   int32_t values_double, table_double;

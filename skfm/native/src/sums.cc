@@ -18,7 +18,7 @@ struct SumBlock {
 
   SKFM_INLINE const T* row_of(int64_t entry, int64_t offset) const {
     const int64_t column = r.columns[entry];
-    return static_cast<const T*>(r.table) + (r.ids ? r.ids[column] : column) * r.width + offset;
+    return static_cast<const T*>(r.table) + (r.ids ? r.ids[column] : column) * r.stride + offset;
   }
 
   SKFM_INLINE T value_of(int64_t entry) {
