@@ -1,6 +1,7 @@
 """A stream ends near the same model, however it is cut into chunks and whatever the first of them says."""
 
 import pickle
+from functools import cache
 
 import numpy as np
 import optax
@@ -81,6 +82,12 @@ def says(kind, model):
     return found.mean(keepdims=True) / unit, r2_score(y, found)
 
 
+@cache
+def says_of_hundreds(kind, solver="adagrad"):
+    """What a model says that was trained in chunks of a hundred rows, to compare others with."""
+    return says(kind, trained(kind, np.split(np.arange(N), HUNDREDS), solver))
+
+
 @pytest.mark.parametrize(
     ("kind", "solver", "n_cuts"),
     [
@@ -92,7 +99,7 @@ def says(kind, model):
     ],
 )
 def test_a_stream_ends_near_the_same_model_however_it_is_cut(kind, solver, n_cuts):
-    whole, score = says(kind, trained(kind, np.split(np.arange(N), HUNDREDS), solver))
+    whole, score = says_of_hundreds(kind, solver)
     tolerance = 0.1 if kind in ("quantile", "poisson") else 0.05
     for name, parts in list(parts_of(TARGETS[kind][2]).items())[:n_cuts]:
         mean, found = says(kind, trained(kind, parts, solver))
@@ -106,7 +113,7 @@ def test_a_stream_ends_near_the_same_model_however_it_is_cut(kind, solver, n_cut
 @pytest.mark.parametrize("kind", ["squared_error", "quantile"])
 def test_a_first_chunk_in_other_units_is_forgotten(kind, factor, shift):
     parts = np.split(np.arange(N), HUNDREDS)
-    whole, score = says(kind, trained(kind, parts, "adagrad"))
+    whole, score = says_of_hundreds(kind)
     estimator, settings, y = TARGETS[kind]
     model = estimator(**SETTINGS, **settings, solver="adagrad", random_state=0)
     model.partial_fit(X[:5], factor * y[:5] + shift)
@@ -132,7 +139,7 @@ def test_a_first_chunk_in_other_units_is_forgotten(kind, factor, shift):
 )
 def test_a_chunk_of_y_in_other_units_is_outvoted(kind, place, factor, shift, weight):
     parts = np.split(np.arange(N), HUNDREDS)
-    whole, score = says(kind, trained(kind, parts, "adagrad"))
+    whole, score = says_of_hundreds(kind)
     estimator, settings, y = TARGETS[kind]
     model = estimator(**SETTINGS, **settings, solver="adagrad", random_state=0)
     for number, part in enumerate(parts * 6):
@@ -145,7 +152,7 @@ def test_a_chunk_of_y_in_other_units_is_outvoted(kind, place, factor, shift, wei
 
 
 def test_a_first_chunk_of_extreme_counts_does_not_decide():
-    whole, score = says("poisson", trained("poisson", np.split(np.arange(N), HUNDREDS), "adagrad"))
+    whole, score = says_of_hundreds("poisson")
     estimator, settings, y = TARGETS["poisson"]
     model = estimator(**SETTINGS, **settings, solver="adagrad", random_state=0)
     model.partial_fit(X[:100], y[:100] * 1e12)
