@@ -102,7 +102,7 @@ def in_new_process(script: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        env=environment | {"PYTHONPATH": str(REPOSITORY)},
+        env=environment | {"PYTHONPATH": str(REPOSITORY), "SKFM_CACHE": "0"},
     )
     return done.stdout
 
