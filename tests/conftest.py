@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-_MANY_MAPS = 20_000  # of 65,530 on Linux; a program has 30 to 70
+_MANY_MAPS = 30_000  # of 65,530 on Linux; a program has 25 to 70
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # Compiling takes most of the suite's time. Hence programs are compiled without optimisation, in a tenth
@@ -28,6 +28,9 @@ if not os.environ.get("SKFM_TEST_NO_CACHE"):
 
 # Tests neither read nor fill what the user keeps; those of keeping programs name folders of their own.
 os.environ["SKFM_CACHE"] = "0"
+
+# Test files share programs: one that was let go in between would be compiled anew.
+os.environ.setdefault("SKFM_PROGRAMS", "512")
 
 # pytest-xdist already has a process for each core: more OpenMP threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
