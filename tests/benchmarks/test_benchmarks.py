@@ -350,11 +350,12 @@ def test_small_judges_by_the_time_of_modern_fm():
 
 def test_time_to_quality_counts_only_who_reaches_the_loss():
     def entry(seconds, loss):
-        return answers("process_seconds", [seconds], log_loss=loss, epochs=3, fit_seconds=[1.0])
+        return answers("process_seconds", [seconds], log_loss=loss, epochs=3, second_fit_seconds=seconds / 2)
 
     results = {"skfm fm": entry(1.0, 0.18), "modern_fm fm": entry(2.0, 0.18), "logistic fm": entry(1.0, 0.3)}
     table = time_to_quality.render(results)
-    assert "<= 0.6000 reached" in table
+    assert "<= 0.8000 reached" in table
+    assert "<= 0.3000 MISSED" in table
     assert "not reached: 0.3000" in table
 
 
