@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 import skfm
 from skfm import native
@@ -110,3 +110,9 @@ def test_versions_have_a_line_on_it(capsys):
     lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
     assert lines["native code"] == calls.describe()
     assert lines["jax"] == jax.__version__
+
+
+def test_memory_in_large_pages_keeps_its_contents():
+    values = np.arange(3 << 20, dtype=np.int32)
+    native.to_large_pages(values.ctypes.data + 4, values.nbytes - 8)
+    assert_array_equal(values, np.arange(3 << 20))
