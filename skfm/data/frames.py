@@ -17,7 +17,7 @@ from narwhals.exceptions import DuplicateError
 from narwhals.stable.v1.dependencies import is_pandas_dataframe, is_polars_dataframe
 from scipy import sparse
 
-from skfm.data.validate import as_objects_if_text, refuse_masked
+from skfm.data.validate import as_objects_if_text, check_structure, refuse_masked
 from skfm.data.whole_numbers import EXACT, LARGEST, holds_large, merged
 
 # What values of a column look like, for messages, by the family of their types.
@@ -121,7 +121,7 @@ def rows_of(X):
     TypeError
         If X is a frame whose values are not computed yet.
     ValueError
-        If X has no rows and columns of values.
+        If X has no rows and columns of values, or a sparse one entries that are nowhere.
     """
     _refuse_lazy(X)
     refuse_masked(
@@ -130,6 +130,8 @@ def rows_of(X):
         "Fill such values, drop the row, or fit on X.astype(float).filled(numpy.nan) with "
         "encoder=skfm.FieldEncoder(), which takes missing values.",
     )
+    if sparse.issparse(X):
+        check_structure(X)
     if is_frame(X):
         for size, what in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
             if size == 0:

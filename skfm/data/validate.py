@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ _LARGEST_WEIGHT = 1e100
 
 def check_finite(X, column_names=None) -> None:
     """Raise ValueError naming the first row and column of X that is NaN or infinite."""
-    data = X.data if sparse.issparse(X) else X
+    # What comes after the last row of a matrix is no entry.
+    data = X.data[: X.indptr[-1]] if sparse.issparse(X) else X
     # The sum is finite unless an entry is not, or it overflows: only then look at every entry.
     with np.errstate(over="ignore", invalid="ignore"):
         if data.dtype.kind not in "fc" or np.isfinite(data.sum()):
@@ -46,8 +48,6 @@ def canonical_csr(X) -> sparse.csr_array:
     """CSR array with sorted indices, summed duplicates and no explicit zeros; X is left alone."""
     if sparse.issparse(X):
         copied = X.format != "csr"
-        if X.format in _MAJOR_MINOR:
-            _check_structure(X)
         out = sparse.csr_array(X)
         if not out.has_canonical_format:
             out = out if copied else out.copy()
@@ -73,30 +73,62 @@ _MAJOR_MINOR = {
     "csc": ("column", "row"),
     "bsr": ("block row", "block column"),
 }
+_REMEDY = "Correct its arrays or its shape; X.check_format() finds such faults."
 
 
-def _check_structure(X) -> None:
-    """Raise ValueError where entries are nowhere: SciPy takes such arrays, and may crash on them."""
-    (major, minor), starts, n_minor = _MAJOR_MINOR[X.format], X.indptr, X.shape[X.format != "csc"]
-    if X.format == "bsr":
-        n_minor //= X.blocksize[1]
-    remedy = "Correct its arrays or its shape; X.check_format() finds such faults."
-    lengths = np.diff(starts)
-    if starts[0] != 0 or starts[-1] > X.indices.size or lengths.min(initial=0) < 0:
-        bad = 0 if starts[0] != 0 else int(np.argmax((lengths < 0) | (starts[1:] > X.indices.size)))
+def check_structure(X) -> None:
+    """Raise ValueError where entries of a sparse matrix are nowhere.
+
+    SciPy takes the arrays that it is given, and on such ones it crashes or reads what is not theirs.
+    """
+    if X.ndim == 2 and X.format in _MAJOR_MINOR:
+        _check_compressed(X)
+    elif X.ndim == 2 and X.format == "coo":
+        for what, numbers, n in (("row", X.row, X.shape[0]), ("column", X.col, X.shape[1])):
+            if numbers.shape != X.data.shape:
+                raise ValueError(f"X has {X.data.size} values, and the {what} of {numbers.size}. {_REMEDY}")
+            _check_numbers(numbers, n, f"Entry {{}} of X is in {what}".format)
+
+
+def _check_compressed(X) -> None:
+    (major, minor), shape, blocks = _MAJOR_MINOR[X.format], np.array(X.shape), X.data.shape[1:] or (1, 1)
+    if X.data.ndim != (3 if X.format == "bsr" else 1) or 0 in blocks or (shape % blocks).any():
+        raise ValueError(f"X has shape {X.shape}, and its values {X.data.shape}. {_REMEDY}")
+    n_major, n_minor = (shape[::-1] if X.format == "csc" else shape) // blocks
+    for name, array in (("indptr", X.indptr), ("indices", X.indices)):
+        if array.ndim != 1 or array.dtype.kind not in "iu":
+            raise ValueError(
+                f"{name} of X has shape {array.shape} and holds {array.dtype}, no vector of whole numbers. "
+                f"{_REMEDY}"
+            )
+    if X.indptr.size != n_major + 1:
+        raise ValueError(
+            f"indptr of X has {X.indptr.size} numbers, and with {n_major} {major}s it needs {n_major + 1}. "
+            f"{_REMEDY}"
+        )
+    # Differences of numbers without a sign have none.
+    starts = X.indptr.astype(np.int64, copy=False)
+    lengths, n_entries = np.diff(starts), min(X.indices.size, len(X.data))
+    if starts[0] != 0 or starts[-1] > n_entries or lengths.min(initial=0) < 0:
+        bad = 0 if starts[0] != 0 else int(np.argmax((lengths < 0) | (starts[1:] > n_entries)))
         raise ValueError(
             f"{major.capitalize()} {bad} of X has the entries from {starts[bad]} up to {starts[bad + 1]} of "
-            f"{X.indices.size}, by its indptr. {remedy}"
+            f"{n_entries}, by its indptr. {_REMEDY}"
         )
-    # What comes after the last row is no entry.
-    indices = X.indices[: starts[-1]]
-    if indices.size and not (indices.min() >= 0 and indices.max() < n_minor):
-        entry = int(np.argmax((indices < 0) | (indices >= n_minor)))
+
+    def place(entry):
         number = int(np.searchsorted(starts, entry, side="right")) - 1
-        raise ValueError(
-            f"{major.capitalize()} {number} of X has an entry in {minor} {indices[entry]}, and X has "
-            f"{n_minor} {minor}s. {remedy}"
-        )
+        return f"{major.capitalize()} {number} of X has an entry in {minor}"
+
+    # What comes after the last row is no entry.
+    _check_numbers(X.indices[: starts[-1]], n_minor, place)
+
+
+def _check_numbers(numbers: np.ndarray, n: int, place: Callable[[int], str]) -> None:
+    """Raise ValueError where one is not in [0, n), named by its place."""
+    if numbers.size and not (numbers.min() >= 0 and numbers.max() < n):
+        entry = int(np.argmax((numbers < 0) | (numbers >= n)))
+        raise ValueError(f"{place(entry)} {numbers[entry]}, and X has {n} of these. {_REMEDY}")
 
 
 def _csr_of_dense(X: np.ndarray) -> sparse.csr_array:

@@ -9,6 +9,7 @@ from skfm.data.validate import (
     canonical_csr,
     check_finite,
     check_sample_weight,
+    check_structure,
     first_row,
 )
 from tests.cases import sparse_rows
@@ -160,44 +161,104 @@ def test_first_row():
     assert first_row(np.array([[False, False], [False, True], [True, False]])) == 1
 
 
-@pytest.mark.parametrize("column", [-7, 3, 10**9])
-@pytest.mark.parametrize(
-    ("kind", "words"),
-    [
-        (sparse.csr_array, "Row 1 of X has an entry in column {}, and X has 3 columns"),
-        (sparse.csc_array, "Column 1 of X has an entry in row {}, and X has 3 rows"),
-    ],
-)
-def test_entries_in_no_column_are_refused(kind, words, column):
-    shape = (2, 3) if kind is sparse.csr_array else (3, 2)
-    X = kind((np.ones(3), np.array([0, 2, column]), np.array([0, 2, 3])), shape=shape)
-    with pytest.raises(ValueError, match=words.format(column)):
-        canonical_csr(X)
+# ------------------------------------------------------------------------- entries that are nowhere
 
 
-def test_blocks_in_no_column_are_refused():
-    X = sparse.bsr_array((np.ones((2, 2, 2)), np.array([0, 2]), np.array([0, 1, 2])), shape=(4, 4))
-    with pytest.raises(ValueError, match="Block row 1 of X has an entry in block column 2, and X has 2 b"):
-        canonical_csr(X)
+def diagonal(kind):
+    return sparse.csr_array(np.diag([1.0, 2, 3])).asformat(kind)
 
 
-@pytest.mark.parametrize("kind", ["csr", "csc", "bsr"])
+def changed(kind, name, value):
+    """A matrix of which an array, or a number of one, was changed."""
+    X = diagonal(kind)
+    if isinstance(value, tuple):
+        getattr(X, name)[value[0]] = value[1]
+    else:
+        setattr(X, name, value)
+    return X
+
+
+MAJOR = {"csr": ("Row", "column"), "csc": ("Column", "row"), "bsr": ("Block row", "block column")}
+
+
+@pytest.mark.parametrize("number", [-7, 3, 10**9])
+@pytest.mark.parametrize("kind", MAJOR)
+def test_entries_in_no_column_are_refused(kind, number):
+    major, minor = MAJOR[kind]
+    words = f"^{major} 1 of X has an entry in {minor} {number}, and X has 3 of these. Correct its arrays"
+    with pytest.raises(ValueError, match=words):
+        check_structure(changed(kind, "indices", (1, number)))
+
+
+@pytest.mark.parametrize("kind", MAJOR)
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint32, np.uint64])
 @pytest.mark.parametrize(
     ("indptr", "words"),
     [
-        ([0, 3, 1, 4], "ow 1 of X has the entries from 3 up to 1 of 4"),
-        ([0, 2, 3, 5], "ow 2 of X has the entries from 3 up to 5 of 4"),
-        ([1, 2, 3, 4], "ow 0 of X has the entries from 1 up to 2 of 4"),
+        ([0, 3, 1, 3], "1 of X has the entries from 3 up to 1 of 3"),
+        ([0, 1, 2, 5], "2 of X has the entries from 2 up to 5 of 3"),
+        ([1, 2, 3, 3], "0 of X has the entries from 1 up to 2 of 3"),
+        ([0, 1, 3], "indptr of X has 3 numbers, and with 3 .* it needs 4"),
+        ([], "indptr of X has 0 numbers"),
     ],
 )
-def test_rows_that_end_nowhere_are_refused(kind, indptr, words):
-    X = sparse.csr_array(np.diag([1.0, 2, 3])).asformat(kind)
-    X.data = np.ones((4, 1, 1) if kind == "bsr" else 4)
-    X.indices, X.indptr = np.array([0, 1, 2, 0]), np.array(indptr)
-    with pytest.raises(ValueError, match=words.replace("ow", "olumn" if kind == "csc" else "ow")):
-        canonical_csr(X)
+def test_rows_that_end_nowhere_are_refused(kind, dtype, indptr, words):
+    with pytest.raises(ValueError, match=words):
+        check_structure(changed(kind, "indptr", np.array(indptr, dtype)))
+
+
+@pytest.mark.parametrize("kind", MAJOR)
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("indptr", np.array([[0, 1], [2, 3]]), "indptr of X has shape"),
+        ("indices", np.array([0.0, 1, 2]), "indices of X has shape .* and holds float64"),
+        ("data", np.ones((3, 2)), "X has shape .* and its values "),
+    ],
+)
+def test_arrays_of_no_matrix_are_refused(kind, name, value, words):
+    with pytest.raises(ValueError, match=words):
+        check_structure(changed(kind, name, value))
+
+
+@pytest.mark.parametrize("kind", MAJOR)
+def test_rows_without_their_values_are_refused(kind):
+    X = diagonal(kind)
+    X.data = X.data[:2]
+    with pytest.raises(ValueError, match="2 of X has the entries from 2 up to 3 of 2"):
+        check_structure(X)
+
+
+def test_blocks_that_do_not_fill_a_matrix_are_refused():
+    for shape in ((3, 2, 2), (3, 0, 0)):
+        with pytest.raises(ValueError, match="X has shape"):
+            check_structure(changed("bsr", "data", np.ones(shape)))
+
+
+@pytest.mark.parametrize(("name", "what"), [("row", "row"), ("col", "column")])
+@pytest.mark.parametrize("number", [-1, 3])
+def test_coordinates_outside_a_matrix_are_refused(name, what, number):
+    with pytest.raises(ValueError, match=f"Entry 1 of X is in {what} {number}, and X has 3 of these"):
+        check_structure(changed("coo", name, (1, number)))
+    X = diagonal("coo")
+    X.data = X.data[:2]
+    with pytest.raises(ValueError, match="X has 2 values, and the row of 3"):
+        check_structure(X)
 
 
 def test_what_comes_after_the_last_row_is_no_entry():
-    X = sparse.csr_array((np.ones(3), np.array([0, 2, 99]), np.array([0, 1, 2])), shape=(2, 3))
+    X = sparse.csr_array((np.ones(2), np.array([0, 2]), np.array([0, 1, 2])), shape=(2, 3))
+    X.indices, X.data = np.array([0, 2, 99]), np.array([1, 1, np.nan])
+    check_structure(X)
+    check_finite(X)
     assert_array_equal(canonical_csr(X).toarray(), [[1, 0, 0], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "bsr", "coo", "lil", "dok", "dia"])
+def test_whole_matrices_are_taken(kind):
+    for X in (
+        diagonal(kind),
+        sparse.csr_array((3, 4)).asformat(kind),
+        sparse.csr_array((0, 3)).asformat(kind),
+    ):
+        check_structure(X)

@@ -171,6 +171,10 @@ def test_errors_of_writing(tmp_path):
         dump_sparse_text([[1.0]], [1], path, format="csv")
     with pytest.raises(ValueError, match="y must have one column"):
         dump_sparse_text([[1.0]], [[1, 2]], path)
+    X = sparse.coo_matrix(np.eye(3))
+    X.col[1] = 10**9
+    with pytest.raises(ValueError, match="Entry 1 of X is in column 1000000000"):
+        dump_sparse_text(X, [1, 2, 3], path)
     with pytest.raises(ValueError, match="inconsistent numbers"):
         dump_sparse_text([[1.0]], [1, 2], path)
     assert not path.exists()

@@ -6,6 +6,7 @@ import resource
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +226,20 @@ def test_a_sparse_vector_is_no_matrix(fails):
     for call in CALLS.values():
         vector = sparse.coo_array(X[:, 0])
         fails("FMRegressor", lambda model, call=call, X=vector: call(model, X, Y), r"X.reshape\(-1, 1\)")
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "bsr"])
+@pytest.mark.parametrize("name", ["FMRegressor", "DeepFMRegressor"])
+def test_sparse_entries_that_are_nowhere(name, kind, fails):
+    broken = sparse.csr_matrix(X).asformat(kind)
+    (broken.col if kind == "coo" else broken.indices)[3] = 10**9
+    held_out = {"X_val": broken, "y_val": Y}
+    calls = [
+        *(partial(call, X=broken, y=Y) for call in CALLS.values()),
+        lambda model: model.fit(X, Y, **held_out),
+    ]
+    for call in calls:
+        assert "Correct its arrays or its shape" in fails(name, call, "1000000000, and X")
 
 
 def test_text_of_any_length_is_text():
