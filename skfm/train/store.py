@@ -53,6 +53,11 @@ def _is_private(path: Path) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
 
 
+def _digest(key: str, payload: bytes) -> bytes:
+    """That of whole bytes, saved with this key."""
+    return hashlib.sha256(key.encode() + payload).digest()
+
+
 def load(key: str) -> bytes | None:
     """What was saved with this key; None where nothing was, or not wholly."""
     directory = folder()
@@ -62,7 +67,7 @@ def load(key: str) -> bytes | None:
     with contextlib.suppress(OSError):
         content = path.read_bytes()
         digest, payload = content[:32], content[32:]
-        if hashlib.sha256(payload).digest() == digest:
+        if _digest(key, payload) == digest:
             with contextlib.suppress(OSError):
                 os.utime(path)
             return payload
@@ -79,7 +84,7 @@ def save(key: str, payload: bytes) -> None:
         number, name = tempfile.mkstemp(prefix="writing-", dir=directory)
         try:
             with os.fdopen(number, "wb") as file:
-                file.write(hashlib.sha256(payload).digest() + payload)
+                file.write(_digest(key, payload) + payload)
             os.replace(name, directory / key)
         except BaseException:
             os.unlink(name)

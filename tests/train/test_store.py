@@ -89,6 +89,13 @@ def test_a_link_is_no_folder(place, tmp_path):
     assert os.listdir(elsewhere) == []
 
 
+def test_files_under_another_name_are_ignored_and_removed(place):
+    store.save(KEY, b"some bytes")
+    (place / KEY).rename(place / ("b" * 64))
+    assert store.load("b" * 64) is None
+    assert os.listdir(place) == []
+
+
 @pytest.mark.parametrize("damage", [b"", b"short", b"\0" * 100, "cut", "changed"])
 def test_damaged_files_are_ignored_and_removed(place, damage):
     store.save(KEY, b"some bytes")
