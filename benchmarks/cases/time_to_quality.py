@@ -153,6 +153,9 @@ def render(results):
                 last["epochs"],
             ]
             for measured, targets in TARGETS.items():
+                if measured not in last:
+                    row += [None] * 4
+                    continue
                 seconds, ours = (rivals.rounds_of(one, measured) for one in (entry, entries["skfm"]))
                 target = targets.get((model, name)) if reached else None
                 compared = [None] * 3
