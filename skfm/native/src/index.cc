@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "export.h"
+#include "sanitizer.h"
 
 extern "C" {
 
@@ -14,6 +15,7 @@ extern "C" {
 SKFM_EXPORT int64_t skfm_index(int64_t n_rows, int64_t n_slots, const int32_t* ids, const double* weight,
                                int32_t dummy, int32_t* scratch, int32_t* touched, int32_t* position,
                                int32_t* starts, int32_t* order, double* share) {
+  SKFM_COMES_AFTER(&skfm::order_of_calls);
   int64_t n = 0;
   for (int64_t s = 0; s < n_slots; ++s) {
     for (int64_t b = 0; b < n_rows; ++b) {
@@ -38,6 +40,7 @@ SKFM_EXPORT int64_t skfm_index(int64_t n_rows, int64_t n_slots, const int32_t* i
   }
   for (int64_t i = n; i > 0; --i) starts[i] = starts[i - 1];
   starts[0] = 0;
+  SKFM_COMES_BEFORE(&skfm::order_of_calls);
   return n;
 }
 }

@@ -11,9 +11,6 @@
 
 namespace skfm {
 
-// A call of XLA's comes after those whose results it is given.
-inline char order_of_calls;
-
 // Calls f(0), .., f(n - 1), each once, some of them in other threads. The caller works too and takes whatever
 // is left: where the pool is busy it does all, and it waits only for what has begun.
 template <typename F>
