@@ -17,7 +17,7 @@ from narwhals.exceptions import DuplicateError
 from narwhals.stable.v1.dependencies import is_pandas_dataframe, is_polars_dataframe
 from scipy import sparse
 
-from skfm.data.validate import as_objects_if_text, check_structure, refuse_masked
+from skfm.data.validate import as_objects_if_text, checked_structure, refuse_masked
 from skfm.data.whole_numbers import EXACT, LARGEST, holds_large, merged
 
 # What values of a column look like, for messages, by the family of their types.
@@ -131,7 +131,7 @@ def rows_of(X):
         "encoder=skfm.FieldEncoder(), which takes missing values.",
     )
     if sparse.issparse(X):
-        check_structure(X)
+        X = checked_structure(X)
     if is_frame(X):
         for size, what in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
             if size == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,8 @@ def canonical_csr(X) -> sparse.csr_array:
         copied = X.format != "csr"
         out = sparse.csr_array(X)
         if not out.has_canonical_format:
-            out = out if copied else out.copy()
+            # A narrow dtype does not hold sums.
+            out = out if copied and out.dtype.kind == "f" else out.astype(_floats(out.dtype))
             out.sum_duplicates()
             copied = True
         if out.data.size and not np.all(out.data):
@@ -62,9 +64,11 @@ def canonical_csr(X) -> sparse.csr_array:
         raise ValueError(
             f"X has {out.shape[1]} columns; skfm supports up to {_MOST_COLUMNS}. Hash the columns."
         )
-    if out.data.dtype.kind not in "f":
-        out = out.astype(np.float64)
-    return out
+    return out.astype(_floats(out.dtype), copy=False)
+
+
+def _floats(dtype: np.dtype) -> np.dtype:
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
 
 
 # Of compressed formats: what `indptr` has an entry for, and what `indices` names.
@@ -73,38 +77,43 @@ _MAJOR_MINOR = {
     "csc": ("column", "row"),
     "bsr": ("block row", "block column"),
 }
-_REMEDY = "Correct its arrays or its shape; X.check_format() finds such faults."
+_REMEDY = "Correct its arrays or its shape."
 
 
-def check_structure(X) -> None:
-    """Raise ValueError where entries of a sparse matrix are nowhere.
+def checked_structure(X, name: str = "X"):
+    """A sparse matrix whose entries are somewhere, in a dtype that holds the sum of entries of one place.
 
-    SciPy takes the arrays that it is given, and on such ones it crashes or reads what is not theirs.
+    SciPy takes the arrays that it is given, and on wrong ones it crashes or reads what is not theirs.
+
+    Raises
+    ------
+    ValueError
+        Naming the array, and the place of the entry.
     """
-    if X.ndim == 2 and X.format in _MAJOR_MINOR:
-        _check_compressed(X)
-    elif X.ndim == 2 and X.format == "coo":
-        for what, numbers, n in (("row", X.row, X.shape[0]), ("column", X.col, X.shape[1])):
-            if numbers.shape != X.data.shape:
-                raise ValueError(f"X has {X.data.size} values, and the {what} of {numbers.size}. {_REMEDY}")
-            _check_numbers(numbers, n, f"Entry {{}} of X is in {what}".format)
+    if X.ndim != 2:
+        return X
+    if X.format in _MAJOR_MINOR:
+        _check_compressed(X, name)
+    elif X.format in _CHECKS:
+        _CHECKS[X.format](X, name)
+    # SciPy adds entries of one place in the dtype that they have.
+    is_narrow = X.dtype.kind in "biu" and X.dtype.itemsize < 8
+    return X.astype(np.int64) if is_narrow and X.format in ("coo", "bsr") else X
 
 
-def _check_compressed(X) -> None:
-    (major, minor), shape, blocks = _MAJOR_MINOR[X.format], np.array(X.shape), X.data.shape[1:] or (1, 1)
-    if X.data.ndim != (3 if X.format == "bsr" else 1) or 0 in blocks or (shape % blocks).any():
-        raise ValueError(f"X has shape {X.shape}, and its values {X.data.shape}. {_REMEDY}")
+def _check_compressed(X, name: str) -> None:
+    (major, minor), shape = _MAJOR_MINOR[X.format], np.array(X.shape)
+    _check_values(X.data, 3 if X.format == "bsr" else 1, name)
+    blocks = X.data.shape[1:] or (1, 1)
+    if 0 in blocks or (shape % blocks).any():
+        raise ValueError(f"{name} has shape {X.shape}, and its values {X.data.shape}. {_REMEDY}")
     n_major, n_minor = (shape[::-1] if X.format == "csc" else shape) // blocks
-    for name, array in (("indptr", X.indptr), ("indices", X.indices)):
-        if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise ValueError(
-                f"{name} of X has shape {array.shape} and holds {array.dtype}, no vector of whole numbers. "
-                f"{_REMEDY}"
-            )
+    for array in ("indptr", "indices"):
+        _check_whole(getattr(X, array), f"{array} of {name}")
     if X.indptr.size != n_major + 1:
         raise ValueError(
-            f"indptr of X has {X.indptr.size} numbers, and with {n_major} {major}s it needs {n_major + 1}. "
-            f"{_REMEDY}"
+            f"indptr of {name} has {X.indptr.size} numbers, and with {n_major} {major}s it needs "
+            f"{n_major + 1}. {_REMEDY}"
         )
     # Differences of numbers without a sign have none.
     starts = X.indptr.astype(np.int64, copy=False)
@@ -112,23 +121,94 @@ def _check_compressed(X) -> None:
     if starts[0] != 0 or starts[-1] > n_entries or lengths.min(initial=0) < 0:
         bad = 0 if starts[0] != 0 else int(np.argmax((lengths < 0) | (starts[1:] > n_entries)))
         raise ValueError(
-            f"{major.capitalize()} {bad} of X has the entries from {starts[bad]} up to {starts[bad + 1]} of "
-            f"{n_entries}, by its indptr. {_REMEDY}"
+            f"{major.capitalize()} {bad} of {name} has the entries from {starts[bad]} up to "
+            f"{starts[bad + 1]} of {n_entries}, by its indptr. {_REMEDY}"
         )
 
-    def place(entry):
-        number = int(np.searchsorted(starts, entry, side="right")) - 1
-        return f"{major.capitalize()} {number} of X has an entry in {minor}"
-
     # What comes after the last row is no entry.
-    _check_numbers(X.indices[: starts[-1]], n_minor, place)
+    words = f"{major.capitalize()} {{}} of {name} has an entry in {minor}"
+    _check_numbers(X.indices[: starts[-1]], n_minor, _place(starts, words))
+
+
+def _place(starts: np.ndarray, words: str) -> Callable[[int], str]:
+    """Where an entry is, in words, by the first entry of each row."""
+    return lambda entry: words.format(int(np.searchsorted(starts, entry, side="right")) - 1)
+
+
+def _check_coo(X, name: str) -> None:
+    _check_values(X.data, 1, name)
+    if len(X.coords) != X.ndim:
+        raise ValueError(f"{name} has shape {X.shape}, and coords of {len(X.coords)} dimension(s). {_REMEDY}")
+    for what, numbers, n in zip(("row", "column"), X.coords, X.shape, strict=True):
+        _check_whole(numbers, f"{what} numbers of {name}")
+        if numbers.shape != X.data.shape:
+            raise ValueError(f"{name} has {X.data.size} values, and the {what} of {numbers.size}. {_REMEDY}")
+        _check_numbers(numbers, n, f"Entry {{}} of {name} is in {what}".format)
+
+
+def _check_lil(X, name: str) -> None:
+    if not len(X.rows) == len(X.data) == X.shape[0]:
+        raise ValueError(
+            f"{name} has shape {X.shape}, lists of columns for {len(X.rows)} rows and of values for "
+            f"{len(X.data)}. {_REMEDY}"
+        )
+    lengths, n_values = ([*map(len, lists)] for lists in (X.rows, X.data))
+    if lengths != n_values:
+        row = int(np.argmax(np.not_equal(lengths, n_values)))
+        raise ValueError(
+            f"Row {row} of {name} has {lengths[row]} columns and {n_values[row]} values. {_REMEDY}"
+        )
+    columns = [*chain.from_iterable(X.rows)]
+    numbers = np.array(columns) if columns else np.zeros(0, np.int64)
+    _check_whole(numbers, f"lists of columns of {name}")
+    _check_numbers(
+        numbers, X.shape[1], _place(np.cumsum([0, *lengths]), f"Row {{}} of {name} has an entry in column")
+    )
+
+
+def _check_dok(X, name: str) -> None:
+    for key, _ in X.items():
+        if not all(isinstance(number, int | np.integer) for number in key) or not all(
+            0 <= number < n for number, n in zip(key, X.shape, strict=True)
+        ):
+            raise ValueError(f"{name} has shape {X.shape}, and an entry at {key}. {_REMEDY}")
+
+
+def _check_dia(X, name: str) -> None:
+    _check_values(X.data, 2, name)
+    _check_whole(X.offsets, f"offsets of {name}")
+    if len(np.unique(X.offsets)) != len(X.data):
+        raise ValueError(
+            f"{name} has the values of {len(X.data)} diagonals, and {len(np.unique(X.offsets))} different "
+            f"offsets. {_REMEDY}"
+        )
+
+
+_CHECKS = {"coo": _check_coo, "lil": _check_lil, "dok": _check_dok, "dia": _check_dia}
+
+
+def _check_values(data, ndim: int, name: str) -> None:
+    if not isinstance(data, np.ndarray) or data.ndim != ndim or data.dtype.kind not in "biufc":
+        raise ValueError(f"data of {name} is {_kind(data)}, no numbers in {ndim} dimension(s). {_REMEDY}")
+
+
+def _check_whole(numbers, what: str) -> None:
+    is_vector = isinstance(numbers, np.ndarray) and numbers.ndim == 1
+    if not is_vector or numbers.dtype.kind not in "iu" or not np.can_cast(numbers.dtype, np.int64):
+        raise ValueError(f"{what} is {_kind(numbers)}, no vector of whole numbers up to int64. {_REMEDY}")
+
+
+def _kind(value) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} and shape {value.shape}"
+    return f"a {type(value).__name__}"
 
 
 def _check_numbers(numbers: np.ndarray, n: int, place: Callable[[int], str]) -> None:
     """Raise ValueError where one is not in [0, n), named by its place."""
     if numbers.size and not (numbers.min() >= 0 and numbers.max() < n):
         entry = int(np.argmax((numbers < 0) | (numbers >= n)))
-        raise ValueError(f"{place(entry)} {numbers[entry]}, and X has {n} of these. {_REMEDY}")
+        raise ValueError(f"{place(entry)} {numbers[entry]}, of which there are {n}. {_REMEDY}")
 
 
 def _csr_of_dense(X: np.ndarray) -> sparse.csr_array:

@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.utils import Bunch, check_array, check_consistent_length, check_scalar
 
 from skfm.data.spool import writing
-from skfm.data.validate import check_structure
+from skfm.data.validate import checked_structure
 from skfm.datasets import _sparse_text
 from skfm.datasets._sparse_text import MAX_ID, TextRows, read_rows
 
@@ -269,7 +269,7 @@ def _as_numbers(values, name: str, ndim: int = 2):
     if isinstance(values, list | tuple):
         values = np.asarray(values)  # whole numbers that no dtype holds are then made floats
     if sparse.issparse(values):
-        check_structure(values)
+        values = checked_structure(values)
     given = getattr(values, "dtype", None)
     try:
         values = check_array(values, accept_sparse="csr", ensure_2d=ndim == 2, input_name=name)

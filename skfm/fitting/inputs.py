@@ -30,6 +30,7 @@ from skfm.data.validate import (
     as_objects_if_text,
     canonical_csr,
     check_finite,
+    checked_structure,
     first_row,
     refuse_masked,
     row_of,
@@ -328,7 +329,7 @@ def targets_of(y):
         If y is no vector, and no rows of as many values each, or a value is missing and not NaN.
     """
     if sparse.issparse(y):
-        return y.toarray()
+        return checked_structure(y, "y").toarray()
     refuse_masked(y, "y", "Drop that row.")
     y = as_objects_if_text(y)
     try:

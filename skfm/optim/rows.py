@@ -83,48 +83,6 @@ def separate(solver, joined: Array, width: int) -> tuple[Array, Any]:
     return table, jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-def update_rows_natively(solver, table, state, touching: Touching, lanes, step):
-    """The same in native code, from the gradient with respect to sums or slots.
-
-    Parameters
-    ----------
-    table, state : or both joined, and None
-    """
-    width = touching.width
-    lanes = [jnp.pad(lane, (0, width - lane.size)) for lane in lanes]
-    table, *leaves = native.update(
-        [table, *jax.tree.leaves(state)],
-        touching.slots,
-        touching.by_row,
-        (touching.charge, lanes, touching.vectors),
-        touching.gradient,
-        solver.segments(width, step, (1, touching.share)),
-    )
-    return table, jax.tree.unflatten(jax.tree.structure(state), leaves)
-
-
-class Touching(NamedTuple):
-    """What a batch does to a table; see `skfm.layers.native`.
-
-    Attributes
-    ----------
-    slots, by_row : of the batch
-    charge : (N, R, 1 or 2) charges of all batches
-    share : factor of the charges
-    gradient : with respect to sums or slots
-    vectors : see `Model.vectors`
-    width : numbers of a row of the table, those that fill it up included
-    """
-
-    slots: native.Slots
-    by_row: native.Index
-    charge: Array
-    share: Array
-    gradient: native.Gradient
-    vectors: Any
-    width: int
-
-
 def _target(table: Array, ids: Array, charge: Array) -> Array:
     """Where rows are written to: targets out of range, all different, are dropped."""
     spare = table.shape[0] + jnp.arange(ids.size, dtype=jnp.int32)
@@ -165,6 +123,48 @@ def update_rows(solver, table, state, touched: Touched, lanes, step):
     l1, l2 = charge[:, :1] * lanes[0], charge[:, -1:] * lanes[1]
     new, after = solver.update(rows, gradient, before, step, l1, l2)
     return write(table, rows, new), jax.tree.map(write, state, before, after)
+
+
+class Touching(NamedTuple):
+    """What a batch does to a table; see `skfm.layers.native`.
+
+    Attributes
+    ----------
+    slots, by_row : of the batch
+    charge : (N, R, 1 or 2) charges of all batches
+    share : factor of the charges
+    gradient : with respect to sums or slots
+    vectors : see `Model.vectors`
+    width : numbers of a row of the table, those that fill it up included
+    """
+
+    slots: native.Slots
+    by_row: native.Index
+    charge: Array
+    share: Array
+    gradient: native.Gradient
+    vectors: Any
+    width: int
+
+
+def update_rows_natively(solver, table, state, touching: Touching, lanes, step):
+    """What `update_rows` does, in native code, from the gradient with respect to sums or slots.
+
+    Parameters
+    ----------
+    table, state : or both joined, and None
+    """
+    width = touching.width
+    lanes = [jnp.pad(lane, (0, width - lane.size)) for lane in lanes]
+    table, *leaves = native.update(
+        [table, *jax.tree.leaves(state)],
+        touching.slots,
+        touching.by_row,
+        (touching.charge, lanes, touching.vectors),
+        touching.gradient,
+        solver.segments(width, step, (1, touching.share)),
+    )
+    return table, jax.tree.unflatten(jax.tree.structure(state), leaves)
 
 
 def hold_rows(solver, table, state, touched: Touched, step, batch_rows):

@@ -185,23 +185,23 @@ class BatchEpochs:
         elif seconds > _MOST_SECONDS:
             self._batches_at_once = max(self._batches_at_once // 2, 1)
 
-    @property
-    def _is_joined(self) -> bool:
-        return self.state.table_state is None
-
     def weights(self) -> Any:
+        """Table, dense weights and averages, up to the next step, which is given their memory.
+
+        The table of a joined state is a view in NumPy: models whose rows are joined are evaluated there. Were
+        it held until the next step, XLA would copy the table.
+        """
         state, table = self.state, self.state.table
-        if self._is_joined:
-            # A view; models whose rows are joined are evaluated in NumPy.
+        if state.is_joined:
             table = np.asarray(table)[:, : self.program.model.width]
         return table, state.dense, state.averages
 
     def copy(self, weights: Any) -> Any:
-        return to_numpy(weights) if self._is_joined else _copy(weights)
+        return to_numpy(weights) if self.state.is_joined else _copy(weights)
 
     def restore(self, weights: Any) -> None:
         # Copies: the state is donated to the next step.
-        if self._is_joined:
+        if self.state.is_joined:
             table, *rest = weights
             dense, averages = on_device(rest)
             state = with_table(self.state, table)
@@ -213,7 +213,7 @@ class BatchEpochs:
     def separate_state(self) -> TrainState:
         """The state in NumPy, not joined."""
         state, program = self.state, self.program
-        if self._is_joined:
+        if state.is_joined:
             table, table_state = separate(program.solver, np.asarray(state.table), program.model.width)
             state = state._replace(table=table, table_state=table_state)
         return to_numpy(state)

@@ -179,7 +179,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         if ahead is not None:
             hold = Hold(padded(ahead.touching, n_rows, dtype), np.asarray(ahead.n_rows, dtype), rate)
             state = held_state(program, state, source, on_device(hold), hyper)
-        if is_joined and state.table_state is not None:
+        if is_joined and not state.is_joined:
             state = join_state(state)
         # Moving the table costs as much as some of its rows gain in an epoch.
         if native.available() and source.n_rows * _ROWS_OF_TABLE >= n_rows:

@@ -67,6 +67,11 @@ class TrainState(NamedTuple):
     count: Array
     loss_sum: Array
 
+    @property
+    def is_joined(self) -> bool:
+        """Whether the table is joined with its state."""
+        return self.table_state is None
+
 
 def on_device(tree: Any) -> Any:
     """Copies of the arrays on the device. `jnp.asarray` would compile a program for each shape."""
@@ -277,15 +282,15 @@ class Session:
         state = self.state
         if not fresh.size:
             return state
-        joined = state.table.copy()
-        joined[fresh] = table[fresh]
-        first, _ = to_numpy(_solver_state(solver, on_device(joined), {}, rate, np.ones_like(rate)))
+        rows = state.table.copy()
+        rows[fresh] = table[fresh]
+        first, _ = to_numpy(_solver_state(solver, on_device(rows), {}, rate, np.ones_like(rate)))
 
         def taken(begun, known):
-            if known.shape[:1] != joined.shape[:1]:
+            if known.shape[:1] != rows.shape[:1]:
                 return known
             known = known.copy()
             known[fresh] = begun[fresh]
             return known
 
-        return state._replace(table=joined, table_state=jax.tree.map(taken, first, state.table_state))
+        return state._replace(table=rows, table_state=jax.tree.map(taken, first, state.table_state))

@@ -197,7 +197,7 @@ def _native_gradients(program, state, one: OneOf, training, sample_share):
 def _row_width(program: Program, state: TrainState) -> int:
     """Numbers of a row of the table, those that fill it up included."""
     width = program.model.width
-    return joined_width(width) if state.table_state is None else width
+    return joined_width(width) if state.is_joined else width
 
 
 def _made_of_slots(program: Program, batch: Batches, slots: native.Slots, state: TrainState):
