@@ -33,8 +33,8 @@ USES_JAX = {"layers", "models", "losses", "optim", "train", "bayes"}
 # Files of these layers that do without, so that what stands on them is not loaded with JAX.
 WITHOUT_JAX = {"skfm.train.problem", "skfm.train.method", "skfm.train.loop"}
 JAX = {"jax", "jaxlib", "optax"}
-# The transformer, and the hash function of its columns.
-SKLEARN_IN_DATA = {Path("data/encode.py"), Path("data/columns.py")}
+# The transformer, the hash function of its columns, and what cuts text into words.
+SKLEARN_IN_DATA = {Path("data/encode.py"), Path("data/columns.py"), Path("data/words.py")}
 
 
 @dataclass(frozen=True)

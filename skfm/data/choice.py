@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from numbers import Integral
 
+import numpy as np
+
 from skfm.data.columns import (
     Categories,
     ColumnEncoder,
@@ -17,19 +19,24 @@ from skfm.data.columns import (
 )
 from skfm.data.frames import Column
 from skfm.data.numeric import Dates, Integers, Numbers
+from skfm.data.readings import Reading, reading_of
+from skfm.data.words import Words, check_options
 
-_KINDS = {"categorical": "category", "numeric": "number", "multi_hot": "list"}
+_KINDS = {"categorical": "category", "numeric": "number", "multi_hot": "list", "text": "text"}
+# Kinds that have a slot for each value, or each entry.
+_OF_VALUES = "category", "identifier", "list", "text"
 
 
 def make_encoders(
-    parameters, columns: list[Column]
-) -> tuple[tuple[ColumnEncoder, ...], tuple[tuple[int, ...], ...]]:
-    """An encoder for each column, and the positions of the columns that share each table.
+    parameters, columns: list[Column], weight: np.ndarray
+) -> tuple[tuple[ColumnEncoder, ...], tuple[tuple[int, ...], ...], tuple[Reading, ...]]:
+    """An encoder for each column, the positions of the columns that share each table, and the readings.
 
     Parameters
     ----------
     parameters : FieldEncoder
     columns : those of the table and, behind them, the crosses of `crossed`
+    weight : of each row
     """
     columns, crosses = (
         [column for column in columns if (column.kind == "cross") == is_cross] for is_cross in (False, True)
@@ -38,24 +45,32 @@ def make_encoders(
     shared = _shared(parameters.shared, columns)
     tables = {position: table for table, positions in shared.items() for position in positions}
     encoders: list[ColumnEncoder] = []
+    readings: list[Reading] = []
     for position, column in enumerate(columns):
-        encoder = _make_encoder(parameters, given, tables.get(position), position, column)
+        reading = _reading(given, tables.get(position), position, column) or reading_of(column, weight)
+        encoder = _make_encoder(parameters, given, tables.get(position), position, (column, reading))
         others = [encoders[other] for other in shared.get(tables.get(position), ()) if other < position]
         _check_hashes(tables.get(position), encoder, others)
         encoders.append(encoder)
-    lists = {encoder.name for encoder in encoders if isinstance(encoder, MultiHot)}
+        readings.append(reading)
+    lists = {
+        encoder.name: reading.name
+        for encoder, reading in zip(encoders, readings, strict=True)
+        if isinstance(encoder, MultiHot)
+    }
     for cross in crosses:
         for column in cross.values:
-            if column.name in lists:
+            if lists.get(column.name) == "list":
                 raise ValueError(
                     f"crosses= names column {column.name!r}, which holds lists. Cross single values."
                 )
         encoders.append(Crossed(cross.name, parameters.cross_slots, parameters.signed_hash))
-    return tuple(encoders), tuple(map(tuple, shared.values()))
+        readings.append(Reading("cross", "named in crosses="))
+    return tuple(encoders), tuple(map(tuple, shared.values())), tuple(readings)
 
 
-def _make_encoder(parameters, given: dict, table, position: int, column: Column) -> ColumnEncoder:
-    """The encoder of a column, from its kind and from what parameters say of it.
+def _reading(given: dict, table, position: int, column: Column) -> Reading | None:
+    """What parameters say of a column, or None.
 
     Parameters
     ----------
@@ -66,30 +81,51 @@ def _make_encoder(parameters, given: dict, table, position: int, column: Column)
     kinds = [what for what in _KINDS if position in given[what]]
     if len(kinds) > 1:
         raise ValueError(f"Column {name!r} is named in {' and in '.join(kinds)}: name it in one.")
-    kind = _KINDS[kinds[0]] if kinds else column.kind
     if table is not None:
-        if "numeric" in kinds:
-            raise ValueError(f"Column {name!r} is named in numeric and in shared: name it in one.")
-        kind = "list" if kind == "list" else "category"
+        for what in ("numeric", "text"):
+            if what in kinds:
+                raise ValueError(f"Column {name!r} is named in {what} and in shared: name it in one.")
+        is_list = "list" in (column.kind, *(_KINDS[what] for what in kinds))
+        return Reading("list" if is_list else "category", "named in shared=")
+    if kinds:
+        return Reading(_KINDS[kinds[0]], f"named in {kinds[0]}=")
+    if column.kind == "integer" and position in given["bins"]:
+        return Reading("integer", "named in bins=")
+    return None
+
+
+def _make_encoder(
+    parameters, given: dict, table, position: int, column: tuple[Column, Reading]
+) -> ColumnEncoder:
+    """The encoder of a column, from its reading and from what parameters say of it.
+
+    Parameters
+    ----------
+    given, table : see `_reading`
+    column : with its reading
+    """
+    name, kind = column[0].name, column[1].name
     n_slots = given["hash"].get(position)
-    if n_slots is None and kind in ("category", "list") and isinstance(parameters.hash, Integral):
+    if n_slots is None and kind in _OF_VALUES and isinstance(parameters.hash, Integral):
         n_slots = parameters.hash
     bins = given["bins"].get(position, parameters.bins if isinstance(parameters.bins, Integral) else 32)
     options = Options(parameters.min_frequency, parameters.max_categories, bins, parameters.numeric_encoding)
-    if n_slots is None and kind not in ("category", "list"):
+    if n_slots is None and kind not in _OF_VALUES:
         number = Numbers(name, options)
         return {"integer": Integers(name, options, number), "number": number, "date": Dates(name, number)}[
             kind
         ]
-    mixes = "categorical" in kinds
+    mixes = position in given["categorical"]
     entries: Hashed | Categories = (
         Categories(name, Vocabulary(options, table), mixes)
         if n_slots is None
         else Hashed(name, n_slots, parameters.signed_hash, mixes)
     )
+    if kind != "list" and position in given["max_length"]:
+        raise ValueError(f"max_length= names column {name!r}, which does not hold lists.")
+    if kind == "text":
+        return Words(name, entries, options=check_options(name, given["text"].get(position)))
     if kind != "list":
-        if position in given["max_length"]:
-            raise ValueError(f"max_length= names column {name!r}, which does not hold lists.")
         return entries
     most = given["max_length"].get(position)
     if most is None and isinstance(parameters.max_length, Integral):
@@ -146,7 +182,7 @@ def _given(parameters, what: str, columns: list[Column]) -> dict:
     by_position = {}
     for name in given:
         by_position[_position(what, name, names)] = given[name] if isinstance(given, Mapping) else None
-        if isinstance(given, Mapping):
+        if isinstance(given, Mapping) and what != "text":
             _check_given(what, name, given[name])
     return by_position
 

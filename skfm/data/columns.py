@@ -143,6 +143,14 @@ class ColumnEncoder(Stateful):
         """Slots of each field."""
         raise NotImplementedError
 
+    def n_values(self) -> int:
+        """Values with a slot of their own."""
+        return 0
+
+    def rare_share(self) -> float:
+        """Share of the rows learned from, or of the entries, whose value has none; NaN if it is not known."""
+        return math.nan
+
     def names(self) -> list[list[str]]:
         """Names of the slots of each field."""
         raise NotImplementedError
@@ -224,6 +232,7 @@ class Vocabulary(Stateful):
     values : of each slot
     rare : weights of values without a slot that are counted on
     n_rows, total : rows so far, and their weight
+    rare_share : share of this that values without a slot have
     """
 
     options: Options = Options()
@@ -234,6 +243,7 @@ class Vocabulary(Stateful):
     rare: dict[Any, float] = field(default_factory=dict)
     n_rows: int = 0
     total: float = 0.0
+    rare_share: float = 0.0
     slot_of: dict[Any, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -258,6 +268,7 @@ class Vocabulary(Stateful):
             rare=rare if go_on else {},
             n_rows=counts.total.rows,
             total=counts.total.weight,
+            rare_share=sum(rare.values()) / (counts.total.weight or 1.0),
         )
 
 
@@ -328,6 +339,12 @@ class Categories(ColumnEncoder):
         row = column.row(int(np.argmax(number == first)))
         return Family(family, self.name, self.vocabulary.table, row, found[first])
 
+    def n_values(self) -> int:
+        return len(self.vocabulary.values) - MISSING - 1
+
+    def rare_share(self) -> float:
+        return self.vocabulary.rare_share
+
     def names(self) -> list[list[str]]:
         values = [f"{self.name}={_text(value)}" for value in self.vocabulary.values[MISSING + 1 :]]
         return [[f"{self.name}:other", f"{self.name}:missing", *values]]
@@ -389,6 +406,10 @@ class Hashed(ColumnEncoder):
         if self.signed:
             values = np.where(missing | (hashes & 1 == 0), 1.0, -1.0)[number]
         return [FieldSlots(slots[number] if keys else number, values)]
+
+    def n_values(self) -> int:
+        """Slots, which values share."""
+        return self.n_slots
 
     def names(self) -> list[list[str]]:
         return [[*(f"{self.name}#{slot}" for slot in range(self.n_slots)), f"{self.name}:missing"]]
@@ -493,6 +514,12 @@ class MultiHot(ColumnEncoder):
     def lengths(self, column: Column) -> np.ndarray:
         """Length of each row's list, also beyond the most."""
         return lists_of(column, self.separator, None)[1]
+
+    def n_values(self) -> int:
+        return self.entries.n_values()
+
+    def rare_share(self) -> float:
+        return self.entries.rare_share()
 
     def names(self) -> list[list[str]]:
         return self.entries.names()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from skfm.data.choice import crossed, make_encoders
 from skfm.data.columns import MultiHot
 from skfm.data.frames import Column, columns_of, is_frame, rows_of
+from skfm.data.readings import warn
 from skfm.data.state import plain, restored
 from skfm.data.table import Recoding, TableEncoder, merge_counts
 from skfm.data.validate import check_sample_weight
@@ -27,14 +29,33 @@ _FORMAT = 1
 _POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 
 
-class FieldEncoder(TransformerMixin, BaseEstimator):
+class ShowsReadings:
+    """Adds the readings of an encoder to what notebooks show, where there are any."""
+
+    def readings_as_html(self) -> str:
+        """The readings as HTML, or nothing."""
+        raise NotImplementedError
+
+    def _repr_html_inner(self):
+        return super()._repr_html_inner() + self.readings_as_html()  # type: ignore[misc]
+
+    def _repr_mimebundle_(self, **kwargs):
+        output = super()._repr_mimebundle_(**kwargs)  # type: ignore[misc]
+        if "text/html" in output:
+            output["text/html"] += self.readings_as_html()
+        return output
+
+
+class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
     """Encode a table of mixed columns as a sparse matrix whose columns form fields.
 
     What a column becomes depends on its type:
 
     - text, categories, booleans: a field with a slot for each frequent value;
-    - whole numbers: the same, with quantile bins for the values that are not frequent, and a field with one
-      slot that holds the standardised value;
+    - text of several words, most of it different: a field with a slot for each frequent word;
+    - whole numbers that are identifiers, such as those of users: a field with a slot for each frequent one;
+    - other whole numbers: the same, with quantile bins for the values that are not frequent, and a field with
+      one slot that holds the standardised value;
     - other numbers, durations: a field with one slot that holds the standardised value, and a field of
       quantile bins;
     - dates: fields of month, weekday and hour, and the time in days as a number;
@@ -49,13 +70,17 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         Columns whose values are names, whatever their type: no bins.
     numeric : list of column names or positions, default=()
         Columns of whole numbers that are quantities, and to be encoded as other numbers are.
+    text : list, or dict of column to dict, default=()
+        Columns of text that is cut into words. With a dict, by these parameters of
+        :class:`~sklearn.feature_extraction.text.CountVectorizer`: ``{"title": {"ngram_range": (1, 2)}}``.
     multi_hot : list, or dict of column to separator, default=()
         Columns of lists. With a dict, text is cut at the separator: ``{"genres": "|"}``.
     max_length : int, dict of column to int, or None, default=None
         Most entries of a list that count: its last ones. One number is for all columns of lists.
     hash : int, dict of column to int, or None, default=None
         Number of slots that the values of a column share by their hash (MurmurHash3), instead of learning
-        the values. One number is for all columns of text, categories, lists and those of ``categorical``.
+        the values. One number is for all columns of text, categories, identifiers, lists and those of
+        ``categorical``.
         The hash depends on the value alone, not on process, platform or version.
     signed_hash : bool, default=False
         Whether half of the values get -1 in place of 1, so that values that collide cancel on average.
@@ -106,12 +131,29 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     TypeError
         Where a column's type has no encoding.
 
+    Warns
+    -----
+    ReadingWarning
+        Where a column holds dates or numbers written as text. Convert it, or name it in ``categorical``.
+
     See Also
     --------
     sklearn.preprocessing.OneHotEncoder : Categories alone, without fields.
 
     Notes
     -----
+    How a column is read is decided once, by its name, its type and the first rows learned from, never by y;
+    `describe` says how, and why. **Whole numbers are identifiers** where the last word of the column's name
+    says so (``user_id``, ``zipCode``, ``item``), unless there are fewer than three of them, negative ones, or
+    zeros in most rows; or where values alone do: at least 100 different ones and three rows of each that
+    fill nine tenths of their range, and are unevenly frequent from one to the next but not in round
+    numbers. Names of quantities (``n_items``, ``age``) rule that out. **Text is cut into words** where at
+    least half of its values are different and the value in the middle has three words or more.
+    ``categorical``, ``numeric`` and ``text`` overrule both.
+
+    A word that stands c times in a text has the value ``1 + log(c)``, and the values of a text are scaled to
+    the root of the number of different words that texts have on average: about 1 each.
+
     The standardised value of x is ``z / sqrt(1 + (z / 3)^2)`` with ``z = (x - median) / (third - first
     quartile)``, or the range in place of the quartiles where these are equal: between -3 and 3 whatever x is,
     so infinite values are allowed. A value of 0 is not stored.
@@ -156,6 +198,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     _parameter_constraints = {
         "categorical": ["array-like"],
         "numeric": ["array-like"],
+        "text": ["array-like", dict],
         "multi_hot": ["array-like", dict],
         "max_length": [_POSITIVE_INTEGER, dict, None],
         "hash": [_POSITIVE_INTEGER, dict, None],
@@ -182,6 +225,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         *,
         categorical: Sequence[Any] | np.ndarray = (),
         numeric: Sequence[Any] | np.ndarray = (),
+        text: Sequence[Any] | np.ndarray | dict[Any, dict[str, Any]] = (),
         multi_hot: Sequence[Any] | np.ndarray | dict[Any, str] = (),
         max_length: int | dict[Any, int] | None = None,
         hash: int | dict[Any, int] | None = None,
@@ -198,6 +242,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
     ) -> None:
         self.categorical = categorical
         self.numeric = numeric
+        self.text = text
         self.multi_hot = multi_hot
         self.max_length = max_length
         self.hash = hash
@@ -276,7 +321,10 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
                 columns, n_rows = checked._columns(X, reset=table is None)
             weight = check_sample_weight(weight, n_rows)
             if table is None:
-                table = TableEncoder(*make_encoders(self, columns))
+                table = TableEncoder(*make_encoders(self, columns, weight))
+                for reading in table.readings:
+                    if reading.advice is not None:
+                        warn(reading.advice)
             counts = merge_counts(counts, table.count(columns, weight))
             if not table.learns:
                 break
@@ -305,6 +353,54 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
             self.feature_names_in_ = names
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
+
+    def describe(self):
+        """How each column of the table is read, and why.
+
+        Returns
+        -------
+        readings : DataFrame, or list of dicts without pandas
+            A row for each column: its name in ``column``; ``reading``: "identifier", "category", "text",
+            "integer", "number", "date" or "list"; ``why``; ``values``: how many have a slot of their own
+            (words of text, entries of lists, slots of a hash); ``rare``: share of the rows learned from, or
+            of words and entries, whose value has none (NaN where this is not counted); ``missing``: share
+            of the rows whose value is missing.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from skfm import FieldEncoder
+        >>> table = pd.DataFrame({"user_id": [7, 7, 9, 8], "clicks": [3, 1, 1, 2]})
+        >>> readings = FieldEncoder(min_frequency=2).fit(table).describe()
+        >>> readings[["column", "reading", "values", "rare"]]
+            column     reading  values  rare
+        0  user_id  identifier       1   0.5
+        1   clicks     integer       1   0.5
+        """
+        check_is_fitted(self)
+        readings = self._table.describe()[: self.n_features_in_]
+        try:
+            import pandas as pd
+        except ImportError:
+            return readings
+        return pd.DataFrame(readings)
+
+    def readings_as_html(self) -> str:
+        """The readings as a table that unfolds, as notebooks show it below the encoder.
+
+        Returns
+        -------
+        table : str
+            HTML; empty before fit.
+        """
+        if not hasattr(self, "_table"):
+            return ""
+        rows = [list(row.values()) for row in self._table.describe()[: self.n_features_in_]]
+        shown = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+        cells = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in shown)
+        head = "".join(f"<th>{name}</th>" for name in self._table.describe()[0])
+        body = "".join(f"<tr>{row}</tr>" for row in cells)
+        return f"<details><summary>Readings</summary><table><tr>{head}</tr>{body}</table></details>"
 
     def get_state(self) -> dict:
         """What was learned and the parameters, as plain values.
@@ -432,9 +528,10 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         Returns
         -------
         table : ndarray of shape (n_samples, n_features), dtype object
-            None where a value was missing, rare, unknown or hashed; NaN for missing numbers. Numbers are as
-            exact as the output's type, or the mean of their bin where there is no slot of the value, and
-            infinite (whole numbers: None) where outliers are beyond that. Frequent whole numbers are exact.
+            None where a value was missing, rare, unknown or hashed; NaN for missing numbers. Of text that
+            is cut into words, those with a slot, in the order of these. Numbers are as exact as the output's
+            type, or the mean of their bin where there is no slot of the value, and infinite (whole numbers:
+            None) where outliers are beyond that. Frequent whole numbers are exact.
         """
         check_is_fitted(self)
         X = check_array(X, accept_sparse=True, dtype="numeric")
@@ -453,7 +550,7 @@ class FieldEncoder(TransformerMixin, BaseEstimator):
         Returns
         -------
         names : ndarray of shape (n_columns,), dtype object
-            ``day=mon`` for a value, ``day:other``, ``day:missing``, ``age`` for a number's value,
+            ``day=mon`` for a value or a word, ``day:other``, ``day:missing``, ``age`` for a number's value,
             ``age:(20, 30]`` for a bin, ``day#7`` for a hash, ``city*day#7`` for one of a pair.
         """
         check_is_fitted(self)

@@ -224,6 +224,13 @@ def is_of_numbers(X) -> bool:
     return all(map(_is_of_numbers, _series(X)))
 
 
+def has_whole_numbers(X) -> bool:
+    """Whether a frame or array of numbers may have columns of whole numbers, none of them sparse."""
+    if isinstance(X, np.ndarray):
+        return X.ndim == 2 and X.dtype.kind in "iu"
+    return is_frame(X) and not any(map(_is_sparse, _series(X)))
+
+
 def _series(X) -> list:
     frame = _known(X, eager_only=True)
     return [frame.get_column(name) for name in frame.columns]
@@ -419,6 +426,19 @@ def is_missing(value) -> bool:
     return different is True or different is np.True_ or type(different).__name__ == "NAType"
 
 
+def missing_of(column: Column) -> np.ndarray:
+    """Which values of a column are missing."""
+    values = column.values
+    if not isinstance(values, np.ndarray | list):
+        missing = values.is_null()
+        return (missing | values.is_nan() if values.dtype.is_float() else missing).to_numpy()
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuSU":
+        return np.zeros(values.shape[:1], dtype=bool)
+    if isinstance(values, np.ndarray) and values.dtype.kind in "fmM" and values.ndim == 1:
+        return values != values
+    return np.fromiter(map(is_missing, values), bool, len(values))
+
+
 def family_of(name, value, row: int | None = None) -> str:
     """What a value is: values of two families are never equal.
 
@@ -477,6 +497,12 @@ def unique_values(column: Column, mixes: bool = False) -> tuple[list, np.ndarray
         found, numbers_ = dictionary
         if len(found) > 1 and type(found[0]) is str:
             return found, numbers_, "text"
+    elif (whole := _whole_array(column.values)) is not None:
+        different, first, number = np.unique(whole, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        numbers_of_sorted = np.empty(order.size, dtype=np.int32)
+        numbers_of_sorted[order] = np.arange(order.size, dtype=np.int32)
+        return different[order].tolist(), numbers_of_sorted[number], "numbers"
     else:
         values = as_list(column.values)
         try:
@@ -507,6 +533,17 @@ def unique_values(column: Column, mixes: bool = False) -> tuple[list, np.ndarray
             raise _mixed(column, as_list(column.values))
         return found, numbers_, MIXED
     return found, numbers_, next(iter(families), None)
+
+
+def _whole_array(values) -> np.ndarray | None:
+    """Whole numbers none of which is missing, of many rows, as an array; sorting is faster than hashing."""
+    if isinstance(values, list) or len(values) <= _FEW_ROWS:
+        return None
+    if not isinstance(values, np.ndarray):
+        if not values.dtype.is_integer() or values.is_null().any():
+            return None
+        values = values.to_numpy()
+    return values if values.dtype.kind in "iu" and values.ndim == 1 else None
 
 
 class Large(NamedTuple):

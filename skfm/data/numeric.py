@@ -209,6 +209,7 @@ class Integers(ColumnEncoder):
     rare, rare_weights : values without a slot that are counted on, and their weights
     n_rows, total : rows so far, and their weight
     n_learned : rows that the bins come from, a weight of 2 being two
+    rare_weight : of the values without a slot, counted on or not
     """
 
     name: Any
@@ -222,6 +223,7 @@ class Integers(ColumnEncoder):
     n_rows: int = 0
     total: float = 0.0
     n_learned: float = 0.0
+    rare_weight: float = 0.0
 
     @property
     def _has_number(self) -> bool:
@@ -248,13 +250,14 @@ class Integers(ColumnEncoder):
         found, weights, total, _ = known.merge(counts)
         chosen = self.options.chosen(weights, total, self.frequent.size)
         rare = np.delete(np.arange(found.size), chosen)
+        rare_weight = float(weights[rare].sum())
         bins, n_learned, n_slots = self.bins, self.n_learned, self._n_slots
         has_bins = self.options.numeric_encoding != "value" and self.options.bins > 0
         if has_bins and total.n >= 2 * n_learned:
             n_learned = total.n
             least = max(self.options.least(total), total.row)
             # Fewer than a slot's worth of rare values are pooled in the slot for others.
-            if weights[rare].sum() >= least * (1 - 1e-9):
+            if rare_weight >= least * (1 - 1e-9):
                 of_rare = NumberCounts(found[rare], weights[rare], total.rows)
                 bins = bins.learned(of_rare, self.options.bins, least, n_slots)
         first = n_slots + bins.slots.size - self.bins.slots.size
@@ -274,7 +277,14 @@ class Integers(ColumnEncoder):
             n_rows=total.rows,
             total=total.weight,
             n_learned=n_learned,
+            rare_weight=rare_weight,
         )
+
+    def n_values(self) -> int:
+        return self.frequent.size
+
+    def rare_share(self) -> float:
+        return self.rare_weight / self.total if self.total else 0.0
 
     def renewed(self) -> Self:
         return replace(

@@ -19,7 +19,8 @@ from skfm.data.columns import (
     of_single_values,
     with_vocabulary,
 )
-from skfm.data.frames import Column
+from skfm.data.frames import Column, missing_of
+from skfm.data.readings import Reading
 from skfm.data.state import Stateful, plain
 from skfm.runtime import check_fits
 
@@ -30,6 +31,24 @@ _OF_SLOT = 64
 def merge_counts(a: list | None, b: list) -> list:
     """Counts of two parts of the rows as of one; those of `a` are used up."""
     return b if a is None else list(map(merge, a, b))
+
+
+@dataclass(frozen=True, eq=False)
+class Missing(Stateful):
+    """Weight of the rows in which the value of each column of a table is missing, and of all rows."""
+
+    weights: np.ndarray
+    total: float
+
+    @classmethod
+    def of(cls, columns: list[Column], weight: np.ndarray) -> Missing:
+        """Of some rows."""
+        weights = [0.0 if column.kind == "cross" else missing_of(column) @ weight for column in columns]
+        return cls(np.array(weights), float(weight.sum()))
+
+    def merge(self, other: Missing) -> Missing:
+        """Of two parts of the rows."""
+        return Missing(self.weights + other.weights, self.total + other.total)
 
 
 class Recoding(NamedTuple):
@@ -54,14 +73,18 @@ class TableEncoder(Stateful):
     ----------
     encoders : one a column, and those of crosses
     shared : positions of the columns that share each table, the one whose weights all use first
+    readings : how each column is read, and why
     n_fields : number of fields of each column of the table
     slot_columns : for each field the column of the matrix of each of its slots
+    missing : weight of the rows of each column whose value is missing, and of all rows
     """
 
     encoders: tuple[ColumnEncoder, ...]
     shared: tuple[tuple[int, ...], ...] = ()
+    readings: tuple[Reading, ...] = ()
     n_fields: tuple[int, ...] = ()
     slot_columns: tuple[np.ndarray, ...] = ()
+    missing: Missing | None = None
 
     def __post_init__(self) -> None:
         # Columns that share a table have the vocabulary of the first of them, which alone learns.
@@ -86,15 +109,16 @@ class TableEncoder(Stateful):
         for first, *others in self.shared:
             for position in others:
                 counts[first], counts[position] = merge(counts[first], counts[position]), None
-        return counts
+        return [*counts, Missing.of(columns, weight)]
 
     def learned(self, counts: list, *, go_on: bool) -> TableEncoder:
         """The encoder that knows counts: new slots have columns behind those of before."""
+        *counts, missing = counts
         encoders = [
             encoder.learned(counted, go_on=go_on)
             for encoder, counted in zip(self.encoders, counts, strict=True)
         ]
-        learned = replace(self, encoders=tuple(encoders))
+        learned = replace(self, encoders=tuple(encoders), missing=merge(self.missing, missing))
         learned._check_hashes()
         names = [encoder.names() for encoder in learned.encoders]
         sizes = [len(slots) for fields in names for slots in fields]
@@ -108,7 +132,7 @@ class TableEncoder(Stateful):
 
     def renewed(self) -> TableEncoder:
         """The encoder with the same columns, which learns from the next rows as if they were the first."""
-        return replace(self, encoders=tuple(encoder.renewed() for encoder in self.encoders))
+        return replace(self, encoders=tuple(encoder.renewed() for encoder in self.encoders), missing=None)
 
     def recoding(self, known: TableEncoder) -> Recoding:
         """What has become of the columns since this was the encoder `known`."""
@@ -216,6 +240,20 @@ class TableEncoder(Stateful):
             first, end = end, end + self.n_fields[position]
             table[:, position] = encoder.decode(X.shape[0], nonzeros[first:end])
         return table
+
+    def describe(self) -> list[dict[str, Any]]:
+        """How each column is read, one dict each; see `FieldEncoder.describe`."""
+        rows = []
+        for position, (encoder, reading) in enumerate(zip(self.encoders, self.readings, strict=True)):
+            missing = (
+                self.missing.weights[position] / max(self.missing.total, 1e-300) if self.missing else 0.0
+            )
+            row = {"column": encoder.name, "reading": reading.name, "why": reading.why}
+            n_values, rare = encoder.n_values(), encoder.rare_share()
+            if isinstance(encoder, Categories) and not n_values and rare > 0:
+                row["why"] += "; hardly any value comes again, so there is nothing to learn of them"
+            rows.append(row | {"values": n_values, "rare": rare, "missing": float(missing)})
+        return rows
 
     def get_state(self) -> dict[str, Any]:
         """Plain values; the vocabulary of columns that share a table stands once, with the first of them."""

@@ -216,8 +216,10 @@ class DCNClassifier(_DCN, FactorizationClassifier):
         field, the sum over the nonzeros of the row in it; for others ``fields_`` is a record alone.
     encoder : "auto", FieldEncoder or None, default="auto"
         What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
-        nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
-        FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
+        nor booleans, or whole numbers that are identifiers, goes through a :class:`FieldEncoder` of default
+        parameters; any other X is numbers. Identifiers in a frame of numbers are a warning, which says how
+        to confirm or overrule it. A FieldEncoder: a clone of it encodes every X that is not sparse. None: X
+        is numbers.
     solver : str, optax.GradientTransformation or training method, default="auto"
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, an element-wise optax
         transformation, or a training method of your own (see Contributing). ``"lbfgs"`` minimises over all
@@ -607,8 +609,10 @@ class DCNRegressor(_DCN, FactorizationRegressor):
         field, the sum over the nonzeros of the row in it; for others ``fields_`` is a record alone.
     encoder : "auto", FieldEncoder or None, default="auto"
         What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
-        nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
-        FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
+        nor booleans, or whole numbers that are identifiers, goes through a :class:`FieldEncoder` of default
+        parameters; any other X is numbers. Identifiers in a frame of numbers are a warning, which says how
+        to confirm or overrule it. A FieldEncoder: a clone of it encodes every X that is not sparse. None: X
+        is numbers.
     solver : str, optax.GradientTransformation or training method, default="auto"
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, an element-wise optax
         transformation, or a training method of your own (see Contributing). ``"lbfgs"`` minimises over all

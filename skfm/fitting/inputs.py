@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from sklearn.utils.validation import validate_data
 
 from skfm.data.encode import FieldEncoder
 from skfm.data.frames import (
+    columns_of,
+    has_whole_numbers,
     is_frame,
     is_missing,
     is_of_numbers,
@@ -26,6 +29,7 @@ from skfm.data.frames import (
     values_of,
     whole_numbers_of,
 )
+from skfm.data.readings import warn, why_identifier
 from skfm.data.validate import (
     as_objects_if_text,
     canonical_csr,
@@ -139,12 +143,12 @@ class Reader:
         """The columns of the rows read."""
         return InputColumns(self._checked.n_features_in_, getattr(self._checked, "feature_names_in_", None))
 
-    def read(self, X, y):
-        """A table as it is, or canonical CSR; and checked targets."""
+    def read(self, X, y, weight=None):
+        """A table as it is, or canonical CSR; and checked targets. The weight may be anything yet."""
         X = rows_of(X)
         first = not self._knows
         if first:
-            self._encodes = is_table(self._encodes, X)
+            self._encodes = is_table(self._encodes, X, weight)
         y = targets_of(y)
         with _sums_may_overflow(), _naming_text_columns(X), _naming_row_of_y(y):
             if self._encodes:
@@ -182,13 +186,59 @@ class Reader:
         return canonical_csr(X)
 
 
-def is_table(encoder, X) -> bool:
-    """Whether X has to be encoded, by the parameter `encoder`."""
+def is_table(encoder, X, weight=None) -> bool:
+    """Whether X has to be encoded, by the parameter `encoder`.
+
+    Warns
+    -----
+    ReadingWarning
+        If columns of numbers alone are identifiers: a frame with such is encoded, an array is not.
+    """
     if encoder is None or sparse.issparse(X):
         return False
     if isinstance(encoder, FieldEncoder):
         return True
-    return not is_of_numbers(X) if is_frame(X) else is_text(X)
+    if not (is_of_numbers(X) if is_frame(X) else not is_text(X)):
+        return True
+    identifiers = _identifiers(X, weight)
+    if not identifiers:
+        return False
+    names = list(identifiers)
+    shown = f"{', '.join(map(repr, names[:5]))}{f' and {len(names) - 5} others' if len(names) > 5 else ''}"
+    one = f"Column {shown} of X holds" if len(names) == 1 else f"Columns {shown} of X hold"
+    why = f"{one} whole numbers that are identifiers ({names[0]!r}: {identifiers[names[0]]})"
+    if is_frame(X):
+        warn(
+            f"{why}, so X is encoded as a table in which they are names. To confirm it, give "
+            f"encoder=FieldEncoder(categorical={names[:5]!r}); encoder=None takes all columns as quantities, "
+            f"FieldEncoder(numeric=[...]) some."
+        )
+        return True
+    positions = [int(name[1:]) for name in names[:5]]
+    warn(
+        f"{why}, but an array of numbers is taken as quantities. Give "
+        f"encoder=FieldEncoder(categorical={positions!r}) to have them as names, or encoder=None to "
+        f"confirm it."
+    )
+    return False
+
+
+def _identifiers(X, weight) -> dict[Any, str]:
+    """Columns of a frame or array of numbers that are identifiers, and why."""
+    if not has_whole_numbers(X):
+        return {}
+    weight = _weights(weight, X.shape[0])
+    reasons = {column.name: why_identifier(column, weight) for column in columns_of(X)}
+    return {name: why for name, why in reasons.items() if why is not None}
+
+
+def _weights(weight, n_rows: int) -> np.ndarray:
+    """Weights of rows that are not checked yet; those that cannot be right are refused later."""
+    with contextlib.suppress(TypeError, ValueError):
+        weights = np.asarray(weight, dtype=np.float64)
+        if weights.shape == (n_rows,) and np.isfinite(weights).all() and (weights >= 0).all():
+            return weights
+    return np.ones(n_rows)
 
 
 def check_table(X) -> None:

@@ -243,7 +243,7 @@ def packed_fields(fields: Fields, needs_fields: bool) -> Fields | None:
 
 def read_rows(given: Given, reader: Reader, targets: Targets) -> Rows:
     """Checked rows."""
-    X, y = reader.read(given.X, given.y)
+    X, y = reader.read(given.X, given.y, given.weight)
     return Rows(X, y, *targets.weights(given.weight, y))
 
 

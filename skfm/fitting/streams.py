@@ -137,7 +137,7 @@ class CheckedStream:
         X, y, weight = (*chunk, None)[:3]
         if weight is not None and _are_zeros(weight, X.shape[0]):
             return None
-        X, y = self.reader.read(X, y)
+        X, y = self.reader.read(X, y, weight)
         return Rows(X, y, *self.targets.weights(weight, y))
 
     def first(self) -> Rows:

@@ -251,12 +251,12 @@ def test_a_failure_leaves_the_encoder_as_it_was(learn):
 
 @pytest.mark.parametrize("dtype", [pa.int64(), pa.string()])
 def test_a_million_different_values_are_rare(dtype):
-    X = pa.table({"id": pa.array(np.arange(10**6)).cast(dtype)})
+    X = pa.table({"n": pa.array(np.arange(10**6)).cast(dtype)})
     encoder = FieldEncoder(numeric_encoding="bins", bins=4).fit(X)
     slots = ["other", "missing"]
     if dtype == pa.int64():
         slots += ["(-inf, 249999]", "(249999, 499999]", "(499999, 749999]", "(749999, inf]"]
-    assert names(encoder) == [f"id:{slot}" for slot in slots]
+    assert names(encoder) == [f"n:{slot}" for slot in slots]
     encoded = encoder.transform(X.slice(10**6 - 3))
     assert_array_equal(encoded.indices, [len(slots) - 1 if len(slots) > 2 else 0] * 3)
 

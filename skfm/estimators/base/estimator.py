@@ -16,12 +16,13 @@ from functools import partial, wraps
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import _clone_parametrized, _fit_context, clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from skfm.data.encode import FieldEncoder
+from skfm.data.encode import FieldEncoder, ShowsReadings
 from skfm.data.spool import temporary_folder
 from skfm.estimators.base.parameters import GradientTransformation, TrainingParameters
 from skfm.estimators.base.pickling import Pickling
@@ -30,7 +31,7 @@ from skfm.estimators.base.scoring import in_training
 from skfm.estimators.base.tables import fitted
 from skfm.estimators.base.unchanged import check_same_encoder, check_unchanged, settled
 from skfm.fitting import learn as fitting
-from skfm.fitting.inputs import Encoding, Reader, Rows, is_table
+from skfm.fitting.inputs import Encoding, Reader, Rows
 from skfm.fitting.learn import Context, Data, Given, Learned, Listeners, Prepared, Pretrained, Shape
 from skfm.fitting.plan import CHOSEN_BY_FIT, Settings
 from skfm.fitting.streams import is_stream, map_stream
@@ -58,7 +59,7 @@ def _on_its_cores(method):
     return limited
 
 
-class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
+class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metaclass=ABCMeta):
     """Base class of all estimators; subclasses say which model, and which targets."""
 
     _learned: Learned
@@ -279,8 +280,8 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
             self.encoder._validate_params()
 
     def _make_encoder(self, X) -> FieldEncoder | None:
-        """What is to encode such rows."""
-        if not is_table(self.encoder, X):
+        """What is to encode checked rows: those that are a table still are none of a matrix."""
+        if sparse.issparse(X):
             return None
         encoder = FieldEncoder() if isinstance(self.encoder, str) else clone(self.encoder)
         return encoder.set_params(**self._encoder_settings(encoder, X))
@@ -419,6 +420,17 @@ class FactorizationEstimator(TrainingParameters, Pickling, metaclass=ABCMeta):
     def encoder_(self) -> FieldEncoder | None:
         """What encoded the table."""
         return self._learned.encoder
+
+    def readings_as_html(self) -> str:
+        """How the columns of the table are read, as a table that notebooks show; empty without an encoder.
+
+        Returns
+        -------
+        table : str
+            HTML.
+        """
+        encoder = self._learned.encoder if self.__sklearn_is_fitted__() else None
+        return "" if encoder is None else encoder.readings_as_html()
 
     @fitted
     def n_iter_(self) -> int:

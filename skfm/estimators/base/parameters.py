@@ -207,8 +207,10 @@ class TrainingParameters:
         "auto",
         """
         What makes a matrix of a table. ``"auto"``: a DataFrame with a column that holds neither numbers
-        nor booleans goes through a :class:`FieldEncoder` of default parameters; any other X is numbers. A
-        FieldEncoder: a clone of it encodes every X that is not sparse. None: X is numbers.
+        nor booleans, or whole numbers that are identifiers, goes through a :class:`FieldEncoder` of default
+        parameters; any other X is numbers. Identifiers in a frame of numbers are a warning, which says how
+        to confirm or overrule it. A FieldEncoder: a clone of it encodes every X that is not sparse. None: X
+        is numbers.
         """,
         FieldEncoder,
         None,
