@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from benchmarks import __main__ as command_line
-from benchmarks import memory, report, rivals, runner, synthetic
+from benchmarks import datasets, memory, report, rivals, runner, synthetic
 from benchmarks.cases import (
     chains,
     columns,
@@ -19,6 +19,7 @@ from benchmarks.cases import (
     frappe,
     predict,
     raw_clicks,
+    readings,
     sequences,
     small,
     tables,
@@ -198,6 +199,40 @@ def test_tables_reports_a_snippet_beside_its_baseline():
 def test_raw_clicks_reports_means():
     entry = {"AUC": [0.7, 0.8], "log_loss": [0.4, 0.5], "fit_seconds": [1.0, 2.0], "warnings": []}
     assert "| avazu    | FM    | 0.7500 |   0.4500 | 1.5000 |" in raw_clicks.render({"avazu/FM": entry})
+
+
+@pytest.mark.parametrize(
+    ("expert", "accepts", "ours", "right"),
+    [
+        ("identifier", "", "category", True),
+        ("number", "", "integer", True),
+        ("category", "number", "integer", True),
+        ("category", "", "integer", False),
+        ("text", "", "category", False),
+        ("constant", "", "text", None),
+        ("other", "", "integer", None),
+    ],
+)
+def test_readings_that_an_encoder_treats_alike_are_right(expert, accepts, ours, right):
+    assert readings.judged(expert, accepts, ours) is right
+
+
+def test_readings_are_counted_by_part():
+    row = ["a.parquet", "x", "identifier", "identifier", True, "why", False]
+    entry = {"raw": [0.8, 0.7], "by hand": [0.7, 0.7], "metric": "AUC", "rows": 9}
+    text = readings.render({"readings adult": [row], "FM adult": entry})
+    assert "| choosing  | identifier |       1 |     1 |     0 |" in text
+    assert "| AUC    |    0.7500 |  0.7000 |     0.0500 | >= -0.0020 reached |" in text
+    assert "- adult/a.parquet, identifier, read as identifier, right: `x` (why)" in text
+
+
+def test_every_column_of_the_data_has_a_reading(data_path):
+    expert = readings.read_expert()
+    assert set(expert) == {*readings.CHOOSING, *readings.JUDGING}
+    for name, (file, *_) in readings.TASKS.items():
+        folder = name.partition("/")[0]
+        columns = datasets.read_parquet(data_path, f"{folder}/{file}").columns
+        assert {column for at, column in expert[folder] if at == file} == set(columns)
 
 
 def test_the_baseline_of_a_snippet_has_the_encoder_of_the_estimator():
