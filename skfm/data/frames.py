@@ -498,11 +498,11 @@ def unique_values(column: Column, mixes: bool = False) -> tuple[list, np.ndarray
         if len(found) > 1 and type(found[0]) is str:
             return found, numbers_, "text"
     elif (whole := _whole_array(column.values)) is not None:
-        different, first, number = np.unique(whole, return_index=True, return_inverse=True)
+        different, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
         order = np.argsort(first)
-        numbers_of_sorted = np.empty(order.size, dtype=np.int32)
-        numbers_of_sorted[order] = np.arange(order.size, dtype=np.int32)
-        return different[order].tolist(), numbers_of_sorted[number], "numbers"
+        place = np.empty(order.size, dtype=np.int32)
+        place[order] = np.arange(order.size, dtype=np.int32)
+        return different[order].tolist(), place[inverse], "numbers"
     else:
         values = as_list(column.values)
         try:
