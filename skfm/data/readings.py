@@ -113,6 +113,8 @@ _AMOUNTS = _AMOUNTS_OF | _words(
 _JOINED = frozenset("xy")
 _WORDS_OF_NAME = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")
 
+# Rows that may overrule a name.
+_ENOUGH_ROWS = 20
 # Values alone: different ones, rows of each, share of the range that occurs, and unevenness.
 _LEAST_VALUES, _LEAST_ROWS, _LEAST_FILLED, _LEAST_UNEVEN = 100, 3, 0.9, 3.0
 # Median of the square of a standard normal number.
@@ -124,10 +126,11 @@ _PERIODS, _STANDS_OUT = (2, 5, 7, 10, 12, 15, 20, 25, 30, 50, 60, 100), 5.0
 def why_identifier(column: Column, weight: np.ndarray) -> str | None:
     """Why the whole numbers of a column are names of things rather than quantities; None if they may be both.
 
-    The name says so, by its last word (user_id, zipCode, item), unless the values cannot be: fewer than three
-    different ones, negative ones, or zeros in most rows, as counts have. Or, whatever the name but one of
-    quantities, the values do: at least 100 different ones and three rows of each, which fill their range
-    and are unevenly frequent from one to the next, and not in round numbers alone.
+    The name says so, by its last word (user_id, zipCode, item), unless the values cannot be: negative ones,
+    or, of 20 rows or more, fewer than three different ones, or zeros in most rows, as counts have. Or,
+    whatever the name but one of quantities, the values do: at least 100 different ones and three rows of
+    each, which fill their range and are unevenly frequent from one to the next, and not in round numbers
+    alone.
     """
     said = _said_by_name(column.name)
     if column.kind not in ("integer", "number") or (column.kind == "number" and said in (None, "quantity")):
@@ -135,7 +138,7 @@ def why_identifier(column: Column, weight: np.ndarray) -> str | None:
     if said == "quantity" or isinstance(column.values, list):
         return None
     whole = _whole_numbers(column, weight)
-    if whole is None or whole[0].size < 3:
+    if whole is None or not whole[0].size:
         return None
     values, weight = whole
     low, high = int(values.min()), int(values.max())
@@ -144,7 +147,9 @@ def why_identifier(column: Column, weight: np.ndarray) -> str | None:
         is_hash = spread >= 2**31
         has_three = bool(((values != low) & (values != high)).any())
         is_count = 2 * weight[values == 0].sum() > weight.sum()
-        return f"its name says {said!r}" if has_three and not is_count and (low >= -1 or is_hash) else None
+        # A few rows, such as the first of a stream, overrule no name.
+        may_be = (has_three and not is_count) or weight.sum() < _ENOUGH_ROWS
+        return f"its name says {said!r}" if may_be and (low >= -1 or is_hash) else None
     if spread >= 2**62:
         return "its numbers are spread over 64 bits, as hashes are"
     if not _LEAST_VALUES <= spread <= weight.sum() / (_LEAST_ROWS * _LEAST_FILLED):

@@ -81,7 +81,13 @@ def test_names_that_are_no_text_say_nothing(name):
     ids=["0 and 1", "two values", "one value", "mostly 0", "negative"],
 )
 def test_values_that_are_none_of_ids_whatever_the_name(values):
-    assert reading("user_id", values) == "integer"
+    assert reading("user_id", 4 * values) == "integer"
+
+
+def test_a_few_rows_overrule_no_name():
+    assert reading("user_id", [0, 1, 0]) == "identifier"
+    assert reading("user_id", [5]) == "identifier"
+    assert reading("visits", [0, 1, 0]) == "integer"
 
 
 def test_hashes_may_be_negative_and_minus_one_is_no_id():
