@@ -301,9 +301,9 @@ def test_rare_large_ids_and_floats():
 
 
 def test_unsigned_numbers_are_no_signed_ones():
-    known = encoder(numeric_encoding="bins").fit(pd.DataFrame({"id": [2**63 - 1, 5]}))
-    with pytest.raises(ValueError, match="'id' holds 9223372036854775808 at row 0"):
-        known.transform(pd.DataFrame({"id": np.array([2**63], np.uint64)}))
+    known = encoder(numeric_encoding="bins").fit(pd.DataFrame({"visits": [2**63 - 1, 5]}))
+    with pytest.raises(ValueError, match="'visits' holds 9223372036854775808 at row 0"):
+        known.transform(pd.DataFrame({"visits": np.array([2**63], np.uint64)}))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "bool"])
