@@ -138,7 +138,7 @@ def why_identifier(column: Column, weight: np.ndarray) -> str | None:
     if said == "quantity" or isinstance(column.values, list):
         return None
     whole = _whole_numbers(column, weight)
-    if whole is None or not whole[0].size:
+    if whole is None or whole[0].size < (3 if said is None else 1):
         return None
     values, weight = whole
     low, high = int(values.min()), int(values.max())
