@@ -48,7 +48,7 @@ def make_encoders(
     readings: list[Reading] = []
     for position, column in enumerate(columns):
         reading = _reading(given, tables.get(position), position, column) or reading_of(column, weight)
-        encoder = _make_encoder(parameters, given, tables.get(position), position, (column, reading))
+        encoder = _make_encoder(parameters, given, tables.get(position), position, column.name, reading.name)
         others = [encoders[other] for other in shared.get(tables.get(position), ()) if other < position]
         _check_hashes(tables.get(position), encoder, others)
         encoders.append(encoder)
@@ -94,17 +94,15 @@ def _reading(given: dict, table, position: int, column: Column) -> Reading | Non
     return None
 
 
-def _make_encoder(
-    parameters, given: dict, table, position: int, column: tuple[Column, Reading]
-) -> ColumnEncoder:
+def _make_encoder(parameters, given: dict, table, position: int, name, kind: str) -> ColumnEncoder:
     """The encoder of a column, from its reading and from what parameters say of it.
 
     Parameters
     ----------
     given, table : see `_reading`
-    column : with its reading
+    name : of the column
+    kind : how it is read
     """
-    name, kind = column[0].name, column[1].name
     n_slots = given["hash"].get(position)
     if n_slots is None and kind in _OF_VALUES and isinstance(parameters.hash, Integral):
         n_slots = parameters.hash

@@ -25,7 +25,7 @@ from skfm.data.validate import check_sample_weight
 from skfm.runtime import check_fits
 
 # Number of the form of `FieldEncoder.get_state`.
-_FORMAT = 1
+_FORMAT = 2
 _POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 
 
@@ -395,11 +395,14 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
         """
         if not hasattr(self, "_table"):
             return ""
-        rows = [list(row.values()) for row in self._table.describe()[: self.n_features_in_]]
-        shown = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
-        cells = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in shown)
-        head = "".join(f"<th>{name}</th>" for name in self._table.describe()[0])
-        body = "".join(f"<tr>{row}</tr>" for row in cells)
+        readings = self._table.describe()[: self.n_features_in_]
+
+        def cell(value) -> str:
+            shown = f"{value:.3g}" if isinstance(value, float) else str(value)
+            return f"<td>{html.escape(shown)}</td>"
+
+        head = "".join(f"<th>{name}</th>" for name in readings[0])
+        body = "".join(f"<tr>{''.join(map(cell, row.values()))}</tr>" for row in readings)
         return f"<details><summary>Readings</summary><table><tr>{head}</tr>{body}</table></details>"
 
     def get_state(self) -> dict:

@@ -95,8 +95,7 @@ class Words(MultiHot):
     def encode(self, column: Column) -> list[FieldSlots]:
         cut = self._cut(column)
         (found,) = self.entries.encode(Column(self.name, "category", cut.words))
-        n_texts, n_slots = cut.lengths.size, len(self.names()[0]) if isinstance(self.entries, Hashed) else 0
-        n_slots = n_slots or len(self.entries.vocabulary.values)  # type: ignore[union-attr]
+        n_texts, n_slots = cut.lengths.size, int(found.slots.max(initial=0)) + 1
         counts = cut.counts if found.values is None else cut.counts * found.values
         text = np.repeat(np.arange(n_texts), cut.lengths)
         # Words that share a slot are one word.

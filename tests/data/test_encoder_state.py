@@ -159,7 +159,7 @@ def test_a_shared_vocabulary_stands_once_in_the_state():
 
 def test_a_state_of_another_format_is_refused():
     state = FieldEncoder().fit(mixed()).get_state()
-    with pytest.raises(ValueError, match=r"is of format 0, and this version of skfm reads format 1"):
+    with pytest.raises(ValueError, match=r"is of format 0, and this version of skfm reads format 2"):
         FieldEncoder.from_state(state | {"format": 0})
 
 

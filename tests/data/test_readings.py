@@ -99,8 +99,10 @@ def test_hashes_may_be_negative_and_minus_one_is_no_id():
 
 
 def rounded(period, spread=150):
-    values = rng().uniform(0, spread, N)
-    return np.where(rng().random(N) < 0.5, np.round(values / period) * period, values)
+    """Half of the numbers are rounded; one generator, or those would be the small ones."""
+    generator = rng()
+    values = generator.uniform(0, spread, N)
+    return np.where(generator.random(N) < 0.5, np.round(values / period) * period, values)
 
 
 OF_VALUES = {
@@ -119,6 +121,7 @@ OF_VALUES = {
     "measures": (rng().normal(500, 30, N), "integer"),
     "rounded to 10": (rounded(10), "integer"),
     "rounded to 5": (rounded(5), "integer"),
+    "rounded to 2": (rounded(2), "integer"),
     "rounded to 60": (rounded(60, 300), "integer"),
     "counts": (rng().poisson(rng().gamma(0.5, 40, N)), "integer"),
     "long tails": (np.exp(rng().normal(3, 2, N)), "integer"),

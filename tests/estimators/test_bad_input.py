@@ -242,6 +242,17 @@ def test_sparse_entries_that_are_nowhere(name, kind, fails):
         assert "Correct its arrays or its shape" in fails(name, call, "1000000000, of which there are")
 
 
+def test_sparse_labels_that_are_nowhere(fails):
+    broken = sparse.csr_array(np.ones((N, 3), dtype=int))
+    broken.indices[7] = 10**9
+    for name in ("fit", "partial_fit"):
+        fails(
+            "FMClassifier",
+            lambda model, name=name: getattr(model, name)(X, broken),
+            "Row 2 of y has an entry in column 1000000000, of which there are 3",
+        )
+
+
 def test_text_of_any_length_is_text():
     dtypes = pytest.importorskip("numpy.dtypes")
     if not hasattr(dtypes, "StringDType"):

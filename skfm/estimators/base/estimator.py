@@ -280,7 +280,7 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
             self.encoder._validate_params()
 
     def _make_encoder(self, X) -> FieldEncoder | None:
-        """What is to encode checked rows: those that are a table still are none of a matrix."""
+        """What is to encode checked rows; None for those that are a matrix by now."""
         if sparse.issparse(X):
             return None
         encoder = FieldEncoder() if isinstance(self.encoder, str) else clone(self.encoder)
