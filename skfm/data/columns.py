@@ -16,8 +16,9 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from sklearn.utils import murmurhash3_32
 
-from skfm.data.frames import MIXED, Column, Large, large_of, lists_of, shown, unique_values
+from skfm.data.frames import MIXED, Column, Large, family_of, large_of, lists_of, shown, unique_values
 from skfm.data.state import Stateful
+from skfm.data.whole_numbers import EXACT
 
 OTHER, MISSING = 0, 1
 
@@ -306,7 +307,9 @@ class Categories(ColumnEncoder):
         for value, total in zip(found, np.bincount(number, weight, len(found)).tolist(), strict=True):
             if value is not None and value not in slot_of:
                 weights[value] = weights.get(value, 0.0) + total
-        first = None if family is None else self._family(column, found, number, family)
+        first = None
+        if family is not None:
+            first = self._first_but(None, column, found, number)._replace(name=family)
         return ValueCounts(weights, Total.of(weight), first, large)
 
     def learned(self, counts: ValueCounts | None, *, go_on: bool) -> Categories:
@@ -327,15 +330,21 @@ class Categories(ColumnEncoder):
     def _unique(self, column: Column) -> tuple[list, np.ndarray, str | None, Large | None]:
         """Different values, the number of each row's, and what they are, which has to be what is known."""
         found, number, family = unique_values(column, self.mixes)
-        if not self.mixes and family is not None and family != self.vocabulary.family:
-            self._family(column, found, number, family).check(self.vocabulary.family)
+        known = self.vocabulary.family
+        if family is not None and known not in (None, MIXED, family):
+            self._first_but(known, column, found, number).check(known)
         large = large_of(column, found, number, family)
         if large is not None:
             large.check(self.vocabulary.large)
         return found, number, family, large
 
-    def _family(self, column: Column, found: list, number: np.ndarray, family: str) -> Family:
-        first = next(position for position, value in enumerate(found) if value is not None)
+    def _first_but(self, known: str | None, column: Column, found: list, number: np.ndarray) -> Family:
+        """The first value that is of another family than the known one."""
+        first, family = next(
+            (position, family)
+            for position, value in enumerate(found)
+            if value is not None and (family := family_of(self.name, value)) != known
+        )
         row = column.row(int(np.argmax(number == first)))
         return Family(family, self.name, self.vocabulary.table, row, found[first])
 
@@ -476,8 +485,11 @@ def _digits(number: int) -> str:
 
 
 def _text(value) -> str:
-    """A value in a name."""
-    return _digits(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    """A value in a name; whole numbers are written alike, whatever their type."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(value, float | decimal.Decimal):
+        is_whole = -EXACT < value < EXACT and value == int(value)
+    return _digits(int(value)) if is_whole else str(value)
 
 
 # -- lists -------------------------------------------------------------------------------------------

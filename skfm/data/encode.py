@@ -67,7 +67,7 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
     Parameters
     ----------
     categorical : list of column names or positions, default=()
-        Columns whose values are names, whatever their type: no bins.
+        Columns whose values are names, whatever their type: no bins. Equal numbers of any type are one value.
     numeric : list of column names or positions, default=()
         Columns of whole numbers that are quantities, and to be encoded as other numbers are.
     text : list, or dict of column to dict, default=()

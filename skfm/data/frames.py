@@ -329,7 +329,7 @@ def _column_of_few(name, values) -> Column:
         # As objects at once all categories would be converted.
         categories, out = values.cat.categories, np.empty(len(values), dtype=object)
         found = (None if code < 0 else categories[code] for code in values.cat.codes.to_list())
-        out[:] = [value.item() if isinstance(value, np.number | np.bool_) else value for value in found]
+        out[:] = [_as_python(value) for value in found]
         return Column(name, "category", out)
     return _column(name, _readable(_known(values.to_frame(), eager_only=True).get_column(name)))
 
@@ -508,12 +508,15 @@ def unique_values(column: Column, mixes: bool = False) -> tuple[list, np.ndarray
         try:
             found = list(dict.fromkeys(values))
         except TypeError:
-            values = [None if is_missing(value) else value for value in values]
+            values = [None if is_missing(value) else _as_python(value) for value in values]
             try:
                 found = list(dict.fromkeys(values))
             except TypeError:
                 raise _mixed(column, values) from None
         number_of = {value: number for number, value in enumerate(found)}
+        # NumPy's numbers are not compared with those of every other type.
+        if any(issubclass(kind, np.generic) for kind in set(map(type, found))):
+            found = [_as_python(value) for value in found]
         numbers_ = np.fromiter(map(number_of.__getitem__, values), np.int32, len(values))
     missing = [number for number, value in enumerate(found) if type(value) is not str and is_missing(value)]
     if missing:
@@ -533,6 +536,12 @@ def unique_values(column: Column, mixes: bool = False) -> tuple[list, np.ndarray
             raise _mixed(column, as_list(column.values))
         return found, numbers_, MIXED
     return found, numbers_, next(iter(families), None)
+
+
+def _as_python(value):
+    """A number of NumPy as one of Python; any other value as it is."""
+    is_number = isinstance(value, np.number | np.bool_) and not isinstance(value, np.timedelta64)
+    return value.item() if is_number else value
 
 
 def _whole_array(values) -> np.ndarray | None:

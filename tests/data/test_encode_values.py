@@ -10,6 +10,7 @@ import uuid
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from skfm import FieldEncoder
@@ -69,6 +70,57 @@ def test_different_values_are_different_categories(X, params):
     restored = FieldEncoder.from_state(known.get_state())
     assert (restored.transform(X) != known.transform(X)).nnz == 0
     assert restored.get_feature_names_out().tolist() == known.get_feature_names_out().tolist()
+
+
+NUMBERS = {
+    "int8": lambda values: column(values, "int8"),
+    "float32": lambda values: column(values, "float32"),
+    "Int64": lambda values: column(values, "Int64"),
+    "categorical": lambda values: pd.DataFrame({"price": pd.Categorical([*map(float, values)])}),
+    "polars": lambda values: pl.DataFrame({"price": [*map(float, values)]}),
+    "arrow": lambda values: pa.table({"price": pa.array(values, pa.decimal128(5, 1))}),
+    "numpy in objects": lambda values: column([*map(np.int8, values)]),
+    "decimals": lambda values: column([decimal.Decimal(f"{value}.0") for value in values]),
+    "fractions": lambda values: column([*map(fractions.Fraction, values)]),
+    "several": lambda values: column(
+        [(int, float, np.int8, np.float16, decimal.Decimal)[row % 5](one) for row, one in enumerate(values)]
+    ),
+}
+
+
+@pytest.mark.parametrize("n_rows", [6, 60])
+@pytest.mark.parametrize("now", NUMBERS)
+@pytest.mark.parametrize("then", NUMBERS)
+def test_equal_numbers_of_any_type_are_one_category(then, now, n_rows):
+    values = [2, 1, 3, 1, 2, 0] * (n_rows // 6)
+    known = encoder(categorical=["price"]).fit(NUMBERS[then](values))
+    assert known.get_feature_names_out()[2:].tolist() == [f"price={value}" for value in range(4)]
+    assert known.transform(NUMBERS[now](values)).indices.tolist() == [2 + value for value in values]
+
+
+@pytest.mark.parametrize("dtype", ["bool", "boolean", "object", "category"])
+def test_booleans_are_equal_to_numbers(dtype):
+    known = encoder(categorical=["price"]).fit(column([True, False], dtype))
+    assert known.transform(column([1.0, 0.0], "float64")).indices.tolist() == [3, 2]
+    known = encoder(categorical=["price"]).fit(column([0, 1, np.nan]))
+    assert known.transform(column([True, False], dtype)).indices.tolist() == [3, 2]
+
+
+@pytest.mark.parametrize("learn", ["transform", "partial_fit"])
+@pytest.mark.parametrize(
+    ("then", "now", "what"),
+    [
+        ([1, 2], ["1", "2"], r"held numbers in fit and holds text now \(row 0: '1'\)"),
+        ([1, 2], [None, 1, "x"], r"held numbers in fit and holds text now \(row 2: 'x'\)"),
+        (["1", "x"], [1, 2], r"held text in fit and holds numbers now \(row 0: 1\)"),
+    ],
+)
+def test_columns_named_categorical_keep_what_their_values_are(then, now, what, learn):
+    known = encoder(categorical=["price"]).partial_fit(column(then))
+    with pytest.raises(ValueError, match=what):
+        getattr(known, learn)(column(now))
+    known = encoder(categorical=["price"]).partial_fit(column([*then, *now]))
+    getattr(known, learn)(column(now))
 
 
 class Access(enum.Flag):
