@@ -674,6 +674,18 @@ def _mixed(column, values) -> ValueError:
     )
 
 
+def holds_durations(column: Column) -> bool:
+    """Whether a column of numbers holds durations."""
+    values = column.values
+    if isinstance(values, np.ndarray):
+        is_object, is_duration = values.dtype.kind == "O", values.dtype.kind == "m"
+    else:
+        is_object, is_duration = values.dtype == nw.Object, values.dtype == nw.Duration
+    if not is_object:
+        return is_duration
+    return any(isinstance(value, _FAMILIES["durations"]) for value in as_list(values))
+
+
 def numbers_of(column: Column) -> tuple[np.ndarray, np.ndarray]:
     """Values as numbers, and which are missing; integers stay integers, durations become seconds.
 

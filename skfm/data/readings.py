@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from skfm.data.frames import Column, is_missing, numbers_of, unique_values
+from skfm.data.frames import Column, holds_durations, is_missing, numbers_of, unique_values
 from skfm.data.state import Stateful
 from skfm.data.whole_numbers import EXACT
 
@@ -190,9 +190,9 @@ def _said_by_name(name: Any) -> str | None:
 def _whole_numbers(column: Column, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Whole numbers of the rows that have one and a weight, and their weights; None if some are no such.
 
-    Floats are whole numbers where some are missing, as pandas has it.
+    Floats are whole numbers where some are missing, as pandas has it; durations are none.
     """
-    if column.kind == "number" and str(column.values.dtype).lower() == "object":
+    if column.kind == "number" and holds_durations(column):
         return None
     numbers, missing = numbers_of(column)
     use = ~missing & (weight > 0)
