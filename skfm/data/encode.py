@@ -102,8 +102,8 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
         Numbers as the standardised value, as quantile bins, or as a field of each. Frequent whole numbers
         have slots of their own in any case.
     bins : int or dict of column to int, default=32
-        Most quantile bins of a column. A bin has at least about ``min_frequency`` rows. 0: whole numbers have
-        none.
+        Most quantile bins of a column, which end halfway between two values. A bin has at least about
+        ``min_frequency`` rows. 0: whole numbers have none.
     sparse_output : bool, default=True
         Whether transform returns a CSR array, else a dense one.
     dtype : dtype, default=numpy.float32

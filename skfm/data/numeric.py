@@ -46,10 +46,16 @@ def quantiles(values: np.ndarray, weights: np.ndarray, shares: np.ndarray) -> np
 
 
 def bin_edges(values: np.ndarray, weights: np.ndarray, n_bins: int, least: float) -> np.ndarray:
-    """Upper ends of all bins but the last, each bin with at least about `least` of the weight."""
+    """Upper ends of all bins but the last, each bin with at least about `least` of the weight.
+
+    They are halfway between neighbouring values, so that a value that is rounded stays in its bin.
+    """
     n_bins = int(min(n_bins, max(weights.sum() / least, 1)))
-    edges = np.unique(quantiles(values, weights, np.arange(1, n_bins) / n_bins))
-    return edges[edges < values[-1]]
+    last = np.unique(np.searchsorted(values, quantiles(values, weights, np.arange(1, n_bins) / n_bins)))
+    below, above = values[last[last < values.size - 1]], values[last[last < values.size - 1] + 1]
+    # Halves before the sum, which could overflow; between neighbouring floats there is none.
+    halfway = below / 2 + above / 2
+    return np.where((below <= halfway) & (halfway < above), halfway, below)
 
 
 def _counted(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -37,9 +37,13 @@ def intervals(edges):
 
 
 def quantile_edges(values, n_bins, weight=None):
-    """Upper ends of bins by NumPy's weighted quantiles; an odd total weight has no ties in four bins."""
+    """Upper ends of bins, halfway from NumPy's weighted quantiles to the next value.
+
+    An odd total weight has no ties in four bins.
+    """
     shares = np.arange(1, n_bins) / n_bins
-    return sorted(set(np.quantile(values, shares, method="inverted_cdf", weights=weight)) - {max(values)})
+    last = set(np.quantile(values, shares, method="inverted_cdf", weights=weight)) - {max(values)}
+    return [(end + min(value for value in values if value > end)) / 2 for end in sorted(last)]
 
 
 # -- text, categories, booleans ----------------------------------------------------------------------
@@ -221,6 +225,26 @@ def test_bins_have_about_min_frequency_rows():
     X = np.arange(100.0)[:, None]
     counts = fitted(X, min_frequency=20, numeric_encoding="bins").transform(X).sum(axis=0)
     assert_array_equal(counts, [0, 20, 20, 20, 20, 20])
+
+
+@pytest.mark.parametrize("spread", [1, 1e300, 1e-300])
+@pytest.mark.parametrize("values", [np.arange(1, 41) / 10, np.random.default_rng(0).normal(size=300)])
+def test_numbers_that_are_rounded_stay_in_their_bins(values, spread):
+    X = values[:, None] * spread
+    encoder = fitted(X, numeric_encoding="bins", bins=8)
+    expected = encoder.transform(X).indices
+    assert np.unique(expected).size == 8
+    for rounded in (X * (1 + 1e-7), X * (1 - 1e-7), *((X.astype(np.float32),) if spread == 1 else ())):
+        assert_array_equal(encoder.transform(rounded).indices, expected)
+
+
+@pytest.mark.parametrize(
+    "values", [[1.0, np.nextafter(1.0, 2.0)], [0.0, 5e-324], [-1.7e308, 1.7e308], [-np.inf, -1.0, 1.0]]
+)
+def test_bins_of_neighbouring_floats(values):
+    X = np.array(values)[:, None]
+    found = fitted(X, numeric_encoding="bins", bins=2).transform(X).indices
+    assert found.tolist() == [1, 2] if len(values) == 2 else [1, 1, 2]
 
 
 # -- dates -------------------------------------------------------------------------------------------

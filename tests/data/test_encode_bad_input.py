@@ -255,7 +255,7 @@ def test_a_million_different_values_are_rare(dtype):
     encoder = FieldEncoder(numeric_encoding="bins", bins=4).fit(X)
     slots = ["other", "missing"]
     if dtype == pa.int64():
-        slots += ["(-inf, 249999]", "(249999, 499999]", "(499999, 749999]", "(749999, inf]"]
+        slots += ["(-inf, 250000]", "(250000, 500000]", "(500000, 750000]", "(750000, inf]"]
     assert names(encoder) == [f"n:{slot}" for slot in slots]
     encoded = encoder.transform(X.slice(10**6 - 3))
     assert_array_equal(encoded.indices, [len(slots) - 1 if len(slots) > 2 else 0] * 3)
@@ -293,7 +293,7 @@ def test_an_unused_category_is_no_value():
 
 def test_sparse_columns_hold_numbers():
     X = frame(pd.arrays.SparseArray([0.0, 0, 1, 2.5]))
-    assert names(fitted(X, bins=2)) == ["a", "a:missing", "a:(-inf, 0]", "a:(0, inf]"]
+    assert names(fitted(X, bins=2)) == ["a", "a:missing", "a:(-inf, 0.5]", "a:(0.5, inf]"]
 
 
 def test_durations_of_numpy_keep_their_unit():
@@ -358,13 +358,13 @@ def test_partial_fit_on_fractions_after_whole_numbers(x):
 @pytest.mark.parametrize(
     ("values", "x", "value", "place"),
     [
-        ([1.5, 2, 3, 4, np.inf], np.inf, 3, "(3, inf]"),
-        ([1.5, 2, 3, 4, -np.inf, np.nan], -np.inf, -3, "(-inf, 1.5]"),
-        ([1.5, 2, 3, 4], 1e308, 3, "(3, inf]"),
+        ([1.5, 2, 3, 4, np.inf], np.inf, 3, "(3.5, inf]"),
+        ([1.5, 2, 3, 4, -np.inf, np.nan], -np.inf, -3, "(-inf, 1.75]"),
+        ([1.5, 2, 3, 4], 1e308, 3, "(3.5, inf]"),
         ([5.5, 5.5, 5.5], 5.5, None, "(-inf, inf]"),
         ([5.5, 5.5, 5.5], 6.5, 3 / np.sqrt(10), "(-inf, inf]"),
         # the range, where quartiles agree
-        ([1.5, 1.5, 1.5, 1.5, 9.5], 9.5, 3 / np.sqrt(10), "(1.5, inf]"),
+        ([1.5, 1.5, 1.5, 1.5, 9.5], 9.5, 3 / np.sqrt(10), "(5.5, inf]"),
         ([np.nan, np.nan], 1.0, 3 / np.sqrt(10), "(-inf, inf]"),
         ([np.nan, np.nan], np.nan, None, "missing"),
         ([np.inf, -np.inf], -np.inf, -3, "(-inf, inf]"),

@@ -279,8 +279,8 @@ def test_inverse_transform_of_what_is_not_known():
 def test_parameters_name_columns_or_positions(a, n, i):
     X = pd.DataFrame({"a": [1, 2, 2], "n": [1, 2, 3], "i": [1.5, 2.5, 3.5]})
     encoder = fitted(X, categorical=np.array([a], object), numeric=[n], bins={i: 2, n: 3}, hash={a: 6})
-    numbers = ["n", "n:missing", "n:(-inf, 1]", "n:(1, 2]", "n:(2, inf]", "i", "i:missing"]
-    expected = [*(f"a#{slot}" for slot in range(6)), "a:missing", *numbers, "i:(-inf, 2.5]", "i:(2.5, inf]"]
+    numbers = ["n", "n:missing", "n:(-inf, 1.5]", "n:(1.5, 2.5]", "n:(2.5, inf]", "i", "i:missing"]
+    expected = [*(f"a#{slot}" for slot in range(6)), "a:missing", *numbers, "i:(-inf, 3]", "i:(3, inf]"]
     assert names(encoder) == expected
     assert names(fitted(X, categorical=[i]))[-3:] == ["i=1.5", "i=2.5", "i=3.5"]
 
