@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Set
 from numbers import Integral
 
 import numpy as np
@@ -89,8 +89,8 @@ def _reading(given: dict, table, position: int, column: Column) -> Reading | Non
         return Reading("list" if is_list else "category", "named in shared=")
     if kinds:
         return Reading(_KINDS[kinds[0]], f"named in {kinds[0]}=")
-    if column.kind == "integer" and position in given["bins"]:
-        return Reading("integer", "named in bins=")
+    if column.kind in ("integer", "number") and position in given["bins"]:
+        return Reading(column.kind, "named in bins=")
     return None
 
 
@@ -113,6 +113,9 @@ def _make_encoder(parameters, given: dict, table, position: int, name, kind: str
         return {"integer": Integers(name, options, number), "number": number, "date": Dates(name, number)}[
             kind
         ]
+    if position in given["bins"]:
+        how = f"is read as {kind}" if n_slots is None else "is hashed"
+        raise ValueError(f"bins= names column {name!r}, which {how} and has none. Leave it out of bins=.")
     mixes = position in given["categorical"]
     entries: Hashed | Categories = (
         Categories(name, Vocabulary(options, table), mixes)
@@ -120,7 +123,10 @@ def _make_encoder(parameters, given: dict, table, position: int, name, kind: str
         else Hashed(name, n_slots, parameters.signed_hash, mixes)
     )
     if kind != "list" and position in given["max_length"]:
-        raise ValueError(f"max_length= names column {name!r}, which does not hold lists.")
+        raise ValueError(
+            f"max_length= names column {name!r}, which does not hold lists. Leave it out, or name it in "
+            f"multi_hot= with a separator."
+        )
     if kind == "text":
         return Words(name, entries, options=check_options(name, given["text"].get(position)))
     if kind != "list":
@@ -141,14 +147,19 @@ def crossed(crosses, columns: list[Column]) -> list[Column]:
     """
     names = [column.name for column in columns]
     pairs = []
-    for pair in crosses or ():
-        if isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2:
+    for pair in crosses:
+        if not _is_list(pair) or len(pair) != 2:
             raise ValueError(f"crosses= holds {pair!r}; expected pairs of columns, such as ('city', 'day').")
         first, second = (columns[_position("crosses", name, names)] for name in pair)
         if first is second:
             raise ValueError(f"crosses= crosses column {first.name!r} with itself.")
         pairs.append(Column(f"{first.name}*{second.name}", "cross", (first, second)))
     return columns + pairs
+
+
+def _is_list(values) -> bool:
+    """Whether columns are named one after another; sets have another order in each process."""
+    return not isinstance(values, str | bytes | Set | Mapping) and hasattr(values, "__len__")
 
 
 def _check_hashes(table, encoder: ColumnEncoder, others: list[ColumnEncoder]) -> None:
@@ -164,11 +175,14 @@ def _check_hashes(table, encoder: ColumnEncoder, others: list[ColumnEncoder]) ->
 
 def _position(what: str, name, names: list) -> int:
     """Position of the column that a parameter names."""
-    if name in names:
+    # A boolean is the number 0 or 1 for Python, where it is meant as one of a mask.
+    is_mask = isinstance(name, bool | np.bool_)
+    if isinstance(name, Hashable) and not is_mask and name in names:
         return names.index(name)
-    if isinstance(name, Integral) and 0 <= int(name) < len(names):
+    if isinstance(name, Integral) and not is_mask and 0 <= int(name) < len(names):
         return int(name)
-    raise ValueError(f"{what}= names {name!r}, which is no column of X. Its columns: {names[:20]}.")
+    remedy = " Give names or positions in place of a mask." if is_mask else ""
+    raise ValueError(f"{what}= names {name!r}, which is no column of X. Its columns: {names[:20]}.{remedy}")
 
 
 def _given(parameters, what: str, columns: list[Column]) -> dict:
@@ -202,9 +216,9 @@ def _shared(shared, columns: list[Column]) -> dict:
     names = [column.name for column in columns]
     tables: dict = {}
     for table, members in (shared or {}).items():
-        if isinstance(members, str) or not hasattr(members, "__len__") or len(members) < 2:
+        if not _is_list(members) or len(members) < 2:
             raise ValueError(
-                f"shared= gives table {table!r} the value {members!r}; expected two columns or more."
+                f"shared= gives table {table!r} the value {members!r}; expected two columns or more, listed."
             )
         positions = [_position("shared", name, names) for name in members]
         for position in positions:

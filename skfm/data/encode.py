@@ -26,6 +26,15 @@ from skfm.runtime import check_fits
 
 # Number of the form of `FieldEncoder.get_state`.
 _FORMAT = 2
+# Parameters that are numbers, and one each.
+_NUMBERS = {
+    "max_length": "50",
+    "hash": "2**18",
+    "cross_slots": "2**16",
+    "min_frequency": "3",
+    "max_categories": "1000",
+    "bins": "32",
+}
 _POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 
 
@@ -297,20 +306,37 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
         """
         return self.learn_chunks([(X, sample_weight)], first=not hasattr(self, "_table"), go_on=True)
 
-    def _check_dtype(self) -> None:
+    def _check_parameters(self) -> None:
+        """Check what `_parameter_constraints` cannot say."""
         try:
-            is_float = np.dtype(self.dtype).kind == "f"
+            dtype = np.dtype(self.dtype)
         except TypeError:
-            is_float = False
-        if not is_float:
-            raise ValueError(f"dtype must be a type of floats, such as numpy.float32; got {self.dtype!r}.")
+            dtype = np.dtype(object)
+        # SciPy's sparse arrays have no half precision.
+        if dtype.kind != "f" or dtype.itemsize < 4:
+            raise ValueError(
+                f"dtype must be a type of floats, such as numpy.float32, of 32 bits or more; got "
+                f"{self.dtype!r}."
+            )
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            # A boolean is a whole number for Python.
+            if isinstance(value, bool | np.bool_):
+                raise ValueError(f"{name}={value} is no number. Give one, such as {name}={_NUMBERS[name]}.")
+        for name in ("categorical", "numeric"):
+            value = getattr(self, name)
+            if isinstance(value, dict):
+                raise ValueError(
+                    f"{name}= takes a list of columns, and its value is a dict: {value!r}. Give those to be "
+                    f"named, such as {name}={list(value)[:3]!r}."
+                )
 
     def learn_chunks(self, chunks, *, first: bool, go_on: bool, checked_before: bool = False):
         """Learn from pairs of X and sample weights; `first` anew, and counting rare values to `go_on`.
 
         Of rows that were `checked_before`, an estimator has compared the columns with those of the first.
         """
-        self._check_dtype()
+        self._check_parameters()
         # The columns are those of a copy until all is learned.
         checked = copy.copy(self)
         table, counts = None if first else self._table, None

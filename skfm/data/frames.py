@@ -728,7 +728,11 @@ def _parsed(column, values: list) -> tuple[np.ndarray, np.ndarray]:
             raise ValueError(
                 f"Column {column.name!r} holds {family} at row {row} ({shown(value)}), where numbers are "
                 f"expected. Convert it first"
-                + ("." if family == "lists" else ", or name it in categorical= of FieldEncoder.")
+                + (
+                    "."
+                    if family == "lists"
+                    else ", or name it in categorical= of FieldEncoder, not in numeric=."
+                )
             )
         elif isinstance(value, int) and abs(value) > LARGEST:
             raise ValueError(

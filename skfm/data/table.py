@@ -11,6 +11,7 @@ from scipy import sparse
 from skfm.data.columns import (
     Categories,
     ColumnEncoder,
+    Crossed,
     FieldNonzeros,
     FieldSlots,
     Hashed,
@@ -158,7 +159,7 @@ class TableEncoder(Stateful):
                 _OF_SLOT * n_slots,
                 f"The names of {n_slots} slots of hashes, of which column {largest.name!r} has "
                 f"{largest.n_slots}, take",
-                "Give a smaller hash.",
+                f"Give a smaller number in {'cross_slots' if isinstance(largest, Crossed) else 'hash'}=.",
             )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -130,7 +131,7 @@ class Words(MultiHot):
             row = next(row for row, number in enumerate(text_of_row.tolist()) if texts[number] is not None)
             raise ValueError(
                 f"Column {self.name!r} holds {family} (row {column.row(row)}: {texts[text_of_row[row]]!r}), "
-                f"where text is expected. Convert it with .astype(str) for instance."
+                f"where text is expected. Convert it with .astype(str), or leave it out of text=."
             )
         analyze = CountVectorizer(**self.options).build_analyzer()
         of_text = [{None: 1} if text is None else Counter(analyze(text)) for text in texts]
@@ -176,5 +177,11 @@ def check_options(column: Any, options: Any) -> dict[str, Any]:
             f"sklearn.feature_extraction.text.CountVectorizer among {', '.join(OPTIONS)}. How many words get "
             f"a slot is said by min_frequency, max_categories and hash."
         )
-    CountVectorizer(**options)._validate_params()
+    vectorizer = CountVectorizer(**options)
+    try:
+        vectorizer._validate_params()
+        vectorizer._validate_ngram_range()
+        vectorizer.build_analyzer()
+    except (ValueError, re.error) as error:
+        raise ValueError(f"text= gives column {column!r} the value {options!r}: {error}") from None
     return dict(options)

@@ -229,6 +229,53 @@ def test_values_of_parameters(params):
     assert f"'{next(iter(params))}'" in message or f"{next(iter(params))}=" in message
 
 
+@pytest.mark.parametrize(
+    ("what", "value", "remedy"),
+    [
+        ("categorical", [True, False], "names or positions in place of a mask"),
+        ("categorical", np.array([True, False]), "names or positions in place of a mask"),
+        ("categorical", [["a"]], "which is no column of X"),
+        ("categorical", {"a": False}, "categorical=['a']"),
+        ("numeric", {"n": "x"}, "numeric=['n']"),
+        ("numeric", ["a"], "not in numeric="),
+        ("text", ["n"], "leave it out of text="),
+        ("text", {"a": {"ngram_range": 5}}, "must be an instance of 'tuple'"),
+        ("text", {"a": {"ngram_range": (2, 1)}}, "lower boundary larger"),
+        ("text", {"a": {"token_pattern": "("}}, "missing )"),
+        ("max_length", True, "max_length=50"),
+        ("max_length", {"a": 3}, "multi_hot="),
+        ("hash", True, "hash=2**18"),
+        ("shared", {"t": {"a", "n"}}, "columns or more, listed"),
+        ("crosses", [{"a", "n"}], "expected pairs"),
+        ("crosses", [("a", ["n"])], "which is no column of X"),
+        ("cross_slots", True, "cross_slots=2**16"),
+        ("min_frequency", True, "min_frequency=3"),
+        ("max_categories", True, "max_categories=1000"),
+        ("bins", True, "bins=32"),
+        ("bins", {"a": 4}, "Leave it out of bins="),
+        ("dtype", "float16", "numpy.float32"),
+    ],
+)
+def test_an_error_names_the_parameter_and_a_remedy(what, value, remedy):
+    X = pd.DataFrame({"a": ["x", "y"], "n": [1.5, 2.5]})
+    message = error_of(ValueError, fitted, X, **{"crosses": [("a", "n")], what: value})
+    assert what in message
+    assert remedy in message
+
+
+def test_crosses_may_be_an_array():
+    X = pd.DataFrame({"a": ["x", "y"], "n": [1.5, 2.5]})
+    found, expected = (fitted(X, crosses=crosses) for crosses in (np.array([["a", "n"]]), [("a", "n")]))
+    assert names(found) == names(expected)
+
+
+def test_bins_overrule_a_name_whatever_the_type_of_whole_numbers():
+    values = [1, 2, 3, 4]
+    for X in (frame(values), frame([*values, None]), frame([*values, None]).astype("Int64")):
+        encoder = fitted(X.set_axis(["user_id"], axis=1), bins={"user_id": 2}, numeric_encoding="bins")
+        assert encoder.describe()["reading"][0] != "identifier"
+
+
 @pytest.mark.parametrize("dtype", ["auto", "float33", np.int32, "U", bool, complex, object, 4.5])
 @pytest.mark.parametrize("learn", ["fit", "partial_fit", "fit_transform"])
 def test_types_that_are_no_floats(dtype, learn):
@@ -391,7 +438,8 @@ def test_a_hash_of_more_slots_than_memory_is_refused_at_once(cell, size):
     with (
         patch("skfm.runtime.physical_memory", lambda: 10**10),
         pytest.raises(
-            ValueError, match=r"'kind' has 1000000000, take 64 GB at least.*has 10 GB. Give a smaller hash"
+            ValueError,
+            match=r"'kind' has 1000000000, take 64 GB at least.*has 10 GB. Give a smaller number in hash=",
         ),
     ):
         FieldEncoder(hash=size).fit(table)
