@@ -10,13 +10,25 @@ from __future__ import annotations
 import decimal
 import math
 import numbers
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from sklearn.utils import murmurhash3_32
 
-from skfm.data.frames import MIXED, Column, Large, family_of, large_of, lists_of, shown, unique_values
+from skfm.data.frames import (
+    MIXED,
+    Column,
+    Large,
+    as_list,
+    family_of,
+    large_of,
+    lists_of,
+    mixed_families,
+    shown,
+    unique_values,
+)
 from skfm.data.state import Stateful
 from skfm.data.whole_numbers import EXACT
 
@@ -36,6 +48,14 @@ class FieldSlots(NamedTuple):
     slots: np.ndarray
     values: np.ndarray | None = None
     lengths: np.ndarray | None = None
+
+
+def joined_slots(parts: list[FieldSlots]) -> FieldSlots:
+    """Slots of the parts of a column as those of the whole."""
+    slots, values, lengths = (
+        None if of_parts[0] is None else np.concatenate(of_parts) for of_parts in zip(*parts, strict=True)
+    )
+    return FieldSlots(slots, values, lengths)  # type: ignore[arg-type]
 
 
 class FieldNonzeros(NamedTuple):
@@ -388,33 +408,38 @@ class Hashed(ColumnEncoder):
 
     def count(self, column: Column, weight: np.ndarray) -> Large | None:
         """No value is learned, but those that cannot be encoded are refused."""
-        return self._unique(column)[-1]
+        return [large for *_, large in self._unique(column)][-1]
 
     def learned(self, counts: Large | None, *, go_on: bool) -> Hashed:
         return self if counts is None else replace(self, large=counts.kind)
 
-    def _unique(self, column: Column) -> tuple[list, np.ndarray, Large | None]:
-        found, number, family = unique_values(column, self.mixes)
-        large = large_of(column, found, number, family)
-        if large is not None:
-            large.check(self.large)
-        return found, number, large
+    def _unique(self, column: Column) -> Iterator[tuple[list, np.ndarray, Large | None]]:
+        """Different values of each part, the number of each row's, and the first large one so far."""
+        known, large = None, None
+        for part in column.parts():
+            found, number, family = unique_values(part, self.mixes)
+            if not self.mixes and None not in (known, family) and known != family:
+                raise mixed_families(column, as_list(column.values))
+            known, large = known or family, merge(large, large_of(part, found, number, family))
+            if large is not None:
+                large.check(self.large)
+            yield found, number, large
 
     def encode(self, column: Column) -> list[FieldSlots]:
-        found, number, _ = self._unique(column)
-        return self._slots([None if value is None else _key(value) for value in found], number)
+        parts = [self._slots(map(_key, found), number) for found, number, _ in self._unique(column)]
+        return [joined_slots(parts)]
 
-    def _slots(self, keys: list, number: np.ndarray) -> list[FieldSlots]:
+    def _slots(self, keys: Iterable[str | bytes | None], number: np.ndarray) -> FieldSlots:
         """Slots of the keys of different values, by the number of each row's; None is missing."""
-        hashes = np.array(
-            [0 if key is None else murmurhash3_32(key, positive=True) for key in keys], np.int64
+        hashes = np.fromiter(
+            (-1 if key is None else murmurhash3_32(key, positive=True) for key in keys), np.int64
         )
-        missing = np.array([key is None for key in keys], dtype=bool)
+        if not hashes.size:
+            return FieldSlots(number, number.astype(np.int8) if self.signed else None)
+        missing = hashes < 0
         slots = np.where(missing, self.n_slots, (hashes >> 1) % self.n_slots).astype(np.int32)
-        values = None
-        if self.signed:
-            values = np.where(missing | (hashes & 1 == 0), 1.0, -1.0)[number]
-        return [FieldSlots(slots[number] if keys else number, values)]
+        signs = np.where(missing | (hashes & 1 == 0), 1, -1).astype(np.int8)
+        return FieldSlots(slots[number], signs[number] if self.signed else None)
 
     def n_values(self) -> int:
         """Slots, which values share."""
@@ -436,26 +461,29 @@ class Crossed(Hashed):
         """Nothing is learned; the two columns have encoders of their own, which refuse what they must."""
 
     def encode(self, column: Column) -> list[FieldSlots]:
-        (first, first_number, _), (second, second_number, _) = (
-            unique_values(one, mixes=True) for one in column.values
-        )
-        pair_of_row = first_number.astype(np.int64) * len(second) + second_number
-        pairs, number = np.unique(pair_of_row, return_inverse=True)
-        keys = [self._pair(first[pair // len(second)], second[pair % len(second)]) for pair in pairs.tolist()]
-        return self._slots(keys, number)
+        return [joined_slots([self._slots(*self._pairs(*part.values)) for part in column.parts()])]
 
     @staticmethod
-    def _pair(first, second) -> str | None:
-        if first is None or second is None:
-            return None
-        keys = (key.hex() if isinstance(key, bytes) else key for key in (_key(first), _key(second)))
-        start, end = keys
+    def _pairs(first: Column, second: Column) -> tuple[Iterator[str | None], np.ndarray]:
+        """Keys of the different pairs of two columns, and the number of each row's."""
+        (starts, start), (ends, end) = (_text_keys(column) for column in (first, second))
+        pairs, number = np.unique(start.astype(np.int64) * len(ends) + end, return_inverse=True)
+        both = ((starts[pair // len(ends)], ends[pair % len(ends)]) for pair in pairs.tolist())
         # The length tells ("a", "bc") from ("ab", "c").
-        return f"{len(start)}:{start}{end}"
+        keys = (None if None in pair else f"{len(pair[0])}:{pair[0]}{pair[1]}" for pair in both)
+        return keys, number
 
 
-def _key(value: Any) -> str | bytes:
-    """Text that is the same for equal values of any type."""
+def _text_keys(column: Column) -> tuple[list[str | None], np.ndarray]:
+    """Keys of the different values of a column as text, and the number of each row's."""
+    found, number, _ = unique_values(column, mixes=True)
+    return [key.hex() if isinstance(key, bytes) else key for key in map(_key, found)], number
+
+
+def _key(value: Any) -> str | bytes | None:
+    """Text that is the same for equal values of any type; None is missing."""
+    if value is None:
+        return None
     if isinstance(value, str):
         try:
             value.encode()
@@ -473,7 +501,7 @@ def _key(value: Any) -> str | bytes:
             return repr(float(value))
         return _digits(int(value))  # type: ignore[arg-type]
     if isinstance(value, tuple | frozenset):
-        entries = [_text(_key(entry)) if entry is not None else "" for entry in value]
+        entries = ["" if entry is None else _text(_key(entry)) for entry in value]
         entries = sorted(entries) if isinstance(value, frozenset) else entries
         return "".join(f"{len(entry)}:{entry}" for entry in entries)
     return _text(value)

@@ -6,7 +6,7 @@ import datetime
 import decimal
 import numbers
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from enum import Enum
 from itertools import count
 from typing import Any, NamedTuple
@@ -37,6 +37,8 @@ _FEW_ROWS = 16
 _WIDTHS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 _AS_IN_NUMPY = {*_WIDTHS, "float32", "float64", "bool", "object"}
 MIXED = "values of several types"
+# Rows of a part of a column.
+_PART = 1 << 16
 # Most characters of a value in a message.
 _SHOWN = 80
 # How a frame that is not computed yet becomes one that is.
@@ -52,16 +54,36 @@ class Column(NamedTuple):
     kind : {"category", "integer", "number", "date", "list", "cross"}
     values : narwhals Series, ndarray of one dimension, or list; the two columns of a cross
     rows : row of each value, where a row may have several; else None
+    first_row : of the values, where these are a part of a column
     """
 
     name: Any
     kind: str
     values: Any
     rows: np.ndarray | None = None
+    first_row: int = 0
 
     def row(self, number: int) -> int:
         """Row of a value."""
-        return number if self.rows is None else int(self.rows[number])
+        return self.first_row + number if self.rows is None else int(self.rows[number])
+
+    def parts(self) -> Iterator[Column]:
+        """The column in parts, so that less of it at a time is objects of Python."""
+        columns = self.values if self.kind == "cross" else (self,)
+        n_values = max(len(columns[0].values), 1)
+        # Each part of a column of categories has all of them.
+        size = n_values if any(_has_categories(column.values) for column in columns) else _PART
+        return (self._part(start, start + size) for start in range(0, n_values, size))
+
+    def _part(self, start: int, end: int) -> Column:
+        if self.kind == "cross":
+            return self._replace(values=tuple(column._part(start, end) for column in self.values))
+        rows = None if self.rows is None else self.rows[start:end]
+        return self._replace(values=self.values[start:end], rows=rows, first_row=start)
+
+
+def _has_categories(values) -> bool:
+    return not isinstance(values, np.ndarray | list) and values.dtype in (nw.Categorical, nw.Enum)
 
 
 def _refuse_lazy(X) -> None:
@@ -512,7 +534,7 @@ def unique_values(column: Column, mixes: bool = False) -> tuple[list, np.ndarray
             try:
                 found = list(dict.fromkeys(values))
             except TypeError:
-                raise _mixed(column, values) from None
+                raise mixed_families(column, values) from None
         number_of = {value: number for number, value in enumerate(found)}
         # NumPy's numbers are not compared with those of every other type.
         if any(issubclass(kind, np.generic) for kind in set(map(type, found))):
@@ -533,7 +555,7 @@ def unique_values(column: Column, mixes: bool = False) -> tuple[list, np.ndarray
     }
     if len(families) > 1:
         if not mixes:
-            raise _mixed(column, as_list(column.values))
+            raise mixed_families(column, as_list(column.values))
         return found, numbers_, MIXED
     return found, numbers_, next(iter(families), None)
 
@@ -640,7 +662,7 @@ def _arrow_dictionary(values) -> tuple[list, np.ndarray] | None:
     return [*values.to_pylist(), None], number_of[numbers_]
 
 
-def _mixed(column, values) -> ValueError:
+def mixed_families(column, values) -> ValueError:
     """The error of values that are of several families, or cannot be compared."""
     first_of: dict[str, int] = {}
     for number, value in enumerate(values):

@@ -11,7 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
 
-from skfm.data.columns import MISSING, Categories, FieldNonzeros, FieldSlots, Hashed, MultiHot, Total, merge
+from skfm.data.columns import (
+    MISSING,
+    Categories,
+    FieldNonzeros,
+    FieldSlots,
+    Hashed,
+    MultiHot,
+    Total,
+    joined_slots,
+    merge,
+)
 from skfm.data.frames import Column, unique_values
 
 # What says how a text is cut into words; the vocabulary is the encoder's.
@@ -94,6 +104,9 @@ class Words(MultiHot):
         return replace(self, entries=self.entries.learned(counts.entries, go_on=go_on), scale=float(scale))
 
     def encode(self, column: Column) -> list[FieldSlots]:
+        return [joined_slots([self._slots(part) for part in column.parts()])]
+
+    def _slots(self, column: Column) -> FieldSlots:
         cut = self._cut(column)
         (found,) = self.entries.encode(Column(self.name, "category", cut.words))
         n_texts, n_slots = cut.lengths.size, int(found.slots.max(initial=0)) + 1
@@ -112,7 +125,7 @@ class Words(MultiHot):
         of_row, first = lengths[cut.text_of_row], (np.cumsum(lengths) - lengths)[cut.text_of_row]
         within = np.arange(of_row.sum()) - np.repeat(np.cumsum(of_row) - of_row, of_row)
         at = np.repeat(first, of_row) + within
-        return [FieldSlots(slots[at].astype(np.int32), values[at], of_row)]
+        return FieldSlots(slots[at].astype(np.int32), values[at], of_row)
 
     def lengths(self, column: Column) -> np.ndarray:
         cut = self._cut(column)

@@ -9,6 +9,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
 from decimal import Decimal
 
@@ -26,7 +27,7 @@ from sklearn.utils import murmurhash3_32
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skfm import FieldEncoder
-from tests.data.encoders import array, fitted, frame, mixed, names, rows
+from tests.data.encoders import array, fitted, frame, mixed, names, pa, pl, rows
 
 pd = pytest.importorskip("pandas")
 
@@ -265,6 +266,53 @@ def test_inverse_transform_of_whole_numbers(dtype, encoding):
     # Without a value only frequent numbers are known. The outlier is beyond any precision.
     expected = [v if encoding != "bins" or v in frequent else None for v in [*values, 65]]
     assert back == [*expected, None]
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_hashes_of_a_column_in_parts_are_those_of_the_whole(monkeypatch, signed):
+    words, numbers = ["x", "y z", None, "x y y", "z"] * 20, [3, 1, 2**40, 1, 5] * 20
+    lists = [["u", None], [], ["v"]] * 33 + [[]]
+    X = pd.DataFrame({"word": words, "number": numbers, "text": words[::-1], "list": lists})
+    X["category"] = X["word"].astype("category")
+    crosses = [("word", "number"), ("category", "number")]
+    encoder = fitted(
+        X, hash=50, text=["text"], categorical=["number"], crosses=crosses, cross_slots=70, signed_hash=signed
+    )
+    expected = encoder.transform(X)
+    monkeypatch.setattr("skfm.data.frames._PART", 7)
+    for table in (X, pl.from_pandas(X), pa.Table.from_pandas(X)):
+        assert (encoder.transform(table) != expected).nnz == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        (["x"] * 9 + [7], r"mixes text \(row 7: 'x'\) and numbers \(row 9: 7\)"),
+        (["x"] * 7 + [7] * 7, r"mixes text \(row 0: 'x'\) and numbers \(row 7: 7\)"),
+        ([["x"]] * 9 + [{"y": 1}], "at row 9"),
+        ([2**53 + 1] * 9 + [2.0**53], "at row 9 as a floating-point number"),
+    ],
+)
+def test_errors_of_a_part_name_the_row_of_the_whole(monkeypatch, values, error):
+    monkeypatch.setattr("skfm.data.frames._PART", 7)
+    params = {"categorical": [0]} if isinstance(values[0], int) else {}
+    with pytest.raises((TypeError, ValueError), match=error):
+        fitted(array(values), hash=50, **params)
+
+
+@pytest.mark.parametrize("dtype", [object, np.int64, np.float64])
+def test_hashing_makes_few_objects_at_a_time(monkeypatch, dtype):
+    monkeypatch.setattr("skfm.data.frames._PART", 1 << 12)
+    X = pd.DataFrame({"a": np.arange(50_000).astype(dtype)})
+    encoder = fitted(X[:100], categorical=["a"], hash=64)
+    tracemalloc.start()
+    try:
+        encoder.transform(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # Text, hash and number of each row at once would be more than a hundred bytes.
+    assert peak < 60 * len(X)
 
 
 def test_inverse_transform_of_what_is_not_known():
