@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import importlib
 import io
+import re
 from collections.abc import Iterator
 from numbers import Integral
 from pathlib import Path
@@ -190,9 +192,9 @@ class CsvStream(_TableStream):
         Types of columns: names such as "string", "int64" or "timestamp[s]", NumPy's or pyarrow's; columns
         that are not read are ignored. Types of other columns are found in a pass over all files: "int64",
         "uint64", "double" or "bool" where it holds all values, else "string". Whole numbers beyond 64
-        bits, or beyond 2**53 beside fractions, are text where no double says them exactly. Give a column of
-        numbers that are names "string"; dates are text unless they are given a type. A stream of other files
-        gets the same types with ``dtypes=stream.dtypes``.
+        bits, or beyond 2**53 beside fractions, are text where no double says them exactly. Blanks around
+        numbers are skipped. Give a column of numbers that are names "string"; dates are text unless they
+        are given a type. A stream of other files gets the same types with ``dtypes=stream.dtypes``.
     delimiter : str, default=","
         The character between values.
     quotechar : str or None, default='"'
@@ -351,8 +353,6 @@ class CsvStream(_TableStream):
 
     def _explained(self, path, types: dict, n_rows: int, error: Exception) -> ValueError:
         """The error of the first value that is wrong after so many rows."""
-        import pyarrow as pa
-
         names = self._names_in(path)
         for name in types:
             if name not in names:
@@ -373,10 +373,9 @@ class CsvStream(_TableStream):
                     for name, value in zip(names, row, strict=True):
                         if name not in types or value in self.missing_values:
                             continue
-                        type_ = types[name]
-                        if not _can_be(value if type_ == pa.string() else value.strip(), type_):
+                        if not _can_be(value, types[name]):
                             place = f"{path}, line {line}, column {name!r}: {value!r}"
-                            return _misfit(place, name, type_, self.encoding)
+                            return _misfit(place, name, types[name], self.encoding)
         except (UnicodeError, csv.Error):
             pass
         return ValueError(f"{path} cannot be read: {error}")
@@ -437,18 +436,39 @@ def _files(source) -> list:
 def _as_type(name: str, given):
     """pyarrow's type of a column, as named by it, NumPy or pandas."""
     import pyarrow as pa
+    import pyarrow.csv as text
 
-    if isinstance(given, pa.DataType):
-        return given
-    if given in ("object", "category", object):
-        return pa.string()
-    try:
-        return pa.type_for_alias(given) if isinstance(given, str) else pa.from_numpy_dtype(np.dtype(given))
-    except (TypeError, ValueError, pa.ArrowException) as error:
-        raise ValueError(
-            f"dtypes[{name!r}] is {given!r}, which is no type; 'string', 'int64', 'double', 'bool' and "
-            f"'timestamp[s]' are some."
-        ) from error
+    ways = (
+        lambda: given if isinstance(given, pa.DataType) else pa.type_for_alias(_alias(given)),
+        lambda: _zoned(given),
+        lambda: pa.from_numpy_dtype(np.dtype(given)),
+    )
+    for way in ways:
+        with contextlib.suppress(TypeError, ValueError, pa.ArrowException):
+            type_ = way()
+            text.read_csv(io.BytesIO(b"a\n"), convert_options=text.ConvertOptions(column_types={"a": type_}))
+            return type_
+    raise ValueError(
+        f"dtypes[{name!r}] is {given!r}, which is no type that text is read as; 'string', 'int64', 'double', "
+        f"'bool' and 'timestamp[s]' are some."
+    )
+
+
+def _alias(given) -> str:
+    """pyarrow's name of a type."""
+    if given in ("object", "O", "category", object):
+        return "string"
+    return str(given).removesuffix("[pyarrow]")
+
+
+def _zoned(given):
+    """The type of times in a zone, which pyarrow has no other name for."""
+    import pyarrow as pa
+
+    found = re.fullmatch(r"(?:timestamp|datetime64)\[(\w+), (?:tz=)?(.+)\]", str(given))
+    if found is None:
+        raise ValueError(given)
+    return pa.timestamp(*found.groups())
 
 
 def _are_names(values) -> bool:
@@ -462,9 +482,16 @@ def _are_names(values) -> bool:
 def _can_be(values, type_) -> bool:
     """Whether text, or all of an array, can be read as a type."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     try:
-        (pa.array([values]) if isinstance(values, str) else values).cast(type_)
+        values = pa.array([values]) if isinstance(values, str) else values
+        if not (pa.types.is_boolean(type_) or pa.types.is_timestamp(type_)):
+            # The reader skips blanks around values of these types, a cast does not.
+            values = pc.utf8_trim(values, " \t")
+        values.cast(type_)
+    except pa.ArrowNotImplementedError:
+        return True
     except (pa.ArrowException, UnicodeError):
         return False
     return True

@@ -220,6 +220,78 @@ def test_the_narrowest_type_that_holds_all_values(tmp_path, values, found):
         assert stream.dtypes == {"key": "string", "value": found}
 
 
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([" 2", "3 "], "int64"),
+        (["\t2", " -3\t", "  4"], "int64"),
+        (['" 2"', '"3 "'], "int64"),
+        ([" 2.5 ", "1"], "double"),
+        (["", " 2"], "int64"),
+        ([" 1e3", "NA"], "double"),
+        ([" 2", " "], "string"),
+        ([" 2", " NA"], "string"),
+        (["2 3", "4"], "string"),
+        (["\u00a02", "3"], "string"),
+        ([" true", "false"], "string"),
+    ],
+)
+def test_blanks_around_numbers_are_as_pandas_reads_them(tmp_path, values, found):
+    path = tmp_path / "rows.csv"
+    path.write_text("key,value\n" + "".join(f"k,{value}\n" for value in values), encoding="utf-8")
+    stream = CsvStream(path)
+    assert stream.dtypes["value"] == found
+    pd.testing.assert_frame_equal(everything(stream), pd.read_csv(path), check_dtype=False)
+
+
+def test_blanks_are_refused_where_they_cannot_be_skipped(tmp_path):
+    """The error names the value that the reader refuses, and none that it takes."""
+    path = tmp_path / "rows.csv"
+    path.write_text("n,time,flag\n 1,10:00:00,true\n2, 11:00:00, true\n")
+    types = {"n": "int8", "time": "time32[s]", "flag": "bool"}
+    with pytest.raises(ValueError, match="line 3, column 'flag': ' true' is not of type bool"):
+        list(CsvStream(path, dtypes=types))
+    assert everything(CsvStream(path, dtypes=types | {"flag": "string"}))["n"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("datetime64[s]", "timestamp[s]"),
+        (np.dtype("datetime64[ns]"), "timestamp[ns]"),
+        ("datetime64[D]", "date32[day]"),
+        ("datetime64[ns, UTC]", "timestamp[ns, tz=UTC]"),
+        ("timestamp[ms, tz=Europe/Paris]", "timestamp[ms, tz=Europe/Paris]"),
+        (pd.StringDtype(), "string"),
+        ("string[pyarrow]", "string"),
+        ("<U10", "string"),
+    ],
+)
+def test_dates_and_text_by_the_names_of_numpy_and_pandas(tmp_path, given, found):
+    path = tmp_path / "rows.csv"
+    zone = "T00:00:00Z" if "tz=" in found else ""
+    path.write_text(f"day,n\n2026-01-02{zone},1\n")
+    stream = CsvStream(path, dtypes={"day": given})
+    assert stream.dtypes == {"day": found, "n": "int64"}
+    day = everything(CsvStream(path, dtypes=stream.dtypes))["day"][0]
+    assert str(day).startswith("2026-01-02")
+
+
+@pytest.mark.parametrize("given", ["int", "<i8", np.int64, np.dtype(np.int64), pd.Int64Dtype(), "Int64"])
+def test_numbers_by_the_names_of_numpy_and_pandas(tmp_path, given):
+    path = tmp_path / "rows.csv"
+    path.write_text("n\n1\n")
+    assert CsvStream(path, dtypes={"n": given}).dtypes == {"n": "int64"}
+
+
+@pytest.mark.parametrize("given", ["integers", "float16", np.datetime64, "dictionary", []])
+def test_types_that_text_is_not_read_as(tmp_path, given):
+    path = tmp_path / "rows.csv"
+    path.write_text("n\n1\n")
+    with pytest.raises(ValueError, match=r"dtypes\['n'\] is .*, which is no type that text is read as"):
+        CsvStream(path, dtypes={"n": given})
+
+
 @pytest.mark.parametrize("given", ["string", "object", "category", str, object])
 def test_types_that_are_given(tmp_path, given):
     path = tmp_path / "rows.csv"
