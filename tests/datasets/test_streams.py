@@ -1,6 +1,8 @@
 """Files as streams of chunks."""
 
+import csv
 import gzip
+import io
 import sys
 
 import numpy as np
@@ -9,7 +11,14 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from skfm import DeepFMClassifier, FMClassifier, FMRegressor
-from skfm.datasets import CsvStream, ParquetStream, SparseTextStream, dump_sparse_text, load_sparse_text
+from skfm.datasets import (
+    CsvStream,
+    ParquetStream,
+    SparseTextStream,
+    _sparse_text,
+    dump_sparse_text,
+    load_sparse_text,
+)
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -326,6 +335,20 @@ def test_types_that_are_given(tmp_path, given):
         ("a,b\n1,2\n", {"delimiter": "::"}, "delimiter must be one character"),
         ("a,b\n1,2\n", {"chunk_rows": 0}, "chunk_rows"),
         (gzip.compress(b"a,b\n1,2\n", mtime=0), {}, "holds gzip data, not text"),
+        ("a,b\n1,2\n", {"encoding": "rot13"}, "no encoding 'rot13' of text"),
+        ("a,b\n1,2\n".encode("utf-16-le"), {}, "is no header of text in utf-8.*encoding="),
+        ('a,"b\n1,2\n', {}, "line 1: a quote that is opened in this row is not closed.*quotechar=None"),
+        ('a,b\n1,2\n3,"4\n5,6\n', {}, "line 3: a quote that is opened in this row is not closed"),
+        ('a,b\n1,2\n3,"4', {"dtypes": {"b": "int64"}}, "line 3: a quote .* is not closed"),
+        ('a,b\n1,2\n3,"4\n5,6\n', {"columns": ["a"]}, "line 3: a quote .* is not closed"),
+        ('a,b\n"\n",2\n"3,4\n', {"encoding": "utf-8-sig"}, "line 4: a quote .* is not closed"),
+        ('1,2"\n"3"x,"4\n\n', {"names": ["a", "b"]}, "line 2: a quote .* is not closed"),
+        (
+            'a,b\n1,2\n3,"4\n5,6\n'.encode("utf-16"),
+            {"encoding": "utf-16"},
+            "line 3: a quote .* is not closed",
+        ),
+        ('a,b\n1,2\n3,"' + "4\n" * 10**5, {}, "line 3: field larger than .* quote is not closed"),
     ],
 )
 def test_what_is_wrong_in_csv_is_named(tmp_path, content, options, match):
@@ -333,6 +356,69 @@ def test_what_is_wrong_in_csv_is_named(tmp_path, content, options, match):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError, match=match):
         list(CsvStream(path, **options))
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"]
+)
+def test_headers_in_every_encoding(tmp_path, encoding, mark):
+    """With a mark of the byte order and, where it may be missing, without."""
+    if encoding in ("utf-8-sig", "utf-16", "utf-32", "cp1252"):
+        mark = ""
+    path = tmp_path / "rows.csv"
+    path.write_bytes(f'{mark}"état",b\né,1\n'.encode(encoding))
+    stream = CsvStream(path, encoding=encoding)
+    assert stream.dtypes == {"état": "string", "b": "int64"}
+    assert everything(stream).to_numpy().tolist() == [["é", 1]]
+
+
+@pytest.mark.parametrize("content", ["a,b", "a,b\n", "a,b\r\n\r\n"])
+def test_a_header_alone_is_a_file_without_rows(tmp_path, content):
+    (tmp_path / "1.csv").write_text("a,b\n1,x\n")
+    (tmp_path / "2.csv").write_bytes(content.encode())
+    assert list(CsvStream(tmp_path / "2.csv")) == []
+    assert everything(CsvStream(tmp_path)).to_numpy().tolist() == [[1, "x"]]
+
+
+def test_a_row_that_does_not_fit_into_a_block(tmp_path, monkeypatch):
+    monkeypatch.setattr("skfm.datasets._tables._BLOCK", 100)
+    path = tmp_path / "rows.csv"
+    path.write_text(f"a,b\n1,2\n3,{'4' * 300}\n")
+    with pytest.raises(ValueError, match="line 3: a row of more than"):
+        CsvStream(path)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_csv_files_are_read_as_python_reads_them(tmp_path, monkeypatch, seed):
+    """Any quotes, line ends and blocks; an open quote at the end is an error, whatever stands before."""
+    rng = np.random.default_rng(seed)
+    monkeypatch.setattr("skfm.datasets._tables._BLOCK", int(rng.choice([150, 400, 1 << 20])))
+    n_columns, n_rows = rng.integers(1, 4), rng.choice([0, 1, 30])
+    letters = list('ab",\n\r\té ')
+    rows = [
+        ["x" + "".join(rng.choice(letters, rng.integers(9))) for _ in range(n_columns)] for _ in range(n_rows)
+    ]
+    names = [f"c{column}" for column in range(n_columns)]
+    text = io.StringIO(newline="")
+    ending = str(rng.choice(["\n", "\r\n"]))
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator=ending).writerows([names, *rows])
+    whole = text.getvalue()
+    path = tmp_path / f"rows.csv{rng.choice(['', '.gz'])}"
+    encoding = str(rng.choice(["utf-8", "utf-16", "utf-16-be"]))
+
+    def stream(text):
+        with _sparse_text.open_text(path, "wb") as file:
+            file.write(text.encode(encoding))
+        types = dict.fromkeys(names, "string")
+        return CsvStream(path, encoding=encoding, dtypes=types, missing_values=[], chunk_rows=7)
+
+    for text in (whole, whole.removesuffix(ending)):
+        found = [list(row.values()) for (table,) in stream(text) for row in table.to_pylist()]
+        assert found == rows
+    line = whole.count("\n") + whole.replace("\r\n", "").count("\r") + 1
+    with pytest.raises(ValueError, match=f"line {line}: a quote that is opened in this row is not closed"):
+        list(stream(f'{whole}a,"b\n"",c,d{ending}'))
 
 
 def test_a_value_that_does_not_fit_far_down(tmp_path, monkeypatch):
