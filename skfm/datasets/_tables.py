@@ -8,6 +8,7 @@ import csv
 import importlib
 import io
 import itertools
+import os
 import re
 from collections.abc import Generator, Iterator
 from numbers import Integral
@@ -83,7 +84,9 @@ class ParquetStream(_TableStream):
     Parameters
     ----------
     source : path-like, list of path-like or pyarrow.dataset.Dataset
-        A file, several, a folder of files, or a dataset of pyarrow (which may be of other formats).
+        A file, several, a folder of files, or a dataset of pyarrow (which may be of other formats). Folders
+        that are named ``key=value`` are columns too, as in pandas, but of a single file. Files must have the
+        same columns, of types that one type holds; a dataset is read by its schema.
     target : str, list of str or None, default=None
         Column of targets, or columns; None to predict.
     sample_weight : str, default=None
@@ -103,7 +106,8 @@ class ParquetStream(_TableStream):
     ImportError
         If pyarrow is not installed.
     ValueError
-        If a column is not in the files, or a file is broken or of another format; the message names it.
+        If a column is not in all files or of types that have nothing in common, or a file is broken or of
+        another format; the message names it.
     OSError
         If a file cannot be read.
 
@@ -141,9 +145,49 @@ class ParquetStream(_TableStream):
         folder=None,
     ):
         ds = _pyarrow("pyarrow.dataset", "ParquetStream")
-        self.dataset = source if isinstance(source, ds.Dataset) else ds.dataset(source)
+        self.dataset = _dataset(source)
         self.chunk_rows, self.buffer_rows, self.folder = _checked(chunk_rows), buffer_rows, folder
         self._choose(self.dataset.schema.names, target, sample_weight, columns)
+        if self.dataset is not source and isinstance(self.dataset, ds.FileSystemDataset):
+            self.dataset = _dataset(source, self._schema_of_files(takes_all=columns is None))
+
+    def _schema_of_files(self, takes_all: bool):
+        """The columns that are read, of types that hold those of all files."""
+        import pyarrow as pa
+
+        fields = {name: self.dataset.schema.field(name) for name in self.names_read}
+        of_folders: set[str] | None = None
+        for fragment in self.dataset.get_fragments():
+            with _naming(fragment):
+                found = fragment.physical_schema
+            names = found.names
+            if of_folders is None:
+                # pyarrow has looked into the first file alone.
+                of_folders = {*fields} - {*names}
+            more = [name for name in names if name not in self.dataset.schema.names] if takes_all else []
+            if more:
+                raise ValueError(
+                    f"{fragment.path} has a column {more[0]!r} that {self.dataset.files[0]} has not. Name "
+                    f"those to read with columns=."
+                )
+            for name in fields:
+                if name in of_folders and name not in names:
+                    continue
+                if names.count(name) != 1:
+                    several = "several columns" if name in names else "no column"
+                    raise ValueError(
+                        f"{fragment.path} has {several} {name!r}; its columns are {names[:20]}. Write it "
+                        f"anew, or leave the column out with columns=."
+                    )
+                type_, before = found.field(name).type, fields[name].type
+                try:
+                    fields[name] = pa.field(name, _common_type(before, type_))
+                except pa.ArrowException as error:
+                    raise ValueError(
+                        f"{fragment.path}: column {name!r} is of type {type_}, and of type {before} in files "
+                        f"before. Write it anew, or give pyarrow.dataset.dataset(..., schema=...) as source."
+                    ) from error
+        return pa.schema(list(fields.values()))
 
     def _batches(self):
         import pyarrow as pa
@@ -156,21 +200,19 @@ class ParquetStream(_TableStream):
         try:
             yield from self.dataset.to_batches(columns=self.names_read, batch_size=self.chunk_rows, **options)
         except (pa.ArrowException, OSError) as error:
-            # An error of the system has a number, and names the file.
-            if isinstance(error, OSError) and error.errno is not None:
+            if _names_file(error):
                 raise
             raise self._explained(error) from error
 
     def _explained(self, error: Exception) -> ValueError:
         """The error of the first file that cannot be read."""
-        import pyarrow as pa
-
         for fragment in self.dataset.get_fragments():
             try:
-                for _ in fragment.to_batches(schema=self.dataset.schema, columns=self.names_read):
-                    pass
-            except (pa.ArrowException, OSError) as found:
-                return ValueError(f"{getattr(fragment, 'path', 'A piece')} cannot be read: {found}")
+                with _naming(fragment):
+                    for _ in fragment.to_batches(schema=self.dataset.schema, columns=self.names_read):
+                        pass
+            except ValueError as found:
+                return found
         return ValueError(f"The files cannot be read: {error}")
 
 
@@ -469,6 +511,67 @@ class _Utf8:
         size -= self._rest[:size].endswith(b"\r")
         data, self._rest = self._rest[:size], self._rest[size:]
         return data
+
+
+def _dataset(source, schema=None):
+    """The dataset of some files, as pyarrow finds it or with a schema; what is none is left to pyarrow."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    if isinstance(source, ds.Dataset):
+        return source
+    paths = source if isinstance(source, list | tuple) else [source]
+    if not all(isinstance(path, str | os.PathLike) for path in paths):
+        return ds.dataset(source)
+    partitioning = None if paths is not source and Path(source).is_file() else "hive"
+    try:
+        dataset = ds.dataset(source, schema=schema, partitioning=partitioning)
+    except (pa.ArrowException, OSError) as error:
+        if _names_file(error):
+            raise
+        remedy = (
+            "If folders and files have columns of the same names, give pyarrow.dataset.dataset(...) as "
+            "source."
+            if isinstance(error, pa.ArrowTypeError)
+            else "Write the file anew or leave it out: a list of files is a source too."
+        )
+        shown = ", ".join(map(str, paths[:3]))
+        raise ValueError(f"{shown} cannot be read: {str(error).rstrip('.')}. {remedy}") from error
+    if not dataset.files:
+        raise ValueError(f"There are no files in {source}.")
+    return dataset
+
+
+@contextlib.contextmanager
+def _naming(fragment):
+    """Name the file that cannot be read."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if _names_file(error):
+            raise
+        raise ValueError(
+            f"{getattr(fragment, 'path', 'A piece')} cannot be read: {str(error).rstrip('.')}. Write it "
+            f"anew or leave it out: a list of files is a source too."
+        ) from error
+
+
+def _names_file(error: Exception) -> bool:
+    """Whether an error is one of the system, which has a number or a class of its own, and names the file."""
+    return isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError)
+
+
+def _common_type(one, other):
+    """The type that holds the values of two; pyarrow raises an error if there is none."""
+    import pyarrow as pa
+
+    if one == other:
+        return one
+    plain = [type_.value_type if pa.types.is_dictionary(type_) else type_ for type_ in (one, other)]
+    schemas = [pa.schema([("values", type_)]) for type_ in plain]
+    return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
 
 
 def _side_by_side(columns: list[np.ndarray]) -> np.ndarray:

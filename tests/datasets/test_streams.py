@@ -111,18 +111,128 @@ def test_broken_parquet_files_are_named(folder):
         ParquetStream(folder / "absent.parquet", target="click")
 
 
-def test_a_parquet_file_of_other_types_is_named(folder):
-    path = folder / "part2.parquet"
-    TABLE.assign(user="ann").to_parquet(path)
-    with pytest.raises(ValueError, match=r"part2\.parquet cannot be read.*ann"):
-        list(ParquetStream(folder, target="click"))
+def arrow(**columns):
+    import pyarrow as pa
+
+    return pa.table(columns)
+
+
+def write(folder, **tables):
+    import pyarrow.parquet as pq
+
+    for name, table in tables.items():
+        path = folder / f"{name.replace('__', '/').replace('_is_', '=')}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "match"),
+    [
+        (
+            {"a": [1]},
+            {"a": ["1"]},
+            "2.parquet: column 'a' is of type string, and of type int64 in files before",
+        ),
+        (
+            {"a": ["1"]},
+            {"a": [1]},
+            "2.parquet: column 'a' is of type int64, and of type string in files before",
+        ),
+        ({"a": [True]}, {"a": [5]}, "2.parquet: column 'a' is of type int64, and of type bool"),
+        (
+            {"a": [1], "b": [1]},
+            {"a": [1]},
+            r"2.parquet has no column 'b'; its columns are \['x', 'a'\].*columns=",
+        ),
+        ({"a": [1]}, {"a": [1], "b": [1]}, "2.parquet has a column 'b' that .*1.parquet has not.*columns="),
+    ],
+)
+def test_parquet_files_of_other_columns_and_types_are_named_on_opening(tmp_path, first, second, match):
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    more = {"x": [0]}
+    write(tmp_path, **{"1": arrow(**more, **first), "2": arrow(**more, **second)})
+    with pytest.raises(ValueError, match=match):
+        ParquetStream(tmp_path)
+    # The remedies work: other columns do no harm, and a dataset has the schema that it is given.
+    assert everything(ParquetStream(tmp_path, columns=["x"])).to_numpy().tolist() == [[0], [0]]
+    schema = pa.schema([("x", pa.int64()), ("a", pa.string())])
+    assert len(everything(ParquetStream(ds.dataset(tmp_path, schema=schema)))) == 2
+
+
+def test_a_target_that_is_not_in_all_files_is_named(tmp_path):
+    write(tmp_path, **{"1": arrow(x=[0], y=[1]), "2": arrow(x=[0])})
+    with pytest.raises(ValueError, match=r"2\.parquet has no column 'y'"):
+        ParquetStream(tmp_path, target="y")
+
+
+@pytest.mark.parametrize(
+    ("types", "values", "found"),
+    [
+        (("int8", "int64"), ([1], [300]), "int64"),
+        (("int64", "double"), ([1], [2.5]), "double"),
+        (("double", "int64"), ([2.5], [1]), "double"),
+        (("null", "int64"), ([None], [1]), "int64"),
+        (("int64", "null"), ([1], [None]), "int64"),
+        (("string", "large_string"), (["a"], ["b"]), "large_string"),
+        (("dictionary", "string"), (["a"], ["b"]), "string"),
+        (("dictionary", "dictionary"), (["a"], ["b"]), "dictionary<values=string, indices=int32, ordered=0>"),
+        (("string", "null"), (["a"], [None]), "string"),
+    ],
+)
+def test_types_that_hold_the_values_of_all_parquet_files(tmp_path, types, values, found):
+    import pyarrow as pa
+
+    def column(type_, rows):
+        return pa.array(rows).dictionary_encode() if type_ == "dictionary" else pa.array(rows, type_)
+
+    first, second = map(column, types, values)
+    write(tmp_path, **{"1": arrow(a=first), "2": arrow(a=second)})
+    chunks = [table for (table,) in ParquetStream(tmp_path)]
+    assert {str(table.schema.field("a").type) for table in chunks} == {found}
+    assert pa.concat_tables(chunks)["a"].to_pylist() == values[0] + values[1]
+
+
+@pytest.mark.parametrize("source", ["folder", "files", "file"])
+def test_columns_in_the_names_of_folders(tmp_path, source):
+    import pyarrow.parquet as pq
+
+    parts = {"year_is_2020__site_is_a__0": [1, 2], "year_is_2021__site_is_b__0": [3]}
+    write(tmp_path, **{name: arrow(n=values) for name, values in parts.items()})
+    files = sorted(tmp_path.rglob("*.parquet"))
+    given = {"folder": tmp_path, "files": files, "file": files[0]}[source]
+    read = everything(ParquetStream(given))
+    expected = pq.read_table(given).to_pandas()
+    pd.testing.assert_frame_equal(read.astype(str), expected.astype(str))
+    if source == "file":
+        return
+    stream = ParquetStream(given, target="year", columns=["site"])
+    assert np.concatenate([y for _, y in stream]).tolist() == expected["year"].tolist()
+
+
+def test_columns_that_folders_and_files_have(tmp_path):
+    import pyarrow.dataset as ds
+
+    write(tmp_path, y_is_1__0=arrow(n=[1], y=[7]))
+    with pytest.raises(ValueError, match=r"Field y has incompatible types.*pyarrow\.dataset\.dataset"):
+        ParquetStream(tmp_path)
+    assert everything(ParquetStream(ds.dataset(tmp_path))).to_numpy().tolist() == [[1, 7]]
+
+
+def test_values_that_the_schema_of_a_dataset_does_not_hold(tmp_path):
+    import pyarrow.dataset as ds
+
+    write(tmp_path, **{"1": arrow(a=[1]), "2": arrow(a=["ann"])})
+    with pytest.raises(ValueError, match=r"2\.parquet cannot be read.*ann"):
+        list(ParquetStream(ds.dataset(tmp_path)))
 
 
 def test_a_folder_without_files(tmp_path):
-    with pytest.raises(ValueError, match="No column is left for X"):
-        ParquetStream(tmp_path)
-    with pytest.raises(ValueError, match=f"no files in {tmp_path}"):
-        CsvStream(tmp_path)
+    for stream in (ParquetStream, CsvStream):
+        with pytest.raises(ValueError, match=f"no files in {tmp_path}"):
+            stream(tmp_path)
 
 
 @pytest.mark.parametrize("stream", [ParquetStream, CsvStream])
