@@ -11,6 +11,7 @@ from sklearn.utils import Bunch, check_array, check_consistent_length, check_sca
 
 from skfm.data.spool import writing
 from skfm.data.validate import checked_structure
+from skfm.data.whole_numbers import first_inexact
 from skfm.datasets import _sparse_text
 from skfm.datasets._sparse_text import MAX_ID, TextRows, read_rows
 
@@ -54,7 +55,7 @@ def load_sparse_text(
         data : csr_matrix of shape (n_samples, n_features)
             Values of an index that a row repeats are added up.
         target : ndarray of shape (n_samples,)
-            int64 where all are whole numbers that it holds exactly, else float64.
+            int64 or uint64 where all are whole numbers that it holds, else float64.
         fields : ndarray of int of shape (n_features,), or None
             Field of each column as the file numbers them, for ``fields=`` of an estimator; 0 for columns
             that do not occur. None but for libffm.
@@ -68,8 +69,9 @@ def load_sparse_text(
     ------
     ValueError
         If a line cannot be read, some rows have a group and others not, an index is beyond `n_features` or
-        the size of its field, a column has two fields, or `dtype` does not hold a value. The message names
-        the file, the line and the token. Also if the file is a broken archive or holds no text.
+        the size of its field, a column has two fields, `dtype` does not hold a value, or a target would lose
+        digits. The message names the file, the line and the token. Also if the file is a broken archive or
+        holds no text.
 
     See Also
     --------
@@ -103,7 +105,7 @@ def load_sparse_text(
     pieces = list(read_rows(path, format))
     if not pieces:
         raise ValueError(f"{path} holds no rows.")
-    rows = _sparse_text.join(pieces)
+    rows = _sparse_text.join(_with_one_type(pieces, path))
     columns = find_columns([rows], n_features, field_sizes, zero_based)
     columns.path = path
     return columns.bunch(rows, dtype)
@@ -136,7 +138,8 @@ def iter_sparse_text(
     Yields
     ------
     rows : :class:`~sklearn.utils.Bunch`
-        As of `load_sparse_text`, but `target` holds floats, and `fields` those of all columns seen so far.
+        As of `load_sparse_text`, but `target` holds floats in each chunk, and `fields` those of all columns
+        seen so far.
 
     Raises
     ------
@@ -171,18 +174,33 @@ def read_chunks(path, format, columns, dtype, chunk_rows):
     check_scalar(chunk_rows, "chunk_rows", Integral, min_val=1)
     columns.path = path
 
-    def bunch(rows):
-        return columns.bunch(rows._replace(target=rows.target.astype(np.float64)), dtype)
-
     waiting: list[TextRows] = []
     for piece in read_rows(path, format):
-        rows = _sparse_text.join([*waiting, piece])
+        rows = _sparse_text.join([*waiting, _with_floats(piece, path)])
         while rows.target.size >= chunk_rows:
             chunk, rows = _sparse_text.split(rows, chunk_rows)
-            yield bunch(chunk)
+            yield columns.bunch(chunk, dtype)
         waiting = [rows]
     if waiting and waiting[0].target.size:
-        yield bunch(waiting[0])
+        yield columns.bunch(waiting[0], dtype)
+
+
+def _with_one_type(pieces: list[TextRows], path) -> list[TextRows]:
+    """Rows whose targets are all of the first type that holds them."""
+    types = {piece.target.dtype for piece in pieces}
+    if len(types) == 1:
+        return pieces
+    if np.dtype(np.float64) not in types and all(piece.target.min() >= 0 for piece in pieces):
+        return [piece._replace(target=piece.target.astype(np.uint64)) for piece in pieces]
+    return [_with_floats(piece, path) for piece in pieces]
+
+
+def _with_floats(rows: TextRows, path) -> TextRows:
+    """Rows whose targets are floats."""
+    position = first_inexact(rows.target)
+    if position is not None:
+        raise _sparse_text.inexact_target(str(path), rows.lines[position], rows.target[position])
+    return rows._replace(target=rows.target.astype(np.float64))
 
 
 def dump_sparse_text(

@@ -246,19 +246,54 @@ def test_what_is_no_number_is_not_written(tmp_path, value):
 # -- targets -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("y", [[2**63 - 1, -(2**63)], [2**53 + 1, 1], [-1, 0]])
-def test_whole_targets_are_exact(tmp_path, y):
-    dump_sparse_text(np.eye(2), y, tmp_path / "rows")
+BLOCKS = pytest.mark.parametrize("block", [8, 1 << 20])
+LARGE = [[2**63 - 1, -(2**63)], [2**53 + 1, 1], [-1, 0], [2**63, 0], [2**64 - 1, 2**64 - 2], [5, 2**63 + 1]]
+
+
+@BLOCKS
+@pytest.mark.parametrize("y", LARGE)
+def test_whole_targets_are_exact(tmp_path, monkeypatch, block, y):
+    monkeypatch.setattr(_sparse_text.read_blocks, "__defaults__", (block,))
+    dtype = np.int64 if max(y) < 2**63 else np.uint64
+    dump_sparse_text(np.eye(2), np.array(y, dtype), tmp_path / "rows")
     target = load_sparse_text(tmp_path / "rows").target
-    assert target.dtype == np.int64
+    assert target.dtype == dtype
     assert target.tolist() == y
 
 
-@pytest.mark.parametrize("text", ["1e300", "9223372036854775808", "-9223372036854775809", "1e18", "0.5"])
-def test_targets_that_no_integer_holds_are_floats(write, text):
-    target = load_sparse_text(write(f"{text} 0:1\n5 0:1\n")).target
-    assert target.dtype == np.float64 if text != "1e18" else np.int64
-    np.testing.assert_array_equal(target, [float(text), 5])
+@BLOCKS
+@pytest.mark.parametrize(
+    "text", ["1e300", "18446744073709551616", "-9223372036854777856", "1e18", "0.5", "9223372036854775808.0"]
+)
+def test_targets_that_no_integer_holds_are_floats(write, monkeypatch, block, text):
+    monkeypatch.setattr(_sparse_text.read_blocks, "__defaults__", (block,))
+    target = load_sparse_text(write(f"{text} 0:1\n5 0:1\n-9007199254740992 0:1\n")).target
+    assert target.dtype == np.float64
+    np.testing.assert_array_equal(target, [float(text), 5, -(2**53)])
+
+
+@BLOCKS
+@pytest.mark.parametrize("other", ["0.5", "-1", "1e300"])
+@pytest.mark.parametrize("text", ["18446744073709551615", "18446744073709551617"])
+def test_targets_that_would_lose_digits_are_refused(write, monkeypatch, block, text, other):
+    monkeypatch.setattr(_sparse_text.read_blocks, "__defaults__", (block,))
+    for content in (f"1 0:1\n{text} 0:1\n{other} 0:1\n", f"{other} 0:1\n{text} 0:1\n"):
+        with pytest.raises(ValueError, match=f"line 2: the target {text} is no float.*Number labels"):
+            load_sparse_text(write(content))
+
+
+@BLOCKS
+def test_targets_of_chunks_that_would_lose_digits_are_refused(write, monkeypatch, block):
+    monkeypatch.setattr(_sparse_text.read_blocks, "__defaults__", (block,))
+    path = write("9007199254740992 0:1\n9007199254740993 0:1\n")
+    for read in (SparseTextStream, lambda path: iter_sparse_text(path, n_features=1)):
+        with pytest.raises(
+            ValueError, match=r"line 2: the target 9007199254740993 is no float.*Number labels"
+        ):
+            list(read(path))
+    whole = write("9007199254740992 0:1\n18446744073709549568 0:1\n")
+    targets = [y for _, y in SparseTextStream(whole)]
+    assert np.concatenate(targets).tolist() == [2**53, 2**64 - 2**11]
 
 
 @pytest.mark.parametrize(
