@@ -17,6 +17,8 @@ from skfm.datasets._sparse_text import MAX_ID, TextRows, read_rows
 
 # More different fields than this are no fields; their number is the length of an array.
 _MOST_FIELDS = 1 << 20
+# Rows whose text is made at once.
+_ROWS_WRITTEN = 1 << 10
 
 
 def load_sparse_text(
@@ -250,7 +252,6 @@ def dump_sparse_text(
     X, y = _as_numbers(X, "X"), _as_numbers(y, "y", ndim=1)
     check_consistent_length(X, y)
     start = 0 if zero_based else 1
-    names = [str(column + start) for column in range(X.shape[1])]
     has_fields = fields is not None or field_sizes is not None
     if format == "auto":
         format = "libffm" if has_fields else "libsvm"
@@ -266,20 +267,40 @@ def dump_sparse_text(
     if field_sizes is not None:
         if fields is not None:
             raise ValueError("Give either fields or field_sizes, which says the field of each column too.")
-        sizes = _sizes(field_sizes, X.shape[1])
-        names = [f"{field}:{index + start}" for field, size in enumerate(sizes) for index in range(size)]
+        field_sizes = _sizes(field_sizes, X.shape[1])
+        ends = np.cumsum(field_sizes)
     elif fields is not None:
         fields = _whole_numbers(fields, "fields", X.shape[1], range(MAX_ID + 1))
-        names = [f"{field}:{name}" for field, name in zip(fields, names, strict=True)]
-    heads = [_shortest(target) for target in y.tolist()]
     if groups is not None:
-        groups = _whole_numbers(groups, "groups", len(heads), range(-(2**63), 2**63))
-        heads = [f"{head} qid:{group}" for head, group in zip(heads, groups, strict=True)]
+        groups = _whole_numbers(groups, "groups", y.size, range(-(2**63), 2**63))
+
+    def names(columns: np.ndarray) -> list[str]:
+        if field_sizes is not None:
+            of_columns = np.searchsorted(ends, columns, side="right")
+            columns = columns - (ends - field_sizes)[of_columns]
+        elif fields is not None:
+            of_columns = fields[columns]
+        else:
+            return [str(index + start) for index in columns.tolist()]
+        pairs = zip(of_columns.tolist(), columns.tolist(), strict=True)
+        return [f"{field}:{index + start}" for field, index in pairs]
+
     with writing(path), _sparse_text.open_text(path, "wb") as file:
-        for head, first, last in zip(heads, X.indptr[:-1], X.indptr[1:], strict=True):
-            nonzeros = zip(X.indices[first:last].tolist(), X.data[first:last].tolist(), strict=True)
-            tokens = [head, *(f"{names[column]}:{_shortest(value)}" for column, value in nonzeros)]
-            file.write((" ".join(tokens) + "\n").encode())
+        for first in range(0, X.shape[0], _ROWS_WRITTEN):
+            some = slice(first, first + _ROWS_WRITTEN)
+            rows = X[some]
+            heads = [_shortest(target) for target in y[some].tolist()]
+            if groups is not None:
+                pairs = zip(heads, groups[some].tolist(), strict=True)
+                heads = [f"{head} qid:{group}" for head, group in pairs]
+            nonzeros = zip(names(rows.indices), rows.data.tolist(), strict=True)
+            tokens = [f"{name}:{_shortest(value)}" for name, value in nonzeros]
+            ends_of_rows = rows.indptr.tolist()
+            lines = [
+                " ".join([head, *tokens[start_of_row:end]])
+                for head, start_of_row, end in zip(heads, ends_of_rows[:-1], ends_of_rows[1:], strict=True)
+            ]
+            file.write(("\n".join(lines) + "\n").encode())
 
 
 def _as_numbers(values, name: str, ndim: int = 2):
@@ -304,17 +325,21 @@ def _as_numbers(values, name: str, ndim: int = 2):
     check_array(numbers, accept_sparse="csr", ensure_2d=ndim == 2, input_name=name)  # longdouble holds more
     if ndim == 1:
         return numbers
-    X = sparse.csr_matrix(numbers, copy=True)
+    X = sparse.csr_matrix(numbers)  # of its own, as the cast was
     X.sum_duplicates()
     X.eliminate_zeros()
     return X
 
 
-def _whole_numbers(values, name: str, n: int, valid: range) -> list[int]:
+def _whole_numbers(values, name: str, n: int, valid: range) -> np.ndarray:
     """One whole number for each column or row."""
     array = np.asarray(values)
     if array.shape != (n,):
         raise ValueError(f"{name} must hold {n} numbers, got an array of shape {array.shape}.")
+    if array.dtype.kind in "iu" and all(
+        int(end) in valid for end in (array.min(initial=0), array.max(initial=0))
+    ):
+        return array.astype(np.int64)
     found = array.tolist()
     for number, value in enumerate(found):
         is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
@@ -323,18 +348,18 @@ def _whole_numbers(values, name: str, n: int, valid: range) -> list[int]:
                 f"{name}[{number}] is {value!r}, not a whole number from {valid[0]} to {valid[-1]}. Number "
                 f"other values with numpy.unique(..., return_inverse=True)[1]."
             )
-    return [int(value) for value in found]
+    return np.array([int(value) for value in found], dtype=np.int64)
 
 
 def _sizes(field_sizes, n_features=None) -> np.ndarray:
     """How many indices each field has, as an array."""
     sizes = _whole_numbers(field_sizes, "field_sizes", np.size(field_sizes), range(MAX_ID + 1))
-    total = sum(sizes)
+    total = int(sizes.sum())
     if n_features is not None and total != n_features:
         raise ValueError(f"field_sizes add up to {total}, but there are {n_features} columns.")
     if not 0 < total <= MAX_ID + 1:
         raise ValueError(f"field_sizes add up to {total}, where 1 to {MAX_ID + 1} columns are possible.")
-    return np.array(sizes, dtype=np.int64)
+    return sizes
 
 
 def _shortest(value: int | float) -> str:

@@ -1,5 +1,6 @@
 """Files of libsvm, libffm and libFM: read, written, in chunks, compressed, and errors that name the place."""
 
+import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,7 @@ from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 from skfm.datasets import (
     SparseTextStream,
     _sparse_text,
+    _text,
     dump_sparse_text,
     iter_sparse_text,
     load_sparse_text,
@@ -244,6 +246,36 @@ def test_what_is_no_number_is_not_written(tmp_path, value):
 
 
 # -- targets -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [{}, {"fields": [4, 0, 4]}, {"field_sizes": [0, 2, 1]}])
+@pytest.mark.parametrize("zero_based", [True, False])
+def test_rows_are_written_in_pieces(tmp_path, monkeypatch, more, zero_based):
+    monkeypatch.setattr(_text, "_ROWS_WRITTEN", 3)
+    X = np.arange(30).reshape(10, 3) % 4
+    start = 1 - zero_based
+    names = {"fields": ["4:0", "0:1", "4:2"], "field_sizes": ["1:0", "1:1", "2:0"]}.get(*more or ["none"])
+    names = [name.rpartition(":") for name in names or "012"]
+    names = [f"{field}{colon}{int(index) + start}" for field, colon, index in names]
+    dump_sparse_text(X, range(10), tmp_path / "rows", groups=range(10), zero_based=zero_based, **more)
+    lines = [
+        " ".join(
+            [f"{i} qid:{i}", *(f"{name}:{value}" for name, value in zip(names, row, strict=True) if value)]
+        )
+        for i, row in enumerate(X.tolist())
+    ]
+    assert (tmp_path / "rows").read_text() == "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("more", [{}, {"field_sizes": [2_000_000, 1_000_000]}])
+def test_writing_takes_no_memory_for_columns_that_do_not_occur(tmp_path, more):
+    X = sparse.csr_matrix(([1.0], [2_999_999], [0, 1]), shape=(1, 3_000_000))
+    tracemalloc.start()
+    dump_sparse_text(X, [1], tmp_path / "rows", **more)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e6
+    assert (tmp_path / "rows").read_text() == f"1 {'1:999999' if more else '2999999'}:1\n"
 
 
 BLOCKS = pytest.mark.parametrize("block", [8, 1 << 20])
