@@ -66,6 +66,13 @@ def holds_large(values: np.ndarray) -> bool:
     return bool(_large(values.ravel())[0].size)
 
 
+def first_inexact(values: np.ndarray) -> int | None:
+    """Where an array of numbers, or of text of such, first has a whole one that is no float; or None."""
+    at, found = _large(values.ravel())
+    numbers = zip(at.tolist(), found.tolist(), strict=True)
+    return next((position for position, number in numbers if int(float(number)) != number), None)
+
+
 def _large(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where whole numbers are that may be no float, or text of such, and these."""
     if values.dtype.kind in "iu":

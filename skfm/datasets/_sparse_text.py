@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skfm.data.whole_numbers import EXACT
+from skfm.data.whole_numbers import EXACT, first_inexact
 
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # How files start that hold no text, whatever their names say.
@@ -192,8 +192,12 @@ def parse(text: bytes, first_line: int, token_numbers: int, name: str) -> TextRo
     if not np.isfinite(numbers).all() or np.any((whole < 0) | (whole > MAX_ID) | (whole != np.floor(whole))):
         raise _explained(given, first_line, token_numbers, name)
     rows, lines = first[is_target], first_line + line_of[is_target]
-    target = _whole(numbers, tokens, rows)
-    groups = _whole(numbers, tokens, first[is_group]) if is_group.any() else None
+    target = _whole(numbers, tokens, rows, np.int64, np.uint64)
+    if target is None:
+        position = first_inexact(np.array([tokens[number] for number in rows.tolist()]))
+        if position is not None:
+            raise inexact_target(name, lines[position], tokens[rows[position]].decode())
+    groups = _whole(numbers, tokens, first[is_group], np.int64) if is_group.any() else None
     if is_group.any():
         if groups is None:
             raise _explained(given, first_line, token_numbers, name)
@@ -234,17 +238,27 @@ def _numbers(text: bytes, tokens: list[bytes]) -> np.ndarray | None:
         return None
 
 
-def _whole(numbers: np.ndarray, tokens: list[bytes], chosen: np.ndarray) -> np.ndarray | None:
-    """Some of the numbers as int64, or None where one is not whole or does not fit."""
+def _whole(numbers: np.ndarray, tokens: list[bytes], chosen: np.ndarray, *dtypes) -> np.ndarray | None:
+    """Some of the numbers in the first dtype that they fit into, int64 if small; None if one is not whole."""
     found = numbers[chosen]
     if not np.array_equal(found, np.floor(found)):
         return None
     if np.abs(found).max(initial=0) < EXACT:
         return found.astype(np.int64)
-    try:
-        return np.array([int(tokens[number]) for number in chosen.tolist()], dtype=np.int64)
-    except (ValueError, OverflowError):
-        return None
+    with contextlib.suppress(ValueError):
+        exact = [int(tokens[number]) for number in chosen.tolist()]
+        for dtype in dtypes:
+            if np.iinfo(dtype).min <= min(exact) and max(exact) <= np.iinfo(dtype).max:
+                return np.array(exact, dtype=dtype)
+    return None
+
+
+def inexact_target(name: str, line: int, target) -> ValueError:
+    """The error of a target that would lose digits."""
+    return ValueError(
+        f"{name}, line {line}: the target {target} is no float, as targets are in chunks, and where not all "
+        f"are whole numbers of 64 bits. Number labels from 0 on, or round the target to a float."
+    )
 
 
 def _lacks_group(name: str, line: int, has_group: bool) -> ValueError:
@@ -266,7 +280,10 @@ def _explained(text: bytes, first_line: int, token_numbers: int, name: str) -> V
                 if position != 1:
                     return ValueError(f"{where} stands elsewhere than right after the target.")
                 given = token[4:]
-                if not _is_number(given, False) or _whole(np.array([float(given)]), [given], _FIRST) is None:
+                if (
+                    not _is_number(given, False)
+                    or _whole(np.array([float(given)]), [given], _FIRST, np.int64) is None
+                ):
                     return ValueError(f"{where} does not name a group; write a whole number of 64 bits.")
                 continue
             if position == 0 and len(numbers) > 1:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import importlib
 import io
-from collections.abc import Iterator
+import itertools
+import os
+import re
+from collections.abc import Generator, Iterator
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,8 @@ from skfm.datasets._sparse_text import reading
 
 # Bytes of text that are parsed at once; a row must fit into them.
 _BLOCK = 1 << 23
+# Text of a row after the last, which a quote that is not closed takes in.
+_END = "\x04\x04"
 
 
 class _TableStream:
@@ -78,7 +84,9 @@ class ParquetStream(_TableStream):
     Parameters
     ----------
     source : path-like, list of path-like or pyarrow.dataset.Dataset
-        A file, several, a folder of files, or a dataset of pyarrow (which may be of other formats).
+        A file, several, a folder of files, or a dataset of pyarrow (which may be of other formats). Folders
+        that are named ``key=value`` are columns too, as in pandas, but of a single file. Files must have the
+        same columns, of types that one type holds; a dataset is read by its schema.
     target : str, list of str or None, default=None
         Column of targets, or columns; None to predict.
     sample_weight : str, default=None
@@ -98,7 +106,8 @@ class ParquetStream(_TableStream):
     ImportError
         If pyarrow is not installed.
     ValueError
-        If a column is not in the files, or a file is broken or of another format; the message names it.
+        If a column is not in all files or of types that have nothing in common, or a file is broken or of
+        another format; the message names it.
     OSError
         If a file cannot be read.
 
@@ -136,9 +145,49 @@ class ParquetStream(_TableStream):
         folder=None,
     ):
         ds = _pyarrow("pyarrow.dataset", "ParquetStream")
-        self.dataset = source if isinstance(source, ds.Dataset) else ds.dataset(source)
+        self.dataset = _dataset(source)
         self.chunk_rows, self.buffer_rows, self.folder = _checked(chunk_rows), buffer_rows, folder
         self._choose(self.dataset.schema.names, target, sample_weight, columns)
+        if self.dataset is not source and isinstance(self.dataset, ds.FileSystemDataset):
+            self.dataset = _dataset(source, self._schema_of_files(takes_all=columns is None))
+
+    def _schema_of_files(self, takes_all: bool):
+        """The columns that are read, of types that hold those of all files."""
+        import pyarrow as pa
+
+        fields = {name: self.dataset.schema.field(name) for name in self.names_read}
+        of_folders: set[str] | None = None
+        for fragment in self.dataset.get_fragments():
+            with _naming(fragment):
+                found = fragment.physical_schema
+            names = found.names
+            if of_folders is None:
+                # pyarrow has looked into the first file alone.
+                of_folders = {*fields} - {*names}
+            more = [name for name in names if name not in self.dataset.schema.names] if takes_all else []
+            if more:
+                raise ValueError(
+                    f"{fragment.path} has a column {more[0]!r} that {self.dataset.files[0]} has not. Name "
+                    f"those to read with columns=."
+                )
+            for name in fields:
+                if name in of_folders and name not in names:
+                    continue
+                if names.count(name) != 1:
+                    several = "several columns" if name in names else "no column"
+                    raise ValueError(
+                        f"{fragment.path} has {several} {name!r}; its columns are {names[:20]}. Write it "
+                        f"anew, or leave the column out with columns=."
+                    )
+                type_, before = found.field(name).type, fields[name].type
+                try:
+                    fields[name] = pa.field(name, _common_type(before, type_))
+                except pa.ArrowException as error:
+                    raise ValueError(
+                        f"{fragment.path}: column {name!r} is of type {type_}, and of type {before} in files "
+                        f"before. Write it anew, or give pyarrow.dataset.dataset(..., schema=...) as source."
+                    ) from error
+        return pa.schema(list(fields.values()))
 
     def _batches(self):
         import pyarrow as pa
@@ -151,21 +200,19 @@ class ParquetStream(_TableStream):
         try:
             yield from self.dataset.to_batches(columns=self.names_read, batch_size=self.chunk_rows, **options)
         except (pa.ArrowException, OSError) as error:
-            # An error of the system has a number, and names the file.
-            if isinstance(error, OSError) and error.errno is not None:
+            if _names_file(error):
                 raise
             raise self._explained(error) from error
 
     def _explained(self, error: Exception) -> ValueError:
         """The error of the first file that cannot be read."""
-        import pyarrow as pa
-
         for fragment in self.dataset.get_fragments():
             try:
-                for _ in fragment.to_batches(schema=self.dataset.schema, columns=self.names_read):
-                    pass
-            except (pa.ArrowException, OSError) as found:
-                return ValueError(f"{getattr(fragment, 'path', 'A piece')} cannot be read: {found}")
+                with _naming(fragment):
+                    for _ in fragment.to_batches(schema=self.dataset.schema, columns=self.names_read):
+                        pass
+            except ValueError as found:
+                return found
         return ValueError(f"The files cannot be read: {error}")
 
 
@@ -190,9 +237,9 @@ class CsvStream(_TableStream):
         Types of columns: names such as "string", "int64" or "timestamp[s]", NumPy's or pyarrow's; columns
         that are not read are ignored. Types of other columns are found in a pass over all files: "int64",
         "uint64", "double" or "bool" where it holds all values, else "string". Whole numbers beyond 64
-        bits, or beyond 2**53 beside fractions, are text where no double says them exactly. Give a column of
-        numbers that are names "string"; dates are text unless they are given a type. A stream of other files
-        gets the same types with ``dtypes=stream.dtypes``.
+        bits, or beyond 2**53 beside fractions, are text where no double says them exactly. Blanks around
+        numbers are skipped. Give a column of numbers that are names "string"; dates are text unless they
+        are given a type. A stream of other files gets the same types with ``dtypes=stream.dtypes``.
     delimiter : str, default=","
         The character between values.
     quotechar : str or None, default='"'
@@ -219,8 +266,8 @@ class CsvStream(_TableStream):
         If pyarrow is not installed.
     ValueError
         If a column is not in a file, a file is empty or a broken archive, a row has more or fewer values than
-        there are columns, or a value is not of its column's type; the message names the file, the line and
-        the column.
+        there are columns, a quote is not closed, or a value is not of its column's type; the message names
+        the file, the line and the column.
     OSError
         If a file cannot be read.
 
@@ -270,9 +317,9 @@ class CsvStream(_TableStream):
     ):
         text = _pyarrow("pyarrow.csv", "CsvStream")
         try:
-            codecs.lookup(encoding)
+            "".encode(encoding)
         except LookupError as error:
-            raise ValueError(f"There is no encoding {encoding!r}.") from error
+            raise ValueError(f"There is no encoding {encoding!r} of text.") from error
         for name, value in (("delimiter", delimiter), ("quotechar", quotechar or '"')):
             if not isinstance(value, str) or len(value) != 1:
                 raise ValueError(f"{name} must be one character, got {value!r}.")
@@ -294,14 +341,16 @@ class CsvStream(_TableStream):
         if self.names is not None:
             return self.names
         try:
-            with reading(path) as file:
-                names = next(self._rows(file), (1, []))[1]
+            with contextlib.closing(self._rows(path)) as rows:
+                names = next(rows, (1, []))[1]
         except (UnicodeError, csv.Error) as error:
             raise ValueError(f"{path} has no header that can be read as {self.encoding}: {error}") from error
         if not names:
             raise ValueError(f"{path} is empty: there is no header.")
-        if any("\udc80" <= letter <= "\udcff" for name in names for letter in name):
-            raise ValueError(f"{path}, line 1: {names} is no header of text in {self.encoding}.")
+        if any("\udc80" <= letter <= "\udcff" or letter == "\0" for name in names for letter in name):
+            raise ValueError(
+                f"{path}, line 1: {names} is no header of text in {self.encoding}. Name the file's encoding=."
+            )
         return names
 
     def _find_types(self, given) -> dict:
@@ -330,10 +379,20 @@ class CsvStream(_TableStream):
         import pyarrow as pa
         import pyarrow.csv as text
 
-        n_rows = 0
-        read = text.ReadOptions(block_size=_BLOCK, column_names=self.names, encoding=self.encoding)
+        n_rows, has_ended = 0, False
+        end = _END + self.delimiter * len(self._names_in(path))
+
+        def is_end(row) -> str:
+            nonlocal has_ended
+            has_ended = has_ended or row.text == end
+            return "skip" if row.text == end else "error"
+
+        read = text.ReadOptions(block_size=_BLOCK, column_names=self.names)
         parse = text.ParseOptions(
-            delimiter=self.delimiter, quote_char=self.quotechar or False, newlines_in_values=True
+            delimiter=self.delimiter,
+            quote_char=self.quotechar or False,
+            newlines_in_values=True,
+            invalid_row_handler=is_end,
         )
         convert = text.ConvertOptions(
             column_types=types,
@@ -342,56 +401,177 @@ class CsvStream(_TableStream):
             strings_can_be_null=True,
         )
         try:
-            with reading(path) as file, text.open_csv(file, read, parse, convert) as batches:
-                for batch in batches:
-                    yield batch
-                    n_rows += batch.num_rows
+            with self._opened(path) as file:
+                source = pa.PythonFile(_Utf8(file, self.encoding, f"\n{end}\n"), mode="r")
+                with text.open_csv(source, read, parse, convert) as batches:
+                    for batch in batches:
+                        yield batch
+                        n_rows += batch.num_rows
+            if not has_ended:
+                raise pa.ArrowInvalid("a quote is not closed")
         except (pa.ArrowException, UnicodeError) as error:
             raise self._explained(path, types, n_rows, error) from error
 
+    @contextlib.contextmanager
+    def _opened(self, path):
+        """The file after a mark of its byte order, which Python's codecs of one order take for text."""
+        with reading(path) as file:
+            mark = "\ufeff".encode(self.encoding, "ignore")
+            if mark and file.peek(len(mark)).startswith(mark):
+                file.read(len(mark))
+            yield file
+
     def _explained(self, path, types: dict, n_rows: int, error: Exception) -> ValueError:
         """The error of the first value that is wrong after so many rows."""
-        import pyarrow as pa
-
         names = self._names_in(path)
         for name in types:
             if name not in names:
                 return ValueError(f"{path} has no column {name!r}; its columns are {names[:20]}.")
         try:
-            with reading(path) as file:
-                rows = self._rows(file)
+            with contextlib.closing(self._rows(path)) as rows:
                 if self.names is None:
                     next(rows)
                 for number, (line, row) in enumerate(rows):
                     if number < n_rows:
                         continue
+                    place = f"{path}, line {line}"
+                    if sum(map(len, row)) > _BLOCK:
+                        return ValueError(
+                            f"{place}: a row of more than {_BLOCK / 1e6:.1f} MB. Make several of it, or name "
+                            f"the file's delimiter= and quotechar=."
+                        )
                     if len(row) != len(names):
                         return ValueError(
-                            f"{path}, line {line}: {len(row)} values, where there are {len(names)} columns. "
+                            f"{place}: {len(row)} values, where there are {len(names)} columns. "
                             f"Mend the line, or name the file's delimiter= and quotechar=."
                         )
                     for name, value in zip(names, row, strict=True):
                         if name not in types or value in self.missing_values:
                             continue
-                        type_ = types[name]
-                        if not _can_be(value if type_ == pa.string() else value.strip(), type_):
-                            place = f"{path}, line {line}, column {name!r}: {value!r}"
-                            return _misfit(place, name, type_, self.encoding)
-        except (UnicodeError, csv.Error):
-            pass
+                        if not _can_be(value, types[name]):
+                            place = f"{place}, column {name!r}: {value!r}"
+                            return _misfit(place, name, types[name], self.encoding)
+        except (UnicodeError, csv.Error) as found:
+            return ValueError(f"{path} cannot be read: {error} ({found})")
         return ValueError(f"{path} cannot be read: {error}")
 
-    def _rows(self, file) -> Iterator[tuple[int, list[str]]]:
+    def _rows(self, path) -> Generator[tuple[int, list[str]], None, None]:
         """Rows that are not empty, with the number of their first line."""
         options: dict[str, Any] = {"delimiter": self.delimiter, "quotechar": self.quotechar}
         if self.quotechar is None:
             options["quoting"] = csv.QUOTE_NONE
-        with io.TextIOWrapper(file, self.encoding, "surrogateescape", newline="") as text:
-            rows, line = csv.reader(text, **options), 1
-            for row in rows:
-                if row:
-                    yield line, row
-                line = rows.line_num + 1
+        with (
+            self._opened(path) as file,
+            io.TextIOWrapper(file, self.encoding, "surrogateescape", newline="") as text,
+        ):
+            rows, line = csv.reader(itertools.chain(text, [_END]), **options), 1
+            try:
+                for row in rows:
+                    if row == [_END]:
+                        return
+                    if row and row[-1].endswith(_END):
+                        raise ValueError(
+                            f"{path}, line {line}: a quote that is opened in this row is not closed. Mend "
+                            f"the line, or give quotechar=None if quotes are letters like others."
+                        )
+                    if row:
+                        yield line, row
+                    line = rows.line_num + 1
+            except csv.Error as error:
+                # Python reads no value that is as long.
+                raise csv.Error(
+                    f"line {line}: {error}. If a quote is not closed there, mend it or name the file's "
+                    f"quotechar="
+                ) from error
+
+
+class _Utf8:
+    """The bytes of a file of text as UTF-8, and some text after them, for pyarrow."""
+
+    closed = False
+
+    def __init__(self, file, encoding: str, after: str):
+        if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig"):
+            self._next = file.read
+        else:
+            text = io.TextIOWrapper(file, encoding, newline="")
+            self._next = lambda size: text.read(size).encode()
+        self._after, self._rest = after.encode(), b""
+
+    def read(self, size: int) -> bytes:
+        """About so many bytes, or those that are left: pyarrow wants a whole header in the first."""
+        while len(self._rest) < size:
+            piece = self._next(size - len(self._rest))
+            if not piece:
+                piece, self._after = self._after, b""
+                if not piece:
+                    break
+            self._rest += piece
+        # pyarrow leaves out a line feed that is the first of a block after a carriage return, in quotes too.
+        size -= self._rest[:size].endswith(b"\r")
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+
+def _dataset(source, schema=None):
+    """The dataset of some files, as pyarrow finds it or with a schema; what is none is left to pyarrow."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    if isinstance(source, ds.Dataset):
+        return source
+    paths = source if isinstance(source, list | tuple) else [source]
+    if not all(isinstance(path, str | os.PathLike) for path in paths):
+        return ds.dataset(source)
+    partitioning = None if paths is not source and Path(source).is_file() else "hive"
+    try:
+        dataset = ds.dataset(source, schema=schema, partitioning=partitioning)
+    except (pa.ArrowException, OSError) as error:
+        if _names_file(error):
+            raise
+        remedy = (
+            "If folders and files have columns of the same names, give pyarrow.dataset.dataset(...) as "
+            "source."
+            if isinstance(error, pa.ArrowTypeError)
+            else "Write the file anew or leave it out: a list of files is a source too."
+        )
+        shown = ", ".join(map(str, paths[:3]))
+        raise ValueError(f"{shown} cannot be read: {str(error).rstrip('.')}. {remedy}") from error
+    if not dataset.files:
+        raise ValueError(f"There are no files in {source}.")
+    return dataset
+
+
+@contextlib.contextmanager
+def _naming(fragment):
+    """Name the file that cannot be read."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if _names_file(error):
+            raise
+        raise ValueError(
+            f"{getattr(fragment, 'path', 'A piece')} cannot be read: {str(error).rstrip('.')}. Write it "
+            f"anew or leave it out: a list of files is a source too."
+        ) from error
+
+
+def _names_file(error: Exception) -> bool:
+    """Whether an error is one of the system, which has a number or a class of its own, and names the file."""
+    return isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError)
+
+
+def _common_type(one, other):
+    """The type that holds the values of two; pyarrow raises an error if there is none."""
+    import pyarrow as pa
+
+    if one == other:
+        return one
+    plain = [type_.value_type if pa.types.is_dictionary(type_) else type_ for type_ in (one, other)]
+    schemas = [pa.schema([("values", type_)]) for type_ in plain]
+    return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
 
 
 def _side_by_side(columns: list[np.ndarray]) -> np.ndarray:
@@ -437,18 +617,39 @@ def _files(source) -> list:
 def _as_type(name: str, given):
     """pyarrow's type of a column, as named by it, NumPy or pandas."""
     import pyarrow as pa
+    import pyarrow.csv as text
 
-    if isinstance(given, pa.DataType):
-        return given
-    if given in ("object", "category", object):
-        return pa.string()
-    try:
-        return pa.type_for_alias(given) if isinstance(given, str) else pa.from_numpy_dtype(np.dtype(given))
-    except (TypeError, ValueError, pa.ArrowException) as error:
-        raise ValueError(
-            f"dtypes[{name!r}] is {given!r}, which is no type; 'string', 'int64', 'double', 'bool' and "
-            f"'timestamp[s]' are some."
-        ) from error
+    ways = (
+        lambda: given if isinstance(given, pa.DataType) else pa.type_for_alias(_alias(given)),
+        lambda: _zoned(given),
+        lambda: pa.from_numpy_dtype(np.dtype(given)),
+    )
+    for way in ways:
+        with contextlib.suppress(TypeError, ValueError, pa.ArrowException):
+            type_ = way()
+            text.read_csv(io.BytesIO(b"a\n"), convert_options=text.ConvertOptions(column_types={"a": type_}))
+            return type_
+    raise ValueError(
+        f"dtypes[{name!r}] is {given!r}, which is no type that text is read as; 'string', 'int64', 'double', "
+        f"'bool' and 'timestamp[s]' are some."
+    )
+
+
+def _alias(given) -> str:
+    """pyarrow's name of a type."""
+    if given in ("object", "O", "category", object):
+        return "string"
+    return str(given).removesuffix("[pyarrow]")
+
+
+def _zoned(given):
+    """The type of times in a zone, which pyarrow has no other name for."""
+    import pyarrow as pa
+
+    found = re.fullmatch(r"(?:timestamp|datetime64)\[(\w+), (?:tz=)?(.+)\]", str(given))
+    if found is None:
+        raise ValueError(given)
+    return pa.timestamp(*found.groups())
 
 
 def _are_names(values) -> bool:
@@ -462,9 +663,16 @@ def _are_names(values) -> bool:
 def _can_be(values, type_) -> bool:
     """Whether text, or all of an array, can be read as a type."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     try:
-        (pa.array([values]) if isinstance(values, str) else values).cast(type_)
+        values = pa.array([values]) if isinstance(values, str) else values
+        if not (pa.types.is_boolean(type_) or pa.types.is_timestamp(type_)):
+            # The reader skips blanks around values of these types, a cast does not.
+            values = pc.utf8_trim(values, " \t")
+        values.cast(type_)
+    except pa.ArrowNotImplementedError:
+        return True
     except (pa.ArrowException, UnicodeError):
         return False
     return True

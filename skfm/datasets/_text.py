@@ -11,11 +11,14 @@ from sklearn.utils import Bunch, check_array, check_consistent_length, check_sca
 
 from skfm.data.spool import writing
 from skfm.data.validate import checked_structure
+from skfm.data.whole_numbers import first_inexact
 from skfm.datasets import _sparse_text
 from skfm.datasets._sparse_text import MAX_ID, TextRows, read_rows
 
 # More different fields than this are no fields; their number is the length of an array.
 _MOST_FIELDS = 1 << 20
+# Rows whose text is made at once.
+_ROWS_WRITTEN = 1 << 10
 
 
 def load_sparse_text(
@@ -54,7 +57,7 @@ def load_sparse_text(
         data : csr_matrix of shape (n_samples, n_features)
             Values of an index that a row repeats are added up.
         target : ndarray of shape (n_samples,)
-            int64 where all are whole numbers that it holds exactly, else float64.
+            int64 or uint64 where all are whole numbers that it holds, else float64.
         fields : ndarray of int of shape (n_features,), or None
             Field of each column as the file numbers them, for ``fields=`` of an estimator; 0 for columns
             that do not occur. None but for libffm.
@@ -68,8 +71,9 @@ def load_sparse_text(
     ------
     ValueError
         If a line cannot be read, some rows have a group and others not, an index is beyond `n_features` or
-        the size of its field, a column has two fields, or `dtype` does not hold a value. The message names
-        the file, the line and the token. Also if the file is a broken archive or holds no text.
+        the size of its field, a column has two fields, `dtype` does not hold a value, or a target would lose
+        digits. The message names the file, the line and the token. Also if the file is a broken archive or
+        holds no text.
 
     See Also
     --------
@@ -103,7 +107,7 @@ def load_sparse_text(
     pieces = list(read_rows(path, format))
     if not pieces:
         raise ValueError(f"{path} holds no rows.")
-    rows = _sparse_text.join(pieces)
+    rows = _sparse_text.join(_with_one_type(pieces, path))
     columns = find_columns([rows], n_features, field_sizes, zero_based)
     columns.path = path
     return columns.bunch(rows, dtype)
@@ -136,7 +140,8 @@ def iter_sparse_text(
     Yields
     ------
     rows : :class:`~sklearn.utils.Bunch`
-        As of `load_sparse_text`, but `target` holds floats, and `fields` those of all columns seen so far.
+        As of `load_sparse_text`, but `target` holds floats in each chunk, and `fields` those of all columns
+        seen so far.
 
     Raises
     ------
@@ -171,18 +176,33 @@ def read_chunks(path, format, columns, dtype, chunk_rows):
     check_scalar(chunk_rows, "chunk_rows", Integral, min_val=1)
     columns.path = path
 
-    def bunch(rows):
-        return columns.bunch(rows._replace(target=rows.target.astype(np.float64)), dtype)
-
     waiting: list[TextRows] = []
     for piece in read_rows(path, format):
-        rows = _sparse_text.join([*waiting, piece])
+        rows = _sparse_text.join([*waiting, _with_floats(piece, path)])
         while rows.target.size >= chunk_rows:
             chunk, rows = _sparse_text.split(rows, chunk_rows)
-            yield bunch(chunk)
+            yield columns.bunch(chunk, dtype)
         waiting = [rows]
     if waiting and waiting[0].target.size:
-        yield bunch(waiting[0])
+        yield columns.bunch(waiting[0], dtype)
+
+
+def _with_one_type(pieces: list[TextRows], path) -> list[TextRows]:
+    """Rows whose targets are all of the first type that holds them."""
+    types = {piece.target.dtype for piece in pieces}
+    if len(types) == 1:
+        return pieces
+    if np.dtype(np.float64) not in types and all(piece.target.min() >= 0 for piece in pieces):
+        return [piece._replace(target=piece.target.astype(np.uint64)) for piece in pieces]
+    return [_with_floats(piece, path) for piece in pieces]
+
+
+def _with_floats(rows: TextRows, path) -> TextRows:
+    """Rows whose targets are floats."""
+    position = first_inexact(rows.target)
+    if position is not None:
+        raise _sparse_text.inexact_target(str(path), rows.lines[position], rows.target[position])
+    return rows._replace(target=rows.target.astype(np.float64))
 
 
 def dump_sparse_text(
@@ -232,7 +252,6 @@ def dump_sparse_text(
     X, y = _as_numbers(X, "X"), _as_numbers(y, "y", ndim=1)
     check_consistent_length(X, y)
     start = 0 if zero_based else 1
-    names = [str(column + start) for column in range(X.shape[1])]
     has_fields = fields is not None or field_sizes is not None
     if format == "auto":
         format = "libffm" if has_fields else "libsvm"
@@ -248,20 +267,40 @@ def dump_sparse_text(
     if field_sizes is not None:
         if fields is not None:
             raise ValueError("Give either fields or field_sizes, which says the field of each column too.")
-        sizes = _sizes(field_sizes, X.shape[1])
-        names = [f"{field}:{index + start}" for field, size in enumerate(sizes) for index in range(size)]
+        field_sizes = _sizes(field_sizes, X.shape[1])
+        ends = np.cumsum(field_sizes)
     elif fields is not None:
         fields = _whole_numbers(fields, "fields", X.shape[1], range(MAX_ID + 1))
-        names = [f"{field}:{name}" for field, name in zip(fields, names, strict=True)]
-    heads = [_shortest(target) for target in y.tolist()]
     if groups is not None:
-        groups = _whole_numbers(groups, "groups", len(heads), range(-(2**63), 2**63))
-        heads = [f"{head} qid:{group}" for head, group in zip(heads, groups, strict=True)]
+        groups = _whole_numbers(groups, "groups", y.size, range(-(2**63), 2**63))
+
+    def names(columns: np.ndarray) -> list[str]:
+        if field_sizes is not None:
+            of_columns = np.searchsorted(ends, columns, side="right")
+            columns = columns - (ends - field_sizes)[of_columns]
+        elif fields is not None:
+            of_columns = fields[columns]
+        else:
+            return [str(index + start) for index in columns.tolist()]
+        pairs = zip(of_columns.tolist(), columns.tolist(), strict=True)
+        return [f"{field}:{index + start}" for field, index in pairs]
+
     with writing(path), _sparse_text.open_text(path, "wb") as file:
-        for head, first, last in zip(heads, X.indptr[:-1], X.indptr[1:], strict=True):
-            nonzeros = zip(X.indices[first:last].tolist(), X.data[first:last].tolist(), strict=True)
-            tokens = [head, *(f"{names[column]}:{_shortest(value)}" for column, value in nonzeros)]
-            file.write((" ".join(tokens) + "\n").encode())
+        for first in range(0, X.shape[0], _ROWS_WRITTEN):
+            some = slice(first, first + _ROWS_WRITTEN)
+            rows = X[some]
+            heads = [_shortest(target) for target in y[some].tolist()]
+            if groups is not None:
+                pairs = zip(heads, groups[some].tolist(), strict=True)
+                heads = [f"{head} qid:{group}" for head, group in pairs]
+            nonzeros = zip(names(rows.indices), rows.data.tolist(), strict=True)
+            tokens = [f"{name}:{_shortest(value)}" for name, value in nonzeros]
+            ends_of_rows = rows.indptr.tolist()
+            lines = [
+                " ".join([head, *tokens[start_of_row:end]])
+                for head, start_of_row, end in zip(heads, ends_of_rows[:-1], ends_of_rows[1:], strict=True)
+            ]
+            file.write(("\n".join(lines) + "\n").encode())
 
 
 def _as_numbers(values, name: str, ndim: int = 2):
@@ -286,17 +325,21 @@ def _as_numbers(values, name: str, ndim: int = 2):
     check_array(numbers, accept_sparse="csr", ensure_2d=ndim == 2, input_name=name)  # longdouble holds more
     if ndim == 1:
         return numbers
-    X = sparse.csr_matrix(numbers, copy=True)
+    X = sparse.csr_matrix(numbers)  # of its own, as the cast was
     X.sum_duplicates()
     X.eliminate_zeros()
     return X
 
 
-def _whole_numbers(values, name: str, n: int, valid: range) -> list[int]:
+def _whole_numbers(values, name: str, n: int, valid: range) -> np.ndarray:
     """One whole number for each column or row."""
     array = np.asarray(values)
     if array.shape != (n,):
         raise ValueError(f"{name} must hold {n} numbers, got an array of shape {array.shape}.")
+    if array.dtype.kind in "iu" and all(
+        int(end) in valid for end in (array.min(initial=0), array.max(initial=0))
+    ):
+        return array.astype(np.int64)
     found = array.tolist()
     for number, value in enumerate(found):
         is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
@@ -305,18 +348,18 @@ def _whole_numbers(values, name: str, n: int, valid: range) -> list[int]:
                 f"{name}[{number}] is {value!r}, not a whole number from {valid[0]} to {valid[-1]}. Number "
                 f"other values with numpy.unique(..., return_inverse=True)[1]."
             )
-    return [int(value) for value in found]
+    return np.array([int(value) for value in found], dtype=np.int64)
 
 
 def _sizes(field_sizes, n_features=None) -> np.ndarray:
     """How many indices each field has, as an array."""
     sizes = _whole_numbers(field_sizes, "field_sizes", np.size(field_sizes), range(MAX_ID + 1))
-    total = sum(sizes)
+    total = int(sizes.sum())
     if n_features is not None and total != n_features:
         raise ValueError(f"field_sizes add up to {total}, but there are {n_features} columns.")
     if not 0 < total <= MAX_ID + 1:
         raise ValueError(f"field_sizes add up to {total}, where 1 to {MAX_ID + 1} columns are possible.")
-    return np.array(sizes, dtype=np.int64)
+    return sizes
 
 
 def _shortest(value: int | float) -> str:

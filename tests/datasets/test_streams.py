@@ -1,6 +1,8 @@
 """Files as streams of chunks."""
 
+import csv
 import gzip
+import io
 import sys
 
 import numpy as np
@@ -9,7 +11,14 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from skfm import DeepFMClassifier, FMClassifier, FMRegressor
-from skfm.datasets import CsvStream, ParquetStream, SparseTextStream, dump_sparse_text, load_sparse_text
+from skfm.datasets import (
+    CsvStream,
+    ParquetStream,
+    SparseTextStream,
+    _sparse_text,
+    dump_sparse_text,
+    load_sparse_text,
+)
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -102,18 +111,128 @@ def test_broken_parquet_files_are_named(folder):
         ParquetStream(folder / "absent.parquet", target="click")
 
 
-def test_a_parquet_file_of_other_types_is_named(folder):
-    path = folder / "part2.parquet"
-    TABLE.assign(user="ann").to_parquet(path)
-    with pytest.raises(ValueError, match=r"part2\.parquet cannot be read.*ann"):
-        list(ParquetStream(folder, target="click"))
+def arrow(**columns):
+    import pyarrow as pa
+
+    return pa.table(columns)
+
+
+def write(folder, **tables):
+    import pyarrow.parquet as pq
+
+    for name, table in tables.items():
+        path = folder / f"{name.replace('__', '/').replace('_is_', '=')}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "match"),
+    [
+        (
+            {"a": [1]},
+            {"a": ["1"]},
+            "2.parquet: column 'a' is of type string, and of type int64 in files before",
+        ),
+        (
+            {"a": ["1"]},
+            {"a": [1]},
+            "2.parquet: column 'a' is of type int64, and of type string in files before",
+        ),
+        ({"a": [True]}, {"a": [5]}, "2.parquet: column 'a' is of type int64, and of type bool"),
+        (
+            {"a": [1], "b": [1]},
+            {"a": [1]},
+            r"2.parquet has no column 'b'; its columns are \['x', 'a'\].*columns=",
+        ),
+        ({"a": [1]}, {"a": [1], "b": [1]}, "2.parquet has a column 'b' that .*1.parquet has not.*columns="),
+    ],
+)
+def test_parquet_files_of_other_columns_and_types_are_named_on_opening(tmp_path, first, second, match):
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    more = {"x": [0]}
+    write(tmp_path, **{"1": arrow(**more, **first), "2": arrow(**more, **second)})
+    with pytest.raises(ValueError, match=match):
+        ParquetStream(tmp_path)
+    # The remedies work: other columns do no harm, and a dataset has the schema that it is given.
+    assert everything(ParquetStream(tmp_path, columns=["x"])).to_numpy().tolist() == [[0], [0]]
+    schema = pa.schema([("x", pa.int64()), ("a", pa.string())])
+    assert len(everything(ParquetStream(ds.dataset(tmp_path, schema=schema)))) == 2
+
+
+def test_a_target_that_is_not_in_all_files_is_named(tmp_path):
+    write(tmp_path, **{"1": arrow(x=[0], y=[1]), "2": arrow(x=[0])})
+    with pytest.raises(ValueError, match=r"2\.parquet has no column 'y'"):
+        ParquetStream(tmp_path, target="y")
+
+
+@pytest.mark.parametrize(
+    ("types", "values", "found"),
+    [
+        (("int8", "int64"), ([1], [300]), "int64"),
+        (("int64", "double"), ([1], [2.5]), "double"),
+        (("double", "int64"), ([2.5], [1]), "double"),
+        (("null", "int64"), ([None], [1]), "int64"),
+        (("int64", "null"), ([1], [None]), "int64"),
+        (("string", "large_string"), (["a"], ["b"]), "large_string"),
+        (("dictionary", "string"), (["a"], ["b"]), "string"),
+        (("dictionary", "dictionary"), (["a"], ["b"]), "dictionary<values=string, indices=int32, ordered=0>"),
+        (("string", "null"), (["a"], [None]), "string"),
+    ],
+)
+def test_types_that_hold_the_values_of_all_parquet_files(tmp_path, types, values, found):
+    import pyarrow as pa
+
+    def column(type_, rows):
+        return pa.array(rows).dictionary_encode() if type_ == "dictionary" else pa.array(rows, type_)
+
+    first, second = map(column, types, values)
+    write(tmp_path, **{"1": arrow(a=first), "2": arrow(a=second)})
+    chunks = [table for (table,) in ParquetStream(tmp_path)]
+    assert {str(table.schema.field("a").type) for table in chunks} == {found}
+    assert pa.concat_tables(chunks)["a"].to_pylist() == values[0] + values[1]
+
+
+@pytest.mark.parametrize("source", ["folder", "files", "file"])
+def test_columns_in_the_names_of_folders(tmp_path, source):
+    import pyarrow.parquet as pq
+
+    parts = {"year_is_2020__site_is_a__0": [1, 2], "year_is_2021__site_is_b__0": [3]}
+    write(tmp_path, **{name: arrow(n=values) for name, values in parts.items()})
+    files = sorted(tmp_path.rglob("*.parquet"))
+    given = {"folder": tmp_path, "files": files, "file": files[0]}[source]
+    read = everything(ParquetStream(given))
+    expected = pq.read_table(given).to_pandas()
+    pd.testing.assert_frame_equal(read.astype(str), expected.astype(str))
+    if source == "file":
+        return
+    stream = ParquetStream(given, target="year", columns=["site"])
+    assert np.concatenate([y for _, y in stream]).tolist() == expected["year"].tolist()
+
+
+def test_columns_that_folders_and_files_have(tmp_path):
+    import pyarrow.dataset as ds
+
+    write(tmp_path, y_is_1__0=arrow(n=[1], y=[7]))
+    with pytest.raises(ValueError, match=r"Field y has incompatible types.*pyarrow\.dataset\.dataset"):
+        ParquetStream(tmp_path)
+    assert everything(ParquetStream(ds.dataset(tmp_path))).to_numpy().tolist() == [[1, 7]]
+
+
+def test_values_that_the_schema_of_a_dataset_does_not_hold(tmp_path):
+    import pyarrow.dataset as ds
+
+    write(tmp_path, **{"1": arrow(a=[1]), "2": arrow(a=["ann"])})
+    with pytest.raises(ValueError, match=r"2\.parquet cannot be read.*ann"):
+        list(ParquetStream(ds.dataset(tmp_path)))
 
 
 def test_a_folder_without_files(tmp_path):
-    with pytest.raises(ValueError, match="No column is left for X"):
-        ParquetStream(tmp_path)
-    with pytest.raises(ValueError, match=f"no files in {tmp_path}"):
-        CsvStream(tmp_path)
+    for stream in (ParquetStream, CsvStream):
+        with pytest.raises(ValueError, match=f"no files in {tmp_path}"):
+            stream(tmp_path)
 
 
 @pytest.mark.parametrize("stream", [ParquetStream, CsvStream])
@@ -220,6 +339,78 @@ def test_the_narrowest_type_that_holds_all_values(tmp_path, values, found):
         assert stream.dtypes == {"key": "string", "value": found}
 
 
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([" 2", "3 "], "int64"),
+        (["\t2", " -3\t", "  4"], "int64"),
+        (['" 2"', '"3 "'], "int64"),
+        ([" 2.5 ", "1"], "double"),
+        (["", " 2"], "int64"),
+        ([" 1e3", "NA"], "double"),
+        ([" 2", " "], "string"),
+        ([" 2", " NA"], "string"),
+        (["2 3", "4"], "string"),
+        (["\u00a02", "3"], "string"),
+        ([" true", "false"], "string"),
+    ],
+)
+def test_blanks_around_numbers_are_as_pandas_reads_them(tmp_path, values, found):
+    path = tmp_path / "rows.csv"
+    path.write_text("key,value\n" + "".join(f"k,{value}\n" for value in values), encoding="utf-8")
+    stream = CsvStream(path)
+    assert stream.dtypes["value"] == found
+    pd.testing.assert_frame_equal(everything(stream), pd.read_csv(path), check_dtype=False)
+
+
+def test_blanks_are_refused_where_they_cannot_be_skipped(tmp_path):
+    """The error names the value that the reader refuses, and none that it takes."""
+    path = tmp_path / "rows.csv"
+    path.write_text("n,time,flag\n 1,10:00:00,true\n2, 11:00:00, true\n")
+    types = {"n": "int8", "time": "time32[s]", "flag": "bool"}
+    with pytest.raises(ValueError, match="line 3, column 'flag': ' true' is not of type bool"):
+        list(CsvStream(path, dtypes=types))
+    assert everything(CsvStream(path, dtypes=types | {"flag": "string"}))["n"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("datetime64[s]", "timestamp[s]"),
+        (np.dtype("datetime64[ns]"), "timestamp[ns]"),
+        ("datetime64[D]", "date32[day]"),
+        ("datetime64[ns, UTC]", "timestamp[ns, tz=UTC]"),
+        ("timestamp[ms, tz=Europe/Paris]", "timestamp[ms, tz=Europe/Paris]"),
+        (pd.StringDtype(), "string"),
+        ("string[pyarrow]", "string"),
+        ("<U10", "string"),
+    ],
+)
+def test_dates_and_text_by_the_names_of_numpy_and_pandas(tmp_path, given, found):
+    path = tmp_path / "rows.csv"
+    zone = "T00:00:00Z" if "tz=" in found else ""
+    path.write_text(f"day,n\n2026-01-02{zone},1\n")
+    stream = CsvStream(path, dtypes={"day": given})
+    assert stream.dtypes == {"day": found, "n": "int64"}
+    day = everything(CsvStream(path, dtypes=stream.dtypes))["day"][0]
+    assert str(day).startswith("2026-01-02")
+
+
+@pytest.mark.parametrize("given", ["int", "<i8", np.int64, np.dtype(np.int64), pd.Int64Dtype(), "Int64"])
+def test_numbers_by_the_names_of_numpy_and_pandas(tmp_path, given):
+    path = tmp_path / "rows.csv"
+    path.write_text("n\n1\n")
+    assert CsvStream(path, dtypes={"n": given}).dtypes == {"n": "int64"}
+
+
+@pytest.mark.parametrize("given", ["integers", "float16", np.datetime64, "dictionary", []])
+def test_types_that_text_is_not_read_as(tmp_path, given):
+    path = tmp_path / "rows.csv"
+    path.write_text("n\n1\n")
+    with pytest.raises(ValueError, match=r"dtypes\['n'\] is .*, which is no type that text is read as"):
+        CsvStream(path, dtypes={"n": given})
+
+
 @pytest.mark.parametrize("given", ["string", "object", "category", str, object])
 def test_types_that_are_given(tmp_path, given):
     path = tmp_path / "rows.csv"
@@ -254,6 +445,20 @@ def test_types_that_are_given(tmp_path, given):
         ("a,b\n1,2\n", {"delimiter": "::"}, "delimiter must be one character"),
         ("a,b\n1,2\n", {"chunk_rows": 0}, "chunk_rows"),
         (gzip.compress(b"a,b\n1,2\n", mtime=0), {}, "holds gzip data, not text"),
+        ("a,b\n1,2\n", {"encoding": "rot13"}, "no encoding 'rot13' of text"),
+        ("a,b\n1,2\n".encode("utf-16-le"), {}, "is no header of text in utf-8.*encoding="),
+        ('a,"b\n1,2\n', {}, "line 1: a quote that is opened in this row is not closed.*quotechar=None"),
+        ('a,b\n1,2\n3,"4\n5,6\n', {}, "line 3: a quote that is opened in this row is not closed"),
+        ('a,b\n1,2\n3,"4', {"dtypes": {"b": "int64"}}, "line 3: a quote .* is not closed"),
+        ('a,b\n1,2\n3,"4\n5,6\n', {"columns": ["a"]}, "line 3: a quote .* is not closed"),
+        ('a,b\n"\n",2\n"3,4\n', {"encoding": "utf-8-sig"}, "line 4: a quote .* is not closed"),
+        ('1,2"\n"3"x,"4\n\n', {"names": ["a", "b"]}, "line 2: a quote .* is not closed"),
+        (
+            'a,b\n1,2\n3,"4\n5,6\n'.encode("utf-16"),
+            {"encoding": "utf-16"},
+            "line 3: a quote .* is not closed",
+        ),
+        ('a,b\n1,2\n3,"' + "4\n" * 10**5, {}, "line 3: field larger than .* quote is not closed"),
     ],
 )
 def test_what_is_wrong_in_csv_is_named(tmp_path, content, options, match):
@@ -261,6 +466,69 @@ def test_what_is_wrong_in_csv_is_named(tmp_path, content, options, match):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError, match=match):
         list(CsvStream(path, **options))
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"]
+)
+def test_headers_in_every_encoding(tmp_path, encoding, mark):
+    """With a mark of the byte order and, where it may be missing, without."""
+    if encoding in ("utf-8-sig", "utf-16", "utf-32", "cp1252"):
+        mark = ""
+    path = tmp_path / "rows.csv"
+    path.write_bytes(f'{mark}"état",b\né,1\n'.encode(encoding))
+    stream = CsvStream(path, encoding=encoding)
+    assert stream.dtypes == {"état": "string", "b": "int64"}
+    assert everything(stream).to_numpy().tolist() == [["é", 1]]
+
+
+@pytest.mark.parametrize("content", ["a,b", "a,b\n", "a,b\r\n\r\n"])
+def test_a_header_alone_is_a_file_without_rows(tmp_path, content):
+    (tmp_path / "1.csv").write_text("a,b\n1,x\n")
+    (tmp_path / "2.csv").write_bytes(content.encode())
+    assert list(CsvStream(tmp_path / "2.csv")) == []
+    assert everything(CsvStream(tmp_path)).to_numpy().tolist() == [[1, "x"]]
+
+
+def test_a_row_that_does_not_fit_into_a_block(tmp_path, monkeypatch):
+    monkeypatch.setattr("skfm.datasets._tables._BLOCK", 100)
+    path = tmp_path / "rows.csv"
+    path.write_text(f"a,b\n1,2\n3,{'4' * 300}\n")
+    with pytest.raises(ValueError, match="line 3: a row of more than"):
+        CsvStream(path)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_csv_files_are_read_as_python_reads_them(tmp_path, monkeypatch, seed):
+    """Any quotes, line ends and blocks; an open quote at the end is an error, whatever stands before."""
+    rng = np.random.default_rng(seed)
+    monkeypatch.setattr("skfm.datasets._tables._BLOCK", int(rng.choice([150, 400, 1 << 20])))
+    n_columns, n_rows = rng.integers(1, 4), rng.choice([0, 1, 30])
+    letters = list('ab",\n\r\té ')
+    rows = [
+        ["x" + "".join(rng.choice(letters, rng.integers(9))) for _ in range(n_columns)] for _ in range(n_rows)
+    ]
+    names = [f"c{column}" for column in range(n_columns)]
+    text = io.StringIO(newline="")
+    ending = str(rng.choice(["\n", "\r\n"]))
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator=ending).writerows([names, *rows])
+    whole = text.getvalue()
+    path = tmp_path / f"rows.csv{rng.choice(['', '.gz'])}"
+    encoding = str(rng.choice(["utf-8", "utf-16", "utf-16-be"]))
+
+    def stream(text):
+        with _sparse_text.open_text(path, "wb") as file:
+            file.write(text.encode(encoding))
+        types = dict.fromkeys(names, "string")
+        return CsvStream(path, encoding=encoding, dtypes=types, missing_values=[], chunk_rows=7)
+
+    for text in (whole, whole.removesuffix(ending)):
+        found = [list(row.values()) for (table,) in stream(text) for row in table.to_pylist()]
+        assert found == rows
+    line = whole.count("\n") + whole.replace("\r\n", "").count("\r") + 1
+    with pytest.raises(ValueError, match=f"line {line}: a quote that is opened in this row is not closed"):
+        list(stream(f'{whole}a,"b\n"",c,d{ending}'))
 
 
 def test_a_value_that_does_not_fit_far_down(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Files of libsvm, libffm and libFM: read, written, in chunks, compressed, and errors that name the place."""
 
+import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,7 @@ from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 from skfm.datasets import (
     SparseTextStream,
     _sparse_text,
+    _text,
     dump_sparse_text,
     iter_sparse_text,
     load_sparse_text,
@@ -246,19 +248,84 @@ def test_what_is_no_number_is_not_written(tmp_path, value):
 # -- targets -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("y", [[2**63 - 1, -(2**63)], [2**53 + 1, 1], [-1, 0]])
-def test_whole_targets_are_exact(tmp_path, y):
-    dump_sparse_text(np.eye(2), y, tmp_path / "rows")
+@pytest.mark.parametrize("more", [{}, {"fields": [4, 0, 4]}, {"field_sizes": [0, 2, 1]}])
+@pytest.mark.parametrize("zero_based", [True, False])
+def test_rows_are_written_in_pieces(tmp_path, monkeypatch, more, zero_based):
+    monkeypatch.setattr(_text, "_ROWS_WRITTEN", 3)
+    X = np.arange(30).reshape(10, 3) % 4
+    start = 1 - zero_based
+    names = {"fields": ["4:0", "0:1", "4:2"], "field_sizes": ["1:0", "1:1", "2:0"]}.get(*more or ["none"])
+    names = [name.rpartition(":") for name in names or "012"]
+    names = [f"{field}{colon}{int(index) + start}" for field, colon, index in names]
+    dump_sparse_text(X, range(10), tmp_path / "rows", groups=range(10), zero_based=zero_based, **more)
+    lines = [
+        " ".join(
+            [f"{i} qid:{i}", *(f"{name}:{value}" for name, value in zip(names, row, strict=True) if value)]
+        )
+        for i, row in enumerate(X.tolist())
+    ]
+    assert (tmp_path / "rows").read_text() == "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("more", [{}, {"field_sizes": [2_000_000, 1_000_000]}])
+def test_writing_takes_no_memory_for_columns_that_do_not_occur(tmp_path, more):
+    X = sparse.csr_matrix(([1.0], [2_999_999], [0, 1]), shape=(1, 3_000_000))
+    tracemalloc.start()
+    dump_sparse_text(X, [1], tmp_path / "rows", **more)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e6
+    assert (tmp_path / "rows").read_text() == f"1 {'1:999999' if more else '2999999'}:1\n"
+
+
+BLOCKS = pytest.mark.parametrize("block", [8, 1 << 20])
+LARGE = [[2**63 - 1, -(2**63)], [2**53 + 1, 1], [-1, 0], [2**63, 0], [2**64 - 1, 2**64 - 2], [5, 2**63 + 1]]
+
+
+@BLOCKS
+@pytest.mark.parametrize("y", LARGE)
+def test_whole_targets_are_exact(tmp_path, monkeypatch, block, y):
+    monkeypatch.setattr(_sparse_text.read_blocks, "__defaults__", (block,))
+    dtype = np.int64 if max(y) < 2**63 else np.uint64
+    dump_sparse_text(np.eye(2), np.array(y, dtype), tmp_path / "rows")
     target = load_sparse_text(tmp_path / "rows").target
-    assert target.dtype == np.int64
+    assert target.dtype == dtype
     assert target.tolist() == y
 
 
-@pytest.mark.parametrize("text", ["1e300", "9223372036854775808", "-9223372036854775809", "1e18", "0.5"])
-def test_targets_that_no_integer_holds_are_floats(write, text):
-    target = load_sparse_text(write(f"{text} 0:1\n5 0:1\n")).target
-    assert target.dtype == np.float64 if text != "1e18" else np.int64
-    np.testing.assert_array_equal(target, [float(text), 5])
+@BLOCKS
+@pytest.mark.parametrize(
+    "text", ["1e300", "18446744073709551616", "-9223372036854777856", "1e18", "0.5", "9223372036854775808.0"]
+)
+def test_targets_that_no_integer_holds_are_floats(write, monkeypatch, block, text):
+    monkeypatch.setattr(_sparse_text.read_blocks, "__defaults__", (block,))
+    target = load_sparse_text(write(f"{text} 0:1\n5 0:1\n-9007199254740992 0:1\n")).target
+    assert target.dtype == np.float64
+    np.testing.assert_array_equal(target, [float(text), 5, -(2**53)])
+
+
+@BLOCKS
+@pytest.mark.parametrize("other", ["0.5", "-1", "1e300"])
+@pytest.mark.parametrize("text", ["18446744073709551615", "18446744073709551617"])
+def test_targets_that_would_lose_digits_are_refused(write, monkeypatch, block, text, other):
+    monkeypatch.setattr(_sparse_text.read_blocks, "__defaults__", (block,))
+    for content in (f"1 0:1\n{text} 0:1\n{other} 0:1\n", f"{other} 0:1\n{text} 0:1\n"):
+        with pytest.raises(ValueError, match=f"line 2: the target {text} is no float.*Number labels"):
+            load_sparse_text(write(content))
+
+
+@BLOCKS
+def test_targets_of_chunks_that_would_lose_digits_are_refused(write, monkeypatch, block):
+    monkeypatch.setattr(_sparse_text.read_blocks, "__defaults__", (block,))
+    path = write("9007199254740992 0:1\n9007199254740993 0:1\n")
+    for read in (SparseTextStream, lambda path: iter_sparse_text(path, n_features=1)):
+        with pytest.raises(
+            ValueError, match=r"line 2: the target 9007199254740993 is no float.*Number labels"
+        ):
+            list(read(path))
+    whole = write("9007199254740992 0:1\n18446744073709549568 0:1\n")
+    targets = [y for _, y in SparseTextStream(whole)]
+    assert np.concatenate(targets).tolist() == [2**53, 2**64 - 2**11]
 
 
 @pytest.mark.parametrize(
