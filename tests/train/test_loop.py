@@ -111,6 +111,30 @@ def test_plateau_cuts_the_rate_tenfold_twice_and_then_stops():
     assert epochs.distance == 1
 
 
+@dataclass
+class Begins:
+    """Training that stands still for so many epochs; remembers what it is shown."""
+
+    after: int
+    seen: list = field(default_factory=list)
+
+    def start(self, weights):
+        self.seen = [weights]
+
+    def holds(self, weights, loss):
+        self.seen.append(weights)
+        return len(self.seen) <= self.after + 1
+
+
+@pytest.mark.parametrize(("after", "n_iter"), [(0, 3), (1, 3), (2, 4), (5, 7), (50, 12)])
+def test_epochs_in_which_training_stands_still_are_not_waited_for(after, n_iter):
+    still = Begins(after)
+    schedule = make_schedule(stops_early=True, n_iter_no_change=2, max_iter=12)
+    progress = descend(Walk(), schedule, Watch(still=still))
+    assert progress.n_iter == n_iter
+    assert still.seen == list(range(n_iter + 1))
+
+
 @pytest.mark.parametrize(
     ("scores", "stops_early", "best"),
     [
