@@ -74,7 +74,7 @@ class Still(Protocol):
         """Take note of the first weights."""
 
     def holds(self, weights: Any, loss: float) -> bool:
-        """Whether it is so after an epoch of this mean loss; called after each."""
+        """Whether it is so after an epoch of this mean loss; called after each, until the rate is cut."""
 
 
 class Watch(NamedTuple):
@@ -264,7 +264,8 @@ class _Descent:
         loss, rate = done
         self._check(loss, f"the loss of epoch {epoch + 1}")
         validate, still = self.watch.validate, self.watch.still
-        is_still = still is not None and still.holds(self.epochs.weights(), loss)
+        # A cut goes back to earlier weights, whose losses are no more to be compared: the start is over.
+        is_still = still is not None and not self.cuts and still.holds(self.epochs.weights(), loss)
         scores = validation_scores(validate, self.epochs.weights(), interrupted)
         score = scores.pop("score", -loss)
         if not (np.isfinite(score) or interrupted):

@@ -140,6 +140,17 @@ def test_batches_wait_for_factors_that_have_yet_to_grow(name, init_scale, learni
     assert model.score(X, y) > 0.7
 
 
+@pytest.mark.parametrize("name", ["FM", "FFM", "FwFM", "MixtureFM"])
+def test_batches_do_not_wait_for_factors_that_tell_something(name):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 3))
+    y = X[:, 0] * X[:, 1] + X[:, 2] > 0
+    given = {"solver": "adagrad", "early_stopping": True, "scoring": lambda estimator, X, y: 1.0}
+    model, _ = fitted(name + "Classifier", X, y, **given, n_iter_no_change=3)
+    # The first epoch, and three times the patience: the rate is cut twice.
+    assert model.n_iter_ == 10
+
+
 @pytest.mark.parametrize("init_scale", [0.0, 1e-300, 1e-3])
 def test_waiting_for_factors_ends_with_max_iter(init_scale):
     X = np.random.default_rng(0).normal(size=(100, 2))

@@ -135,6 +135,18 @@ def test_epochs_in_which_training_stands_still_are_not_waited_for(after, n_iter)
     assert still.seen == list(range(n_iter + 1))
 
 
+def test_nothing_stands_still_after_the_rate_was_cut():
+    class Late(Begins):
+        def holds(self, weights, loss):
+            super().holds(weights, loss)
+            return len(self.seen) > 4
+
+    still = Late(0)
+    schedule = make_schedule(shape="plateau", stops_early=True, n_iter_no_change=2, max_iter=50)
+    progress = descend(Walk(), schedule, Watch(Look([1.0] * 50), still=still))
+    assert progress.n_iter == 7
+
+
 @pytest.mark.parametrize(
     ("scores", "stops_early", "best"),
     [
