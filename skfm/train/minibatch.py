@@ -28,7 +28,7 @@ from skfm.train.held_out import validator
 from skfm.train.loop import DivergenceError, Watch, descend
 from skfm.train.memory import check_memory
 from skfm.train.plateau import Plateau
-from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
+from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing, score_is_constant
 from skfm.train.rescale import in_units
 from skfm.train.start import (
     base_loss,
@@ -238,8 +238,9 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         raise KeyboardInterrupt("Interrupted when training had diverged: nothing is kept.")
     # The loss of an epoch is that before its steps: a few of them say nothing.
     has_ended = schedule.stops_early and progress.n_iter < schedule.max_iter
-    prior, message = problem.priors[chosen], None
-    if progress.n_iter >= schedule.n_iter_no_change and not progress.interrupted:
+    prior = problem.priors[chosen]
+    message = None if progress.interrupted else score_is_constant(problem, progress)
+    if message is None and progress.n_iter >= schedule.n_iter_no_change and not progress.interrupted:
         ended = progress.n_iter < schedule.max_iter or progress.n_iter >= _MANY_EPOCHS
         message = unheard(problem, prior, parameters, suspects, ended=ended)
     if message is None and has_ended and not progress.interrupted:
