@@ -92,6 +92,8 @@ class Hints(NamedTuple):
         that are small. Other models (DIN, DeepFM) then miss what is hard to find
     numbers_per_row, numbers_per_slot : numbers that `forward` makes of a row, and of each of its slots; 0
         where they are about as many as the slots hold
+    starts_still : the raw prediction has no term that is linear in the factors, nor a network that makes one:
+        near 0 these have next to no gradient, and training stands still until they have grown
     own_units : fields whose columns are trained in their own units, not at root mean square 1
     without_linear : parameters that would give the model the linear terms that it lacks. Its columns are not
         trained less their means: products with a column far from 0 are its linear weights. "" elsewhere
@@ -103,6 +105,7 @@ class Hints(NamedTuple):
     slow_first_steps: bool = False
     numbers_per_row: int = 0
     numbers_per_slot: int = 0
+    starts_still: bool = False
     own_units: tuple[int, ...] = ()
     without_linear: str = ""
 

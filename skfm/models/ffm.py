@@ -26,7 +26,7 @@ class FFM(Model):
 
     @property
     def hints(self):
-        return Hints(pools=False, pairs_fields=True, numbers_per_slot=self.width)
+        return Hints(pools=False, pairs_fields=True, numbers_per_slot=self.width, starts_still=True)
 
     def shifted(self, tables, dense, center, fields):
         factors = tables["factors"]

@@ -27,6 +27,7 @@ class FM(Model):
         return Hints(
             pools=self.degree == 2,
             of_sums="arithmetic" if self.degree == 2 else "",
+            starts_still=True,
             without_linear="" if self.fit_linear else "fit_linear=True",
         )
 

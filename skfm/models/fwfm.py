@@ -23,7 +23,7 @@ class FwFM(Model):
 
     @property
     def hints(self):
-        return Hints(pools=False)
+        return Hints(pools=False, starts_still=True)
 
     def tables(self):
         return {

@@ -30,7 +30,7 @@ from skfm.train.loop import (
 )
 from skfm.train.memory import check_memory, check_memory_of_weights
 from skfm.train.precondition import Coordinates, coordinates
-from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
+from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing, score_is_constant
 from skfm.train.programs import Compiled
 from skfm.train.start import (
     base_loss,
@@ -277,9 +277,9 @@ def _fit(problem: Problem) -> Result:
     full[columns] = table[: columns.size]
     without = base_loss(loss, narrow.train, base)
     parameters = Parameters(full, to_numpy(dense), to_numpy(averages), units)
-    message = None
+    message = None if interrupted else score_is_constant(problem, progress)
     unfinished = watcher.advice(without) if at_end and progress.n_iter else None
-    if not (interrupted or (at_end and progress.n_iter < schedule.n_iter_no_change)):
+    if message is None and not (interrupted or (at_end and progress.n_iter < schedule.n_iter_no_change)):
         suspects = alike(problem, statistics, units)
         message = unheard(problem, prior, parameters, suspects, ended=unfinished is None)
     message = message or unfinished

@@ -67,6 +67,16 @@ class Epochs(Protocol):
         """Mean loss of rows under the present weights."""
 
 
+class Still(Protocol):
+    """What tells that training has not begun in earnest: nothing gets better yet, and this is no end."""
+
+    def start(self, weights: Any) -> None:
+        """Take note of the first weights."""
+
+    def holds(self, weights: Any, loss: float) -> bool:
+        """Whether it is so after an epoch of this mean loss; called after each, until the rate is cut."""
+
+
 class Watch(NamedTuple):
     """Who looks on.
 
@@ -77,12 +87,14 @@ class Watch(NamedTuple):
     report : called with the progress and `max_iter` before the first epoch and after each
     base_loss : mean loss without any feature; a loss a thousand times larger is divergence
     label : what tells this training from others of the same fit; "" where there are none
+    still : tells which epochs without an improvement are not waited for; None: all are
     """
 
     validate: Callable[[Any], dict[str, float]] | None = None
     report: Callable[[Progress, int], None] = silent
     base_loss: float = np.inf
     label: str = ""
+    still: Still | None = None
 
 
 class Stopping:
@@ -99,9 +111,14 @@ class Stopping:
         self.best: Any = None
         self.best_score, self.waited = -np.inf, 0
 
-    def record(self, score: float, weights: Callable[[], Any] | None) -> None:
-        """Take note of a score; `weights` copies the weights that have it, None keeps none."""
-        self.waited = 0 if score > self.best_score + self.tol else self.waited + 1
+    def record(self, score: float, weights: Callable[[], Any] | None, *, waits: bool = True) -> None:
+        """Take note of a score; `weights` copies the weights that have it, None keeps none.
+
+        Parameters
+        ----------
+        waits : whether the epoch counts where the score is no better
+        """
+        self.waited = 0 if score > self.best_score + self.tol else self.waited + waits
         if score > self.best_score:
             self.best_score = score
             if weights is not None:
@@ -168,7 +185,7 @@ def descend(epochs: Epochs, schedule: Schedule, watch: Watch, first_epoch: int =
         When the loss is not finite, or has exploded, at every one of ten ever smaller rates.
     """
     descent = _Descent(epochs, schedule, watch, first_epoch)
-    epochs.start()
+    descent.start()
     with interrupt_later() as interrupted:
         for backoffs in range(_MAX_BACKOFFS + 1):
             try:
@@ -203,10 +220,16 @@ class _Descent:
         self.stopping = Stopping(self.schedule.tol, self.schedule.n_iter_no_change)
         self.watch.report(self.progress, self.schedule.max_iter)
 
+    def start(self) -> None:
+        """Make the first weights."""
+        self.epochs.start()
+        if self.watch.still is not None:
+            self.watch.still.start(self.epochs.weights())
+
     def back_off(self) -> None:
         """Halve the rate and go on from the best weights; without any, everything starts anew."""
         self.factor *= 0.5
-        self.epochs.start()
+        self.start()
         if self.stopping.best is None:
             self._begin()
         else:
@@ -240,7 +263,9 @@ class _Descent:
             return False
         loss, rate = done
         self._check(loss, f"the loss of epoch {epoch + 1}")
-        validate = self.watch.validate
+        validate, still = self.watch.validate, self.watch.still
+        # A cut goes back to earlier weights, whose losses are no more to be compared: the start is over.
+        is_still = still is not None and not self.cuts and still.holds(self.epochs.weights(), loss)
         scores = validation_scores(validate, self.epochs.weights(), interrupted)
         score = scores.pop("score", -loss)
         if not (np.isfinite(score) or interrupted):
@@ -248,7 +273,7 @@ class _Descent:
         self.progress.n_iter += 1
         self.progress.add(loss=loss, learning_rate=rate, **scores, time=time.perf_counter() - began)
         self.watch.report(self.progress, self.schedule.max_iter)
-        self.stopping.record(score, None if validate is None else self._copy)
+        self.stopping.record(score, None if validate is None else self._copy, waits=not is_still)
         return not interrupted
 
     def _copy(self) -> Any:

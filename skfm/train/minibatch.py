@@ -27,7 +27,8 @@ from skfm.train.epochs import BatchEpochs, InMemory, Source, held_state, mean_ba
 from skfm.train.held_out import validator
 from skfm.train.loop import DivergenceError, Watch, descend
 from skfm.train.memory import check_memory
-from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing
+from skfm.train.plateau import Plateau
+from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing, score_is_constant
 from skfm.train.rescale import in_units
 from skfm.train.start import (
     base_loss,
@@ -163,6 +164,9 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     is_joined = is_native and model.hints.pools and joins(solver, model.width)
     source = _source(problem, units, padded(charge, n_rows, charge.dtype), is_native)
     suspects = alike(problem, statistics, units)
+    # Factors that start where others have ended have nothing to leave.
+    leaves_start = model.hints.starts_still and schedule.stops_early and trained is None
+    frequency = standard_frequency(statistics, units) if leaves_start else None
     if not problem.keeps_session:
         del statistics, stream
     del charge, fresh
@@ -204,7 +208,8 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         epochs = BatchEpochs(
             program, partial(first_state, prior.init_scale, hyper), source, hyper, schedule, problem.seed
         )
-        progress = descend(epochs, schedule, watch._replace(label=label), first_epoch)
+        still = None if frequency is None else Plateau(model, frequency, schedule.tol)
+        progress = descend(epochs, schedule, watch._replace(label=label, still=still), first_epoch)
         return epochs, progress
 
     epochs, progress = attempt(0)
@@ -233,8 +238,9 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         raise KeyboardInterrupt("Interrupted when training had diverged: nothing is kept.")
     # The loss of an epoch is that before its steps: a few of them say nothing.
     has_ended = schedule.stops_early and progress.n_iter < schedule.max_iter
-    prior, message = problem.priors[chosen], None
-    if progress.n_iter >= schedule.n_iter_no_change and not progress.interrupted:
+    prior = problem.priors[chosen]
+    message = None if progress.interrupted else score_is_constant(problem, progress)
+    if message is None and progress.n_iter >= schedule.n_iter_no_change and not progress.interrupted:
         ended = progress.n_iter < schedule.max_iter or progress.n_iter >= _MANY_EPOCHS
         message = unheard(problem, prior, parameters, suspects, ended=ended)
     if message is None and has_ended and not progress.interrupted:

@@ -264,6 +264,19 @@ class Problem(NamedTuple):
     name_column: Callable[[int], str] | None = None
 
 
+def score_is_constant(problem: Problem, progress: Progress) -> str | None:
+    """What to say of a training that ended early on a score that was the same after each epoch; else None."""
+    scores, losses = (progress.history.get(name, []) for name in ("validation_score", "validation_loss"))
+    has_ended = problem.schedule.stops_early and progress.n_iter < problem.schedule.max_iter
+    if not has_ended or len(scores) < 2 or len(set(scores)) > 1 or len(set(losses)) < 2:
+        return None
+    return (
+        f"the weights are those of the first of {len(scores)} epochs, for scoring gave {scores[0]:.4g} after "
+        f"each, while the loss of the held-out rows changed. Give scoring='loss', or another that changes "
+        f"with the predictions of these rows, or early_stopping=False and no X_val."
+    )
+
+
 def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_loss: float) -> str | None:
     """What to say of a training whose loss is no less than that of the best constant prediction; else None.
 

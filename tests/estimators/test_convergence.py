@@ -124,6 +124,48 @@ def test_a_plateau_before_factors_have_grown_is_no_end():
     assert model.score(X, y) > 0.99
 
 
+@pytest.mark.parametrize("name", ["FM", "FFM", "FwFM", "MixtureFM"])
+@pytest.mark.parametrize(("init_scale", "learning_rate"), [(1e-3, "auto"), (1e-3, 3e-3), (1e-2, 1e-3)])
+def test_batches_wait_for_factors_that_have_yet_to_grow(name, init_scale, learning_rate):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 2))
+    y = X[:, 0] * X[:, 1] + 0.1 * rng.normal(size=100)
+    given = {"solver": "sgd", "init_scale": init_scale, "learning_rate": learning_rate, "max_iter": 2000}
+    if name == "MixtureFM":
+        # Linear gates and experts can tell much of a product.
+        given |= {"gate": "fm", "expert": "fm"}
+    model, said = fitted(name + "Regressor", X, y, **given)
+    assert said == []
+    # At small rates `tol` ends training before the last of it is learned; on the plateau this is below 0.1.
+    assert model.score(X, y) > 0.7
+
+
+@pytest.mark.parametrize("name", ["FM", "FFM", "FwFM", "MixtureFM"])
+def test_batches_do_not_wait_for_factors_that_tell_something(name):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 3))
+    y = X[:, 0] * X[:, 1] + X[:, 2] > 0
+    given = {"solver": "adagrad", "early_stopping": True, "scoring": lambda estimator, X, y: 1.0}
+    model, _ = fitted(name + "Classifier", X, y, **given, n_iter_no_change=3)
+    # The first epoch, and three times the patience: the rate is cut twice.
+    assert model.n_iter_ == 10
+
+
+@pytest.mark.parametrize("init_scale", [0.0, 1e-300, 1e-3])
+def test_waiting_for_factors_ends_with_max_iter(init_scale):
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    given = {
+        "solver": "sgd",
+        "init_scale": init_scale,
+        "learning_rate": 1e-6,
+        "max_iter": 30,
+        "tol": 1.0,
+        "n_iter_no_change": 3,
+    }
+    model, _ = fitted("FMRegressor", X, X[:, 0], **given)
+    assert model.n_iter_ == (30 if init_scale == 1e-3 else 10)
+
+
 @pytest.mark.parametrize("init_scale", [1e-4, 1e-6, 1e-10, 1e-300])
 @pytest.mark.parametrize("tol", [1e-2, 1e-4])
 @pytest.mark.parametrize("name", ["FMRegressor", "FFMRegressor", "DeepFMRegressor"])

@@ -171,3 +171,31 @@ def test_a_score_of_probabilities_that_a_regressor_lacks_is_named():
     model = make("FMRegressor", solver="adagrad", early_stopping=True, scoring="roc_auc")
     with pytest.raises(ValueError, match=r"scoring='roc_auc' cannot score the held-out rows .*predict_proba"):
         model.fit(X, (X[:, 0] > 0) * 1.0)
+
+
+@pytest.mark.parametrize("solver", ["adagrad", "lbfgs"])
+def test_a_score_that_is_the_same_after_each_epoch_is_named(solver):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(400, 3))
+    y = rows[:, 0] * rows[:, 1] + rows[:, 2] > 0
+
+    def fitted(**changes):
+        given = {"early_stopping": True, "scoring": lambda estimator, X, y: 1.0} | changes
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            model = make("FMClassifier", solver=solver, max_iter=200, **given).fit(rows, y)
+        return model, [str(one.message) for one in said]
+
+    model, (message,) = fitted()
+    n_epochs = len(model.history_["validation_score"])
+    assert f"the first of {n_epochs} epochs, for scoring gave 1 after each" in message
+    assert "Give scoring='loss'" in message
+    assert "early_stopping=False" in message
+    for remedy in ({"scoring": "loss"}, {"early_stopping": False}):
+        better, said = fitted(**remedy)
+        assert not [one for one in said if "scoring" in one]
+        assert better.score(rows, y) > model.score(rows, y)
+    # Accuracy that stands still for a while is no constant.
+    changing, said = fitted(scoring="accuracy")
+    assert len(set(changing.history_["validation_score"])) > 1
+    assert not [one for one in said if "scoring gave" in one]

@@ -111,6 +111,42 @@ def test_plateau_cuts_the_rate_tenfold_twice_and_then_stops():
     assert epochs.distance == 1
 
 
+@dataclass
+class Begins:
+    """Training that stands still for so many epochs; remembers what it is shown."""
+
+    after: int
+    seen: list = field(default_factory=list)
+
+    def start(self, weights):
+        self.seen = [weights]
+
+    def holds(self, weights, loss):
+        self.seen.append(weights)
+        return len(self.seen) <= self.after + 1
+
+
+@pytest.mark.parametrize(("after", "n_iter"), [(0, 3), (1, 3), (2, 4), (5, 7), (50, 12)])
+def test_epochs_in_which_training_stands_still_are_not_waited_for(after, n_iter):
+    still = Begins(after)
+    schedule = make_schedule(stops_early=True, n_iter_no_change=2, max_iter=12)
+    progress = descend(Walk(), schedule, Watch(still=still))
+    assert progress.n_iter == n_iter
+    assert still.seen == list(range(n_iter + 1))
+
+
+def test_nothing_stands_still_after_the_rate_was_cut():
+    class Late(Begins):
+        def holds(self, weights, loss):
+            super().holds(weights, loss)
+            return len(self.seen) > 4
+
+    still = Late(0)
+    schedule = make_schedule(shape="plateau", stops_early=True, n_iter_no_change=2, max_iter=50)
+    progress = descend(Walk(), schedule, Watch(Look([1.0] * 50), still=still))
+    assert progress.n_iter == 7
+
+
 @pytest.mark.parametrize(
     ("scores", "stops_early", "best"),
     [
