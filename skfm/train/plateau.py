@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from skfm.models.base import Model
-from skfm.train.programs import Compiled
 
 # Rows of the table that are looked at: the most touched, which turn first.
 _MOST_ROWS = 1024
@@ -18,11 +17,6 @@ _TURNED = 0.9
 _OUTWARD = 0.4
 # Interactions are less than the squares of the factors of a row. Those of targets are about 1.
 _TELLING = 1.0
-
-
-@Compiled
-def _rows_of(table, ids):
-    return jnp.take(table, ids, axis=0)
 
 
 class Plateau:
@@ -70,7 +64,9 @@ class Plateau:
 
     def _factors(self, weights: Any) -> np.ndarray:
         table = weights[0]
-        rows = table[self.rows] if isinstance(table, np.ndarray) else _rows_of(table, self.rows)
+        # On CPUs NumPy sees the table where it is; a program would have to be compiled for each size.
+        on_cpu = isinstance(table, np.ndarray) or all(device.platform == "cpu" for device in table.devices())
+        rows = np.asarray(table)[self.rows] if on_cpu else jnp.take(table, self.rows, axis=0)
         return np.asarray(rows, dtype=np.float64)[:, self.lanes]
 
 
