@@ -17,8 +17,8 @@ from skfm.data.validate import row_pieces
 _READ_TO_MARK, _MOST_MARKS = 1 << 16, 1 << 12
 # Share of the weight that touches a column that is dense.
 _MOSTLY = 0.5
-# A variance below this, in units of the largest value squared, is that of rounding.
-_NOISE = 1e-28
+# A variance below this, in units of the largest value squared, is that of rounding: of a last digit.
+_NOISE = 1e-31
 # And a difference below this share is that of rounding.
 _ROUNDING = 1e-12
 # Later rows may outvote the first ones where so many touch the column, and about as many as first ones do.

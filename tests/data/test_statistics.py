@@ -233,6 +233,17 @@ def test_offsets_are_means_of_the_columns_far_from_0(unit, cuts):
     np.testing.assert_allclose(statistics.distances(unit * other), unit * expected, rtol=1e-7)
 
 
+def test_constants_have_no_deviation_by_rounding():
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        n = int(rng.integers(2, 500))
+        X = sparse.csr_array(np.full((n, 1), rng.normal() * 10.0 ** rng.integers(-6, 10)))
+        weight = rng.random(n) * 10.0 ** rng.integers(-3, 3)
+        parts = [part for part in np.split(np.arange(n), np.sort(rng.integers(0, n, 5))) if part.size]
+        merged = reduce(merge_column_statistics, [column_statistics(X[part], weight[part]) for part in parts])
+        assert merged.offsets() == 0
+
+
 def test_columns_of_ones_have_no_offset():
     X, weight = rows(ones=True)
     statistics = column_statistics(sparse.csr_array(X), weight)

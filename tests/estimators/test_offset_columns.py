@@ -146,8 +146,10 @@ def test_columns_of_one_field_may_all_have_an_offset(name, solver):
 
 @pytest.mark.parametrize("solver", ["adagrad", "lbfgs"])
 @pytest.mark.parametrize("name", ["LinearRegressor", "FMRegressor"])
-def test_offsets_a_billion_times_the_deviation(name, solver):
-    far = 1.6e9 + 5 * STANDARD[:, :3]
+@pytest.mark.parametrize("deviation", [5, 1e-5, 2e-6])
+def test_offsets_a_billion_times_the_deviation_and_more(name, solver, deviation):
+    """Down to some times the distance between two numbers."""
+    far = 1.6e9 + deviation * STANDARD[:, :3]
     target = STANDARD[:, 0] - STANDARD[:, 1]
     model = getattr(skfm, name)(solver=solver, random_state=0, max_iter=100, l2_linear=0.0)
     assert model.fit(far, target).score(far, target) > 0.99
