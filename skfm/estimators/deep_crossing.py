@@ -97,7 +97,8 @@ class DeepCrossingClassifier(_DeepCrossing, FactorizationClassifier):
         Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
         share them). Where that is strong and rows are held out, a weak penalty with larger first factors
-        is tried too, and kept if its score is better by half a percent. The parameter to tune first.
+        is tried too, and kept if its score is better by half a percent; L-BFGS sets a quarter of the rows
+        aside to choose among such penalties, then trains on all. The parameter to tune first.
     init_scale : float, default=0.01
         Standard deviation of the first values of the factors, for columns of root mean square 1. With 0
         the factors of a model without a network never leave 0.
@@ -438,7 +439,8 @@ class DeepCrossingRegressor(_DeepCrossing, FactorizationRegressor):
         Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
         share them). Where that is strong and rows are held out, a weak penalty with larger first factors
-        is tried too, and kept if its score is better by half a percent. The parameter to tune first.
+        is tried too, and kept if its score is better by half a percent; L-BFGS sets a quarter of the rows
+        aside to choose among such penalties, then trains on all. The parameter to tune first.
     init_scale : float, default=0.01
         Standard deviation of the first values of the factors, for columns of root mean square 1. With 0
         the factors of a model without a network never leave 0.

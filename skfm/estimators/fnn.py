@@ -155,7 +155,8 @@ class FNNClassifier(_FNN, FactorizationClassifier):
         Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
         share them). Where that is strong and rows are held out, a weak penalty with larger first factors
-        is tried too, and kept if its score is better by half a percent. The parameter to tune first.
+        is tried too, and kept if its score is better by half a percent; L-BFGS sets a quarter of the rows
+        aside to choose among such penalties, then trains on all. The parameter to tune first.
     init_scale : float, default=0.01
         Standard deviation of the first values of the factors, for columns of root mean square 1. With 0
         the factors of a model without a network never leave 0.
@@ -175,9 +176,9 @@ class FNNClassifier(_FNN, FactorizationClassifier):
         Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
         ``solver="ftrl"`` makes the most. L-BFGS refuses it.
     l2_linear : "auto" or float, default="auto"
-        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior: inversely
-        proportional to the sum of the sample weights (of a mixture with few rows: half of
-        ``l2_factors``).
+        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior, inversely
+        proportional to the sum of the sample weights, whose width follows from what each column tells
+        alone (see the guide on training; of a mixture with few rows it may be half of ``l2_factors``).
     class_weight : "balanced", dict, list of dict or None, default=None
         Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list has one
         dict a label of multilabel targets. ``"balanced"``: inversely proportional to the share of the
@@ -528,7 +529,8 @@ class FNNRegressor(_FNN, FactorizationRegressor):
         Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
         share them). Where that is strong and rows are held out, a weak penalty with larger first factors
-        is tried too, and kept if its score is better by half a percent. The parameter to tune first.
+        is tried too, and kept if its score is better by half a percent; L-BFGS sets a quarter of the rows
+        aside to choose among such penalties, then trains on all. The parameter to tune first.
     init_scale : float, default=0.01
         Standard deviation of the first values of the factors, for columns of root mean square 1. With 0
         the factors of a model without a network never leave 0.
@@ -548,9 +550,9 @@ class FNNRegressor(_FNN, FactorizationRegressor):
         Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
         ``solver="ftrl"`` makes the most. L-BFGS refuses it.
     l2_linear : "auto" or float, default="auto"
-        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior: inversely
-        proportional to the sum of the sample weights (of a mixture with few rows: half of
-        ``l2_factors``).
+        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior, inversely
+        proportional to the sum of the sample weights, whose width follows from what each column tells
+        alone (see the guide on training; of a mixture with few rows it may be half of ``l2_factors``).
     loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, default="squared_error"
         Loss of a sample. ``"poisson"`` predicts ``exp(raw)`` and needs targets of 0 or more; the other
         losses are computed on the standardised target (see Notes).

@@ -94,9 +94,9 @@ class LinearClassifier(_Linear, FactorizationClassifier):
         Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
         ``solver="ftrl"`` makes the most. L-BFGS refuses it.
     l2_linear : "auto" or float, default="auto"
-        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior: inversely
-        proportional to the sum of the sample weights (of a mixture with few rows: half of
-        ``l2_factors``).
+        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior, inversely
+        proportional to the sum of the sample weights, whose width follows from what each column tells
+        alone (see the guide on training; of a mixture with few rows it may be half of ``l2_factors``).
     class_weight : "balanced", dict, list of dict or None, default=None
         Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list has one
         dict a label of multilabel targets. ``"balanced"``: inversely proportional to the share of the
@@ -392,9 +392,9 @@ class LinearRegressor(_Linear, FactorizationRegressor):
         Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
         ``solver="ftrl"`` makes the most. L-BFGS refuses it.
     l2_linear : "auto" or float, default="auto"
-        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior: inversely
-        proportional to the sum of the sample weights (of a mixture with few rows: half of
-        ``l2_factors``).
+        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior, inversely
+        proportional to the sum of the sample weights, whose width follows from what each column tells
+        alone (see the guide on training; of a mixture with few rows it may be half of ``l2_factors``).
     loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, default="squared_error"
         Loss of a sample. ``"poisson"`` predicts ``exp(raw)`` and needs targets of 0 or more; the other
         losses are computed on the standardised target (see Notes).

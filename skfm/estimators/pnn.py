@@ -131,7 +131,8 @@ class PNNClassifier(_PNN, FactorizationClassifier):
         Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
         share them). Where that is strong and rows are held out, a weak penalty with larger first factors
-        is tried too, and kept if its score is better by half a percent. The parameter to tune first.
+        is tried too, and kept if its score is better by half a percent; L-BFGS sets a quarter of the rows
+        aside to choose among such penalties, then trains on all. The parameter to tune first.
     hidden_layer_sizes : int or array-like of int, default=(128, 64)
         Units of each hidden layer; an int is one layer. An empty tuple makes the network a linear map.
     activation : {"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"}, default="relu"
@@ -487,7 +488,8 @@ class PNNRegressor(_PNN, FactorizationRegressor):
         Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
         share them). Where that is strong and rows are held out, a weak penalty with larger first factors
-        is tried too, and kept if its score is better by half a percent. The parameter to tune first.
+        is tried too, and kept if its score is better by half a percent; L-BFGS sets a quarter of the rows
+        aside to choose among such penalties, then trains on all. The parameter to tune first.
     hidden_layer_sizes : int or array-like of int, default=(128, 64)
         Units of each hidden layer; an int is one layer. An empty tuple makes the network a linear map.
     activation : {"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"}, default="relu"

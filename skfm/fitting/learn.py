@@ -26,6 +26,7 @@ from skfm.data.units import Units
 from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
 from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, validation_fraction
+from skfm.fitting.prior import prior_precision
 from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
 from skfm.fitting.targets import Seen, SeenOfStream, Targets, UnknownLabelError
 from skfm.train.method import is_method, method_of
@@ -634,6 +635,11 @@ def prepare(data: Data, settings: Settings, context: Context, fields, random_sta
     fields : the parameter of the estimators
     """
     resumed = context.resumed
+    if settings.chooses_precision and not context.incremental:
+        samples, table_rows = data.samples, context.encoding.table_rows
+        scores = data.targets.scores(samples.y, samples.weight)
+        precision = prior_precision(samples.X, scores, samples.weight, table_rows)
+        data = data._replace(facts=data.facts._replace(prior_precision=precision))
     plan = make_plan(settings, data.facts, _continued(context))
     data = hold_out(data, plan, random_state)
     seed = new_seed(random_state) if resumed is None or resumed.session is None else resumed.seed

@@ -36,8 +36,14 @@ _NARROWEST_PRIOR_OF_PRODUCTS, _NARROWEST_PRIOR_OF_FEW_PRODUCTS = 12.0, 6.0
 # larger factors.
 _WIDE_PRIOR = 3.0
 _WIDE_START = 0.1
+# L-BFGS sets rows aside to choose. Of products alone it tries these one after the other, if there are so many
+# rows (benchmarks/cases/priors.py).
+_TRIED_PRIORS = 60.0, 20.0, 7.0, 2.5, 1.0
+_ENOUGH_TO_CHOOSE = 100.0
 
 AUTO = "auto"
+# Which rows tell one prior from another.
+NOBODY, HELD_OUT, SET_ASIDE = "nobody", "held out", "set aside"
 # What a plan tells that is no parameter: how many rows were held out, and which attempt was kept, from 1.
 CHOSEN_BY_FIT = ("n_held_out", "attempt")
 
@@ -82,6 +88,16 @@ class Settings(NamedTuple):
     linear_solver: Any = None
     linear_learning_rate: Any = None
 
+    @property
+    def chooses_precision(self) -> bool:
+        """Whether the prior of linear weights follows from what columns tell."""
+        return self.has_linear_term and isinstance(self.l2_linear, str)
+
+    @property
+    def tries_priors(self) -> bool:
+        """Whether factors may be learned under another prior than the first."""
+        return isinstance(self.l2_factors, str) and self.init_scale > 0
+
 
 class Facts(NamedTuple):
     """What is known of the rows before any are held out.
@@ -95,6 +111,7 @@ class Facts(NamedTuple):
     n_held_out : rows of a stream that were held out while it was read; None where that is still to be chosen
     has_given : whether rows to stop on were given
     incremental : whether this is a call of partial_fit
+    prior_precision : see `skfm.fitting.prior`
     """
 
     n_rows: int
@@ -105,6 +122,7 @@ class Facts(NamedTuple):
     n_held_out: int | None = None
     has_given: bool = False
     incremental: bool = False
+    prior_precision: float = 1.0
 
 
 class Plan(NamedTuple):
@@ -115,11 +133,13 @@ class Plan(NamedTuple):
     solver : name, optax transformation or method
     linear_solver : that of the linear weights, where they have a solver or a rate of their own; else None
     schedule : how fast and how long
-    priors : the prior, and that of a second attempt if there is one
+    priors : the prior, and those of further attempts if there are any
     dropout : share of units that a step leaves out
     n_held_out : rows to hold out, or held out already
     dtype : precision of the weights
     merges_duplicates : whether all rows make one batch, so that equal rows may be one
+    prior_precision : see `skfm.fitting.prior`
+    judges : which rows tell one prior from another, or did in the fit that this goes on from
     """
 
     solver: Any
@@ -130,6 +150,8 @@ class Plan(NamedTuple):
     n_held_out: int
     dtype: np.dtype
     merges_duplicates: bool
+    prior_precision: float = 1.0
+    judges: str = NOBODY
 
     def chosen(self, prior: int) -> dict[str, Any]:
         """What stands for each parameter that can be "auto", by its name, and `CHOSEN_BY_FIT`.
@@ -219,11 +241,18 @@ def make_plan(settings: Settings, facts: Facts, continued: Continued | None = No
         dtype = session.dtype
     elif isinstance(dtype, str) and dtype == AUTO:
         dtype = np.float64 if one_batch else np.float32
-    priors = _choose_priors(settings, facts, n_train)
-    if continued is not None and continued.prior:
-        priors = priors[-1:]
-    elif not has_held_out or abilities.full_batch:
-        priors = priors[:1]
+    judges = NOBODY
+    if isinstance(solver, str) and solver == FULL_BATCH_SOLVER:
+        judges = SET_ASIDE if facts.weight >= _ENOUGH_TO_CHOOSE else NOBODY
+    elif has_held_out and not abilities.full_batch:
+        judges = HELD_OUT
+    if continued is not None:
+        # The prior of the fit goes on.
+        facts = facts._replace(prior_precision=continued.plan.prior_precision)
+        judges = continued.plan.judges
+    priors = _choose_priors(settings, facts, n_train, judges)
+    if continued is not None:
+        priors = (priors[min(continued.prior, len(priors) - 1)],)
     return Plan(
         solver,
         linear_solver,
@@ -233,6 +262,8 @@ def make_plan(settings: Settings, facts: Facts, continued: Continued | None = No
         n_held_out,
         np.dtype(dtype),
         one_batch and facts.in_memory,
+        facts.prior_precision,
+        judges,
     )
 
 
@@ -345,24 +376,53 @@ def _n_to_hold_out(settings: Settings, facts: Facts, *, full_batch: bool) -> int
     return n_held_out
 
 
-def _choose_priors(settings: Settings, facts: Facts, n_train: int) -> tuple[Prior, ...]:
-    """The prior and, where it is narrow, that of a second attempt."""
-    share = n_train / facts.n_rows
+def _choose_priors(settings: Settings, facts: Facts, n_train: int, judges: str) -> tuple[Prior, ...]:
+    """The prior and, where others may be better, those of further attempts, from narrow to wide.
+
+    The narrow prior is right where interactions are few or small. Where they are all there is, factors under
+    it never leave 0, while the linear weights overfit; which of the two it is, held-out rows tell.
+    """
+    precision = facts.prior_precision
     # Rows are held out at random, so the others have their share of everything.
     weight = n_train * (facts.weight / facts.n_rows) if n_train < facts.n_rows else facts.weight
-    strengths = penalty_strengths(settings, facts.weight, facts.evidence * share)
-    penalties = {}
-    for name, strength in strengths.items():
-        given = getattr(settings, name)
-        penalties[name] = strength / weight if isinstance(given, str) else float(given)
-    prior = Prior(
+    evidence = facts.evidence * (n_train / facts.n_rows)
+    first = penalty_strengths(settings, facts.weight, evidence)
+    of_pieces, first["l2_linear"] = first["l2_linear"], max(first["l2_linear"], precision)
+    attempts = [first]
+    if judges != NOBODY and settings.tries_priors:
+        if settings.has_linear_term:
+            # Factors are no larger than linear weights, unless a wider prior tells otherwise.
+            first |= {name: precision * first[name] for name in ("l2_factors", "l2_dense")}
+        if judges == SET_ASIDE and settings.kind == "factors":
+            narrowest, *wider = _TRIED_PRIORS
+            attempts = [
+                {
+                    "l2_linear": max(min(precision, strength), min(of_pieces, strength / 2), 1.0),
+                    "l2_factors": strength,
+                    "l2_dense": strength,
+                }
+                for strength in (precision * narrowest, *wider)
+            ]
+        elif first["l2_factors"] >= 2 * _WIDE_PRIOR:
+            init_scale = max(settings.init_scale, _WIDE_START)
+            wide = {"l2_factors": _WIDE_PRIOR, "l2_dense": _WIDE_PRIOR, "init_scale": init_scale}
+            attempts.append(first | wide)
+    return tuple(_prior(settings, strengths, weight) for strengths in attempts)
+
+
+def _prior(settings: Settings, strengths: dict[str, float], weight: float) -> Prior:
+    """The prior of these strengths, in units of a standard normal one, where they are not given."""
+    given = {name: getattr(settings, name) for name in ("l2_linear", "l2_factors", "l2_dense")}
+    penalties = {
+        name: strengths[name] / weight if isinstance(value, str) else float(value)
+        for name, value in given.items()
+    }
+    return Prior(
         l1_linear=settings.l1_linear,
         l2_frequency_power=float(settings.l2_frequency_power),
-        init_scale=settings.init_scale,
+        init_scale=strengths.get("init_scale", settings.init_scale),
         **penalties,
     )
-    wide = _wide_prior(settings, prior, weight)
-    return (prior,) if wide is None else (prior, wide)
 
 
 def penalty_strengths(settings: Settings, weight: float, evidence: float) -> dict[str, float]:
@@ -390,18 +450,3 @@ def penalty_strengths(settings: Settings, weight: float, evidence: float) -> dic
     strength = strongest if narrowest else max(enough / evidence, 1.0)
     linear = strength / 2 if few and settings.n_components else 1.0
     return {"l2_linear": linear, "l2_factors": strength, "l2_dense": strength}
-
-
-def _wide_prior(settings: Settings, prior: Prior, weight: float) -> Prior | None:
-    """The prior of a second attempt, or None where there is none.
-
-    The narrow prior is right where interactions are few or small. Where they are all there is, factors under
-    it never leave 0, while the linear weights overfit; which of the two it is, held-out rows tell.
-    """
-    is_narrow = prior.l2_factors >= 2 * _WIDE_PRIOR / weight
-    if settings.l2_factors != AUTO or prior.init_scale == 0 or not is_narrow:
-        return None
-    l2_factors = _WIDE_PRIOR / weight
-    l2_dense = l2_factors if settings.l2_dense == AUTO else prior.l2_dense
-    init_scale = max(prior.init_scale, _WIDE_START)
-    return prior._replace(l2_factors=l2_factors, l2_dense=l2_dense, init_scale=init_scale)

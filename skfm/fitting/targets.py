@@ -28,6 +28,7 @@ from skfm.data.validate import (
     weights_as_numbers,
 )
 from skfm.data.whole_numbers import merged
+from skfm.fitting.prior import Scores
 
 # Means of counts beyond this, or below its inverse, are taken to be 1.
 _MOST_COUNTED = 1e9
@@ -205,6 +206,10 @@ class Targets:
     def seen(self, terms, weight) -> Seen:
         """What is known of the targets of rows."""
         return Seen(terms.shape[0], weight.sum(), 0.0, 0.0, self.loss.statistics(terms, weight))
+
+    def scores(self, terms, weight) -> Scores:
+        """What rows ask of raw predictions in standard units, where these are the best constant."""
+        raise NotImplementedError
 
     def standardized(self, seen: Seen, known: Targets | None = None) -> Targets:
         """Targets that know location and scale, for losses that are taken in standard units.
@@ -399,6 +404,11 @@ class Labels(Targets):
     def kinds(self, terms):
         return super().kinds(terms) if self.multilabel else terms.reshape(-1)
 
+    def scores(self, terms, weight):
+        if self.is_softmax:
+            terms = terms[:, None] == np.arange(self.n_outputs)
+        return _scores_of_chances(terms, weight)
+
     def decision_function(self, raw) -> np.ndarray:
         """Log odds, or scores before the softmax; a vector for two classes."""
         return raw[:, 0] if raw.shape[1] == 1 and not self.multilabel else raw
@@ -499,6 +509,17 @@ class Numbers(Targets):
         mean = np.average(terms / unit, axis=0, weights=weight)
         deviation = np.sqrt(np.average(np.square(terms / unit - mean), axis=0, weights=weight))
         return seen._replace(mean=mean * unit, deviation=deviation * unit)
+
+    def scores(self, terms, weight):
+        y = self.standardized(self.seen(terms, weight)).standardize(terms)
+        if self.loss.standardizes_target:
+            return Scores(y, np.ones_like(y))
+        mean = np.average(y, axis=0, weights=weight)
+        residuals, curvature = y - mean, np.broadcast_to(mean, y.shape)
+        # Counts vary more than a Poisson variable, and so does what columns tell of them.
+        total = float(weight @ curvature.sum(axis=1))
+        dispersion = max(float(weight @ np.square(residuals).sum(axis=1)) / total, 1.0) if total else 1.0
+        return Scores(residuals / dispersion, curvature / dispersion, dispersion)
 
     def standardized(self, seen, known=None):
         if not self.loss.standardizes_target:
@@ -706,6 +727,15 @@ class ClickConversion(Targets):
     def kinds(self, terms):
         return terms[:, 0] + terms[:, 1]
 
+    def scores(self, terms, weight):
+        click, after = terms[:, :1], terms[:, 1:2]
+        # Only a click tells of the conversion after it.
+        of_tasks = zip((click, after), (weight, weight * click[:, 0]), strict=True)
+        each = [_scores_of_chances(task, of_task) for task, of_task in of_tasks]
+        residuals, curvature = (np.hstack(parts) for parts in zip(*(one[:2] for one in each), strict=True))
+        counts = terms[:, 2:] * np.hstack([np.ones_like(click), click])
+        return each[0]._replace(residuals=residuals * counts, curvature=curvature * counts)
+
     def decision_function(self, raw) -> np.ndarray:
         """Log odds of a click, and of a click with a conversion."""
         from skfm.losses import log_both, log_complement
@@ -724,6 +754,13 @@ class ClickConversion(Targets):
 
     def predict(self, raw):
         return (self.decision_function(raw) > 0).astype(int)
+
+
+def _scores_of_chances(happens, weight) -> Scores:
+    """Scores of log odds, of what happens or does not."""
+    total = weight.sum()
+    chance = weight @ happens / (total or 1)
+    return Scores(happens - chance, np.broadcast_to(chance * (1 - chance), happens.shape), unexplained=2)
 
 
 def _balanced(codes: np.ndarray, weight: np.ndarray, n_classes: int = 0) -> np.ndarray:

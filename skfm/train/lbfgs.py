@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -30,7 +31,15 @@ from skfm.train.loop import (
 )
 from skfm.train.memory import check_memory, check_memory_of_weights
 from skfm.train.precondition import Coordinates, coordinates
-from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing, score_is_constant
+from skfm.train.problem import (
+    Parameters,
+    Prior,
+    Problem,
+    Progress,
+    Result,
+    learned_nothing,
+    score_is_constant,
+)
 from skfm.train.programs import Compiled
 from skfm.train.start import (
     base_loss,
@@ -65,6 +74,10 @@ _NO_CHANGE = 10.0
 # In units of `tol`: where the last tenth of the iterations gained a larger share of what the model gains on a
 # constant prediction, it is too early to stop.
 _STILL_LEARNING = 100.0
+# Iterations under each prior that is tried, and the number of rows up to which one quarter of them is not
+# enough to choose by (benchmarks/cases/priors.py).
+_ITERATIONS_TO_CHOOSE = 60
+_FEW_COPIES = 1_000
 # Iterations that L-BFGS remembers.
 _MEMORY = 20
 # SciPy's number for it. That of a line search that finds nothing lower is another: there is no more to gain.
@@ -136,6 +149,13 @@ def _value_and_gradient(program: Program, table, dense, rest):
     return value, data_term, (gradient[0].at[-1].set(0), gradient[1])
 
 
+class Weights(NamedTuple):
+    """A table with a row for each touched column, in NumPy, and dense weights."""
+
+    table: np.ndarray
+    dense: Any
+
+
 class Iterate(NamedTuple):
     """Weights after an iteration, by how much it lowered the objective, and the data term alone."""
 
@@ -145,13 +165,15 @@ class Iterate(NamedTuple):
     data_term: float
 
 
-def minimize(objective: Objective, space: Coordinates, first, max_iter: int, tol: float, on_iteration):
+def minimize(
+    objective: Objective, space: Coordinates, first: Weights, max_iter: int, tol: float, on_iteration
+):
     """Minimise the objective; returns (table, dense, whether `max_iter` ended it).
 
     Parameters
     ----------
     space : coordinates to optimise in
-    first : (table, dense); the table is a NumPy array with a row for each touched column
+    first : weights to start from
     tol : stop when no component of the gradient is larger
     on_iteration : called with an `Iterate` after each iteration; may raise StopIteration
     """
@@ -232,7 +254,6 @@ def _fit(problem: Problem) -> Result:
     n_rows = table_rows(columns.size)
     of_pairs = (2 * _MEMORY + 5) * np.dtype(np.float64).itemsize
     check_memory_of_weights(model, of_pairs, n_rows * model.width, ", or solver='adam', which keeps less")
-    prior = problem.priors[0]
 
     def narrowed(samples: Samples) -> Samples:
         """Only touched columns are optimised: they become the columns of a smaller table."""
@@ -245,38 +266,31 @@ def _fit(problem: Problem) -> Result:
         held_out=None if problem.held_out is None else narrowed(problem.held_out),
         fields=_narrowed_fields(problem.fields, columns),
     )
-    charge = charges(frequency, prior.l2_frequency_power, units.scale) * frequency[:, None]
-    init_scale = max(prior.init_scale, _LEAST_FACTORS) if prior.init_scale else 0.0
-    base = base_score(problem)
-    start = first_parameters(problem, init_scale, columns, units, base)
-    full, dense, averages = start.table, start.dense, start.averages
-    table = np.zeros((n_rows, model.width), dtype=dtype)
-    table[: columns.size] = full[columns]
+    charge = charges(frequency, problem.priors[0].l2_frequency_power, units.scale) * frequency[:, None]
     charge = padded(np.minimum(charge[columns], _strongest(dtype)), n_rows, dtype)
-    hyper = hyper_parameters(problem, prior)
-    objective = Objective(Program(model, loss), averages, _blocks(narrow, n_rows), charge, hyper)
+    base = base_score(problem)
+
+    def first(prior: Prior) -> Parameters:
+        return first_parameters(problem, _first_scale(prior), columns, units, base)
+
+    def first_weights(prior: Prior) -> Weights:
+        parameters = first(prior)
+        table = np.zeros((n_rows, model.width), dtype=dtype)
+        table[: columns.size] = parameters.table[columns]
+        return Weights(table, parameters.dense)
+
+    whole = first(problem.priors[0])
+    full, averages = whole.table, whole.averages
     # Threads of BLAS only get into the way of JAX's on vectors of this size.
     with blas_threads.one(), interrupt_later() as interrupted:
-        watcher = _Watcher(narrow, validator(narrow, n_rows - 1, Units()), table, averages, interrupted)
-        table, dense, at_end = minimize(
-            objective,
-            _coordinates(narrow, objective),
-            (table, dense),
-            schedule.max_iter,
-            _gradient_tolerance(problem, init_scale),
-            watcher,
-        )
+        descent = _Descent(narrow, charge, averages, validator(narrow, n_rows - 1, Units()), interrupted)
+        number, start, attempts = _choose(descent, weight, first_weights)
+        prior = problem.priors[number]
+        weights, watcher, at_end = descent.run(prior, start, _label(number, problem))
     progress = watcher.progress
-    progress.best_score = watcher.stopping.best_score
-    progress.interrupted = bool(interrupted)
-    if watcher.stopping.best is not None:
-        table, dense = watcher.stopping.best
-    if not progress.n_iter:
-        # From a minimum there is no step to take.
-        watcher.record(table, dense, float(objective.value_and_gradient(table, dense)[1]))
-    full[columns] = table[: columns.size]
+    full[columns] = weights.table[: columns.size]
     without = base_loss(loss, narrow.train, base)
-    parameters = Parameters(full, to_numpy(dense), to_numpy(averages), units)
+    parameters = Parameters(full, to_numpy(weights.dense), to_numpy(averages), units)
     message = None if interrupted else score_is_constant(problem, progress)
     unfinished = watcher.advice(without) if at_end and progress.n_iter else None
     if message is None and not (interrupted or (at_end and progress.n_iter < schedule.n_iter_no_change)):
@@ -291,7 +305,154 @@ def _fit(problem: Problem) -> Result:
             f"Training diverged: the loss of the last weights is {last:.3g}. Give a smaller init_scale, or "
             f"check y for outliers."
         )
-    return Result(parameters, progress, message=message)
+    return Result(parameters, progress, message=message, prior=number, attempts=attempts | {number: progress})
+
+
+def _first_scale(prior: Prior) -> float:
+    """Deviation of the first factors."""
+    return max(prior.init_scale, _LEAST_FACTORS) if prior.init_scale else 0.0
+
+
+class _Descent(NamedTuple):
+    """What all descents of a fit share.
+
+    Attributes
+    ----------
+    narrow : the problem in the columns that rows touch, with weights that sum to 1
+    charges : see `Objective`
+    averages : running averages of the model
+    validate : see `skfm.train.held_out.validator`, or None
+    interrupted : filled when Ctrl-C came
+    """
+
+    narrow: Problem
+    charges: np.ndarray
+    averages: Any
+    validate: Any
+    interrupted: list
+
+    def objective(self, prior: Prior, weight: np.ndarray) -> Objective:
+        """The objective under a prior, of rows with these weights, which sum to 1."""
+        narrow = self.narrow._replace(train=self.narrow.train._replace(weight=weight))
+        blocks = _blocks(narrow, self.charges.shape[0])
+        program = Program(narrow.model, narrow.loss)
+        return Objective(program, self.averages, blocks, self.charges, hyper_parameters(narrow, prior))
+
+    def run(self, prior: Prior, start: Weights, label: str = "") -> tuple[Weights, _Watcher, bool]:
+        """Minimise from first weights; those found, what happened, and whether `max_iter` ended it."""
+        narrow = self.narrow
+        objective = self.objective(prior, narrow.train.weight)
+        watcher = _Watcher(self, start.table, label)
+        table, dense, at_end = minimize(
+            objective,
+            _coordinates(narrow, objective),
+            start,
+            narrow.schedule.max_iter,
+            _gradient_tolerance(narrow, _first_scale(prior)),
+            watcher,
+        )
+        progress = watcher.progress
+        progress.best_score = watcher.stopping.best_score
+        progress.interrupted = bool(self.interrupted)
+        if watcher.stopping.best is not None:
+            table, dense = watcher.stopping.best
+        if not progress.n_iter:
+            # From a minimum there is no step to take.
+            watcher.record(table, dense, float(objective.value_and_gradient(table, dense)[1]))
+        return Weights(table, dense), watcher, at_end
+
+
+def _label(number: int, problem: Problem) -> str:
+    n_priors = len(problem.priors)
+    return f"attempt {number + 1} of {n_priors}" if n_priors > 1 else ""
+
+
+class _Tried(NamedTuple):
+    """What a prior led to without some of the rows: weights, the loss of these rows, and what happened."""
+
+    weights: Weights
+    loss: float
+    progress: Progress
+
+
+def _choose(
+    descent: _Descent, weight: np.ndarray, first: Callable[[Prior], Weights]
+) -> tuple[int, Weights, dict[int, Progress]]:
+    """Number of the prior that predicts rows set aside best, weights to start from, what happened under each.
+
+    Of few rows a quarter says little: each of the others must agree that a wider prior is better.
+
+    Parameters
+    ----------
+    weight : (n,) weights of the rows
+    first : makes first weights
+    """
+    priors = descent.narrow.priors
+    if len(priors) == 1:
+        return 0, first(priors[0]), {}
+    n_copies, quarters = _quarters(weight)
+    tried = _try(descent, weight, quarters[0], range(len(priors)), first)
+    best = max(tried) if descent.interrupted else min(tried, key=lambda number: tried[number].loss)
+    if best and n_copies <= _FEW_COPIES:
+        for kept in quarters[1:]:
+            again = _try(descent, weight, kept, (0, best), first)
+            if not descent.interrupted and again[best].loss >= again[0].loss:
+                best = 0
+                break
+    attempts = {number: one.progress for number, one in tried.items()}
+    start = first(priors[best])
+    # Units of a network that have died do not come back.
+    return best, start if start.dense["weights"] else tried[best].weights, attempts
+
+
+def _quarters(weight: np.ndarray) -> tuple[float, list[np.ndarray]]:
+    """How many rows there are, and weights (n,) of those in each quarter.
+
+    Equal rows are one with their summed weight: its copies are dealt out one by one, so that a weight of 2 is
+    the row twice. Rows come in an order that says nothing about them, see `merge_duplicates`.
+    """
+    one = min(float(weight.mean()), 1.0)
+    copies = np.append(0.0, np.cumsum(weight / one))
+    dealt = [np.diff(np.floor((copies + number) / 4)) for number in range(4)]
+    return copies[-1], [np.minimum(count * one, weight) for count in dealt]
+
+
+def _try(
+    descent: _Descent,
+    weight: np.ndarray,
+    kept: np.ndarray,
+    numbers: Iterable[int],
+    first: Callable[[Prior], Weights],
+) -> dict[int, _Tried]:
+    """Train under some of the priors, one after the other, on what is left when some rows are set aside.
+
+    Parameters
+    ----------
+    weight, kept : (n,) weights of all rows, and what of them is set aside
+    """
+    problem, left = descent.narrow, weight - kept
+    schedule = problem.schedule._replace(max_iter=min(problem.schedule.max_iter, _ITERATIONS_TO_CHOOSE))
+    train = problem.train._replace(weight=left / left.sum())
+    descent = descent._replace(narrow=problem._replace(train=train, schedule=schedule), validate=None)
+    factors = problem.model.per_lane(lambda table: table.penalty == "factors").astype(bool)
+    tried: dict[int, _Tried] = {}
+    for number in numbers:
+        prior = problem.priors[number]
+        start = first(prior)
+        if tried and problem.start is None and not start.dense["weights"]:
+            known = list(tried.values())[-1].weights
+            # A narrow prior may have left no factors to go on from.
+            start = Weights(known.table + np.where(factors, start.table, 0), known.dense)
+        # The same prior beside fewer rows.
+        beside = prior.beside(left.sum() / weight.sum())
+        weights, watcher, _ = descent.run(beside, start, _label(number, problem))
+        objective = descent.objective(prior, kept / kept.sum())
+        loss = float(objective.value_and_gradient(*weights)[1])
+        watcher.progress.history["validation_loss"] = [np.nan] * (watcher.progress.n_iter - 1) + [loss]
+        tried[number] = _Tried(weights, loss if np.isfinite(loss) else np.inf, watcher.progress)
+        if descent.interrupted:
+            break
+    return tried
 
 
 def _gradient_tolerance(problem: Problem, init_scale: float) -> float:
@@ -342,9 +503,10 @@ def _size(factors: np.ndarray) -> float:
 class _Watcher:
     """Record each iteration, keep the best weights, stop when the objective or the validation score does."""
 
-    def __init__(self, problem: Problem, validate, table, averages, interrupted: list):
-        self.validate, self.averages, self.progress = validate, averages, Progress()
-        self.schedule, self.report, self.interrupted = problem.schedule, problem.report, interrupted
+    def __init__(self, descent: _Descent, table: np.ndarray, label: str):
+        problem, _, self.averages, self.validate, self.interrupted = descent
+        self.progress, self.lowest = Progress(label=label), np.inf
+        self.schedule, self.report = problem.schedule, problem.report
         tol, patience = self.schedule.tol, self.schedule.n_iter_no_change
         self.stopping = Stopping(tol * _GRADIENT_TOLERANCE, patience)
         self.gains: list[float] = []
@@ -377,7 +539,12 @@ class _Watcher:
         # grown, or are gone.
         growth = _size(table[:, self.factors]) / self.first_size if self.first_size else np.inf
         if score is not None:
+            waited = self.stopping.waited
             self.stopping.record(score, lambda: jax.tree.map(np.copy, (table, dense)))
+            if data_term > self.lowest:
+                # Weights that penalties draw back from a detour say nothing of those to come.
+                self.stopping.waited = min(self.stopping.waited, waited)
+            self.lowest = min(self.lowest, data_term)
             if not self.has_begun:
                 self.has_begun = self.stopping.waited == 0 and growth >= _GROWTH
                 self.stopping.waited = 0

@@ -28,7 +28,15 @@ from skfm.train.held_out import validator
 from skfm.train.loop import DivergenceError, Watch, descend
 from skfm.train.memory import check_memory
 from skfm.train.plateau import Plateau
-from skfm.train.problem import Parameters, Problem, Progress, Result, learned_nothing, score_is_constant
+from skfm.train.problem import (
+    LOOSE,
+    Parameters,
+    Problem,
+    Progress,
+    Result,
+    learned_nothing,
+    score_is_constant,
+)
 from skfm.train.rescale import in_units
 from skfm.train.start import (
     base_loss,
@@ -166,6 +174,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     suspects = alike(problem, statistics, units)
     # Factors that start where others have ended have nothing to leave.
     leaves_start = model.hints.starts_still and schedule.stops_early and trained is None
+    leaves_start = leaves_start and schedule.tol < LOOSE
     frequency = standard_frequency(statistics, units) if leaves_start else None
     if not problem.keeps_session:
         del statistics, stream

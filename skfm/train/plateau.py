@@ -40,7 +40,8 @@ class Plateau:
     def start(self, weights: Any) -> None:
         """Take note of the first weights."""
         self.before = self._factors(weights)
-        length = np.linalg.norm(self.before)
+        with np.errstate(over="ignore"):
+            length = np.linalg.norm(self.before)
         self.first = self.before / length if length else self.before
         self.lowest = np.inf
 

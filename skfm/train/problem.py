@@ -21,7 +21,7 @@ _NEGLIGIBLE = 1e-6
 # The rows of the largest batch.
 _MOST_BEHIND = 4096
 # A `tol` as large as what a model gains on a constant.
-_LOOSE = 0.1
+LOOSE = 0.1
 
 
 class Prior(NamedTuple):
@@ -39,6 +39,11 @@ class Prior(NamedTuple):
     l2_dense: float
     l2_frequency_power: float
     init_scale: float
+
+    def beside(self, share: float) -> Prior:
+        """The same prior beside this share of the rows, whose loss is a mean."""
+        l2 = {name: getattr(self, name) / share for name in ("l2_linear", "l2_factors", "l2_dense")}
+        return self._replace(**l2)
 
 
 class Schedule(NamedTuple):
@@ -229,7 +234,8 @@ class Problem(NamedTuple):
     held_out : rows to stop on, or None
     fields : field of each column for models that need it, and its row of the tables where columns share
         these; else None
-    priors : the prior, and a second one that is tried too: it counts if held-out rows score clearly better
+    priors : the prior, and others, from narrow to wide, that are tried too: they count if rows that are held
+        out score better
     dropout : share of units that a step leaves out
     schedule : how fast and how long
     start : tables to start from, or None
@@ -293,7 +299,7 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
         )
     if base_loss - loss > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
         return None
-    if problem.schedule.tol >= _LOOSE:
+    if problem.schedule.tol >= LOOSE:
         return (
             f"nothing was learned, for training stopped where nothing changed by more than tol. Give a "
             f"smaller tol than {problem.schedule.tol:.2g}."

@@ -37,6 +37,11 @@ def make(name, **parameters):
     return estimator(**(settings | parameters))
 
 
+def like_partial_fit(name):
+    """What stands for "auto" in calls of partial_fit, which do not know all rows yet."""
+    return {"l2_linear": 1 / N} if hasattr(getattr(skfm, name)(), "l2_linear") else {}
+
+
 def target(name):
     """Labels for a classifier, numbers for a regressor."""
     return LABELS if name.endswith("Classifier") else Y

@@ -180,7 +180,7 @@ def test_a_score_that_is_the_same_after_each_epoch_is_named(solver):
     y = rows[:, 0] * rows[:, 1] + rows[:, 2] > 0
 
     def fitted(**changes):
-        given = {"early_stopping": True, "scoring": lambda estimator, X, y: 1.0} | changes
+        given = {"early_stopping": True, "scoring": lambda estimator, X, y: 1.0, "l2_factors": 1e-3} | changes
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             model = make("FMClassifier", solver=solver, max_iter=200, **given).fit(rows, y)

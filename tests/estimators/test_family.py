@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 import skfm
 from skfm import FieldEncoder
-from tests.estimators.problems import FAMILY, LABELS, N, X, Y, make, predictions, target
+from tests.estimators.problems import FAMILY, LABELS, N, X, Y, like_partial_fit, make, predictions, target
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 
@@ -95,7 +95,7 @@ def test_the_same_seed_gives_the_same_bits(name):
 
 @every_estimator
 def test_partial_fit_goes_on_like_fit(name):
-    settings = STEPS | {"learning_rate_schedule": "constant", "batch_size": N}
+    settings = STEPS | {"learning_rate_schedule": "constant", "batch_size": N} | like_partial_fit(name)
     if name.startswith("FNN"):
         settings["pretrain"] = False  # which partial_fit does not do
     going = make(name, **settings)

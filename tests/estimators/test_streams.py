@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import log_loss, roc_auc_score
 
 from skfm import FieldEncoder
-from tests.estimators.problems import make, predictions
+from tests.estimators.problems import like_partial_fit, make, predictions
 from tests.estimators.streams import (
     KINDS,
     LABELS,
@@ -148,6 +148,7 @@ def test_one_batch_gives_the_model_of_the_rows(name, kind, on_disk, monkeypatch)
 @pytest.mark.parametrize(("name", "kind"), [("FMClassifier", "csr"), ("DeepFMClassifier", "polars")])
 def test_many_epochs_from_disk_and_from_memory_end_near_each_other(name, kind, on_disk):
     rows, settings = KINDS[kind], STEPS | {"max_iter": 20, "learning_rate_schedule": "constant"}
+    settings |= like_partial_fit(name)
     model = make(name, **settings).fit(rows, LABELS)
     chunks = cut(SIZES[3], rows, LABELS)
     streamed = make(name, **settings).fit(chunks)

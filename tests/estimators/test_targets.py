@@ -111,7 +111,7 @@ def test_sparse_labels():
 
 def test_linear_classifier_is_logistic_regression():
     reference = LogisticRegression(C=1, tol=1e-10, max_iter=10_000).fit(X, LABELS)
-    model = make("LinearClassifier", **OPTIMUM).fit(X, LABELS)
+    model = make("LinearClassifier", l2_linear=1 / N, **OPTIMUM).fit(X, LABELS)
     np.testing.assert_allclose(model.coef_, reference.coef_, atol=1e-4)
     np.testing.assert_allclose(model.intercept_, reference.intercept_, atol=1e-4)
 
@@ -119,13 +119,13 @@ def test_linear_classifier_is_logistic_regression():
 def test_linear_classifier_is_multinomial_logistic_regression():
     iris, y = load_iris(return_X_y=True)
     reference = LogisticRegression(C=1, tol=1e-10, max_iter=10_000).fit(iris, y)
-    model = make("LinearClassifier", **OPTIMUM).fit(iris, y)
+    model = make("LinearClassifier", l2_linear=1 / len(y), **OPTIMUM).fit(iris, y)
     np.testing.assert_allclose(model.coef_, reference.coef_, atol=1e-4)
     np.testing.assert_allclose(model.predict_proba(iris), reference.predict_proba(iris), atol=1e-4)
 
 
 def test_multilabel_is_one_logistic_regression_a_label():
-    model = make("LinearClassifier", **OPTIMUM).fit(X, MULTILABEL)
+    model = make("LinearClassifier", l2_linear=1 / N, **OPTIMUM).fit(X, MULTILABEL)
     for label, y in enumerate(MULTILABEL.T):
         reference = LogisticRegression(C=1, tol=1e-10, max_iter=10_000).fit(X, y)
         np.testing.assert_allclose(model.coef_[label], reference.coef_[0], atol=1e-4)
@@ -139,7 +139,7 @@ def test_multilabel_is_one_logistic_regression_a_label():
 
 def test_linear_regressor_is_ridge():
     reference = Ridge(alpha=1.0).fit(X, Y)
-    model = make("LinearRegressor", **OPTIMUM).fit(X, Y)
+    model = make("LinearRegressor", l2_linear=1 / N, **OPTIMUM).fit(X, Y)
     np.testing.assert_allclose(model.coef_, reference.coef_, atol=1e-4)
     np.testing.assert_allclose(model.intercept_, reference.intercept_, atol=1e-4)
     assert model.coef_.shape == (D,)
@@ -148,14 +148,14 @@ def test_linear_regressor_is_ridge():
 def test_weighted_linear_regressor_is_weighted_ridge():
     weight = np.random.default_rng(0).uniform(0.1, 3, N)
     reference = Ridge(alpha=1.0).fit(X, Y, sample_weight=weight)
-    model = make("LinearRegressor", **OPTIMUM).fit(X, Y, sample_weight=weight)
+    model = make("LinearRegressor", l2_linear=1 / weight.sum(), **OPTIMUM).fit(X, Y, sample_weight=weight)
     np.testing.assert_allclose(model.coef_, reference.coef_, atol=1e-4)
 
 
 def test_poisson_is_scikit_learns():
     counts = np.random.default_rng(0).poisson(np.exp(0.5 * RAW))
     reference = PoissonRegressor(alpha=1 / N, tol=1e-10, max_iter=10_000).fit(X, counts)
-    model = make("LinearRegressor", loss="poisson", **OPTIMUM).fit(X, counts)
+    model = make("LinearRegressor", loss="poisson", l2_linear=1 / N, **OPTIMUM).fit(X, counts)
     np.testing.assert_allclose(model.coef_, reference.coef_, atol=1e-4)
     np.testing.assert_allclose(model.predict(X), reference.predict(X), rtol=1e-3)
 
@@ -177,7 +177,7 @@ def test_several_outputs(name):
 
 def test_several_outputs_of_a_linear_model_are_several_models():
     y = np.column_stack([Y, Y**2])
-    model = make("LinearRegressor", **OPTIMUM).fit(X, y)
+    model = make("LinearRegressor", l2_linear=1 / N, **OPTIMUM).fit(X, y)
     reference = Ridge(alpha=1.0).fit(X, y)
     np.testing.assert_allclose(model.coef_, reference.coef_, atol=1e-3)
     np.testing.assert_allclose(model.intercept_, reference.intercept_, atol=1e-3)

@@ -11,7 +11,19 @@ from sklearn.model_selection import GridSearchCV
 
 from skfm import FMClassifier
 from skfm.train.loop import descend
-from tests.estimators.problems import LABELS, NAMES, RAW, REGRESSORS, D, N, X, Y, make, predictions
+from tests.estimators.problems import (
+    LABELS,
+    NAMES,
+    RAW,
+    REGRESSORS,
+    D,
+    N,
+    X,
+    Y,
+    like_partial_fit,
+    make,
+    predictions,
+)
 from tests.estimators.problems import target as target_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
@@ -30,8 +42,9 @@ Y_VAL = np.where(NOISE.random(N) < 0.3, 1, (X_VAL[:, 0] * X_VAL[:, 1] - X_VAL[:,
 @pytest.mark.parametrize("solver", ["adagrad", "adam", "ftrl", "sgd"])
 @pytest.mark.parametrize("name", ["LinearClassifier", "FMRegressor"])
 def test_epochs_of_fit_are_calls_of_partial_fit(name, solver):
-    whole = make(name, solver=solver, **STEPS).fit(X, target_of(name))
-    steps = make(name, solver=solver, **STEPS)
+    settings = {"solver": solver, **STEPS, **like_partial_fit(name)}
+    whole = make(name, **settings).fit(X, target_of(name))
+    steps = make(name, **settings)
     seen = []
     for _ in range(3):
         seen.append(predictions(steps.partial_fit(X, target_of(name))))
@@ -45,7 +58,7 @@ def test_epochs_of_fit_are_calls_of_partial_fit(name, solver):
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("Linear")])
 @pytest.mark.parametrize("more", [{}, {"batch_size": 256}, {"learning_rate_schedule": "cosine"}])
 def test_partial_fit_of_every_model(name, more):
-    settings = {"solver": "adam", **STEPS, **more}
+    settings = {"solver": "adam", **STEPS, **like_partial_fit(name), **more}
     if name == "DeepFMClassifier":
         settings |= {"dropout": 0.3, "batch_norm": True}
     whole = make(name, **settings).fit(X, target_of(name))

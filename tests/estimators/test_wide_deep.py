@@ -35,7 +35,7 @@ def test_deep_part_has_no_linear_weights():
 
 @pytest.mark.parametrize("parts", ["wide", "both"])
 def test_crosses_are_learned_by_the_wide_part(parts):
-    settings = SMALL | {"parts": parts, "hidden_layer_sizes": (4,), "n_factors": 2}
+    settings = SMALL | {"parts": parts, "hidden_layer_sizes": (4,), "n_factors": 2, "l2_factors": 0.1}
     plain = WideDeepClassifier(**settings).fit(TABLE, SAME)
     crossed = WideDeepClassifier(**settings, crosses=CROSSES).fit(TABLE, SAME)
     assert plain.score(TABLE, SAME) < 0.9

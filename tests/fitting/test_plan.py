@@ -4,7 +4,15 @@ import numpy as np
 import optax
 import pytest
 
-from skfm import ESMMClassifier, FMClassifier, FNNClassifier, LinearClassifier, WideDeepClassifier
+from skfm import (
+    DeepFMClassifier,
+    ESMMClassifier,
+    FMClassifier,
+    FNNClassifier,
+    LinearClassifier,
+    MixtureFMClassifier,
+    WideDeepClassifier,
+)
 from skfm.fitting.plan import Continued, Facts, make_plan
 
 FM, LINEAR = FMClassifier()._settings(), LinearClassifier()._settings()
@@ -65,8 +73,8 @@ def test_calls_that_go_on_keep_solver_precision_and_prior():
         FM._replace(solver="adagrad"), facts(9_000, incremental=True), Continued(first, True, 0)
     )
     assert (later.solver, later.dtype) == ("adagrad", np.float64)
-    narrow = facts(100, evidence=1.0, incremental=True)
-    priors = [make_plan(FM, narrow, Continued(first, True, prior)).priors for prior in (0, 1)]
+    narrow, tried = facts(100, evidence=1.0, incremental=True), make_plan(FM, facts(5_000, has_given=True))
+    priors = [make_plan(FM, narrow, Continued(tried, True, prior)).priors for prior in (0, 1)]
     assert [len(one) for one in priors] == [1, 1]
     assert priors[0][0].l2_factors > priors[1][0].l2_factors
 
@@ -90,9 +98,56 @@ def test_linear_weights_keep_their_solver():
         assert (later.schedule.linear_learning_rate is None) == (solver is None)
 
 
-def test_a_full_batch_has_one_prior():
-    narrow = facts(5_000, evidence=1.0, has_given=True)
-    assert [len(make_plan(FM._replace(solver=s), narrow).priors) for s in ("lbfgs", "adam")] == [1, 2]
+def strengths(settings, facts):
+    """The penalties of each prior, in units of a standard normal one."""
+    weight = facts.weight
+    return [
+        (round(prior.l2_linear * weight, 9), round(prior.l2_factors * weight, 9))
+        for prior in make_plan(settings, facts).priors
+    ]
+
+
+def test_products_are_tried_under_several_priors_where_rows_tell_which_is_best():
+    narrow = facts(1_000, evidence=1.0, prior_precision=4.0)
+    assert strengths(FM, narrow) == [(4, 240), (4, 20), (4, 7), (2.5, 2.5), (1, 1)]
+    assert strengths(FM, facts(1_000)) == [(1, 60), (1, 20), (1, 7), (1, 2.5), (1, 1)]
+    # Half of what factors have, and as much as linear weights have without pieces.
+    mixture = MixtureFMClassifier()._settings()
+    assert strengths(mixture, narrow) == [(10, 240), (10, 20), (4, 7), (2.5, 2.5), (1, 1)]
+    # Of networks, and of mini-batches, the narrow one and a wide one.
+    deep = DeepFMClassifier()._settings()
+    assert strengths(deep, narrow) == [(4, 80), (4, 3)]
+    assert strengths(FM._replace(solver="adam"), facts(5_000, evidence=1.0, has_given=True)) == [
+        (1, 60),
+        (1, 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "known"),
+    [
+        (FM._replace(l2_factors=1e-3), {}),
+        (FM._replace(init_scale=0.0), {}),
+        (FM._replace(solver="adam"), {}),
+        (FM, {"weight": 99.0}),
+        (FM, {"incremental": True}),
+        (LINEAR, {}),
+    ],
+)
+def test_one_prior_where_nothing_tells_which_is_best(settings, known):
+    (prior,) = make_plan(settings, facts(1_000, evidence=1.0, prior_precision=4.0, **known)).priors
+    assert prior.l2_linear == 4 / known.get("weight", 1_000)
+    # Nothing wider is tried, so factors are no narrower than usual.
+    if settings.l2_factors == "auto":
+        assert prior.l2_factors == 20 / known.get("weight", 1_000)
+
+
+def test_calls_that_go_on_keep_the_precision():
+    first = make_plan(LINEAR, facts(1_000, prior_precision=4.0))
+    later = make_plan(LINEAR, facts(2_000, incremental=True), Continued(first, False, 0))
+    assert (later.prior_precision, later.priors[0].l2_linear) == (4, 4 / 2_000)
+    given = LINEAR._replace(l2_linear=0.5)
+    assert make_plan(given, facts(1_000, prior_precision=4.0)).priors[0].l2_linear == 0.5
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,9 @@ class LinearParameters:
     l2_linear: float | Literal["auto"] = parameter(
         "auto",
         """
-        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior: inversely
-        proportional to the sum of the sample weights (of a mixture with few rows: half of
-        ``l2_factors``).
+        Strength of the L2 penalty of the linear weights. ``"auto"`` is that of a normal prior, inversely
+        proportional to the sum of the sample weights, whose width follows from what each column tells
+        alone (see the guide on training; of a mixture with few rows it may be half of ``l2_factors``).
         """,
         accepted.NOT_NEGATIVE,
     )
@@ -83,7 +83,8 @@ class FactorParameters:
         Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
         share them). Where that is strong and rows are held out, a weak penalty with larger first factors
-        is tried too, and kept if its score is better by half a percent. The parameter to tune first.
+        is tried too, and kept if its score is better by half a percent; L-BFGS sets a quarter of the rows
+        aside to choose among such penalties, then trains on all. The parameter to tune first.
         """,
         accepted.NOT_NEGATIVE,
     )
