@@ -36,9 +36,11 @@ _NARROWEST_PRIOR_OF_PRODUCTS, _NARROWEST_PRIOR_OF_FEW_PRODUCTS = 12.0, 6.0
 # larger factors.
 _WIDE_PRIOR = 3.0
 _WIDE_START = 0.1
-# L-BFGS sets rows aside to choose. Of products alone it tries these one after the other, if there are so many
-# rows (benchmarks/cases/priors.py).
+# L-BFGS sets rows aside to choose, if there are so many. Of models of factors alone it tries these one after
+# the other; of networks without a linear term the others before the wide one: too wide a prior makes them
+# worse than a constant, and too narrow a one makes a constant of them (benchmarks/cases/priors.py).
 _TRIED_PRIORS = 60.0, 20.0, 7.0, 2.5, 1.0
+_TRIED_PRIORS_OF_NETWORKS = 40.0, 20.0, 10.0, 6.0
 _ENOUGH_TO_CHOOSE = 100.0
 
 AUTO = "auto"
@@ -404,6 +406,9 @@ def _choose_priors(settings: Settings, facts: Facts, n_train: int, judges: str) 
                 for strength in (precision * narrowest, *wider)
             ]
         elif first["l2_factors"] >= 2 * _WIDE_PRIOR:
+            if judges == SET_ASIDE and not settings.has_linear_term:
+                strengths = _TRIED_PRIORS_OF_NETWORKS
+                attempts = [first | dict.fromkeys(("l2_factors", "l2_dense"), one) for one in strengths]
             init_scale = max(settings.init_scale, _WIDE_START)
             wide = {"l2_factors": _WIDE_PRIOR, "l2_dense": _WIDE_PRIOR, "init_scale": init_scale}
             attempts.append(first | wide)

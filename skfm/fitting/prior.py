@@ -12,15 +12,17 @@ from skfm.data.validate import row_pieces
 
 # The precisions that are tried: powers of 2^(1/4) (benchmarks/cases/priors.py, as all constants below). No
 # digit of one matters, and sums round otherwise where rows come in another order.
-_LARGEST, _AN_OCTAVE = 1024.0, 4
-# Columns of a larger root mean square have effects in other units.
+_LEAST, _LARGEST, _AN_OCTAVE = 1 / 1024, 1024.0, 4
+# Columns of a larger root mean square, less their mean if all rows touch them, have effects in other units.
 _LARGEST_COLUMN = 4.0
+# All rows but for the rounding of a sum.
+_ALL = 1 - 1e-9
 # Columns that say the same add up to too much: to 20 times as much, and no more is believed.
 _LEAST_SLOPE = 0.05
 # Share of a column's information below which it is the same in all rows.
 _CONSTANT = 1e-9
-# Entries that are looked at at once.
-_ENTRIES = 1 << 20
+# Entries, times outputs, that are looked at at once, and of how many rows are predicted by the others.
+_ENTRIES, _MOST_ENTRIES = 1 << 20, 1 << 23
 
 
 class Scores(NamedTuple):
@@ -72,53 +74,80 @@ def prior_precision(X, scores: Scores, weight: np.ndarray, table_rows: np.ndarra
     weight : (n,) sample weights; 2 is the row twice
     table_rows : (n_columns,) column that stands for each column, see `skfm.data.fields.Fields`, or None
     """
-    numbers = _numbers(X, weight, table_rows)
-    n_columns = int(numbers.max(initial=-1)) + 1
+    columns = _columns(X, weight, table_rows)
+    n_columns, n_outputs = columns.means.size, scores.residuals.shape[1]
     if not n_columns:
         return 1.0
 
-    def pieces():
-        return _pieces(X, scores, weight, numbers)
+    def pieces(stride: int = 1):
+        return _pieces(X, scores, weight, columns, stride)
 
-    effects = _effects(pieces(), (n_columns, scores.residuals.shape[1]))
+    effects = _effects(pieces(), (n_columns, n_outputs))
     precision = _most_likely(effects)
-    slope, explained = _slope(pieces(), effects, precision)
+    # Of many rows some tell how one is predicted by all others.
+    stride = -(-X.nnz * n_outputs // _MOST_ENTRIES)
+    slope, explained = _slope(pieces(max(stride, 1)), effects, precision)
     precision *= scores.dispersion * (1 - explained) ** scores.unexplained / max(slope, _LEAST_SLOPE)
     # Of this precision, so many columns explain about as much as there is.
     largest = min(_LARGEST, float(n_columns))
     return 2.0 ** (round(_AN_OCTAVE * np.log2(np.clip(precision, 1.0, largest))) / _AN_OCTAVE)
 
 
-def _numbers(X, weight: np.ndarray, table_rows: np.ndarray | None) -> np.ndarray:
-    """A number for each column that rows touch and that is no larger than usual, -1 for all others."""
-    squares, touched = np.zeros((2, X.shape[1]))
-    for first, piece in row_pieces(X):
-        columns = piece.indices if table_rows is None else table_rows[piece.indices]
-        weights = np.repeat(weight[first : first + piece.shape[0]], np.diff(piece.indptr))
-        # A sum of whole arrays would fill the memory of columns that no row touches.
-        np.add.at(touched, columns, weights)
-        with np.errstate(over="ignore"):
-            np.add.at(squares, columns, weights * np.square(piece.data, dtype=np.float64))
-    chosen = (touched > 0) & (squares <= _LARGEST_COLUMN**2 * touched)
+class _Columns(NamedTuple):
+    """Columns that are looked at.
+
+    Attributes
+    ----------
+    numbers : (n_columns,) the number of each, -1 for those that are not looked at
+    means : (k,) of those that all rows touch, which the intercept takes; 0 for the others
+    """
+
+    numbers: np.ndarray
+    means: np.ndarray
+
+
+def _columns(X, weight: np.ndarray, table_rows: np.ndarray | None) -> _Columns:
+    """The columns that rows touch and that are no larger than usual."""
+
+    def entries() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        for first, piece in row_pieces(X):
+            columns = piece.indices if table_rows is None else table_rows[piece.indices]
+            weights = np.repeat(weight[first : first + piece.shape[0]], np.diff(piece.indptr))
+            yield columns, piece.data.astype(np.float64), weights
+
+    touched, sums, squares = np.zeros((3, X.shape[1]))
+    # Columns of the largest numbers are none of those looked at.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for columns, values, weights in entries():
+            # A sum of whole arrays would fill the memory of columns that no row touches.
+            np.add.at(touched, columns, weights)
+            np.add.at(sums, columns, weights * values)
+        is_full = touched >= _ALL * weight.sum()
+        means = np.divide(sums, touched, out=np.zeros_like(sums), where=is_full & (table_rows is None))
+        for columns, values, weights in entries():
+            np.add.at(squares, columns, weights * np.square(values - means[columns]))
+        chosen = (touched > 0) & (squares <= _LARGEST_COLUMN**2 * touched)
     numbers = np.where(chosen, np.cumsum(chosen) - 1, -1)
-    return numbers if table_rows is None else numbers[table_rows]
+    return _Columns(numbers if table_rows is None else numbers[table_rows], means[chosen])
 
 
-def _pieces(X, scores: Scores, weight: np.ndarray, numbers: np.ndarray) -> Iterator[_Piece]:
-    """The rows in pieces, in the columns that have numbers."""
-    n_columns = int(numbers.max()) + 1
+def _pieces(X, scores: Scores, weight: np.ndarray, columns: _Columns, stride: int) -> Iterator[_Piece]:
+    """The rows in pieces, or one of so many rows, in the columns that have numbers."""
+    n_columns, n_outputs = columns.means.size, scores.residuals.shape[1]
     for first, whole in row_pieces(X):
-        step = max(1, _ENTRIES * whole.shape[0] // max(whole.nnz, 1))
-        for start in range(0, whole.shape[0], step):
-            piece = whole[start : start + step]
-            rows = slice(first + start, first + start + piece.shape[0])
-            columns = numbers[piece.indices]
-            entries = np.where(columns >= 0, piece.data, 0).astype(np.float64), np.maximum(columns, 0)
+        kept = np.arange(0, whole.shape[0], stride)
+        n_pieces = -(-whole.nnz * n_outputs // (stride * _ENTRIES))
+        for rows in np.array_split(kept, max(min(n_pieces, kept.size), 1)):
+            piece = whole[rows]
+            numbers = columns.numbers[piece.indices]
+            looked_at, numbers = numbers >= 0, np.maximum(numbers, 0)
+            data = np.where(looked_at, piece.data - columns.means[numbers], 0)
+            of_rows = first + rows
             yield _Piece(
-                sparse.csr_array((*entries, piece.indptr), shape=(piece.shape[0], n_columns)),
-                weight[rows],
-                weight[rows, None] * scores.residuals[rows],
-                weight[rows, None] * scores.curvature[rows],
+                sparse.csr_array((data, numbers, piece.indptr), shape=(rows.size, n_columns)),
+                weight[of_rows],
+                weight[of_rows, None] * scores.residuals[of_rows],
+                weight[of_rows, None] * scores.curvature[of_rows],
             )
 
 
@@ -147,9 +176,9 @@ def _most_likely(effects: _Effects) -> float:
         variance = 1 + information / precision
         return -0.5 * float((np.log(variance) + squares / variance).sum()) - np.log(precision)
 
-    last = round(_AN_OCTAVE * np.log2(_LARGEST))
-    best = max(range(0, last + 1, _AN_OCTAVE), key=log_likelihood)
-    near = range(max(best - _AN_OCTAVE + 1, 0), min(best + _AN_OCTAVE, last + 1))
+    first, last = (round(_AN_OCTAVE * np.log2(end)) for end in (_LEAST, _LARGEST))
+    best = max(range(first, last + 1, _AN_OCTAVE), key=log_likelihood)
+    near = range(max(best - _AN_OCTAVE + 1, first), min(best + _AN_OCTAVE, last + 1))
     return 2.0 ** (max(near, key=log_likelihood) / _AN_OCTAVE)
 
 

@@ -74,9 +74,10 @@ _NO_CHANGE = 10.0
 # In units of `tol`: where the last tenth of the iterations gained a larger share of what the model gains on a
 # constant prediction, it is too early to stop.
 _STILL_LEARNING = 100.0
-# Iterations under each prior that is tried, and the number of rows up to which one quarter of them is not
-# enough to choose by (benchmarks/cases/priors.py).
+# Iterations under each prior that is tried, the share by which a loss is clearly worse, and the number of
+# rows up to which one quarter of them is not enough to choose by (benchmarks/cases/priors.py).
 _ITERATIONS_TO_CHOOSE = 60
+_CLEARLY_WORSE = 0.1
 _FEW_COPIES = 1_000
 # Iterations that L-BFGS remembers.
 _MEMORY = 20
@@ -380,7 +381,7 @@ def _choose(
 ) -> tuple[int, Weights, dict[int, Progress]]:
     """Number of the prior that predicts rows set aside best, weights to start from, what happened under each.
 
-    Of few rows a quarter says little: each of the others must agree that a wider prior is better.
+    Of few rows a quarter says little, and all of them are set aside in turn.
 
     Parameters
     ----------
@@ -393,16 +394,34 @@ def _choose(
     n_copies, quarters = _quarters(weight)
     tried = _try(descent, weight, quarters[0], range(len(priors)), first)
     best = max(tried) if descent.interrupted else min(tried, key=lambda number: tried[number].loss)
-    if best and n_copies <= _FEW_COPIES:
-        for kept in quarters[1:]:
-            again = _try(descent, weight, kept, (0, best), first)
-            if not descent.interrupted and again[best].loss >= again[0].loss:
-                best = 0
-                break
+    # Units of a network that have died do not come back, and it takes longer.
+    is_network = bool(tried[0].weights.dense["weights"])
+    numbers = sorted({0, best}) if is_network else range(len(priors))
+    if n_copies <= _FEW_COPIES and len(numbers) > 1:
+        again = [tried, *(_try(descent, weight, kept, numbers, first) for kept in quarters[1:])]
+        if not descent.interrupted:
+            best = _best_of({number: [_loss_of(one.get(number)) for one in again] for number in numbers})
     attempts = {number: one.progress for number, one in tried.items()}
-    start = first(priors[best])
-    # Units of a network that have died do not come back.
-    return best, start if start.dense["weights"] else tried[best].weights, attempts
+    start = first(priors[best]) if is_network or best not in tried else tried[best].weights
+    return best, start, attempts
+
+
+def _loss_of(tried: _Tried | None) -> float:
+    """What was not tried, after a loss that was clearly worse, is worse."""
+    return np.inf if tried is None else tried.loss
+
+
+def _best_of(losses: dict[int, list[float]]) -> int:
+    """The narrowest prior whose losses are not above those of the best by more than a standard error."""
+    best = losses[min(losses, key=lambda number: sum(losses[number]))]
+
+    def is_as_good(number: int) -> bool:
+        if not np.isfinite(losses[number]).all():
+            return False
+        above = np.subtract(losses[number], best)
+        return above.mean() <= above.std(ddof=1) / above.size**0.5
+
+    return min(filter(is_as_good, losses), default=0)
 
 
 def _quarters(weight: np.ndarray) -> tuple[float, list[np.ndarray]]:
@@ -450,7 +469,9 @@ def _try(
         loss = float(objective.value_and_gradient(*weights)[1])
         watcher.progress.history["validation_loss"] = [np.nan] * (watcher.progress.n_iter - 1) + [loss]
         tried[number] = _Tried(weights, loss if np.isfinite(loss) else np.inf, watcher.progress)
-        if descent.interrupted:
+        lowest = min(one.loss for one in tried.values())
+        # What has begun to overfit does so the more, and takes the longer, the wider the prior.
+        if descent.interrupted or loss - lowest > _CLEARLY_WORSE * abs(lowest):
             break
     return tried
 

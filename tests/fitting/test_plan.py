@@ -5,6 +5,7 @@ import optax
 import pytest
 
 from skfm import (
+    DCNClassifier,
     DeepFMClassifier,
     ESMMClassifier,
     FMClassifier,
@@ -117,6 +118,8 @@ def test_products_are_tried_under_several_priors_where_rows_tell_which_is_best()
     # Of networks, and of mini-batches, the narrow one and a wide one.
     deep = DeepFMClassifier()._settings()
     assert strengths(deep, narrow) == [(4, 80), (4, 3)]
+    dcn = DCNClassifier()._settings()
+    assert strengths(dcn, narrow) == [(0, 40), (0, 20), (0, 10), (0, 6), (0, 3)]
     assert strengths(FM._replace(solver="adam"), facts(5_000, evidence=1.0, has_given=True)) == [
         (1, 60),
         (1, 3),

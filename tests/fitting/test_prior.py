@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.datasets import load_iris, load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.preprocessing import OneHotEncoder
@@ -30,6 +31,7 @@ def by_dense_rows(X, scores, weight):
     """The formulas of the docstrings, column by column and row by row."""
     residuals, curvature, dispersion, power = scores
     touched = (X != 0).T @ weight
+    X = X - np.where((X != 0).all(axis=0), weight @ X / weight.sum(), 0)
     usual = (touched > 0) & (np.square(X).T @ weight <= 16 * touched)
     X = X[:, usual]
     score = np.einsum("ij,i,ik->jk", X, weight, residuals)
@@ -42,7 +44,7 @@ def by_dense_rows(X, scores, weight):
         variance = information + information**2 / a
         return -0.5 * (np.log(variance) + score**2 / variance).sum() - np.log(a)
 
-    a = max(2.0 ** (np.arange(41) / 4), key=log_likelihood)
+    a = max(2.0 ** (np.arange(-40, 41) / 4), key=log_likelihood)
     others = np.zeros_like(residuals)
     for i, x in enumerate(X):
         one = min(weight[i], 1)
@@ -134,6 +136,31 @@ def test_columns_in_other_units_tell_nothing():
     assert alone == beside > 1
     assert prior_precision(sparse.csr_array(others[:, -42:]), scores, weight) == 1
     assert prior_precision(sparse.csr_array((N, 3)), scores, weight) == 1
+
+
+def test_a_shift_of_a_column_changes_nothing():
+    X, raw = effects(0.1, RNG.normal(size=(200, 20)))
+    targets = Labels().learn(y := labels(raw))
+    terms, weight = targets.encode(y, np.ones(200))
+    scores = targets.scores(terms, weight)
+    found = [prior_precision(sparse.csr_array(X + shift), scores, weight) for shift in (0, 2, 5, 1e6)]
+    assert found == [found[0]] * 4
+    assert found[0] > 1
+
+
+def test_of_many_rows_some_are_predicted_by_the_others(monkeypatch):
+    X, raw = effects(0.3, rows(3000))
+    targets = Numbers().learn(raw)
+    given = sparse.csr_array(X), targets.scores(raw[:, None], np.ones(3000)), np.ones(3000)
+    of_all = prior_precision(*given)
+    monkeypatch.setattr("skfm.fitting.prior._MOST_ENTRIES", 3000)
+    assert 0.5 < prior_precision(*given) / of_all < 2
+
+
+@pytest.mark.parametrize("load", [load_iris, load_wine])
+def test_effects_that_are_large_are_left_as_large(load):
+    X, y = load(return_X_y=True)
+    assert LinearClassifier().fit(X, y).plan_["l2_linear"] == 1 / len(y)
 
 
 def test_rows_in_another_order_have_the_same_prior():

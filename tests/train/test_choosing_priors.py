@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import log_loss
 
 import skfm
+from skfm.datasets import load_adult
 from skfm.train.lbfgs import _quarters
 from tests.estimators.problems import predictions
 
@@ -93,6 +95,17 @@ def test_networks_begin_anew_under_each_prior(name):
     }
     by_hand = fit(3 * MATCH, name, **few, **given)
     np.testing.assert_array_equal(predictions(model, X), predictions(by_hand, X))
+
+
+@pytest.mark.parametrize("name", ["DCNClassifier", "DeepCrossingClassifier"])
+def test_networks_without_a_linear_term_learn_no_noise_of_few_rows(name):
+    table, y = load_adult(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))
+    seen, unseen = order[:250], order[250:10_000]
+    model = getattr(skfm, name)(hidden_layer_sizes=(32,), random_state=0).fit(table.iloc[seen], y.iloc[seen])
+    y = (y.iloc[unseen] == model.classes_[1]).to_numpy()
+    found = log_loss(y, model.predict_proba(table.iloc[unseen])[:, 1])
+    assert found < 0.75 * log_loss(y, np.full(y.size, y.mean()))
 
 
 def test_no_prior_is_tried_where_factors_are_to_stay_0():
