@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from skfm.data.statistics import column_statistics
 from skfm.data.validate import row_pieces
 
 # The precisions that are tried: powers of 2^(1/4) (benchmarks/cases/priors.py, as all constants below). No
@@ -108,27 +109,16 @@ class _Columns(NamedTuple):
 
 def _columns(X, weight: np.ndarray, table_rows: np.ndarray | None) -> _Columns:
     """The columns that rows touch and that are no larger than usual."""
-
-    def entries() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        for first, piece in row_pieces(X):
-            columns = piece.indices if table_rows is None else table_rows[piece.indices]
-            weights = np.repeat(weight[first : first + piece.shape[0]], np.diff(piece.indptr))
-            yield columns, piece.data.astype(np.float64), weights
-
-    touched, sums, squares = np.zeros((3, X.shape[1]))
-    # Columns of the largest numbers are none of those looked at.
-    with np.errstate(over="ignore", invalid="ignore"):
-        for columns, values, weights in entries():
-            # A sum of whole arrays would fill the memory of columns that no row touches.
-            np.add.at(touched, columns, weights)
-            np.add.at(sums, columns, weights * values)
-        is_full = touched >= _ALL * weight.sum()
-        means = np.divide(sums, touched, out=np.zeros_like(sums), where=is_full & (table_rows is None))
-        for columns, values, weights in entries():
-            np.add.at(squares, columns, weights * np.square(values - means[columns]))
-        chosen = (touched > 0) & (squares <= _LARGEST_COLUMN**2 * touched)
+    statistics = column_statistics(X, weight, table_rows)
+    means, deviations = statistics.of_nonzeros()
+    # Of columns that share a row of the tables a row may touch several.
+    is_full = (statistics.touched >= _ALL * statistics.weight) & (table_rows is None)
+    with np.errstate(over="ignore"):
+        sizes = np.where(is_full, deviations, np.hypot(means, deviations))
+    chosen = (statistics.touched > 0) & (sizes <= _LARGEST_COLUMN)
     numbers = np.where(chosen, np.cumsum(chosen) - 1, -1)
-    return _Columns(numbers if table_rows is None else numbers[table_rows], means[chosen])
+    means = np.where(is_full, means, 0)[chosen]
+    return _Columns(numbers if table_rows is None else numbers[table_rows], means)
 
 
 def _pieces(X, scores: Scores, weight: np.ndarray, columns: _Columns, stride: int) -> Iterator[_Piece]:

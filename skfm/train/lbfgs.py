@@ -51,7 +51,7 @@ from skfm.train.start import (
     shared_rows,
     standard_frequency,
 )
-from skfm.train.state import DeviceRows, Hyper, dense_rows, device_rows, padded, to_numpy
+from skfm.train.state import DeviceRows, Hyper, dense_rows, device_rows, on_device, padded, to_numpy
 from skfm.train.step import Program, make_slots
 from skfm.train.unheard import alike, unheard
 
@@ -284,7 +284,8 @@ def _fit(problem: Problem) -> Result:
     full, averages = whole.table, whole.averages
     # Threads of BLAS only get into the way of JAX's on vectors of this size.
     with blas_threads.one(), interrupt_later() as interrupted:
-        descent = _Descent(narrow, charge, averages, validator(narrow, n_rows - 1, Units()), interrupted)
+        validate = validator(narrow, n_rows - 1, Units())
+        descent = _Descent(narrow, _place(narrow, n_rows), charge, averages, validate, interrupted)
         number, start, attempts = _choose(descent, weight, first_weights)
         prior = problem.priors[number]
         weights, watcher, at_end = descent.run(prior, start, _label(number, problem))
@@ -320,6 +321,7 @@ class _Descent(NamedTuple):
     Attributes
     ----------
     narrow : the problem in the columns that rows touch, with weights that sum to 1
+    placed : its rows on the device
     charges : see `Objective`
     averages : running averages of the model
     validate : see `skfm.train.held_out.validator`, or None
@@ -327,6 +329,7 @@ class _Descent(NamedTuple):
     """
 
     narrow: Problem
+    placed: _Placed
     charges: np.ndarray
     averages: Any
     validate: Any
@@ -334,10 +337,8 @@ class _Descent(NamedTuple):
 
     def objective(self, prior: Prior, weight: np.ndarray) -> Objective:
         """The objective under a prior, of rows with these weights, which sum to 1."""
-        narrow = self.narrow._replace(train=self.narrow.train._replace(weight=weight))
-        blocks = _blocks(narrow, self.charges.shape[0])
-        program = Program(narrow.model, narrow.loss)
-        return Objective(program, self.averages, blocks, self.charges, hyper_parameters(narrow, prior))
+        program, hyper = Program(self.narrow.model, self.narrow.loss), hyper_parameters(self.narrow, prior)
+        return Objective(program, self.averages, self.placed.weighed(weight), self.charges, hyper)
 
     def run(self, prior: Prior, start: Weights, label: str = "") -> tuple[Weights, _Watcher, bool]:
         """Minimise from first weights; those found, what happened, and whether `max_iter` ended it."""
@@ -506,13 +507,35 @@ def _narrowed_fields(fields: Fields | None, columns: np.ndarray) -> Fields | Non
     return Fields(fields.numbers[columns], fields.n, rows)
 
 
-def _blocks(narrow: Problem, n_rows: int) -> list[DeviceRows]:
+class _Placed(NamedTuple):
+    """Rows on the device, packed once for all weights.
+
+    Attributes
+    ----------
+    blocks : rows of each width
+    numbers : of each block, the numbers of its rows
+    """
+
+    blocks: list[DeviceRows]
+    numbers: list[np.ndarray]
+
+    def weighed(self, weight: np.ndarray) -> list[DeviceRows]:
+        """The same rows with these weights."""
+        return [
+            block._replace(weight=on_device(padded(weight[rows], block.y.shape[0], block.y.dtype)))
+            for block, rows in zip(self.blocks, self.numbers, strict=True)
+        ]
+
+
+def _place(narrow: Problem, n_rows: int) -> _Placed:
     """The rows on the device, dense where that is smaller."""
     (X, y, weight), dtype = narrow.train, narrow.dtype
     if narrow.fields is None and X.shape[0] * X.shape[1] <= X.nnz * min(narrow.model.width, _MOST_PADDED):
-        return [dense_rows(X, y, weight, dtype, n_rows)]
-    packed = pack_rows(X, dummy=n_rows - 1, dtype=dtype, fields=narrow.fields)
-    return [device_rows(block, y, weight, dtype) for block in packed.blocks]
+        return _Placed([dense_rows(X, y, weight, dtype, n_rows)], [np.arange(X.shape[0])])
+    blocks = pack_rows(X, dummy=n_rows - 1, dtype=dtype, fields=narrow.fields).blocks
+    return _Placed(
+        [device_rows(block, y, weight, dtype) for block in blocks], [block.rows for block in blocks]
+    )
 
 
 def _size(factors: np.ndarray) -> float:
@@ -525,7 +548,7 @@ class _Watcher:
     """Record each iteration, keep the best weights, stop when the objective or the validation score does."""
 
     def __init__(self, descent: _Descent, table: np.ndarray, label: str):
-        problem, _, self.averages, self.validate, self.interrupted = descent
+        problem, *_, self.averages, self.validate, self.interrupted = descent
         self.progress, self.lowest = Progress(label=label), np.inf
         self.schedule, self.report = problem.schedule, problem.report
         tol, patience = self.schedule.tol, self.schedule.n_iter_no_change
@@ -560,12 +583,10 @@ class _Watcher:
         # grown, or are gone.
         growth = _size(table[:, self.factors]) / self.first_size if self.first_size else np.inf
         if score is not None:
-            waited = self.stopping.waited
-            self.stopping.record(score, lambda: jax.tree.map(np.copy, (table, dense)))
-            if data_term > self.lowest:
-                # Weights that penalties draw back from a detour say nothing of those to come.
-                self.stopping.waited = min(self.stopping.waited, waited)
+            # Weights that penalties draw back from a detour say nothing of those to come.
+            waits = data_term <= self.lowest
             self.lowest = min(self.lowest, data_term)
+            self.stopping.record(score, lambda: jax.tree.map(np.copy, (table, dense)), waits=waits)
             if not self.has_begun:
                 self.has_begun = self.stopping.waited == 0 and growth >= _GROWTH
                 self.stopping.waited = 0

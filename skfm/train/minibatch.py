@@ -173,8 +173,8 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     source = _source(problem, units, padded(charge, n_rows, charge.dtype), is_native)
     suspects = alike(problem, statistics, units)
     # Factors that start where others have ended have nothing to leave.
-    leaves_start = model.hints.starts_still and schedule.stops_early and trained is None
-    leaves_start = leaves_start and schedule.tol < LOOSE
+    stops = schedule.stops_early and schedule.tol < LOOSE
+    leaves_start = model.hints.starts_still and stops and trained is None
     frequency = standard_frequency(statistics, units) if leaves_start else None
     if not problem.keeps_session:
         del statistics, stream

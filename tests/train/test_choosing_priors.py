@@ -7,7 +7,7 @@ from sklearn.metrics import log_loss
 
 import skfm
 from skfm.datasets import load_adult
-from skfm.train.lbfgs import _quarters
+from skfm.train.lbfgs import _best_of, _quarters
 from tests.estimators.problems import predictions
 
 RNG = np.random.default_rng(0)
@@ -84,6 +84,22 @@ def test_copies_of_rows_are_dealt_one_by_one(weight):
         assert np.abs(4 * np.array(quarters) - weight).max() <= 4
 
 
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ([[1.0, 1.0, 1.0, 1.0], [0.8, 0.9, 0.8, 0.9], [0.7, 0.8, 0.8, 0.8]], 2),
+        # Lower in the mean by less than the standard error, .0125.
+        ([[1.0, 1.0, 1.0, 1.0], [0.97, 1.02, 0.97, 1.0]], 0),
+        # One quarter is of another opinion, and the mean is clear.
+        ([[1.0, 1.0, 1.0, 1.0], [0.8, 1.01, 0.8, 0.8]], 1),
+        ([[1.0, 1.0, 1.0, 1.0], [0.5, 0.5, 0.5, np.inf]], 0),
+        ([[np.inf, 1.0, 1.0, 1.0], [np.inf, 0.5, 0.5, 0.5]], 0),
+    ],
+)
+def test_the_narrowest_prior_that_is_as_good_as_the_best_is_kept(losses, best):
+    assert _best_of(dict(enumerate(losses))) == best
+
+
 @pytest.mark.parametrize("name", ["NFMClassifier", "DeepFMClassifier"])
 def test_networks_begin_anew_under_each_prior(name):
     few = {"hidden_layer_sizes": (8,)}
@@ -106,6 +122,8 @@ def test_networks_without_a_linear_term_learn_no_noise_of_few_rows(name):
     y = (y.iloc[unseen] == model.classes_[1]).to_numpy()
     found = log_loss(y, model.predict_proba(table.iloc[unseen])[:, 1])
     assert found < 0.75 * log_loss(y, np.full(y.size, y.mean()))
+    # Trying ends where a wider prior is clearly worse, before the fifth.
+    assert len(set(model.attempts_["attempt"])) < 5
 
 
 def test_no_prior_is_tried_where_factors_are_to_stay_0():
