@@ -52,10 +52,15 @@ class FieldSlots(NamedTuple):
 
 def joined_slots(parts: list[FieldSlots]) -> FieldSlots:
     """Slots of the parts of a column as those of the whole."""
-    slots, values, lengths = (
-        None if of_parts[0] is None else np.concatenate(of_parts) for of_parts in zip(*parts, strict=True)
+
+    def joined(arrays: list[Any]) -> Any:
+        return None if arrays[0] is None else np.concatenate(arrays)
+
+    return FieldSlots(
+        joined([part.slots for part in parts]),
+        joined([part.values for part in parts]),
+        joined([part.lengths for part in parts]),
     )
-    return FieldSlots(slots, values, lengths)  # type: ignore[arg-type]
 
 
 class FieldNonzeros(NamedTuple):

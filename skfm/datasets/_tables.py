@@ -672,6 +672,7 @@ def _can_be(values, type_) -> bool:
             values = pc.utf8_trim(values, " \t")
         values.cast(type_)
     except pa.ArrowNotImplementedError:
+        # The reader makes types of text that no cast makes: it has the last word.
         return True
     except (pa.ArrowException, UnicodeError):
         return False
