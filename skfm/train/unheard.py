@@ -80,7 +80,7 @@ def unheard(
     prior : the one that the weights were learned under
     parameters : those learned
     suspects : what `alike` found before training
-    ended : whether training had no more to learn: else what penalties have left may still be heard
+    ended : whether training had no more to learn: else what was not heard may still be
     """
     if problem.name_column is None:
         return None
@@ -101,7 +101,7 @@ def unheard(
     found = slopes.left(Z, partners, shares)
     if found.any():
         return _of_small(problem, small, found, parameters.units)
-    shares = np.full(suspects.columns.size, _LEFT_SHARE)
+    shares = np.full(suspects.columns.size, _LEFT_SHARE if ended else np.inf)
     found = slopes.left(_between(rows.X, suspects), partners, shares)
     return _of_alike(problem, Alike(*(values[found] for values in suspects))) if found.any() else None
 
