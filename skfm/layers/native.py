@@ -18,6 +18,8 @@ from skfm.native import library, loaded, to_large_pages
 Array = Any
 _TARGETS = "skfm_pool", "skfm_gather", "skfm_update", "skfm_field_pairs"
 _NUMBERS = 8
+# The code of what adds gradients up, in the place of a solver.
+_SUM = 4
 
 
 @cache
@@ -219,3 +221,18 @@ def update(
         n_fields=gradient.n_fields,
     )
     return updated
+
+
+def gradient_of_table(table: Array, slots: Slots, index: Index, vectors: Array, gradient: Gradient) -> Array:
+    """Gradient with respect to a table (D, W), of which `slots.touched` has all rows.
+
+    Parameters
+    ----------
+    vectors : `spans`
+    """
+    # The last row is that of unused slots.
+    charge = jnp.ones((1, table.shape[0], 1), table.dtype).at[:, -1].set(0)
+    none = jnp.zeros(table.shape[1], table.dtype)
+    adds = Segment(_SUM, table.shape[1], [0, 1, 0])
+    tables = [table, jnp.zeros_like(table)]
+    return update(tables, slots, index, (charge, (none, none), vectors), gradient, [adds])[1]

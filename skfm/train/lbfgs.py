@@ -17,6 +17,7 @@ from skfm.data.fields import Fields
 from skfm.data.pack import pack_rows, table_rows
 from skfm.data.statistics import column_statistics
 from skfm.data.units import Units, check_range, standardized
+from skfm.layers import native
 from skfm.models.base import Batch, DenseSlots, Slots, Training
 from skfm.names import FULL_BATCH
 from skfm.optim.penalty import charges
@@ -52,7 +53,7 @@ from skfm.train.start import (
     standard_frequency,
 )
 from skfm.train.state import DeviceRows, Hyper, dense_rows, device_rows, on_device, padded, to_numpy
-from skfm.train.step import Program, make_slots
+from skfm.train.step import Program, make_slots, native_slots
 from skfm.train.unheard import alike, unheard
 
 # Rows become dense where the matrix is no larger than the gathered rows would be, and less than this many
@@ -121,6 +122,13 @@ def _flat(table, dense) -> np.ndarray:
     return np.concatenate([np.ravel(leaf) for leaf in [table, *jax.tree.leaves(dense)]])
 
 
+def _only_batch(block: DeviceRows, n_rows: int) -> native.Slots:
+    """The slots of a block as those of the only batch there is, which touches all rows of a table."""
+    touched = jnp.arange(n_rows, dtype=jnp.int32)
+    arrays = jax.tree.map(lambda leaf: leaf[None], (touched, block.ids, block.values, block.slot_fields))
+    return native.Slots(jnp.zeros((), jnp.int32), *arrays)
+
+
 @Compiled
 def _value_and_gradient(program: Program, table, dense, rest):
     global n_traces
@@ -134,8 +142,10 @@ def _value_and_gradient(program: Program, table, dense, rest):
             slots: Slots
             if block.ids is None:
                 slots = DenseSlots(model, table, block.values)
-            else:
+            elif block.by_row is None:
                 slots = make_slots(model, table, block.ids, block.values)
+            else:
+                slots = native_slots(model, table, _only_batch(block, table.shape[0]), block.by_row)
             batch = Batch(block.slot_fields, block.weight)
             training = Training(hyper.key, hyper.dropout)
             raw, _ = model.forward(slots, dense, averages, batch, training)
@@ -534,8 +544,19 @@ def _place(narrow: Problem, n_rows: int) -> _Placed:
         return _Placed([dense_rows(X, y, weight, dtype, n_rows)], [np.arange(X.shape[0])])
     blocks = pack_rows(X, dummy=n_rows - 1, dtype=dtype, fields=narrow.fields).blocks
     return _Placed(
-        [device_rows(block, y, weight, dtype) for block in blocks], [block.rows for block in blocks]
+        [with_index(device_rows(block, y, weight, dtype), n_rows) for block in blocks],
+        [block.rows for block in blocks],
     )
+
+
+def with_index(block: DeviceRows, n_rows: int) -> DeviceRows:
+    """The same rows for native code, where there is any: with the slots that touch each row of a table."""
+    if not native.available() or block.ids.size > np.iinfo(np.int32).max:
+        return block
+    ids = np.asarray(block.ids).ravel()
+    starts = np.append(0, np.cumsum(np.bincount(ids, minlength=n_rows)))
+    index = native.Index(starts[None].astype(np.int32), np.argsort(ids, kind="stable")[None].astype(np.int32))
+    return block._replace(by_row=on_device(index))
 
 
 def _size(factors: np.ndarray) -> float:

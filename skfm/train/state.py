@@ -13,6 +13,7 @@ from skfm.data.batches import Batches
 from skfm.data.pack import Block, bucket
 from skfm.data.statistics import StreamStatistics
 from skfm.data.units import Units, largest_factor
+from skfm.layers import native
 from skfm.models.base import Model, Table
 from skfm.optim.rows import join
 from skfm.train.problem import Behind, Parameters, Trained
@@ -25,7 +26,7 @@ class DeviceRows(NamedTuple):
     """Packed rows with targets and weights (0 for unfilled rows).
 
     Dense rows have no ids: their values are a matrix with a column for each row of the table. Rows to
-    predict have neither targets nor weights.
+    predict have neither targets nor weights. Where native code makes gradients, there is an index.
     """
 
     ids: Array
@@ -33,6 +34,7 @@ class DeviceRows(NamedTuple):
     slot_fields: Array
     y: Array = None
     weight: Array = None
+    by_row: native.Index | None = None
 
 
 class Hyper(NamedTuple):
@@ -86,9 +88,8 @@ def to_numpy(tree: Any) -> Any:
 def rows_of_block(block: Block) -> DeviceRows:
     """The rows of a packed block without targets and weights, in NumPy."""
     n_rows = block.rows.size
-    return DeviceRows(
-        *(None if leaf is None else leaf[:n_rows] for leaf in (block.ids, block.values, block.slot_fields))
-    )
+    leaves = block.ids, block.values, block.slot_fields
+    return DeviceRows(*jax.tree.map(lambda leaf: leaf[:n_rows], leaves))
 
 
 def rows_in_batch(batches: Batches, number: int) -> DeviceRows:

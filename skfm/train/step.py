@@ -181,17 +181,18 @@ def _gradients(program, rows, state, batch, training, sample_share):
 
 def _native_gradients(program, state, one: OneOf, training, sample_share):
     """The same with respect to what native code makes of the slots: sums, pairs of fields, or copies."""
-    batch = one.batch
-    given, slots_of, n_fields = _made_of_slots(program, batch, one.slots, state)
+    model, batch = program.model, one.batch
+    made = _made_of_slots(model, state.table, one.slots, _row_width(program, state))
 
-    def objective(given, dense):
-        value, averages = _loss(program, slots_of(*given), dense, state.averages, batch, training)
+    def objective(made, dense):
+        slots = _as_slots(model, made, batch.values)
+        value, averages = _loss(program, slots, dense, state.averages, batch, training)
         return value * sample_share, averages
 
     (value, averages), (gradient, dense_gradient) = jax.value_and_grad(
         objective, argnums=(0, 1), has_aux=True
-    )(given, state.dense)
-    return value, averages, native.Gradient(*gradient)._replace(n_fields=n_fields), dense_gradient
+    )(made, state.dense)
+    return value, averages, _gradient_of(model, gradient), dense_gradient
 
 
 def _row_width(program: Program, state: TrainState) -> int:
@@ -200,19 +201,59 @@ def _row_width(program: Program, state: TrainState) -> int:
     return joined_width(width) if state.is_joined else width
 
 
-def _made_of_slots(program: Program, batch: Batches, slots: native.Slots, state: TrainState):
-    """What native code makes of slots, the `Slots` that a model takes of it, and `Gradient.n_fields`."""
-    model, table = program.model, state.table
+def _made_of_slots(model: Model, table: Array, slots: native.Slots, width: int) -> tuple[Array, ...]:
+    """What native code makes of slots: sums and norms, sums and pairs of fields, or copies of rows.
+
+    Parameters
+    ----------
+    width : numbers of a row of the table, those that fill it up included
+    """
     if model.hints.pools:
-        given: Any = native.pool(table, slots, _row_width(program, state), model.vectors())
-        return given, lambda sums, norms: PooledSlots(model, sums[:, : model.width], norms), 0
+        return native.pool(table, slots, width, model.vectors())
     if model.hints.pairs_fields:
-        *_, vectors = model.tables().values()
-        n_outputs, n_fields, n_factors = vectors.shape
-        given = native.field_pairs(table, slots, (n_outputs, n_fields, n_factors))
-        return given, PairedSlots, n_fields
-    given = (native.gather(table, slots),)
-    return given, partial(Slots, model, values=batch.values), 0
+        return native.field_pairs(table, slots, _shape_of_pairs(model))
+    return (native.gather(table, slots),)
+
+
+def _as_slots(model: Model, made: tuple[Array, ...], values: Array) -> Slots:
+    """What a model takes of it."""
+    if model.hints.pools:
+        sums, norms = made
+        return PooledSlots(model, sums[:, : model.width], norms)
+    return PairedSlots(*made) if model.hints.pairs_fields else Slots(model, made[0], values)
+
+
+def _gradient_of(model: Model, made: tuple[Array, ...]) -> native.Gradient:
+    """With respect to it."""
+    is_of_pairs = model.hints.pairs_fields and not model.hints.pools
+    return native.Gradient(*made)._replace(n_fields=_shape_of_pairs(model)[1] if is_of_pairs else 0)
+
+
+def _shape_of_pairs(model: Model) -> tuple[int, int, int]:
+    """(n_outputs, n_fields, n_factors) of the vectors."""
+    *_, vectors = model.tables().values()
+    n_outputs, n_fields, n_factors = vectors.shape
+    return n_outputs, n_fields, n_factors
+
+
+def native_slots(model: Model, table: Array, slots: native.Slots, index: native.Index) -> Slots:
+    """Slots of rows of a whole table, whose derivatives native code makes."""
+
+    @jax.custom_vjp
+    def made_of(table, slots, index):
+        return _made_of_slots(model, table, slots, model.width)
+
+    def forward(*arguments):
+        return made_of(*arguments), arguments
+
+    def backward(arguments, gradient):
+        table, slots, index = arguments
+        of_made = _gradient_of(model, gradient)
+        return native.gradient_of_table(table, slots, index, model.vectors(), of_made), None, None
+
+    made_of.defvjp(forward, backward)
+    values = None if slots.values is None else slots.values[slots.number]
+    return _as_slots(model, made_of(table, slots, index), values)
 
 
 def piece_size(model, averages, n_rows: int, n_slots: int) -> int | None:

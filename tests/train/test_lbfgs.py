@@ -10,12 +10,14 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from skfm.data.batches import Samples
+from skfm.layers import native
 from skfm.losses import Logistic, Softmax, SquaredError
+from skfm.models.ffm import FFM
 from skfm.models.fm import FM
 from skfm.models.linear import Linear
 from skfm.optim.solvers import Solver
 from skfm.train import lbfgs
-from skfm.train.lbfgs import LBFGS, Objective, minimize
+from skfm.train.lbfgs import LBFGS, Objective, minimize, with_index
 from skfm.train.precondition import coordinates
 from skfm.train.state import dense_rows
 from tests import reference
@@ -67,6 +69,19 @@ def test_the_dummy_row_of_rows_of_ones_gets_no_gradient(in_float64):
     value, _, (of_table, _) = evaluated(problem)
     assert float(value) == pytest.approx(problem.objective(), rel=1e-10)
     np.testing.assert_allclose(of_table, problem.gradient()[0], atol=1e-7)
+
+
+@pytest.mark.skipif(not native.available(), reason="no native code on this machine")
+@pytest.mark.parametrize("ones", [False, True], ids=["values", "ones"])
+@pytest.mark.parametrize("name", [*MODELS, "ffm"])
+def test_native_code_makes_the_same_gradient(name, ones, several_widths, in_float64):
+    of_pairs = FFM(n_outputs=1, n_fields=3, n_factors=2), Logistic()
+    problem = Problem(*MODELS.get(name, of_pairs), power=0.5, ones=ones)
+    blocks = [with_index(block, problem.n_rows) for block in problem.blocks()]
+    assert len(blocks) > 1
+    assert all(block.by_row is not None for block in blocks)
+    both = evaluated(problem, blocks), evaluated(problem)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-13), *both)
 
 
 @pytest.mark.parametrize("name", [name for name, (model, _) in MODELS.items() if model.n_fields == 1])

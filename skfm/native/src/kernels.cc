@@ -157,6 +157,8 @@ SKFM_INLINE void step(const Numbers<T>& n) {
       s[1][l] = n.numbers[4] * s[1][l] + (1 - n.numbers[4]) * g * g;
       const T size = rate / (std::sqrt(s[1][l] / n.numbers[7]) + n.numbers[5]);
       w[l] = proximal(w[l] - size * (s[0][l] / n.numbers[6]), size, l1, l2);
+    } else if constexpr (kSolver == kSum) {
+      s[0][l] += g;
     } else {
       // The charges so far, squares and z.
       const T root = std::sqrt(s[2][l]), beta = n.numbers[3];
@@ -296,6 +298,9 @@ void update_row(const Update<T>& u, int64_t r, T* gradient) {
       case kFtrl:
         step_numbers<kFtrl>(numbers, s.end - s.begin);
         break;
+      case kSum:
+        step_numbers<kSum>(numbers, s.end - s.begin);
+        break;
     }
   }
 }
@@ -361,6 +366,8 @@ void update_narrow(const Update<T>& u, int64_t begin, int64_t end) {
       return update_narrow<W, kValues, kAdam>(u, begin, end);
     case kFtrl:
       return update_narrow<W, kValues, kFtrl>(u, begin, end);
+    case kSum:
+      return update_narrow<W, kValues, kSum>(u, begin, end);
   }
 }
 

@@ -36,7 +36,8 @@ struct Gather {
   T* rows;  // (B, S, W)
 };
 
-enum Solver : int32_t { kSgd = 0, kAdaGrad = 1, kAdam = 2, kFtrl = 3 };
+// The last adds gradients to its state and leaves the table alone.
+enum Solver : int32_t { kSgd = 0, kAdaGrad = 1, kAdam = 2, kFtrl = 3, kSum = 4 };
 constexpr int kMostStates = 4;
 constexpr int kNumbers = 8;
 
