@@ -75,9 +75,11 @@ _NO_CHANGE = 10.0
 # In units of `tol`: where the last tenth of the iterations gained a larger share of what the model gains on a
 # constant prediction, it is too early to stop.
 _STILL_LEARNING = 100.0
-# Iterations under each prior that is tried, the share by which a loss is clearly worse, and the number of
-# rows up to which one quarter of them is not enough to choose by (benchmarks/cases/priors.py).
+# Iterations under each prior that is tried, their tolerance in units of `tol`, the share by which a loss is
+# clearly worse, and the number of rows up to which one quarter of them may not be enough to choose by
+# (benchmarks/cases/priors.py).
 _ITERATIONS_TO_CHOOSE = 60
+_TOLERANCE_TO_CHOOSE = 10.0
 _CLEARLY_WORSE = 0.1
 _FEW_COPIES = 1_000
 # Iterations that L-BFGS remembers.
@@ -392,7 +394,7 @@ def _choose(
 ) -> tuple[int, Weights, dict[int, Progress]]:
     """Number of the prior that predicts rows set aside best, weights to start from, what happened under each.
 
-    Of few rows a quarter says little, and all of them are set aside in turn.
+    Of few rows a quarter says little. Where it leaves a choice, all of them are set aside in turn.
 
     Parameters
     ----------
@@ -405,9 +407,13 @@ def _choose(
     n_copies, quarters = _quarters(weight)
     tried = _try(descent, weight, quarters[0], range(len(priors)), first)
     best = max(tried) if descent.interrupted else min(tried, key=lambda number: tried[number].loss)
+    # A mean of so many losses, which deviate by about as much as they are, is as exact as that.
+    exactness, lowest = (n_copies / 4) ** -0.5, tried[best].loss
+    numbers = [number for number, one in tried.items() if _is_near(one.loss, lowest, exactness)]
     # Units of a network that have died do not come back, and it takes longer.
     is_network = bool(tried[0].weights.dense["weights"])
-    numbers = sorted({0, best}) if is_network else range(len(priors))
+    if is_network:
+        numbers = [number for number in numbers if number in (0, best)]
     if n_copies <= _FEW_COPIES and len(numbers) > 1:
         again = [tried, *(_try(descent, weight, kept, numbers, first) for kept in quarters[1:])]
         if not descent.interrupted:
@@ -415,6 +421,10 @@ def _choose(
     attempts = {number: one.progress for number, one in tried.items()}
     start = first(priors[best]) if is_network or best not in tried else tried[best].weights
     return best, start, attempts
+
+
+def _is_near(loss: float, lowest: float, share: float) -> bool:
+    return loss - lowest <= share * abs(lowest)
 
 
 def _loss_of(tried: _Tried | None) -> float:
@@ -461,7 +471,10 @@ def _try(
     weight, kept : (n,) weights of all rows, and what of them is set aside
     """
     problem, left = descent.narrow, weight - kept
-    schedule = problem.schedule._replace(max_iter=min(problem.schedule.max_iter, _ITERATIONS_TO_CHOOSE))
+    schedule = problem.schedule._replace(
+        max_iter=min(problem.schedule.max_iter, _ITERATIONS_TO_CHOOSE),
+        tol=problem.schedule.tol * _TOLERANCE_TO_CHOOSE,
+    )
     train = problem.train._replace(weight=left / left.sum())
     descent = descent._replace(narrow=problem._replace(train=train, schedule=schedule), validate=None)
     factors = problem.model.per_lane(lambda table: table.penalty == "factors").astype(bool)
@@ -482,7 +495,7 @@ def _try(
         tried[number] = _Tried(weights, loss if np.isfinite(loss) else np.inf, watcher.progress)
         lowest = min(one.loss for one in tried.values())
         # What has begun to overfit does so the more, and takes the longer, the wider the prior.
-        if descent.interrupted or loss - lowest > _CLEARLY_WORSE * abs(lowest):
+        if descent.interrupted or not _is_near(loss, lowest, _CLEARLY_WORSE):
             break
     return tried
 
