@@ -371,9 +371,10 @@ def _n_to_hold_out(settings: Settings, facts: Facts, *, full_batch: bool) -> int
     n_rows = facts.n_rows
     n_held_out = math.ceil(validation_fraction(settings.validation_fraction, n_rows) * n_rows)
     if n_held_out >= n_rows:
+        smaller = "a smaller fraction, " if n_rows > 1 else ""
         raise ValueError(
             f"validation_fraction={settings.validation_fraction!r} holds out {n_held_out} of {n_rows} rows, "
-            f"which leaves none to train on. Give early_stopping=False, a smaller fraction, or more rows."
+            f"which leaves none to train on. Give early_stopping=False, {smaller}or more rows."
         )
     return n_held_out
 
@@ -389,21 +390,23 @@ def _choose_priors(settings: Settings, facts: Facts, n_train: int, judges: str) 
     weight = n_train * (facts.weight / facts.n_rows) if n_train < facts.n_rows else facts.weight
     evidence = facts.evidence * (n_train / facts.n_rows)
     first = penalty_strengths(settings, facts.weight, evidence)
-    of_pieces, first["l2_linear"] = first["l2_linear"], max(first["l2_linear"], precision)
+    # The pieces of a mixture share rows.
+    of_pieces = first["l2_linear"] if settings.n_components else 0.0
+    first["l2_linear"] = max(of_pieces, precision)
     attempts = [first]
     if judges != NOBODY and settings.tries_priors:
         if settings.has_linear_term:
             # Factors are no larger than linear weights, unless a wider prior tells otherwise.
-            first |= {name: precision * first[name] for name in ("l2_factors", "l2_dense")}
+            first |= {name: max(precision, 1.0) * first[name] for name in ("l2_factors", "l2_dense")}
         if judges == SET_ASIDE and settings.kind == "factors":
             narrowest, *wider = _TRIED_PRIORS
             attempts = [
                 {
-                    "l2_linear": max(min(precision, strength), min(of_pieces, strength / 2), 1.0),
+                    "l2_linear": max(min(precision, strength), min(of_pieces, max(strength / 2, 1.0))),
                     "l2_factors": strength,
                     "l2_dense": strength,
                 }
-                for strength in (precision * narrowest, *wider)
+                for strength in (max(precision, 1.0) * narrowest, *wider)
             ]
         elif first["l2_factors"] >= 2 * _WIDE_PRIOR:
             if judges == SET_ASIDE and not settings.has_linear_term:

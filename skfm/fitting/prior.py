@@ -11,9 +11,11 @@ from scipy import sparse
 from skfm.data.statistics import column_statistics
 from skfm.data.validate import row_pieces
 
-# The precisions that are tried: powers of 2^(1/4) (benchmarks/cases/priors.py, as all constants below). No
-# digit of one matters, and sums round otherwise where rows come in another order.
-_LEAST, _LARGEST, _AN_OCTAVE = 1 / 1024, 1024.0, 4
+# The precisions that there are: powers of 2^(1/4) (benchmarks/cases/priors.py, as all constants below). No
+# digit of one matters, and sums round otherwise where rows come in another order. Of columns alone the least
+# is smaller still. Below 1/16 breast cancer's raw columns overfit.
+_LEAST, _LARGEST, _AN_OCTAVE = 1 / 16, 1024.0, 4
+_LEAST_ALONE = 1 / 1024
 # Columns of a larger root mean square, less their mean if all rows touch them, have effects in other units.
 _LARGEST_COLUMN = 4.0
 # All rows but for the rounding of a sum.
@@ -61,11 +63,11 @@ class _Effects(NamedTuple):
 
 
 def prior_precision(X, scores: Scores, weight: np.ndarray, table_rows: np.ndarray | None = None) -> float:
-    """Precision a of the prior N(0, 1 / a) of linear weights, from 1 to 1024.
+    """Precision a of the prior N(0, 1 / a) of linear weights, from 1/16 to 1024.
 
     Taken alone, a column's effect is its residuals / its information, with a variance of 1 / information
     about the true one. Of all columns together, that precision is best which makes their residuals most
-    likely, under the hyper-prior 1 / a. Where columns say the same, effects add up to too much: each row is
+    likely, under the hyper-prior min(a, 1 / a). Where columns say the same, effects add up to too much: each row is
     predicted by the effects that the other rows give, and effects are too large by the slope of y on their
     sum. Where much of y is explained, effects are larger than they seem. O(nonzeros times outputs).
 
@@ -77,21 +79,19 @@ def prior_precision(X, scores: Scores, weight: np.ndarray, table_rows: np.ndarra
     """
     columns = _columns(X, weight, table_rows)
     n_columns, n_outputs = columns.means.size, scores.residuals.shape[1]
-    if not n_columns:
-        return 1.0
 
     def pieces(stride: int = 1):
         return _pieces(X, scores, weight, columns, stride)
 
     effects = _effects(pieces(), (n_columns, n_outputs))
+    if not effects.information.any():
+        return 1.0
     precision = _most_likely(effects)
     # Of many rows some tell how one is predicted by all others.
     stride = -(-X.nnz * n_outputs // _MOST_ENTRIES)
     slope, explained = _slope(pieces(max(stride, 1)), effects, precision)
     precision *= scores.dispersion * (1 - explained) ** scores.unexplained / max(slope, _LEAST_SLOPE)
-    # Of this precision, so many columns explain about as much as there is.
-    largest = min(_LARGEST, float(n_columns))
-    return 2.0 ** (round(_AN_OCTAVE * np.log2(np.clip(precision, 1.0, largest))) / _AN_OCTAVE)
+    return 2.0 ** (round(_AN_OCTAVE * np.log2(np.clip(precision, _LEAST, _LARGEST))) / _AN_OCTAVE)
 
 
 class _Columns(NamedTuple):
@@ -164,9 +164,9 @@ def _most_likely(effects: _Effects) -> float:
     def log_likelihood(step: int) -> float:
         precision = 2.0 ** (step / _AN_OCTAVE)
         variance = 1 + information / precision
-        return -0.5 * float((np.log(variance) + squares / variance).sum()) - np.log(precision)
+        return -0.5 * float((np.log(variance) + squares / variance).sum()) - abs(np.log(precision))
 
-    first, last = (round(_AN_OCTAVE * np.log2(end)) for end in (_LEAST, _LARGEST))
+    first, last = (round(_AN_OCTAVE * np.log2(end)) for end in (_LEAST_ALONE, _LARGEST))
     best = max(range(first, last + 1, _AN_OCTAVE), key=log_likelihood)
     near = range(max(best - _AN_OCTAVE + 1, first), min(best + _AN_OCTAVE, last + 1))
     return 2.0 ** (max(near, key=log_likelihood) / _AN_OCTAVE)

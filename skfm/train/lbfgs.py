@@ -406,7 +406,7 @@ def _choose(
         return 0, first(priors[0]), {}
     n_copies, quarters = _quarters(weight)
     tried = _try(descent, weight, quarters[0], range(len(priors)), first)
-    best = max(tried) if descent.interrupted else min(tried, key=lambda number: tried[number].loss)
+    best = max(tried) if descent.interrupted else _lowest(tried, descent.narrow.schedule.tol)
     # A mean of so many losses, which deviate by about as much as they are, is as exact as that.
     exactness, lowest = (n_copies / 4) ** -0.5, tried[best].loss
     numbers = [number for number, one in tried.items() if _is_near(one.loss, lowest, exactness)]
@@ -421,6 +421,13 @@ def _choose(
     attempts = {number: one.progress for number, one in tried.items()}
     start = first(priors[best]) if is_network or best not in tried else tried[best].weights
     return best, start, attempts
+
+
+def _lowest(tried: dict[int, _Tried], tol: float) -> int:
+    """The narrowest prior of the lowest loss, as exactly as they were tried."""
+    lowest = min(one.loss for one in tried.values())
+    as_low = (n for n, one in tried.items() if _is_near(one.loss, lowest, _TOLERANCE_TO_CHOOSE * tol))
+    return min(as_low, default=0)
 
 
 def _is_near(loss: float, lowest: float, share: float) -> bool:

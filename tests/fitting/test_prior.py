@@ -42,7 +42,7 @@ def by_dense_rows(X, scores, weight):
 
     def log_likelihood(a):
         variance = information + information**2 / a
-        return -0.5 * (np.log(variance) + score**2 / variance).sum() - np.log(a)
+        return -0.5 * (np.log(variance) + score**2 / variance).sum() - abs(np.log(a))
 
     a = max(2.0 ** (np.arange(-40, 41) / 4), key=log_likelihood)
     others = np.zeros_like(residuals)
@@ -59,7 +59,7 @@ def by_dense_rows(X, scores, weight):
     if shared <= 0:
         slope = explained = 0
     a *= dispersion * (1 - min(explained, 1)) ** power / max(slope, 0.05)
-    return 2 ** (np.round(4 * np.log2(np.clip(a, 1, X.shape[1]))) / 4)
+    return 2 ** (np.round(4 * np.log2(np.clip(a, 1 / 16, 1024))) / 4)
 
 
 def effects(strength, X=None):
@@ -160,7 +160,7 @@ def test_of_many_rows_some_are_predicted_by_the_others(monkeypatch):
 @pytest.mark.parametrize("load", [load_iris, load_wine])
 def test_effects_that_are_large_are_left_as_large(load):
     X, y = load(return_X_y=True)
-    assert LinearClassifier().fit(X, y).plan_["l2_linear"] == 1 / len(y)
+    assert LinearClassifier().fit(X, y).plan_["l2_linear"] <= 1 / len(y)
 
 
 def test_rows_in_another_order_have_the_same_prior():
