@@ -33,6 +33,9 @@ from skfm.data.state import Stateful
 from skfm.data.whole_numbers import EXACT
 
 OTHER, MISSING = 0, 1
+# Of more than so many rows, values that are rarer have no slot of their own. Of fewer, a value in one row is
+# better than none: the prior keeps its weight small (benchmarks/cases/defaults.py).
+_FEW_ROWS, _RARE = 2_000, 3
 
 
 class FieldSlots(NamedTuple):
@@ -117,16 +120,19 @@ class Total(NamedTuple):
 class Options(Stateful):
     """How columns are encoded; see `FieldEncoder`."""
 
-    min_frequency: float = 3
+    min_frequency: float | str = "auto"
     max_categories: int | None = None
     bins: int = 32
     numeric_encoding: str = "both"
 
     def least(self, total: Total) -> float:
         """Weight that a value needs for a slot of its own."""
-        is_count = isinstance(self.min_frequency, numbers.Integral)
+        least = self.min_frequency
+        if isinstance(least, str):
+            least = 1 if total.n <= _FEW_ROWS else _RARE
+        is_count = isinstance(least, numbers.Integral)
         # Sums are not exact: 0.07 * 100 > 7.
-        return float(self.min_frequency * (total.row if is_count else total.weight) * (1 - 1e-9))
+        return float(least * (total.row if is_count else total.weight) * (1 - 1e-9))
 
     def chosen(self, weights: np.ndarray, total: Total, n_slots: int) -> np.ndarray:
         """Which values get a slot, in their order, from their weights; `n_slots` other values have one."""
@@ -259,6 +265,7 @@ class Vocabulary(Stateful):
     rare : weights of values without a slot that are counted on
     n_rows, total : rows so far, and their weight
     rare_share : share of this that values without a slot have
+    once_share : share of this that values of one row have
     """
 
     options: Options = Options()
@@ -270,6 +277,7 @@ class Vocabulary(Stateful):
     n_rows: int = 0
     total: float = 0.0
     rare_share: float = 0.0
+    once_share: float = 0.0
     slot_of: dict[Any, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -295,6 +303,8 @@ class Vocabulary(Stateful):
             n_rows=counts.total.rows,
             total=counts.total.weight,
             rare_share=sum(rare.values()) / (counts.total.weight or 1.0),
+            once_share=sum(w for w in counts.weights.values() if w < 1.5 * counts.total.row)
+            / (counts.total.weight or 1.0),
         )
 
 

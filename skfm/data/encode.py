@@ -102,9 +102,10 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
         hashed; one is missing where one of its values is.
     cross_slots : int, default=65536
         Number of slots of each cross.
-    min_frequency : int or float, default=3
+    min_frequency : "auto", int or float, default="auto"
         Rows that a value needs for a slot of its own, or its share of the total weight. A row of weight w
-        counts as w rows; where the mean weight is below 1, weights are scaled to the mean 1 first.
+        counts as w rows; where the mean weight is below 1, weights are scaled to the mean 1 first. "auto" is
+        1 of up to 2,000 rows, from which estimators choose how far they trust a value, else 3.
     max_categories : int or None, default=None
         Most values of a column with a slot of their own: the most frequent ones.
     numeric_encoding : {"both", "value", "bins"}, default="both"
@@ -215,7 +216,7 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
         "shared": [dict, None],
         "crosses": ["array-like"],
         "cross_slots": [_POSITIVE_INTEGER],
-        "min_frequency": [_POSITIVE_INTEGER, Interval(Real, 0, 1, closed="neither")],
+        "min_frequency": [StrOptions({"auto"}), _POSITIVE_INTEGER, Interval(Real, 0, 1, closed="neither")],
         "max_categories": [_POSITIVE_INTEGER, None],
         "numeric_encoding": [StrOptions({"both", "value", "bins"})],
         "bins": [Interval(Integral, 0, None, closed="left"), dict],
@@ -242,7 +243,7 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
         shared: dict[Any, Any] | None = None,
         crosses: Sequence[Sequence[Any]] = (),
         cross_slots: int = 2**16,
-        min_frequency: float = 3,
+        min_frequency: float | Literal["auto"] = "auto",
         max_categories: int | None = None,
         numeric_encoding: Literal["both", "value", "bins"] = "both",
         bins: int | dict[Any, int] = 32,

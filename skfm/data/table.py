@@ -27,6 +27,8 @@ from skfm.runtime import check_fits
 
 # Bytes that the name of a slot and its columns take at least.
 _OF_SLOT = 64
+# Share of the rows whose value has one row, from which a column has nothing to learn.
+_HARDLY_ANY = 0.9
 
 
 def merge_counts(a: list | None, b: list) -> list:
@@ -251,7 +253,7 @@ class TableEncoder(Stateful):
             )
             row = {"column": encoder.name, "reading": reading.name, "why": reading.why}
             n_values, rare = encoder.n_values(), encoder.rare_share()
-            if isinstance(encoder, Categories) and not n_values and rare > 0:
+            if isinstance(encoder, Categories) and encoder.vocabulary.once_share >= _HARDLY_ANY:
                 row["why"] += "; hardly any value comes again, so there is nothing to learn of them"
             rows.append(row | {"values": n_values, "rare": rare, "missing": float(missing)})
         return rows

@@ -337,7 +337,7 @@ def test_describe_counts_values_and_shares():
             "tags": [["x"], ["x", "y"], ["x"], None, *[[]] * 6],
         }
     )
-    found = FieldEncoder().fit(X).describe()
+    found = FieldEncoder(min_frequency=3).fit(X).describe()
     assert found.columns.tolist() == ["column", "reading", "why", "values", "rare", "missing"]
     assert found["column"].tolist() == list(X)
     assert found["reading"].tolist() == ["identifier", "category", "integer", "number", "date", "list"]
@@ -363,10 +363,12 @@ def test_describe_says_what_was_said():
     assert found["why"].tolist()[:3] == ["named in categorical=", "named in text=", "named in numeric="]
 
 
-def test_describe_points_out_that_nothing_comes_again():
-    found = FieldEncoder().fit(pd.DataFrame({"order_no": np.arange(50), "age": np.arange(50)})).describe()
+@pytest.mark.parametrize(("min_frequency", "rare"), [("auto", 0), (3, 1)])
+def test_describe_points_out_that_nothing_comes_again(min_frequency, rare):
+    X = pd.DataFrame({"order_no": np.arange(50), "age": np.arange(50)})
+    found = FieldEncoder(min_frequency=min_frequency).fit(X).describe()
     assert "nothing to learn" in found["why"][0]
-    assert found["rare"][0] == 1
+    assert found["rare"][0] == rare
     assert "nothing" not in found["why"][1].replace("neither", "")
 
 
