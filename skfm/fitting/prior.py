@@ -67,9 +67,9 @@ def prior_precision(X, scores: Scores, weight: np.ndarray, table_rows: np.ndarra
 
     Taken alone, a column's effect is its residuals / its information, with a variance of 1 / information
     about the true one. Of all columns together, that precision is best which makes their residuals most
-    likely, under the hyper-prior min(a, 1 / a). Where columns say the same, effects add up to too much: each row is
-    predicted by the effects that the other rows give, and effects are too large by the slope of y on their
-    sum. Where much of y is explained, effects are larger than they seem. O(nonzeros times outputs).
+    likely, under the hyper-prior min(a, 1 / a). Where columns say the same, effects add up to too much: each
+    row is predicted by the effects that the other rows give, and effects are too large by the slope of y on
+    their sum. Where much of y is explained, effects are larger than they seem. O(nonzeros times outputs).
 
     Parameters
     ----------
