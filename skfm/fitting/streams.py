@@ -134,7 +134,13 @@ class CheckedStream:
     stream : re-iterable of chunks
     reader : checks X and y
     targets : check the weights
+
+    Attributes
+    ----------
+    has_weights : whether a chunk that was read has weights
     """
+
+    has_weights = False
 
     def __init__(self, stream, reader: Reader, targets: Targets):
         self.stream, self.reader, self.targets = stream, reader, targets
@@ -153,6 +159,8 @@ class CheckedStream:
                         f"y holds {what} of shape {shape}, unlike the chunks before ({kind[1]})."
                     )
             yield name, rows
+        if kind is None:
+            raise ValueError("The stream has no rows with a weight.")
 
     def _checked(self, chunk) -> Rows | None:
         if len(chunk) not in (2, 3):
@@ -161,6 +169,7 @@ class CheckedStream:
             )
             raise ValueError(f"expected (X, y) or (X, y, sample_weight), got {len(chunk)} items.{remedy}")
         X, y, weight = (*chunk, None)[:3]
+        self.has_weights |= weight is not None
         if weight is not None and _are_zeros(weight, X.shape[0]):
             return None
         X, y = self.reader.read(X, y, weight)
@@ -169,9 +178,7 @@ class CheckedStream:
     def first(self) -> Rows:
         """The rows of the first chunk."""
         with contextlib.closing(iter(self)) as chunks:
-            for _, rows in chunks:
-                return rows
-        raise ValueError("The stream has no rows with a weight.")
+            return next(chunks)[1]
 
     def teach(self, encoder: FieldEncoder, **how) -> FieldEncoder:
         """Let an encoder learn from all chunks."""
