@@ -266,7 +266,7 @@ def check_sample_weight(sample_weight, n_samples: int) -> np.ndarray:
                 f"not negative; drop the row or give it weight 0."
             )
     if not weight.any():
-        raise ValueError("sample_weight is zero for every row: there is nothing to learn from.")
+        raise ValueError("sample_weight is zero for every row. Give some row a weight above 0.")
     return bounded(weight)
 
 

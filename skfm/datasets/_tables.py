@@ -10,7 +10,8 @@ import io
 import itertools
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,23 @@ from skfm.datasets._sparse_text import reading
 _BLOCK = 1 << 23
 # Text of a row after the last, which a quote that is not closed takes in.
 _END = "\x04\x04"
+
+
+class _Chunk(tuple):
+    """A chunk of rows of one file.
+
+    Attributes
+    ----------
+    place : tells where a row of the chunk is, or the file of None
+    """
+
+    place: Callable[[int | None], str]
+
+    def __new__(cls, items, place):
+        """A tuple of the items."""
+        chunk = super().__new__(cls, items)
+        chunk.place = place
+        return chunk
 
 
 class _TableStream:
@@ -44,36 +62,52 @@ class _TableStream:
         )
         for name in self.names_read:
             if name not in names:
-                raise ValueError(f"There is no column {name!r}; columns are {names[:20]}.")
+                raise ValueError(
+                    f"There is no column {name!r}; columns are {names[:20]}.{self._why_not_in(names)}"
+                )
             if names.count(name) > 1:
                 raise ValueError(f"Several columns are named {name!r}: rename them.")
         if not self.columns:
             raise ValueError("No column is left for X.")
 
-    def _batches(self) -> Iterator[Any]:
-        """The columns that are read, as record batches of any number of rows."""
+    def _why_not_in(self, names: list[str]) -> str:
+        """What else may be wrong where a column is not among those of a file."""
+        return ""
+
+    def _batches(self) -> Iterator[tuple[Any, int, Any]]:
+        """The columns that are read, in record batches, each after its file and the rows before it there."""
         raise NotImplementedError
+
+    def _place(self, path, row: int) -> str:
+        """Where a row of a file is."""
+        return f"{path}, row {row}"
 
     def __iter__(self):
         """Chunks ``(X,)``, ``(X, y)`` or ``(X, y, sample_weight)``, X a pyarrow.Table."""
         import pyarrow as pa
 
         more = [self.sample_weight] if self.sample_weight else []
-        n_rows = 0
-        for batch in self._batches():
+        for path, n_before, batch in self._batches():
             for first in range(0, batch.num_rows, self.chunk_rows):
                 table = pa.Table.from_batches([batch.slice(first, self.chunk_rows)])
+                place = partial(self._place_after, path, n_before + first)
                 for name in (*self.targets, *more):
-                    if table[name].null_count:
-                        row = n_rows + int(np.argmax(table[name].is_null().to_numpy()))
-                        raise ValueError(f"Column {name!r} is missing at row {row}. Drop or fill such rows.")
-                n_rows += table.num_rows
+                    missing = table[name].is_null(nan_is_null=True).to_numpy()
+                    if missing.any():
+                        raise ValueError(
+                            f"{place(int(np.argmax(missing)))}, column {name!r}: a missing value. Drop or "
+                            f"fill such rows."
+                        )
                 chunk = [table.select(self.columns)]
                 if self.targets:
                     y = [table[name].to_numpy() for name in self.targets]
                     chunk.append(y[0] if self.one_target else _side_by_side(y))
                 chunk += [table[name].to_numpy() for name in more]
-                yield tuple(chunk)
+                yield _Chunk(chunk, place)
+
+    def _place_after(self, path, n_before: int, row: int | None) -> str:
+        """Where a row is that comes after so many of the file, or the file."""
+        return str(path) if row is None else self._place(path, n_before + row)
 
 
 class ParquetStream(_TableStream):
@@ -146,6 +180,7 @@ class ParquetStream(_TableStream):
     ):
         ds = _pyarrow("pyarrow.dataset", "ParquetStream")
         self.dataset = _dataset(source)
+        self.paths = getattr(self.dataset, "files", [])
         self.chunk_rows, self.buffer_rows, self.folder = _checked(chunk_rows), buffer_rows, folder
         self._choose(self.dataset.schema.names, target, sample_weight, columns)
         if self.dataset is not source and isinstance(self.dataset, ds.FileSystemDataset):
@@ -198,7 +233,13 @@ class ParquetStream(_TableStream):
         if isinstance(getattr(self.dataset, "format", None), ds.ParquetFileFormat):
             options["fragment_scan_options"] = ds.ParquetFragmentScanOptions(pre_buffer=False)
         try:
-            yield from self.dataset.to_batches(columns=self.names_read, batch_size=self.chunk_rows, **options)
+            scanner = self.dataset.scanner(columns=self.names_read, batch_size=self.chunk_rows, **options)
+            path, n_rows = None, 0
+            for batch, fragment in scanner.scan_batches():
+                before, path = path, getattr(fragment, "path", "the dataset")
+                n_rows = n_rows if path == before else 0
+                yield path, n_rows, batch
+                n_rows += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             if _names_file(error):
                 raise
@@ -335,7 +376,23 @@ class CsvStream(_TableStream):
 
     def _batches(self):
         for path in self.paths:
-            yield from self._read(path, self._types)
+            n_rows = 0
+            for batch in self._read(path, self._types):
+                yield path, n_rows, batch
+                n_rows += batch.num_rows
+
+    def _place(self, path, row):
+        with contextlib.suppress(csv.Error), contextlib.closing(self._rows(path)) as rows:
+            for line, _ in itertools.islice(rows, row + (self.names is None), None):
+                return f"{path}, line {line}"
+        # Python reads no value that is as long.
+        return super()._place(path, row)
+
+    def _why_not_in(self, names):
+        other = (
+            next((letter for letter in ";\t|," if names[0].count(letter)), None) if len(names) == 1 else None
+        )
+        return "" if other is None else f" If {other!r} is between values, give delimiter={other!r}."
 
     def _names_in(self, path) -> list[str]:
         if self.names is not None:
@@ -426,7 +483,9 @@ class CsvStream(_TableStream):
         names = self._names_in(path)
         for name in types:
             if name not in names:
-                return ValueError(f"{path} has no column {name!r}; its columns are {names[:20]}.")
+                return ValueError(
+                    f"{path} has no column {name!r}; its columns are {names[:20]}.{self._why_not_in(names)}"
+                )
         try:
             with contextlib.closing(self._rows(path)) as rows:
                 if self.names is None:

@@ -255,6 +255,17 @@ def read(given: Given, reader: Reader, targets: Targets) -> Rows | CheckedStream
     return read_rows(given, reader, targets)
 
 
+@contextlib.contextmanager
+def of_rows_with_weight(are_weighed: bool):
+    """Let errors of what targets learn say which rows that is: a row of weight 0 is no row."""
+    try:
+        yield
+    except ValueError as error:
+        if not are_weighed:
+            raise
+        raise ValueError(f"Of the rows with a sample_weight above 0: {error}") from error
+
+
 def teach(
     encoder: FieldEncoder | None, source: Rows | CheckedStream, *, incremental: bool, counts_on: bool
 ) -> FieldEncoder | None:
@@ -399,7 +410,8 @@ def gather_stream(
     """
     assert intake.folder is not None
     spooled = spool_rows(stream, intake.encoding, intake.folder, share, random_state)
-    intake = intake._replace(targets=intake.targets.learn(*(rows.y for rows in spooled.chunks)))
+    with of_rows_with_weight(stream.has_weights):
+        intake = intake._replace(targets=intake.targets.learn(*(rows.y for rows in spooled.chunks)))
     if spooled.is_small:
         rows = with_weight(spooled.rows._replace(X=spooled.in_memory()))
         return gather(rows, given, intake, context)

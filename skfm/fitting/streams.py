@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Generator
+import re
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ from skfm.fitting.targets import Targets
 # With fewer nonzeros than this, chunks are put together and fitted in memory (benchmarks/cases/streams.py).
 _IN_MEMORY = 1 << 23
 _BUFFER_ROWS = 1 << 18
+# Where messages of checks say that a row is.
+_ROW = re.compile(r"\bat row (\d+)")
 
 
 def is_stream(X) -> bool:
@@ -46,8 +49,39 @@ def _is_nested(X) -> bool:
     return isinstance(X, list) and bool(X) and isinstance(X[0], list | tuple)
 
 
+class Name(NamedTuple):
+    """What errors call a chunk.
+
+    Attributes
+    ----------
+    number : its number in the stream
+    place : tells where a row of the chunk is, or the file of None; or None
+    """
+
+    number: int
+    place: Callable[[int | None], str] | None
+
+    def error(self, error: Exception) -> ValueError:
+        """The error of a chunk, with its place."""
+        message, where = str(error), ""
+        if self.place is not None:
+            row = _ROW.search(message)
+            where = f", {self.place(None if row is None else int(row[1]))}"
+            if "unseen at fit time" in message:
+                message += "Name the columns to read with columns=, or that of the targets with target=."
+        return ValueError(f"Chunk {self.number} of the stream{where}: {message}")
+
+    @contextlib.contextmanager
+    def of_errors(self):
+        """Let errors have it."""
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            raise self.error(error) from error
+
+
 def chunks_of(stream, *, once: bool = False):
-    """Numbers and chunks, as tuples, of those that have rows; `once` if they are read a single time.
+    """Names and chunks, as tuples, of those that have rows; `once` if they are read a single time.
 
     Raises
     ------
@@ -62,37 +96,26 @@ def chunks_of(stream, *, once: bool = False):
         )
     empty = True
     for number, chunk in enumerate(chunks):
+        name = Name(number, getattr(chunk, "place", None))
         if isinstance(chunk, list) and chunk and _has_rows(chunk[0]):
-            raise _of_chunk(number, ValueError("expected a tuple, got a list. Give tuple(chunk)."))
+            raise name.error(ValueError("expected a tuple, got a list. Give tuple(chunk)."))
         chunk = chunk if isinstance(chunk, tuple) else (chunk,)
         if not chunk or not _has_rows(chunk[0]):
             shown = f"got {type(chunk[0]).__name__}. Make one of it" if chunk else "got nothing"
-            raise _of_chunk(number, ValueError(f"X must be a DataFrame, a matrix or an array, {shown}."))
+            raise name.error(ValueError(f"X must be a DataFrame, a matrix or an array, {shown}."))
         if chunk[0].shape[0]:
             empty = False
-            yield number, chunk
+            yield name, chunk
     if empty:
-        raise ValueError("The stream has no rows.")
-
-
-def _of_chunk(number: int, error: Exception) -> ValueError:
-    """The error of a chunk, with its number."""
-    return ValueError(f"Chunk {number} of the stream: {error}")
-
-
-@contextlib.contextmanager
-def _naming_chunk(number: int):
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        raise _of_chunk(number, error) from error
+        paths = ", ".join(map(str, getattr(stream, "paths", [])[:3]))
+        raise ValueError(f"The stream has no rows{paths and f' in {paths}'}.")
 
 
 def map_stream(function, stream) -> np.ndarray:
     """Results of a function of each chunk's X, one after another."""
     found = []
-    for number, chunk in ahead(chunks_of(stream, once=True)):
-        with _naming_chunk(number):
+    for name, chunk in ahead(chunks_of(stream, once=True)):
+        with name.of_errors():
             found.append(function(chunk[0]))
     return np.concatenate(found)
 
@@ -111,15 +134,21 @@ class CheckedStream:
     stream : re-iterable of chunks
     reader : checks X and y
     targets : check the weights
+
+    Attributes
+    ----------
+    has_weights : whether a chunk that was read has weights
     """
+
+    has_weights = False
 
     def __init__(self, stream, reader: Reader, targets: Targets):
         self.stream, self.reader, self.targets = stream, reader, targets
 
-    def __iter__(self) -> Generator[tuple[int, Rows], None, None]:
+    def __iter__(self) -> Generator[tuple[Name, Rows], None, None]:
         kind = None
-        for number, chunk in chunks_of(self.stream):
-            with _naming_chunk(number):
+        for name, chunk in chunks_of(self.stream):
+            with name.of_errors():
                 rows = self._checked(chunk)
                 if rows is None:
                     continue
@@ -129,12 +158,18 @@ class CheckedStream:
                     raise ValueError(
                         f"y holds {what} of shape {shape}, unlike the chunks before ({kind[1]})."
                     )
-            yield number, rows
+            yield name, rows
+        if kind is None:
+            raise ValueError("The stream has no rows with a weight.")
 
     def _checked(self, chunk) -> Rows | None:
         if len(chunk) not in (2, 3):
-            raise ValueError(f"expected (X, y) or (X, y, sample_weight), got {len(chunk)} items.")
+            remedy = (
+                " CsvStream and ParquetStream take the column of y as target=." if len(chunk) == 1 else ""
+            )
+            raise ValueError(f"expected (X, y) or (X, y, sample_weight), got {len(chunk)} items.{remedy}")
         X, y, weight = (*chunk, None)[:3]
+        self.has_weights |= weight is not None
         if weight is not None and _are_zeros(weight, X.shape[0]):
             return None
         X, y = self.reader.read(X, y, weight)
@@ -143,25 +178,26 @@ class CheckedStream:
     def first(self) -> Rows:
         """The rows of the first chunk."""
         with contextlib.closing(iter(self)) as chunks:
-            for _, rows in chunks:
-                return rows
-        raise ValueError("The stream has no rows with a weight.")
+            return next(chunks)[1]
 
     def teach(self, encoder: FieldEncoder, **how) -> FieldEncoder:
         """Let an encoder learn from all chunks."""
-        number = 0
+        # None while the stream is read: its errors have a place.
+        name: Name | None = None
 
         def tables():
-            nonlocal number
-            for at, rows in ahead(self):
-                number = at
+            nonlocal name
+            for name, rows in ahead(self):
                 yield rows.X, rows.weight
+                name = None
 
         with contextlib.closing(tables()) as chunks:
             try:
                 return encoder.learn_chunks(chunks, **how)
             except (ValueError, TypeError) as error:
-                raise error if str(error).startswith("Chunk") else _of_chunk(number, error) from error
+                if name is None:
+                    raise
+                raise name.error(error) from error
 
 
 class Spooled(NamedTuple):
@@ -211,8 +247,8 @@ def spool_rows(
     held_out: list[np.ndarray] = []
 
     def rows_with_weight():
-        for number, rows in stream:
-            with _naming_chunk(number):
+        for name, rows in stream:
+            with name.of_errors():
                 rows = rows._replace(X=encoding(rows.X))
             yield with_weight(rows)
 

@@ -147,6 +147,11 @@ class Targets:
     scale: Any = 1.0
 
     @property
+    def what(self) -> str:
+        """What y has, in words."""
+        return f"{self.n_outputs} output{'s' * (self.n_outputs != 1)}"
+
+    @property
     def loss(self):
         """The loss that these targets have."""
         raise NotImplementedError
@@ -179,10 +184,9 @@ class Targets:
 
     def check_like(self, known: Targets) -> None:
         """Raise ValueError if weights that were learned for other targets are not weights for these."""
-        if self.n_outputs != known.n_outputs:
+        if self.what != known.what:
             raise ValueError(
-                f"y has {self.n_outputs} outputs, and the weights to go on from have {known.n_outputs}. "
-                f"{_FIT_ANEW}"
+                f"y has {self.what}, and the weights to go on from are those of {known.what}. {_FIT_ANEW}"
             )
 
     def encode(self, y, weight, task_weights=None) -> tuple[np.ndarray, np.ndarray]:
@@ -329,19 +333,29 @@ class Labels(Targets):
     def check_goes_on(self):
         _refuse_balanced(self.class_weight, "a dict {label: weight}")
 
+    @property
+    def what(self):
+        return f"{self.classes.size} labels" if self.multilabel else "one column of classes"
+
     def check_like(self, known):
         super().check_like(known)
-        if not np.array_equal(self.classes, known.classes) or self.multilabel != known.multilabel:
+        classes, before = self.classes.tolist(), known.classes.tolist()
+        if classes != before:
+            new, gone = set(classes) - set(before), set(before) - set(classes)
+            differences = (
+                f"{word}: {shown([label for label in labels if label in others])}"
+                for word, labels, others in (("new", classes, new), ("gone", before, gone))
+                if others
+            )
             raise ValueError(
-                f"y has the classes {self.classes.tolist()}, and the weights to go on from are those of "
-                f"{known.classes.tolist()}. {_FIT_ANEW}"
+                f"y has the classes {shown(classes)}, and the weights to go on from are those of "
+                f"{shown(before)} ({', '.join(differences)}). {_FIT_ANEW}"
             )
 
     def encode(self, y, weight, task_weights=None):
         y, multilabel = self._checked(y)
         if multilabel != self.multilabel or (multilabel and y.shape[1] != self.classes.size):
-            expected = f"{self.classes.size} labels" if self.multilabel else "one column of classes"
-            raise ValueError(f"y has shape {y.shape}, but the estimator was fitted on {expected}.")
+            raise ValueError(f"y has shape {y.shape}, but the estimator was fitted on {self.what}.")
         if multilabel:
             return np.asarray(y, dtype=np.float64), self._weighed(y, weight)
         unseen = ~np.isin(y, self.classes)
@@ -598,6 +612,10 @@ class ClickConversion(Targets):
         return ClickConversionLoss()
 
     @property
+    def what(self):
+        return "clicks and conversions"
+
+    @property
     def classes(self) -> list[np.ndarray]:
         """0 and 1 for each task."""
         return [np.array([0, 1]), np.array([0, 1])]
@@ -647,13 +665,6 @@ class ClickConversion(Targets):
         _refuse_balanced(
             self.class_weight, "a list of two dicts {label: weight}, or one for a column of labels"
         )
-
-    def check_like(self, known):
-        if isinstance(known, Labels):
-            raise ValueError(
-                f"y has clicks and conversions, and the weights to go on from are those of one column of "
-                f"labels. {_FIT_ANEW}"
-            )
 
     def encode(self, y, weight, task_weights=None):
         y = _dense(y)

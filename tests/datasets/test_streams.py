@@ -249,10 +249,63 @@ def test_missing_targets_and_weights_are_named(tmp_path, values, role):
     table = pd.DataFrame({"site": list("abc") * 2, "y": ["1"] * 3 + values})
     table.to_csv(tmp_path / "rows.csv", index=False)
     table.astype({"y": str}).where(table["y"].notna()).to_parquet(tmp_path / "rows.parquet")
-    for stream in (CsvStream, ParquetStream):
+    for stream, place in ((CsvStream, "rows.csv, line 6"), (ParquetStream, "rows.parquet, row 4")):
         path = next(tmp_path.glob(f"*.{stream.__name__[:3].lower()}*"))
-        with pytest.raises(ValueError, match="Column 'y' is missing at row 4"):
+        with pytest.raises(ValueError, match=f"{place}, column 'y': a missing value"):
             list(stream(path, **{role: "y"}, chunk_rows=3))
+
+
+@pytest.fixture
+def two_files(tmp_path):
+    """Writer of two files of 7 rows of a kind, row 5 of the second with a value of a column."""
+
+    def write_files(kind, column, value):
+        stream = {"csv": CsvStream, "parquet": ParquetStream}[kind]
+        good = pd.DataFrame({"x": np.arange(7.0), "y": np.arange(7.0) % 3, "w": np.ones(7)})
+        bad = good.assign(**{column: good[column].where(good.index != 5, value)})
+        for name, table in {"1": good, "2": bad}.items():
+            path = tmp_path / f"{name}.{kind}"
+            if kind == "csv":
+                # An empty line, and a value of two lines.
+                header, first, *rest = table.to_csv(index=False).splitlines()
+                path.write_text("\n".join([header, "", first.replace("0.0,0.0", '"0.0\n",0.0'), *rest]))
+            else:
+                # NaN as such, as other programs write it.
+                columns = {column: table[column].to_numpy() for column in table}
+                write(tmp_path, **{name: arrow(**columns)})
+        types = {"dtypes": {"x": "string"}} if kind == "csv" else {}
+        return stream(tmp_path, "y", sample_weight="w", chunk_rows=3, **types)
+
+    return write_files
+
+
+@pytest.mark.parametrize(("kind", "place"), [("csv", "2.csv, line 9"), ("parquet", "2.parquet, row 5")])
+@pytest.mark.parametrize(
+    ("column", "value", "match"),
+    [
+        ("y", np.nan, "column 'y': a missing value"),
+        ("w", np.nan, "column 'w': a missing value"),
+        ("y", np.inf, "Input y contains infinity"),
+        ("w", -1.0, "sample_weight is negative"),
+    ],
+)
+def test_what_is_wrong_in_a_row_has_file_and_row(two_files, kind, place, column, value, match):
+    with pytest.raises(ValueError, match=f"{place}[,:] {match}"):
+        FMRegressor(**SETTINGS).fit(two_files(kind, column, value))
+
+
+@pytest.mark.filterwarnings("ignore:.*nothing was learned")
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_streams_without_targets_and_with_too_many_columns(two_files, kind):
+    stream = two_files(kind, "y", 0.0)
+    model = FMRegressor(**SETTINGS).fit(stream)
+    everything = type(stream)(stream.paths)
+    with pytest.raises(ValueError, match=f"1.{kind}: expected .* take the column of y as target="):
+        FMRegressor(**SETTINGS).fit(everything)
+    with pytest.raises(ValueError, match=r"(?s)unseen at fit time:\n- w\n- y\n.*columns=.*target="):
+        model.predict(everything)
+    predicted = model.predict(type(stream)(stream.paths, columns=["x"]))
+    assert_array_equal(predicted, model.predict(stream))
 
 
 # ------------------------------------------------------------------------------------------------- CSV
@@ -436,7 +489,9 @@ def test_types_that_are_given(tmp_path, given):
         ("1,2\n", {"names": ["a"]}, "line 1: 2 values, where there are 1 columns"),
         ("", {}, "is empty: there is no header"),
         ("a,a\n1,2\n", {}, "Several columns are named 'a'"),
-        ("a,b\n1,2\n", {"target": "c"}, r"no column 'c'; columns are \['a', 'b'\]"),
+        ("a,b\n1,2\n", {"target": "c"}, r"no column 'c'; columns are \['a', 'b'\]\.$"),
+        ("a;b\n1;2\n", {"target": "b"}, r"columns are \['a;b'\]\. If ';' is .* give delimiter=';'"),
+        ("a,b\n1,2\n", {"target": "b", "delimiter": "\t"}, "give delimiter=','"),
         (b"a,b\n1,\xe9\n", {}, "line 2, column 'b': .* is no text in utf-8"),
         ("a,b\n1,2\n".encode("utf-16"), {}, "is no header of text in utf-8"),
         ("a,b\n1,2\n", {"encoding": "utf-16"}, "rows.csv has no header that can be read as utf-16"),
@@ -618,7 +673,14 @@ def test_a_broken_line_names_file_and_line(tmp_path):
 def test_a_file_without_rows(tmp_path):
     path = tmp_path / "empty.svm"
     path.write_text("")
-    with pytest.raises(ValueError, match="no rows"):
+    with pytest.raises(ValueError, match=r"no rows in .*empty\.svm"):
         FMClassifier(**SETTINGS).fit(SparseTextStream(path, n_features=2))
+    table = pd.DataFrame({"x": ["a"], "y": [1]})[:0]
+    table.to_csv(tmp_path / "empty.csv", index=False)
+    table.to_parquet(tmp_path / "empty.parquet")
+    for stream in (CsvStream, ParquetStream):
+        name = f"empty.{stream.__name__[:-6].lower()}"
+        with pytest.raises(ValueError, match=f"no rows in .*{name}"):
+            FMClassifier(**SETTINGS).fit(stream(tmp_path / name, "y"))
     path.write_text("1 0:1\n")
     assert load_sparse_text(path).data.shape == (1, 1)

@@ -624,6 +624,23 @@ def test_labels_of_the_first_partial_fit():
         make("FMClassifier").partial_fit(X, np.ones(N))
 
 
+def test_a_class_without_weight_is_no_class():
+    weight = (LABELS == 0) * 1.0
+    match = "Of the rows with a sample_weight above 0: Only one class, 0, in y"
+    of_class = [(X[rows], LABELS[rows], weight[rows]) for rows in (weight == 1, weight == 0)]
+    calls = (
+        lambda model: model.fit(X, LABELS, sample_weight=weight),
+        lambda model: model.partial_fit(X, LABELS, sample_weight=weight),
+        lambda model: model.fit([(X, LABELS, weight)] * 2),
+        lambda model: model.fit(of_class),
+    )
+    for call in calls:
+        with pytest.raises(ValueError, match=match):
+            call(make("FMClassifier", solver="adam"))
+    with pytest.raises(ValueError, match=r"^Only one class, 0, in y"):
+        make("FMClassifier").fit(X, 0 * LABELS)
+
+
 @pytest.mark.parametrize("name", REGRESSORS)
 def test_numbers(name, fails):
     bad = Y.copy()

@@ -31,7 +31,7 @@ ONE_CLASS = np.flatnonzero(LABELS == 1)[:5]
         ({"X_val": X[:0], "y_val": []}, r"Of X_val and y_val: Found array with 0 sample"),
         ({"X_val": None}, r"X_val and y_val go together"),
         ({"y_val": None}, r"X_val and y_val go together"),
-        ({"sample_weight_val": np.zeros(4)}, r"sample_weight_val is zero for every row"),
+        ({"sample_weight_val": np.zeros(4)}, r"sample_weight_val is zero for every row\. Give some"),
         ({"sample_weight_val": np.ones(3)}, r"sample_weight_val.shape == \(3,\), .* each row of X_val"),
         ({"X_val": None, "y_val": None, "sample_weight_val": [1.0]}, r"sample_weight_val goes with X_val"),
     ],
@@ -48,6 +48,12 @@ def test_errors_name_the_arguments_of_a_stream_too():
         make("FMClassifier", solver="adam").fit([(X, LABELS)], X_val=[(X[:2], np.array([0, 5]))])
     with pytest.raises(ValueError, match=r"Chunk 0 of the stream: X_val has 3 features"):
         make("FMClassifier", solver="adam").fit([(X, LABELS)], X_val=[(X[:2, :3], np.array([0, 1]))])
+
+
+def test_a_stream_to_stop_on_has_to_have_weights():
+    chunks = [(X[:2], np.array([0, 1]), np.zeros(2))] * 2
+    with pytest.raises(ValueError, match=r"Of X_val and y_val: The stream has no rows with a weight"):
+        make("FMClassifier", solver="adam").fit([(X, LABELS)], X_val=chunks)
 
 
 def test_a_label_in_quotes_is_no_argument():

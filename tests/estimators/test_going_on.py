@@ -201,12 +201,27 @@ def test_a_warm_start_takes_another_objective():
     labels.set_params(class_weight=None, solver="adam").partial_fit(X, LABELS)
 
 
-def test_a_warm_start_refuses_other_classes():
-    model = make("FMClassifier", warm_start=True).fit(X, LABELS)
-    for y in (LABELS + 5, np.array(["a", "b"])[LABELS], np.arange(N) % 3):
-        with pytest.raises(ValueError, match="the weights to go on from"):
-            model.fit(X, y)
-    assert model.fit(X, LABELS).n_iter_ > 0
+BOTH = np.column_stack([LABELS, 1 - LABELS])
+THREE = np.array(["a", "b", "c"])[np.arange(N) % 3]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "match"),
+    [
+        (LABELS, LABELS + 1, r"classes \[1, 2\], .* those of \[0, 1\] \(new: \[2\], gone: \[0\]\)"),
+        (LABELS, np.arange(N) % 3, r"those of \[0, 1\] \(new: \[2\]\)"),
+        (LABELS, LABELS.astype(str), r"\(new: \['0', '1'\], gone: \[0, 1\]\)"),
+        (THREE, np.array(["a", "c"])[LABELS], r"those of \['a', 'b', 'c'\] \(gone: \['b'\]\)"),
+        (BOTH, LABELS, r"y has one column of classes, .* those of 2 labels"),
+        (LABELS, BOTH, r"y has 2 labels, .* those of one column of classes"),
+        (BOTH, np.column_stack([BOTH, LABELS]), r"y has 3 labels, .* those of 2 labels"),
+    ],
+)
+def test_a_warm_start_names_classes_that_are_new_or_gone(first, second, match):
+    model = make("FMClassifier", warm_start=True).fit(X, first)
+    with pytest.raises(ValueError, match=match):
+        model.fit(X, second)
+    assert model.fit(X, first).n_iter_ > 0
 
 
 # -- classes and class weights -------------------------------------------------------------------------

@@ -394,3 +394,17 @@ def test_a_failure_leaves_model_and_encoder_as_they_were(model, call, bad):
 def test_tables_and_targets_of_other_lengths(X, y, match):
     with pytest.raises(ValueError, match=match):
         make("FMRegressor").fit(X, y)
+
+
+# -- infinite numbers --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["FMClassifier", "FMRegressor", "DeepFMClassifier"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_infinite_number_is_as_a_very_large_one(name, sign):
+    finite, infinite = (
+        TABLE.assign(size=TABLE["size"].where(np.arange(N) != 3, sign * x)) for x in (1e200, np.inf)
+    )
+    for table in (finite, infinite):
+        model = make(name).fit(table, target(name))
+        assert_array_equal(predictions(model, infinite), predictions(model, finite))

@@ -581,5 +581,5 @@ def test_weights_on_another_scale_of_the_target_are_refused(call):
 
 def test_warm_start_with_another_number_of_outputs_is_refused():
     model = make("FMRegressor", warm_start=True).fit(X, Y)
-    with pytest.raises(ValueError, match=r"y has 2 outputs, and the weights to go on from have 1"):
+    with pytest.raises(ValueError, match=r"y has 2 outputs, and the weights to go on from .* of 1 output\."):
         model.fit(X, np.column_stack([Y, Y]))

@@ -231,7 +231,8 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
             rows = intake.encoded(rows)
             resumed = context.resumed
             if resumed is None:
-                targets = targets.learn(rows.y, classes=classes)
+                with fitting.of_rows_with_weight(given.weight is not None and classes is None):
+                    targets = targets.learn(rows.y, classes=classes)
             else:
                 targets = targets.resume(resumed.targets, classes=classes)
             intake = intake._replace(targets=targets)
