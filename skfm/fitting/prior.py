@@ -79,6 +79,8 @@ def prior_precision(X, scores: Scores, weight: np.ndarray, table_rows: np.ndarra
     """
     columns = _columns(X, weight, table_rows)
     n_columns, n_outputs = columns.means.size, scores.residuals.shape[1]
+    if not n_columns:
+        return 1.0
 
     def pieces(stride: int = 1):
         return _pieces(X, scores, weight, columns, stride)
