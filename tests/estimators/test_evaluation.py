@@ -1,6 +1,7 @@
 """Evaluation inside fit: rows to stop on that say little, and scorers that say nothing."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_held_out_rows_of_one_class(solver, streams):
 def test_scores_that_are_no_number(solver, found, shown):
     model = make("FMClassifier", solver=solver, early_stopping=True, scoring=lambda *args: found)
     with pytest.raises(
-        ValueError, match=rf"scoring=.* cannot score the held-out rows \(7\): it gives {shown}\."
+        ValueError, match=rf"held-out rows \(7\): it gives {shown}\. A scoring function has to return one"
     ):
         model.fit(X, LABELS)
     for number in (0.5, np.float32(0.5), np.array(0.5), 1, True):
@@ -110,6 +111,25 @@ def test_scorers_that_raise(solver):
 
     with pytest.raises(ZeroDivisionError, match="mine"):
         make("FMClassifier", solver=solver, early_stopping=True, scoring=own).fit(X, y)
+
+
+@SOLVERS
+@pytest.mark.parametrize(
+    ("name", "y", "scoring", "remedy"),
+    [
+        ("FMRegressor", Y, "accuracy", "Give one that suits FMRegressor, such as 'loss'"),
+        ("FMClassifier", np.arange(N) % 3, "roc_auc", "with 3 classes, such as 'roc_auc_ovr' or 'loss'"),
+        ("FMClassifier", np.arange(N) % 3, "f1", "with 3 classes, such as 'f1_macro' or 'loss'"),
+    ],
+)
+def test_scores_that_do_not_suit_the_task_are_named_before_training(solver, name, y, scoring, remedy):
+    model = make(name, solver=solver, early_stopping=True, scoring=scoring)
+    with pytest.raises(ValueError, match=remedy) as caught:
+        model.fit(X, y)
+    assert "Hold out" not in str(caught.value)
+    assert "train" not in {Path(str(one.path)).parent.name for one in caught.traceback}
+    if "such as 'loss'" not in remedy:
+        model.set_params(scoring=remedy.split("'")[1]).fit(X, y)
 
 
 @SOLVERS
