@@ -156,7 +156,11 @@ def test_rows_that_are_few(solver):
         make("FMRegressor", **settings).fit(X[:1], Y[:1])
     for n in (2, 3):
         assert np.isfinite(predictions(make("FMRegressor", **settings).fit(X[:n], Y[:n]))).all()
-        assert np.isfinite(predictions(make("FMClassifier", **settings).fit(X[:n], [0, 1, 1][:n]))).all()
+    assert np.isfinite(predictions(make("FMClassifier", **settings).fit(X[:3], [0, 1, 1]))).all()
+    with pytest.raises(ValueError, match="each of the 2 rows is alone in its class"):
+        make("FMClassifier", **settings).fit(X[:2], [0, 1])
+    few = make("FMClassifier", validation_fraction=0.7, **settings).fit(X[:4], [0, 1, 1, 2])
+    assert few.plan_["n_held_out"] == 1
     with pytest.raises(ValueError, match=r"validation_fraction=0\.999 holds out 64 of 64 rows"):
         make("FMRegressor", validation_fraction=0.999, **settings).fit(X, Y)
     assert make("FMRegressor", validation_fraction=1e-9, **settings).fit(X, Y).plan_["n_held_out"] == 1
