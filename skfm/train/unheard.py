@@ -190,8 +190,10 @@ class _Slopes(NamedTuple):
         weight, left = self.weight, np.zeros(Z.shape[1], dtype=bool)
         noise = ((self.now - (self.now @ weight)[:, None]) ** 2) @ weight / weight.size
         there_is = self.without**2 @ weight
-        # Where y is constant the first factors are all that there is to explain, and no column would.
-        there_is = np.where(self.now**2 @ weight < 2 * there_is, there_is, np.inf)
+        # Where y is constant the first factors, or a chance that is as near to 0 or 1 as chances go, are all
+        # that there is to explain, and no column would.
+        varies = np.ptp(self.without, axis=1) > 0
+        there_is = np.where(varies & (self.now**2 @ weight < 2 * there_is), there_is, np.inf)
         for number, share in enumerate(shares):
             least = np.maximum(share * there_is, _LEFT_ERRORS**2 * noise)
             others = partners if len(partners) == 1 else [*partners, np.delete(Z, number, axis=1)]

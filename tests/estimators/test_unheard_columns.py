@@ -164,3 +164,13 @@ def test_a_model_without_an_intercept_that_is_worse_than_a_constant_says_so():
     better, said = fitted("LinearRegressor", Z, LINEAR + 500)
     assert said == ""
     assert better.score(Z, LINEAR + 500) > 0.9 > worse.score(Z, LINEAR + 500)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("n_rows", [2, 3, 300])
+def test_a_label_that_all_rows_have_leaves_nothing_to_say(solver, n_rows):
+    X = 0.03 * Z[:n_rows]
+    labels = np.column_stack([np.arange(n_rows) % 2, np.ones(n_rows, dtype=int)])
+    model, said = fitted("FMClassifier", X, labels, solver=solver)
+    assert said == ""
+    assert (model.predict_proba(X)[:, 1] > 0.999).all()
