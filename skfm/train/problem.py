@@ -13,6 +13,7 @@ from skfm.data.fields import Fields
 from skfm.data.statistics import ColumnStatistics, Evidence
 from skfm.data.table import Recoding
 from skfm.data.units import Units
+from skfm.data.validate import row_pieces
 from skfm.runtime import some_cores
 
 _PLAIN = Units()
@@ -283,6 +284,13 @@ def score_is_constant(problem: Problem, progress: Progress) -> str | None:
     )
 
 
+def _rows_are_alike(X) -> bool:
+    """Whether all rows, in memory or on disk, are the same."""
+    ranges = [(piece.max(axis=0).toarray(), piece.min(axis=0).toarray()) for _, piece in row_pieces(X)]
+    largest, least = zip(*ranges, strict=True)
+    return np.array_equal(np.max(largest, axis=0), np.min(least, axis=0))
+
+
 def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_loss: float) -> str | None:
     """What to say of a training whose loss is no less than that of the best constant prediction; else None.
 
@@ -299,6 +307,12 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
         )
     if base_loss - loss > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
         return None
+    if _rows_are_alike(problem.train.X):
+        return (
+            "nothing was learned, for the rows to learn from are the same in all columns: a constant says "
+            "nothing of y, nor do values of which each is too rare to learn from. Give columns whose values "
+            "differ, and come back in other rows."
+        )
     if problem.schedule.tol >= LOOSE:
         return (
             f"nothing was learned, for training stopped where nothing changed by more than tol. Give a "

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn import datasets as bundled
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
@@ -115,6 +116,23 @@ def test_what_is_said_where_nothing_was_learned_fits_the_model():
     assert "column 0 counted for nothing" in message
     assert f"l2_linear={linear.plan_['l2_linear']:.2g}" in message
     assert fitted("LinearRegressor", X, y + 1e8 * X[:, 0], l2_linear=0.0)[1] == []
+
+
+CONSTANTS = {
+    "a date": pd.DataFrame({"day": pd.to_datetime(["2020-01-01"] * 200)}),
+    "a number": np.full((200, 2), 3.5),
+    "no entries": sparse.csr_array((200, 3)),
+    "values that come once": pd.DataFrame({"id": [f"id {number}" for number in range(200)]}),
+}
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adagrad"])
+@pytest.mark.parametrize("kind", CONSTANTS)
+def test_rows_that_are_all_the_same_are_named_as_the_cause(kind, solver):
+    y = np.random.default_rng(0).normal(size=200)
+    _, (message,) = fitted("FMRegressor", CONSTANTS[kind], y, solver=solver)
+    assert "nothing was learned, for the rows to learn from are the same in all columns" in message
+    assert "penalties" not in message
 
 
 def test_a_plateau_before_factors_have_grown_is_no_end():
