@@ -275,7 +275,8 @@ def _loss_without(progress: Progress, base_loss: float) -> float:
 def _advice(schedule: Schedule, progress: Progress, base_loss: float) -> str | None:
     """What to say where `max_iter` ended training that was still learning; else None."""
     losses, n_last = progress.history["loss"], last_tenth(progress.n_iter)
-    if progress.n_iter < max(schedule.max_iter, schedule.n_iter_no_change, 2):
+    # Fewer epochs are all that somebody wanted to wait for.
+    if progress.n_iter < max(schedule.max_iter, _MANY_EPOCHS):
         return None
     # Means, since the loss of an epoch is that of its rows' order, and of units that were dropped.
     gained = float(np.mean(losses[-2 * n_last : -n_last]) - np.mean(losses[-n_last:]))
