@@ -114,7 +114,7 @@ _TEXTS = {
         Warns
         -----
         ConvergenceWarning
-            By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
+            By fit, where training was still learning at ``max_iter``, or where nothing was learned.
         """,
     "fields": """
         E_f is the sum of ``x_j v_j`` over the columns j of field f, so a field may have several nonzeros.

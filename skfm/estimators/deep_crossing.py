@@ -261,7 +261,7 @@ class DeepCrossingClassifier(_DeepCrossing, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
+        By fit, where training was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -610,7 +610,7 @@ class DeepCrossingRegressor(_DeepCrossing, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
+        By fit, where training was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------

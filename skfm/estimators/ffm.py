@@ -282,7 +282,7 @@ class FFMClassifier(_FFM, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
+        By fit, where training was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -616,7 +616,7 @@ class FFMRegressor(_FFM, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
+        By fit, where training was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------

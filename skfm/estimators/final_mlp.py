@@ -340,7 +340,7 @@ class FinalMLPClassifier(_FinalMLP, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
+        By fit, where training was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -712,7 +712,7 @@ class FinalMLPRegressor(_FinalMLP, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
+        By fit, where training was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------

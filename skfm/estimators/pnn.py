@@ -295,7 +295,7 @@ class PNNClassifier(_PNN, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
+        By fit, where training was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -659,7 +659,7 @@ class PNNRegressor(_PNN, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
+        By fit, where training was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------

@@ -364,7 +364,7 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
+        By fit, where training was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------
@@ -763,7 +763,7 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
     Warns
     -----
     ConvergenceWarning
-        By fit, where L-BFGS was still learning at ``max_iter``, or where nothing was learned.
+        By fit, where training was still learning at ``max_iter``, or where nothing was learned.
 
     See Also
     --------

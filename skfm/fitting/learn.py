@@ -453,8 +453,8 @@ def stream_share(settings: Settings, given: Given) -> float:
 def split_rows(kinds: np.ndarray, n_held_out: int, random_state) -> tuple[np.ndarray, np.ndarray]:
     """Rows to train on and rows to hold out, at random, both with each kind of row in its share.
 
-    A row that is alone in its kind is trained on. Where fewer rows are held out than there are kinds, one of
-    each kind is trained on, as long as there are others to hold out.
+    A row that is alone in its kind is trained on. Where shares leave a kind without rows to train on, one of
+    each kind is trained on; where too few others are left, fewer are held out.
 
     Parameters
     ----------
@@ -464,25 +464,34 @@ def split_rows(kinds: np.ndarray, n_held_out: int, random_state) -> tuple[np.nda
     kinds, counts = np.unique(kinds, return_inverse=True, return_counts=True)[1:]
     keeps = counts[kinds] < 2
     n_kinds, n_split = int(np.count_nonzero(counts > 1)), int(np.count_nonzero(~keeps))
-    is_stratified = n_kinds <= min(n_held_out, n_split - n_held_out)
-    if not is_stratified:
-        order = rng.permutation(kinds.size)
-        keeps[order[np.unique(kinds[order], return_index=True)[1]]] = True
-        keeps &= np.count_nonzero(~keeps) > n_held_out
-    split = rows[~keeps]
-    stratify = kinds[split] if is_stratified and n_kinds > 1 else None
-    train, held_out = train_test_split(split, test_size=n_held_out, random_state=rng, stratify=stratify)
-    return (rng.permutation(np.append(train, rows[keeps])) if keeps.any() else train), held_out
+    if n_kinds <= min(n_held_out, n_split - n_held_out):
+        split = rows[~keeps]
+        stratify = kinds[split] if n_kinds > 1 else None
+        train, held_out = train_test_split(split, test_size=n_held_out, random_state=rng, stratify=stratify)
+        if keeps.any():
+            train = rng.permutation(np.append(train, rows[keeps]))
+        if np.unique(kinds[train]).size == counts.size:
+            return train, held_out
+    order = rng.permutation(rows)
+    spare = np.delete(order, np.unique(kinds[order], return_index=True)[1])
+    if not spare.size:
+        raise ValueError(
+            f"No row can be held out for early stopping, for each of the {rows.size} rows is alone in its "
+            f"class. Give early_stopping=False, or rows to stop on as X_val and y_val."
+        )
+    held_out = spare[:n_held_out]
+    return rng.permutation(np.delete(rows, held_out)), held_out
 
 
 def hold_out(data: Data, plan: Plan, random_state) -> Data:
     """Data with the rows that the plan holds out."""
     if data.facts.n_held_out is not None:
         return data
-    samples, facts = data.samples, data.facts._replace(n_held_out=plan.n_held_out)
+    samples, facts = data.samples, data.facts
     if not plan.n_held_out:
-        return data._replace(facts=facts)
+        return data._replace(facts=facts._replace(n_held_out=0))
     train, held_out = split_rows(data.targets.kinds(samples.y), plan.n_held_out, random_state)
+    facts = facts._replace(n_held_out=held_out.size)
     return data._replace(samples=samples.take(train), held_out=samples.take(held_out), facts=facts)
 
 
@@ -654,6 +663,7 @@ def prepare(data: Data, settings: Settings, context: Context, fields, random_sta
         data = data._replace(facts=data.facts._replace(prior_precision=precision))
     plan = make_plan(settings, data.facts, _continued(context))
     data = hold_out(data, plan, random_state)
+    plan = plan._replace(n_held_out=data.facts.n_held_out or 0)
     seed = new_seed(random_state) if resumed is None or resumed.session is None else resumed.seed
     posed, units = in_standard_units(data, plan, context)
     n_blocks, encoder = 0, context.encoding.encoder

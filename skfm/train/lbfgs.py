@@ -38,8 +38,10 @@ from skfm.train.problem import (
     Problem,
     Progress,
     Result,
+    last_tenth,
     learned_nothing,
     score_is_constant,
+    still_learning,
 )
 from skfm.train.programs import Compiled
 from skfm.train.start import (
@@ -72,9 +74,6 @@ _GROWN = 0.3
 # In units of `tol` squared, as gains fall with the square of the gradient: an iteration that lowers the
 # objective by no more has changed nothing.
 _NO_CHANGE = 10.0
-# In units of `tol`: where the last tenth of the iterations gained a larger share of what the model gains on a
-# constant prediction, it is too early to stop.
-_STILL_LEARNING = 100.0
 # Iterations under each prior that is tried, their tolerance in units of `tol`, the share by which a loss is
 # clearly worse, and the number of rows up to which one quarter of them may not be enough to choose by
 # (benchmarks/cases/priors.py).
@@ -647,13 +646,9 @@ class _Watcher:
         ----------
         base_loss : loss of the best constant prediction
         """
-        tol, n_last = self.schedule.tol, -(-len(self.gains) // 10)
-        gained, share = sum(self.gains[-n_last:]), tol * _STILL_LEARNING
-        if gained <= share * (base_loss - self.progress.history["loss"][-1]):
-            return None
-        return (
-            f"L-BFGS stopped after {len(self.gains)} iterations while it was learning: the last {n_last} "
-            f"lowered the objective by {gained:.2g}, more than {share:.2g} of what the model gains on a "
-            f"constant. Increase max_iter (={self.schedule.max_iter}), or tol (={tol:g}) if the model is "
-            f"good enough."
+        n_iter = len(self.gains)
+        gained, learned = (
+            sum(self.gains[-last_tenth(n_iter) :]),
+            base_loss - self.progress.history["loss"][-1],
         )
+        return still_learning(gained, learned, n_iter, self.schedule)

@@ -34,8 +34,11 @@ from skfm.train.problem import (
     Problem,
     Progress,
     Result,
+    Schedule,
+    last_tenth,
     learned_nothing,
     score_is_constant,
+    still_learning,
 )
 from skfm.train.rescale import in_units
 from skfm.train.start import (
@@ -68,6 +71,8 @@ _CLEARLY = 0.005
 _ROWS_OF_TABLE = 16
 # After so many epochs what a model has not learned it will not.
 _MANY_EPOCHS = 20
+# A share of the loss that is rounding.
+_UNMOVED = 1e-6
 
 
 def element_wise(solver) -> Solver:
@@ -245,13 +250,35 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         np.isfinite(leaf).all() for leaf in jax.tree.leaves((parameters.table, parameters.dense))
     ):
         raise KeyboardInterrupt("Interrupted when training had diverged: nothing is kept.")
-    # The loss of an epoch is that before its steps: a few of them say nothing.
-    has_ended = schedule.stops_early and progress.n_iter < schedule.max_iter
     prior = problem.priors[chosen]
     message = None if progress.interrupted else score_is_constant(problem, progress)
+    is_long = progress.n_iter >= _MANY_EPOCHS
     if message is None and progress.n_iter >= schedule.n_iter_no_change and not progress.interrupted:
-        ended = progress.n_iter < schedule.max_iter or progress.n_iter >= _MANY_EPOCHS
+        ended = progress.n_iter < schedule.max_iter or is_long
         message = unheard(problem, prior, parameters, suspects, ended=ended)
+    # The loss of an epoch is that before its steps: a few of them say nothing.
+    has_ended = is_long or (schedule.stops_early and progress.n_iter < schedule.max_iter)
     if message is None and has_ended and not progress.interrupted:
-        message = learned_nothing(problem, prior, progress, watch.base_loss)
+        least = _loss_without(progress, watch.base_loss) if trained is None else watch.base_loss
+        message = learned_nothing(problem, prior, progress, least)
+    if message is None and not progress.interrupted and problem.held_out is None:
+        message = _advice(schedule, progress, watch.base_loss)
     return Result(parameters, progress, kept, message, prior=chosen, attempts=attempts)
+
+
+def _loss_without(progress: Progress, base_loss: float) -> float:
+    """Loss of what training started from: of a constant, or of first factors that steps have never moved."""
+    losses = progress.history["loss"]
+    return losses[-1] if np.ptp(losses) <= _UNMOVED * abs(base_loss) else base_loss
+
+
+def _advice(schedule: Schedule, progress: Progress, base_loss: float) -> str | None:
+    """What to say where `max_iter` ended training that was still learning; else None."""
+    losses, n_last = progress.history["loss"], last_tenth(progress.n_iter)
+    # Fewer epochs are all that somebody wanted to wait for.
+    if progress.n_iter < max(schedule.max_iter, _MANY_EPOCHS):
+        return None
+    # Means, since the loss of an epoch is that of its rows' order, and of units that were dropped.
+    gained = float(np.mean(losses[-2 * n_last : -n_last]) - np.mean(losses[-n_last:]))
+    remedy = f" or learning_rate (={schedule.learning_rate:.2g})"
+    return still_learning(gained, base_loss - losses[-1], progress.n_iter, schedule, remedy)

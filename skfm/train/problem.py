@@ -13,11 +13,15 @@ from skfm.data.fields import Fields
 from skfm.data.statistics import ColumnStatistics, Evidence
 from skfm.data.table import Recoding
 from skfm.data.units import Units
+from skfm.data.validate import row_pieces
 from skfm.runtime import some_cores
 
 _PLAIN = Units()
 # A share of the loss that training has gained and that no prediction shows.
 _NEGLIGIBLE = 1e-6
+# In units of `tol`: where the last tenth of the iterations gained a larger share of what the model gains on a
+# constant prediction, it is too early to stop.
+_STILL_LEARNING = 100.0
 # The rows of the largest batch.
 _MOST_BEHIND = 4096
 # A `tol` as large as what a model gains on a constant.
@@ -283,6 +287,41 @@ def score_is_constant(problem: Problem, progress: Progress) -> str | None:
     )
 
 
+def last_tenth(n_iter: int) -> int:
+    """How many iterations are the last tenth."""
+    return -(-n_iter // 10)
+
+
+def still_learning(
+    gained: float, learned: float, n_iter: int, schedule: Schedule, remedy: str = ""
+) -> str | None:
+    """What to say where `max_iter` ended training; None where more iterations would gain little.
+
+    Parameters
+    ----------
+    gained : by how much the last tenth of the iterations lowered what is minimised
+    learned : what the model gains on the best constant prediction
+    n_iter : iterations that were run
+    remedy : what else can be increased
+    """
+    share = schedule.tol * _STILL_LEARNING
+    if gained <= max(share * learned, 0.0):
+        return None
+    return (
+        f"training stopped after {n_iter} iterations while it was learning: the last {last_tenth(n_iter)} "
+        f"lowered the objective by {gained:.2g}, more than {share:.2g} of what the model gains on a "
+        f"constant. Increase max_iter (={schedule.max_iter}){remedy}, or tol (={schedule.tol:g}) if the "
+        f"model is good enough."
+    )
+
+
+def _rows_are_alike(X) -> bool:
+    """Whether all rows, in memory or on disk, are the same."""
+    ranges = [(piece.max(axis=0).toarray(), piece.min(axis=0).toarray()) for _, piece in row_pieces(X)]
+    largest, least = zip(*ranges, strict=True)
+    return np.array_equal(np.max(largest, axis=0), np.min(least, axis=0))
+
+
 def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_loss: float) -> str | None:
     """What to say of a training whose loss is no less than that of the best constant prediction; else None.
 
@@ -299,6 +338,12 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
         )
     if base_loss - loss > _NEGLIGIBLE * abs(base_loss) or abs(base_loss) < _NEGLIGIBLE:
         return None
+    if _rows_are_alike(problem.train.X):
+        return (
+            "nothing was learned, for the rows to learn from are the same in all columns: a constant says "
+            "nothing of y, nor do values of which each is too rare to learn from. Give columns whose values "
+            "differ, and come back in other rows."
+        )
     if problem.schedule.tol >= LOOSE:
         return (
             f"nothing was learned, for training stopped where nothing changed by more than tol. Give a "
@@ -315,6 +360,8 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
     remedies = [f"smaller penalties than {', '.join(strengths)}"] if strengths else []
     if any(table.penalty == "factors" for table in problem.model.tables().values()):
         remedies += [f"a larger init_scale than {prior.init_scale:.2g}", "more factors"]
+    if "learning_rate" in progress.history:
+        remedies.append(f"a larger learning_rate than {problem.schedule.learning_rate:.2g}")
     if problem.start is not None:
         remedies.insert(0, "random first weights, with neither warm_start nor init_from")
     return (

@@ -19,6 +19,9 @@ from skfm.train.start import in_own_units
 _ALIKE = 4.0
 # What such a column would explain, heard: this share of what there is, and so many standard errors.
 _LEFT_SHARE, _LEFT_ERRORS = 0.01, 5.0
+# Rows that may make the unit of a column of ten times as many: without them its root mean square would be a
+# smaller share of that unit than the first of these, and its deviation than the second.
+_FEW_ROWS, _UNIT_LEFT, _DEVIATION_LEFT = 3, 0.2, 0.03
 # Rows and columns that are asked for it.
 _MOST_ROWS, _MOST_COLUMNS = 1 << 12, 32
 _STEP = 1e-3
@@ -52,22 +55,54 @@ class Alike(NamedTuple):
     Attributes
     ----------
     columns : (k,)
-    means, deviations : (k,) of the nonzeros
+    means, deviations : (k,) of the nonzeros, but for those of the few rows that make the unit
+    largest : (k,) largest absolute value of these nonzeros
+    outliers : (k,) that of the other rows; 0 where there are none
     """
 
     columns: np.ndarray
     means: np.ndarray
     deviations: np.ndarray
+    largest: np.ndarray
+    outliers: np.ndarray
+
+    def take(self, chosen: np.ndarray) -> Alike:
+        """Some of the columns."""
+        return Alike(*(values[chosen] for values in self))
+
+
+_NONE_ALIKE = Alike(np.empty(0, dtype=int), *(np.empty(0) for _ in range(4)))
 
 
 def alike(problem: Problem, statistics: ColumnStatistics, units: Units) -> Alike:
     """These columns of a problem; none where other calls have a say in the units."""
-    if units.scale is None or problem.keeps_session:
-        return Alike(np.empty(0, dtype=int), np.empty(0), np.empty(0))
+    if units.scale is None or problem.keeps_session or statistics.squares is None:
+        return _NONE_ALIKE
     means, deviations = statistics.of_nonzeros()
+    may_be = ~in_own_units(problem)
     suspect = (deviations > 0) & (deviations < np.minimum(units.scale, np.abs(means)) / _ALIKE)
-    found = np.flatnonzero(suspect & ~in_own_units(problem))[:_MOST_COLUMNS]
-    return Alike(found, means[found], deviations[found])
+    found = np.flatnonzero(suspect & may_be)[:_MOST_COLUMNS]
+    plain = [(column, means[column], deviations[column], np.inf, 0.0) for column in found.tolist()]
+    # Squares are those of shares of the largest value.
+    few = statistics.squares <= 2 * _FEW_ROWS * statistics.mean_weight
+    many = statistics.touched > 10 * statistics.mean_weight
+    made_by_few = np.flatnonzero(few & many & may_be)[:_MOST_COLUMNS]
+    outlying = [_without_outliers(problem, units, column) for column in made_by_few.tolist()]
+    columns = [*plain, *(one for one in outlying if one is not None)]
+    return Alike(*map(np.array, zip(*columns, strict=True))) if columns else _NONE_ALIKE
+
+
+def _without_outliers(problem: Problem, units: Units, column: int) -> tuple | None:
+    """A column of `Alike` whose unit is made by a few rows; None where it is made by many."""
+    center, scale = (values[column] for values in units.arrays(problem.train.X.shape[1]))
+    values = np.concatenate([piece[:, [column]].data for _, piece in row_pieces(problem.train.X)])
+    values = values[np.argsort(-np.abs(values))].astype(np.float64)
+    for n_outliers in range(1, min(_FEW_ROWS, values.size // 10) + 1):
+        rest, outlier = values[n_outliers:], values[0]
+        left = np.sqrt(np.mean(((rest - center) / scale) ** 2))
+        if left < _UNIT_LEFT and 0 < rest.std() < _DEVIATION_LEFT * scale:
+            return column, rest.mean(), rest.std(), abs(rest[0]), outlier
+    return None
 
 
 def unheard(
@@ -103,7 +138,12 @@ def unheard(
         return _of_small(problem, small, found, parameters.units)
     shares = np.full(suspects.columns.size, _LEFT_SHARE if ended else np.inf)
     found = slopes.left(_between(rows.X, suspects), partners, shares)
-    return _of_alike(problem, Alike(*(values[found] for values in suspects))) if found.any() else None
+    if not found.any():
+        return None
+    outlying = found & (suspects.outliers != 0)
+    if outlying.any():
+        return _of_outlying(problem, suspects.take(outlying))
+    return _of_alike(problem, suspects.take(found))
 
 
 def _small(problem: Problem, prior: Prior, units: Units) -> Small:
@@ -154,6 +194,14 @@ def _of_alike(problem: Problem, found: Alike) -> str:
     )
 
 
+def _of_outlying(problem: Problem, found: Alike) -> str:
+    return (
+        f"{_named(problem, found.columns)} said less than possible: next to values as large as "
+        f"{found.outliers[0]:.4g} the others, which are about {found.means[0]:.4g} and differ by "
+        f"{found.deviations[0]:.2g}, are all alike. Clip such a column, or take its logarithm."
+    )
+
+
 class _Slopes(NamedTuple):
     """Derivatives of the loss of each row with respect to each output.
 
@@ -190,21 +238,25 @@ class _Slopes(NamedTuple):
         weight, left = self.weight, np.zeros(Z.shape[1], dtype=bool)
         noise = ((self.now - (self.now @ weight)[:, None]) ** 2) @ weight / weight.size
         there_is = self.without**2 @ weight
-        # Where y is constant the first factors are all that there is to explain, and no column would.
-        there_is = np.where(self.now**2 @ weight < 2 * there_is, there_is, np.inf)
+        # Where y is constant the first factors, or a chance that is as near to 0 or 1 as chances go, are all
+        # that there is to explain, and no column would.
+        varies = np.ptp(self.without, axis=1) > 0
+        there_is = np.where(varies & (self.now**2 @ weight < 2 * there_is), there_is, np.inf)
         for number, share in enumerate(shares):
             least = np.maximum(share * there_is, _LEFT_ERRORS**2 * noise)
             others = partners if len(partners) == 1 else [*partners, np.delete(Z, number, axis=1)]
             features = Z[:, [number]] * np.hstack(others)
             said = (weight * self.now) @ features
-            explained = np.divide(said**2, weight @ features**2, out=np.zeros_like(said), where=said != 0)
+            squares = weight @ features**2
+            explained = np.divide(said**2, squares, out=np.zeros_like(said), where=squares > 0)
             left[number] = (explained > least[:, None]).any()
         return left
 
 
 def _between(X: sparse.csr_array, columns: Alike) -> np.ndarray:
-    """Nonzeros of these columns less their means, in units of their deviations."""
+    """Nonzeros of these columns less their means, in units of their deviations; 0 for outliers."""
     values = X[:, columns.columns].toarray()
+    values = np.where(np.abs(values) > columns.largest, 0, values)
     return np.where(values == 0, 0, (values - columns.means) / columns.deviations)
 
 

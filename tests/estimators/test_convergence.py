@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn import datasets as bundled
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
@@ -115,6 +116,23 @@ def test_what_is_said_where_nothing_was_learned_fits_the_model():
     assert "column 0 counted for nothing" in message
     assert f"l2_linear={linear.plan_['l2_linear']:.2g}" in message
     assert fitted("LinearRegressor", X, y + 1e8 * X[:, 0], l2_linear=0.0)[1] == []
+
+
+CONSTANTS = {
+    "a date": pd.DataFrame({"day": pd.to_datetime(["2020-01-01"] * 200)}),
+    "a number": np.full((200, 2), 3.5),
+    "no entries": sparse.csr_array((200, 3)),
+    "values that come once": pd.DataFrame({"id": [f"id {number}" for number in range(200)]}),
+}
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adagrad"])
+@pytest.mark.parametrize("kind", CONSTANTS)
+def test_rows_that_are_all_the_same_are_named_as_the_cause(kind, solver):
+    y = np.random.default_rng(0).normal(size=200)
+    _, (message,) = fitted("FMRegressor", CONSTANTS[kind], y, solver=solver)
+    assert "nothing was learned, for the rows to learn from are the same in all columns" in message
+    assert "penalties" not in message
 
 
 def test_a_plateau_before_factors_have_grown_is_no_end():
@@ -241,3 +259,63 @@ def test_steps_that_are_too_large_are_named():
     better, said = fitted("FMRegressor", X, X[:, 0], **given | {"learning_rate": 0.01})
     assert said == []
     assert better.score(X, X[:, 0]) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "solver", "rate"),
+    [
+        ("FMRegressor", "adam", "auto"),
+        ("DeepFMRegressor", "adam", "auto"),
+        ("LinearRegressor", "adagrad", 1e-3),
+        ("FMRegressor", "adagrad", 1e-5),
+        ("FMRegressor", "sgd", 1e-5),
+        ("FMClassifier", "adam", "auto"),
+    ],
+)
+def test_batches_that_end_while_they_learn_say_so(name, solver, rate):
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    y = 2 * X[:, 0] + X[:, 1] + 0.5 * X[:, 0] * X[:, 1]
+    y = y > 0 if name == "FMClassifier" else y
+    given = {"solver": solver, "learning_rate": rate}
+    worse, (message,) = fitted(name, X, y, **given)
+    assert "training stopped after 200 iterations while it was learning" in message
+    assert (
+        f"Increase max_iter (=200) or learning_rate (={worse.plan_['learning_rate']:.2g}), or tol" in message
+    )
+    better, said = fitted(name, X, y, **given | {"learning_rate": 0.1})
+    assert said == []
+    assert better.history_["loss"][-1] < worse.history_["loss"][-1]
+    if rate == "auto":
+        longer, said = fitted(name, X, y, **given, max_iter=2000)
+        assert said == []
+        assert longer.history_["loss"][-1] < 0.5 * worse.history_["loss"][-1]
+    assert fitted(name, X, y, **given, tol=0.1)[1] == []
+
+
+@pytest.mark.parametrize("solver", ["adagrad", "adam", "sgd", "ftrl"])
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_steps_too_small_to_move_anything_are_named(solver, early_stopping):
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    given = {"solver": solver, "learning_rate": 1e-300, "early_stopping": early_stopping}
+    _, (message,) = fitted("FMRegressor", X, X[:, 0], **given)
+    assert "nothing was learned" in message
+    assert "a larger learning_rate than 1e-300" in message
+
+
+@pytest.mark.parametrize("name", ["LinearClassifier", "FMClassifier", "FFMClassifier", "DeepFMClassifier"])
+@pytest.mark.parametrize("solver", ["adagrad", "sgd", "ftrl"])
+def test_ordinary_data_need_no_warning_in_batches(name, solver):
+    model, said = fitted(name, *rows_of("wine"), solver=solver)
+    assert said == []
+    assert model.score(*rows_of("wine")) > 0.98
+
+
+def test_one_pass_is_no_early_end():
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    given = {"solver": "adagrad", "learning_rate": 1e-3, "n_iter_no_change": 1}
+    assert fitted("FMRegressor", [(X, X[:, 0])], None, **given, max_iter=1)[1] == []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = skfm.FMRegressor(**given)
+        for _ in range(5):
+            model.partial_fit(X, X[:, 0])

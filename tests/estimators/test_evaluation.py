@@ -1,6 +1,7 @@
 """Evaluation inside fit: rows to stop on that say little, and scorers that say nothing."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_held_out_rows_of_one_class(solver, streams):
 def test_scores_that_are_no_number(solver, found, shown):
     model = make("FMClassifier", solver=solver, early_stopping=True, scoring=lambda *args: found)
     with pytest.raises(
-        ValueError, match=rf"scoring=.* cannot score the held-out rows \(7\): it gives {shown}\."
+        ValueError, match=rf"held-out rows \(7\): it gives {shown}\. A scoring function has to return one"
     ):
         model.fit(X, LABELS)
     for number in (0.5, np.float32(0.5), np.array(0.5), 1, True):
@@ -116,6 +117,25 @@ def test_scorers_that_raise(solver):
 
     with pytest.raises(ZeroDivisionError, match="mine"):
         make("FMClassifier", solver=solver, early_stopping=True, scoring=own).fit(X, y)
+
+
+@SOLVERS
+@pytest.mark.parametrize(
+    ("name", "y", "scoring", "remedy"),
+    [
+        ("FMRegressor", Y, "accuracy", "Give one that suits FMRegressor, such as 'loss'"),
+        ("FMClassifier", np.arange(N) % 3, "roc_auc", "with 3 classes, such as 'roc_auc_ovr' or 'loss'"),
+        ("FMClassifier", np.arange(N) % 3, "f1", "with 3 classes, such as 'f1_macro' or 'loss'"),
+    ],
+)
+def test_scores_that_do_not_suit_the_task_are_named_before_training(solver, name, y, scoring, remedy):
+    model = make(name, solver=solver, early_stopping=True, scoring=scoring)
+    with pytest.raises(ValueError, match=remedy) as caught:
+        model.fit(X, y)
+    assert "Hold out" not in str(caught.value)
+    assert "train" not in {Path(str(one.path)).parent.name for one in caught.traceback}
+    if "such as 'loss'" not in remedy:
+        model.set_params(scoring=remedy.split("'")[1]).fit(X, y)
 
 
 @SOLVERS
@@ -142,7 +162,11 @@ def test_rows_that_are_few(solver):
         make("FMRegressor", **settings).fit(X[:1], Y[:1])
     for n in (2, 3):
         assert np.isfinite(predictions(make("FMRegressor", **settings).fit(X[:n], Y[:n]))).all()
-        assert np.isfinite(predictions(make("FMClassifier", **settings).fit(X[:n], [0, 1, 1][:n]))).all()
+    assert np.isfinite(predictions(make("FMClassifier", **settings).fit(X[:3], [0, 1, 1]))).all()
+    with pytest.raises(ValueError, match="each of the 2 rows is alone in its class"):
+        make("FMClassifier", **settings).fit(X[:2], [0, 1])
+    few = make("FMClassifier", validation_fraction=0.7, **settings).fit(X[:4], [0, 1, 1, 2])
+    assert few.plan_["n_held_out"] == 1
     with pytest.raises(ValueError, match=r"validation_fraction=0\.999 holds out 64 of 64 rows"):
         make("FMRegressor", validation_fraction=0.999, **settings).fit(X, Y)
     assert make("FMRegressor", validation_fraction=1e-9, **settings).fit(X, Y).plan_["n_held_out"] == 1

@@ -164,3 +164,38 @@ def test_a_model_without_an_intercept_that_is_worse_than_a_constant_says_so():
     better, said = fitted("LinearRegressor", Z, LINEAR + 500)
     assert said == ""
     assert better.score(Z, LINEAR + 500) > 0.9 > worse.score(Z, LINEAR + 500)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("n_rows", [2, 3, 300])
+def test_a_label_that_all_rows_have_leaves_nothing_to_say(solver, n_rows):
+    X = 0.03 * Z[:n_rows]
+    labels = np.column_stack([np.arange(n_rows) % 2, np.ones(n_rows, dtype=int)])
+    model, said = fitted("FMClassifier", X, labels, solver=solver)
+    assert said == ""
+    assert (model.predict_proba(X)[:, 1] > 0.999).all()
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("n_outliers", [1, 3])
+@pytest.mark.parametrize("outlier", [-1e6, 1e12, 1e300])
+@pytest.mark.parametrize("offset", [0, 50])
+def test_a_column_whose_unit_a_few_rows_make_is_named(solver, n_outliers, outlier, offset):
+    X = Z + np.array([0, offset, 0])
+    X[:n_outliers, 1] = outlier
+    target = Z[:, 0] + 2 * Z[:, 1]
+    worse, said = fitted("FMRegressor", X, target, solver=solver)
+    assert "column 1 said less than possible" in said
+    assert f"as large as {outlier:.4g}" in said
+    clipped = X.clip(-60, 60)
+    better, said = fitted("FMRegressor", clipped, target, solver=solver)
+    assert said == ""
+    rest = slice(n_outliers, None)
+    assert better.score(clipped[rest], target[rest]) > worse.score(X[rest], target[rest])
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_outliers_of_a_column_that_has_nothing_to_say_are_left_alone(solver):
+    X = Z.copy()
+    X[0, 2] = 1e12
+    assert fitted("FMRegressor", X, Z[:, 0], solver=solver)[1] == ""

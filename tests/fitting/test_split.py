@@ -35,7 +35,20 @@ def test_every_kind_is_trained_on_where_there_are_more_kinds_than_held_out_rows(
     np.testing.assert_array_equal(np.sort(np.append(train, held_out)), np.arange(60))
 
 
-def test_rows_are_held_out_where_all_are_alone_in_their_kind():
-    train, held_out = split_rows(np.arange(40), 7, 0)
-    assert (train.size, held_out.size) == (33, 7)
-    np.testing.assert_array_equal(np.sort(np.append(train, held_out)), np.arange(40))
+@pytest.mark.parametrize(
+    ("counts", "n_held_out", "n_found"),
+    [([1, 2], 1, 1), ([1, 1, 3], 4, 2), ([100, 2], 90, 90), ([50, 2, 2, 1], 48, 48), ([1] * 20 + [2], 5, 1)],
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_every_kind_is_trained_on_however_few_its_rows_are(counts, n_held_out, n_found, seed):
+    kinds = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    train, held_out = split_rows(kinds, n_held_out, seed)
+    assert held_out.size == n_found
+    assert (shares(kinds, train) > 0).all()
+    np.testing.assert_array_equal(np.sort(np.append(train, held_out)), np.arange(kinds.size))
+
+
+@pytest.mark.parametrize("n_kinds", [2, 3, 40])
+def test_no_row_is_held_out_where_all_are_alone_in_their_kind(n_kinds):
+    with pytest.raises(ValueError, match=rf"each of the {n_kinds} rows is alone in its class. Give early"):
+        split_rows(np.arange(n_kinds), 1, 0)

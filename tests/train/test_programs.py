@@ -118,7 +118,7 @@ def test_constants_of_losses_share_a_program(traced):
     assert jax.tree.leaves(Softmax(4)) == []
 
 
-@pytest.mark.filterwarnings("ignore:.*L-BFGS stopped")
+@pytest.mark.filterwarnings("ignore:.*Increase max_iter")
 @pytest.mark.parametrize("solver", ["adagrad", "lbfgs"])
 @pytest.mark.parametrize(
     ("loss", "name", "values"),
@@ -184,7 +184,7 @@ def test_the_number_kept_is_bounded(few_kept, traced):
     assert traced() == 11
 
 
-@pytest.mark.filterwarnings("ignore:.*L-BFGS stopped")
+@pytest.mark.filterwarnings("ignore:.*Increase max_iter")
 @pytest.mark.skipif(not MAPS.exists(), reason="memory maps are counted on Linux")
 def test_programs_let_go_give_back_their_memory_maps(few_kept):
     def fit(number):

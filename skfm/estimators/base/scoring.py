@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from inspect import signature
@@ -11,8 +12,9 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import is_classifier
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.metrics import check_scoring
+from sklearn.metrics import check_scoring, get_scorer_names
 
 from skfm.data.batches import Samples
 
@@ -58,7 +60,7 @@ class _InTraining:
         scorer, y = check_scoring(self, scoring=scoring), targets.decode(held_out.y)
         needed = _lacking(scorer, y)
         if needed is not None:
-            raise ValueError(f"{_undefined(scoring, y)}: it needs {needed}. {_REMEDY}")
+            raise ValueError(f"{_undefined(scoring, y)}: it needs {needed}. {_OTHER_ROWS}")
         is_weighed = np.any(weight != weight[0]) and _takes_weights(scorer)
         options = {"sample_weight": weight} if is_weighed else {}
 
@@ -70,20 +72,43 @@ class _InTraining:
             try:
                 found: Any = scorer(self, held_out.X, y, **options)
             except (AttributeError, ValueError, UndefinedMetricWarning) as error:
-                raise ValueError(f"{_undefined(scoring, y)}: {str(error).rstrip('.')}. {_REMEDY}") from error
+                cause = str(error).rstrip(".")
+                raise ValueError(f"{_undefined(scoring, y)}: {cause}. {self._remedy(scoring, y)}") from error
             found = found.item() if np.ndim(found) == 0 and hasattr(found, "item") else found
             if not isinstance(found, Real) or not math.isfinite(found):
                 shown = f"an array of shape {np.shape(found)}" if hasattr(found, "shape") else repr(found)
-                raise ValueError(f"{_undefined(scoring, y)}: it gives {shown}. {_REMEDY}")
+                remedy = _ONE_NUMBER if callable(scoring) else self._remedy(scoring, y)
+                raise ValueError(f"{_undefined(scoring, y)}: it gives {shown}. {remedy}")
             return float(found)
 
+        # A score that does not suit the task is named before training. Predictions near the mean, none alike.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            score(_PROBE * np.random.default_rng(0).normal(size=(y.shape[0], targets.n_outputs)))
         return score
 
+    def _remedy(self, scoring, y: np.ndarray) -> str:
+        """What helps where there is no score: other rows where these lack something, else another score."""
+        targets = self._learned.targets
+        n_classes = len(targets.classes) if is_classifier(self) and y.ndim == 1 else 0
+        if _is_constant(y) or len(y) < 2 or len(np.unique(y)) < n_classes:
+            return _OTHER_ROWS
+        names: list[str] = [] if n_classes < 3 else [f"{scoring}_ovr", f"{scoring}_macro"]
+        suited = [repr(name) for name in names if name in get_scorer_names()]
+        of_classes = f" with {n_classes} classes" if n_classes else ""
+        return (
+            f"Give one that suits {type(self).__name__}{of_classes}, such as {' or '.join([*suited, _LOSS])}."
+        )
 
-_REMEDY = (
+
+# Deviation of the raw predictions that a score is tried on, in standard units.
+_PROBE = 1e-3
+_LOSS = "'loss'"
+_OTHER_ROWS = (
     "Hold out other rows, with X_val and y_val or a larger validation_fraction, or give a scoring that is "
-    "defined for these, such as 'loss'."
+    f"defined for these, such as {_LOSS}."
 )
+_ONE_NUMBER = "A scoring function has to return one finite number."
 
 
 def _lacking(scorer, y: np.ndarray) -> str | None:
@@ -99,9 +124,13 @@ def _lacking(scorer, y: np.ndarray) -> str | None:
 def _undefined(scoring, y: np.ndarray) -> str:
     """That there is no score, and what may be the cause."""
     what = "y is" if y.ndim == 1 else "a column of y is"
-    is_constant = (y == y[:1]).reshape(len(y), -1).all(axis=0).any()
-    cause = f", in which {what} the same everywhere" if is_constant else ""
+    cause = f", in which {what} the same everywhere" if _is_constant(y) else ""
     return f"scoring={scoring!r} cannot score the held-out rows ({len(y)}{cause})"
+
+
+def _is_constant(y: np.ndarray) -> bool:
+    """Whether y, or a column of it, is the same in all rows."""
+    return bool((y == y[:1]).reshape(len(y), -1).all(axis=0).any())
 
 
 def _takes_weights(scorer) -> bool:
