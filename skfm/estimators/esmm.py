@@ -343,7 +343,7 @@ class ESMMClassifier(_ESMM, FactorizationClassifier):
     >>> conversion = click & (rng.random(400) < 0.1 + 0.6 * X[:, 1])
     >>> model = ESMMClassifier(tower="fm", random_state=0).fit(X, np.column_stack([click, conversion]))
     >>> model.predict_proba([[1, 0, 0], [1, 1, 0]]).round(1)
-    array([[0.8, 0.2, 0.1],
+    array([[0.9, 0.1, 0.1],
            [0.9, 0.7, 0.6]])
     """  # noqa: E501
 

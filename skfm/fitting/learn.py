@@ -658,8 +658,8 @@ def prepare(data: Data, settings: Settings, context: Context, fields, random_sta
     resumed = context.resumed
     if settings.chooses_precision and not context.incremental:
         samples, table_rows = data.samples, context.encoding.table_rows
-        scores = data.targets.scores(samples.y, samples.weight)
-        precision = prior_precision(samples.X, scores, samples.weight, table_rows)
+        weight = samples.weight / Total.of(samples.weight).row
+        precision = prior_precision(samples.X, data.targets.scores(samples.y, weight), weight, table_rows)
         data = data._replace(facts=data.facts._replace(prior_precision=precision))
     plan = make_plan(settings, data.facts, _continued(context))
     data = hold_out(data, plan, random_state)

@@ -348,7 +348,7 @@ def test_describe_counts_values_and_shares():
 
 def test_describe_says_what_was_said():
     X = pd.DataFrame(
-        {"a": [1, 2, 3], "b": ["x y", "z", None], "c": [1, 2, 3], "d": [3, 2, 1], "e": ["x|y"] * 3}
+        {"a": [1, 1, 3], "b": ["x y", "z", None], "c": [1, 2, 3], "d": [3, 2, 1], "e": ["x|y"] * 3}
     )
     encoder = FieldEncoder(
         min_frequency=1,

@@ -90,7 +90,7 @@ def test_new_values_start_at_random_factors(solver):
 @pytest.mark.parametrize("name", ["FMRegressor", "DeepFMClassifier"])
 def test_a_value_gets_a_column_when_it_has_become_frequent(name):
     rare = TABLE[:20].assign(colour=["rare", "rare", *["red"] * 18])
-    model = make(name, **STEPS).partial_fit(rare, target(name)[:20])
+    model = make(name, **STEPS, encoder=FieldEncoder(min_frequency=3)).partial_fit(rare, target(name)[:20])
     assert "colour=rare" not in model.encoder_.get_feature_names_out()
     model.partial_fit(rare, target(name)[:20])
     assert "colour=rare" in model.encoder_.get_feature_names_out()

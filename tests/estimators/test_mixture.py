@@ -30,5 +30,6 @@ def test_a_mixture_finds_two_regions_with_opposite_interactions(problem, mixing)
     assert gate_agreement(gate, problem.region[N_TRAIN:]) >= 0.9
 
 
+@pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 def test_a_machine_alone_cannot(problem):
     assert auc(skfm.FMClassifier(**TRAINING, random_state=0), problem) <= 0.75

@@ -89,6 +89,7 @@ def test_weights_of_any_size(weight, name, solver):
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
 def test_class_weights_of_any_size(solver):
     labels = (Y > 0).astype(int)
     model = make("FMClassifier", solver, class_weight={0: 1e308, 1: 1e308})

@@ -254,7 +254,8 @@ def test_models_of_fields_take_text():
 
 def test_text_grows_with_partial_fit():
     X, y = messages()
-    model = FMClassifier(random_state=0).partial_fit(X, y, classes=[False, True])
+    model = FMClassifier(encoder=FieldEncoder(min_frequency=3), random_state=0)
+    model.partial_fit(X, y, classes=[False, True])
     names = model.encoder_.get_feature_names_out().tolist()
     model.partial_fit(pd.DataFrame({"text": ["new words", "new", "new"], "site": "x"}), [True, False, True])
     later = model.encoder_.get_feature_names_out().tolist()

@@ -307,7 +307,7 @@ def test_class_weights(class_weight):
 def test_unseen_values_share_the_slot_of_rare_ones():
     colours = np.array(["red", "green"] * (N // 2), dtype=object)
     colours[:2] = ["rare", "scarce"]
-    model = make("FMRegressor").fit(TABLE.assign(colour=colours), RAW)
+    model = make("FMRegressor", encoder=FieldEncoder(min_frequency=3)).fit(TABLE.assign(colour=colours), RAW)
     rows = [model.predict(TABLE.assign(colour=colour)) for colour in ("rare", "scarce", "unseen", "other")]
     for row in rows[1:]:
         assert_array_equal(row, rows[0])

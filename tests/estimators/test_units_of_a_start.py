@@ -230,7 +230,7 @@ def test_early_stopping_in_the_second_fit():
 def test_units_go_on_being_learned_after_a_fit(solver, kind):
     """The rows of the fit are the first of the stream."""
     first, y = FIRSTS[kind]
-    model = make("FMRegressor", solver=solver, batch_size=50, max_iter=60)
+    model = make("FMRegressor", solver=solver, batch_size=50, max_iter=60, l2_linear=1 / N)
     with warnings.catch_warnings():
         # Penalties leave little of columns of small values.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -390,7 +390,7 @@ def test_numbers_that_are_missing_or_all_the_same_say_nothing():
 
 def test_empty_bins_stand_for_numbers_in_them():
     """Some edges of before stay where few rows need fewer bins."""
-    settings = {"encoder": FieldEncoder(numeric_encoding="bins"), "warm_start": True}
+    settings = {"encoder": FieldEncoder(numeric_encoding="bins", min_frequency=3), "warm_start": True}
     first, y = rows_of_table("bins", 1000)
     model = make("FMRegressor", **settings).fit(first, y).fit(first[:40].assign(x0=np.arange(40.0)), y[:40])
     # The lowest share a bin with numbers of the second fit.

@@ -97,6 +97,8 @@ def test_the_same_solver_for_both_parts_is_one_solver():
 
 def test_partial_fit_goes_on_with_both_solvers():
     settings = STEPS | {"learning_rate_schedule": "constant", "wide_solver": "ftrl", "batch_size": 64}
+    # The first call of partial_fit cannot choose a prior by all rows.
+    settings |= {"l2_linear": 0.01}
     going = make("WideDeepClassifier", **settings)
     for _ in range(3):
         going.partial_fit(X, LABELS)

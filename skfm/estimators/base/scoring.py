@@ -81,10 +81,11 @@ class _InTraining:
                 raise ValueError(f"{_undefined(scoring, y)}: it gives {shown}. {remedy}")
             return float(found)
 
-        # A score that does not suit the task is named before training. Predictions near the mean, none alike.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            score(_PROBE * np.random.default_rng(0).normal(size=(y.shape[0], targets.n_outputs)))
+        if not callable(scoring):
+            # One that does not suit the task is named before training. Predictions near the mean, none alike.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                score(_PROBE * np.random.default_rng(0).normal(size=(y.shape[0], targets.n_outputs)))
         return score
 
     def _remedy(self, scoring, y: np.ndarray) -> str:
