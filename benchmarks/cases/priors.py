@@ -1,4 +1,4 @@
-"""Penalties that "auto" chooses, against the best of a grid: planted ratings, and few rows of clicks.
+"""Penalties that "auto" chooses, against the best of a grid, on ratings and few clicks; rare values.
 
 Planted ratings: y = b_user + b_item + <u_user, v_item> + noise, with two or three planted factors; 4,000
 other rows judge. FMRegressor with default parameters, and with ``l2_factors`` given, from 1 to 256 standard
@@ -7,13 +7,18 @@ normal priors. Its R2 is to be within 0.05 of the best of the grid at every size
 Few rows of clicks: log loss as a share of a constant's on 3,000 other rows, LinearClassifier and
 FMClassifier with default parameters, and LinearClassifier with ``l2_linear`` given, from 1 to 1,024.
 It is to be below 1, and within 0.05 of the best of the grid.
+
+Rare values: FMClassifier with default parameters, log loss as a share of a constant's on 3,000 other rows,
+where values in fewer rows than ``min_frequency`` share a slot. Identifiers: y = b_user + b_item + noise, 40
+users and 40 items, FMRegressor, RMSE in place of log loss.
 """
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, root_mean_squared_error
 
 from benchmarks import datasets, report, runner
 
@@ -25,13 +30,15 @@ CLICKS = {
     "Avazu": ("avazu_sample/avazu_9k.parquet", "click"),
 }
 CLICK_SIZES = (300, 1_000, 3_000, 6_000)
+VALUE_SIZES = (200, 1_000, 1_900, 3_000)
+FREQUENCIES = (1, 2, 3)
 MOST_BEHIND = 0.05
 
 
 def add_arguments(parser):
     """Which parts."""
-    parts = ["ratings", "clicks"]
-    parser.add_argument("--parts", type=runner.names_among(parts), default=parts, help="ratings or clicks")
+    parts = ["ratings", "clicks", "values"]
+    parser.add_argument("--parts", type=runner.names_among(parts), default=parts, help=", ".join(parts))
 
 
 def run(options, results, save):
@@ -52,6 +59,61 @@ def run(options, results, save):
                 results[key] = [of_clicks(rows, target, n_rows, seed) for seed in options.seeds]
                 report.log(f"{key}: {results[key]}")
                 save()
+    if "values" in options.parts:
+        tables = with_values(datasets.find_data(options.data))
+        for name, draw in tables.items():
+            for n_rows in VALUE_SIZES[:1] if options.quick else VALUE_SIZES:
+                key = f"values {name} {n_rows}"
+                results[key] = [of_values(*draw(n_rows + 3_000, seed), n_rows) for seed in options.seeds]
+                report.log(f"{key}: {results[key]}")
+                save()
+
+
+def with_values(data):
+    """Functions of a number of rows and a seed that draw rows of a table: X and y."""
+
+    def draw(X, y, n_rows, seed):
+        rows = np.random.default_rng(seed).permutation(len(y))[:n_rows]
+        return X.iloc[rows].reset_index(drop=True), y[rows]
+
+    census = datasets.adult(data)
+    tables = {"Adult": (census.X, census.y)}
+    for name, (file, target) in CLICKS.items():
+        rows = datasets.read_parquet(data, file)
+        others = rows.drop(columns=[target, *({"split", "id"} & {*rows.columns})])
+        tables[name] = others, rows[target].to_numpy()
+    return {"identifiers": identifiers} | {name: partial(draw, *table) for name, table in tables.items()}
+
+
+def identifiers(n_rows, seed):
+    """Users and items, and sums of an effect of each with noise."""
+    rng = np.random.default_rng(seed)
+    (of_user, of_item), (user, item) = rng.normal(size=(2, 40)), rng.integers(40, size=(2, n_rows))
+    y = of_user[user] + of_item[item] + 0.5 * rng.normal(size=n_rows)
+    return pd.DataFrame({"user": user.astype(str), "item": item.astype(str)}), y
+
+
+def of_values(X, y, n_rows):
+    """Losses as shares of a constant's: with default parameters, and for each `min_frequency`."""
+    from skfm import FieldEncoder, FMClassifier, FMRegressor
+
+    seen, unseen = slice(n_rows), slice(n_rows, None)
+    is_label = len(np.unique(y)) == 2
+    constant = np.full(len(y) - n_rows, y[seen].mean())
+
+    def loss(encoder):
+        model = (FMClassifier if is_label else FMRegressor)(encoder=encoder, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(X[seen], y[seen])
+        if is_label:
+            return log_loss(y[unseen], model.predict_proba(X[unseen])[:, 1]) / log_loss(y[unseen], constant)
+        return root_mean_squared_error(y[unseen], model.predict(X[unseen])) / y[unseen].std()
+
+    return {
+        "default": loss("auto"),
+        "frequencies": [loss(FieldEncoder(min_frequency=n)) for n in FREQUENCIES],
+    }
 
 
 def plant(n_rows, table, seed):
@@ -110,11 +172,14 @@ def of_clicks(rows, target, n_rows, seed):
 
 
 def render(results):
-    """Two tables: defaults, the best of the grid, and the difference."""
-    ratings, clicks = [], []
+    """Tables: defaults, the best of the grid, and the difference."""
+    ratings, clicks, values = [], [], []
     for key, runs in results.items():
         part, *names = key.split()
-        if part == "ratings":
+        if part == "values":
+            losses = np.mean([run["frequencies"] for run in runs], axis=0)
+            values.append([names[0], int(names[1]), np.mean([run["default"] for run in runs]), *losses])
+        elif part == "ratings":
             default, best = (
                 np.mean([f(run) for run in runs])
                 for f in (lambda run: run["default"], lambda run: max(run["grid"]))
@@ -158,4 +223,7 @@ def render(results):
             "target",
         ]
         sections.append(report.format_table(header, clicks))
+    if values:
+        header = ["rare values", "rows", "FM", *(f"min_frequency={n}" for n in FREQUENCIES)]
+        sections.append(report.format_table(header, values))
     return "\n\n".join(sections)

@@ -34,7 +34,7 @@ from skfm.data.whole_numbers import EXACT
 
 OTHER, MISSING = 0, 1
 # Of more than so many rows, values that are rarer have no slot of their own. Of fewer, a value in one row is
-# better than none: the prior keeps its weight small (benchmarks/cases/defaults.py).
+# better than none: the prior keeps its weight small (benchmarks/cases/priors.py).
 _FEW_ROWS, _RARE = 2_000, 3
 
 
