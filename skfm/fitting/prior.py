@@ -12,9 +12,10 @@ from skfm.data.statistics import column_statistics
 from skfm.data.validate import row_pieces
 
 # The precisions that there are: powers of 2^(1/4) (benchmarks/cases/priors.py, as all constants below). No
-# digit of one matters, and sums round otherwise where rows come in another order. Of columns alone the least
-# is smaller still. Below 1/16 breast cancer's raw columns overfit.
+# digit of one matters, and sums round otherwise where rows come in another order. Below 1/16 columns in units
+# of their own, such as measurements as they come, overfit.
 _LEAST, _LARGEST, _AN_OCTAVE = 1 / 16, 1024.0, 4
+# The same of columns taken alone, before what they share makes it larger.
 _LEAST_ALONE = 1 / 1024
 # Columns of a larger root mean square, less their mean if all rows touch them, have effects in other units.
 _LARGEST_COLUMN = 4.0

@@ -588,7 +588,8 @@ class _Watcher:
     """Record each iteration, keep the best weights, stop when the objective or the validation score does."""
 
     def __init__(self, descent: _Descent, table: np.ndarray, label: str):
-        problem, *_, self.averages, self.validate, self.interrupted = descent
+        problem, self.averages, self.validate = descent.narrow, descent.averages, descent.validate
+        self.interrupted = descent.interrupted
         self.progress, self.lowest = Progress(label=label), np.inf
         self.schedule, self.report = problem.schedule, problem.report
         tol, patience = self.schedule.tol, self.schedule.n_iter_no_change
@@ -647,8 +648,6 @@ class _Watcher:
         base_loss : loss of the best constant prediction
         """
         n_iter = len(self.gains)
-        gained, learned = (
-            sum(self.gains[-last_tenth(n_iter) :]),
-            base_loss - self.progress.history["loss"][-1],
-        )
+        gained = sum(self.gains[-last_tenth(n_iter) :])
+        learned = base_loss - self.progress.history["loss"][-1]
         return still_learning(gained, learned, n_iter, self.schedule)

@@ -372,3 +372,13 @@ def test_rows_one_by_one_are_encoded_as_all_together(library):
     encoder = fitted(frame, min_frequency=1)
     one_by_one = [encoder.transform(frame[row : row + 1]).toarray() for row in range(60)]
     np.testing.assert_array_equal(np.vstack(one_by_one), encoder.transform(frame).toarray())
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "weight", "n_values"), [(2000, 1, 3), (2001, 1, 1), (1001, 2, 1), (1001, 1, 3)]
+)
+def test_of_few_rows_every_value_has_a_slot(n_rows, weight, n_values):
+    """A row of weight 2 is two rows: above 2,000 of them a value needs 3."""
+    X = pd.DataFrame({"a": ["often"] * (n_rows - 2) + ["once", "then"]})
+    encoder = fitted(X, np.full(n_rows, weight), min_frequency="auto")
+    assert encoder.describe()["values"].tolist() == [n_values]

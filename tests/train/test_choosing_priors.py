@@ -7,6 +7,7 @@ from sklearn.metrics import log_loss
 
 import skfm
 from skfm.datasets import load_adult
+from skfm.train import lbfgs
 from skfm.train.lbfgs import _best_of, _quarters
 from tests.estimators.problems import predictions
 
@@ -119,10 +120,29 @@ def test_networks_without_a_linear_term_learn_no_noise_of_few_rows(name):
     table, y = load_adult(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(y))
     seen, unseen = order[:250], order[250:10_000]
-    model = getattr(skfm, name)(hidden_layer_sizes=(32,), random_state=0).fit(table.iloc[seen], y.iloc[seen])
+    given = {"encoder": skfm.FieldEncoder(min_frequency=3), "hidden_layer_sizes": (32,), "random_state": 0}
+    model = getattr(skfm, name)(**given).fit(table.iloc[seen], y.iloc[seen])
     y = (y.iloc[unseen] == model.classes_[1]).to_numpy()
     found = log_loss(y, model.predict_proba(table.iloc[unseen])[:, 1])
     assert found < 0.75 * log_loss(y, np.full(y.size, y.mean()))
+    # Trying ends where a wider prior is clearly worse, before the fifth.
+    assert len(set(model.attempts_["attempt"])) < 5
+
+
+@pytest.mark.parametrize(
+    ("raw", "rows", "n_quarters"), [(ALONE + MATCH, 900, 1), (ALONE, 200, 4), (ALONE, 1100, 1)]
+)
+def test_other_quarters_are_tried_where_few_rows_leave_a_choice(raw, rows, n_quarters, monkeypatch):
+    tried = []
+
+    def counted(*arguments):
+        tried.append(arguments)
+        return attempt(*arguments)
+
+    attempt = lbfgs._try
+    monkeypatch.setattr(lbfgs, "_try", counted)
+    fit(raw, rows=slice(rows))
+    assert len(tried) == n_quarters
 
 
 def test_no_prior_is_tried_where_factors_are_to_stay_0():
