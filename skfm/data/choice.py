@@ -25,6 +25,10 @@ from skfm.data.words import Words, check_options
 _KINDS = {"categorical": "category", "numeric": "number", "multi_hot": "list", "text": "text"}
 # Kinds that have a slot for each value, or each entry.
 _OF_VALUES = "category", "identifier", "list", "text"
+# Up to how many rows a value of one row has a slot: it is better than none, as the prior keeps its weight
+# small, until tables grow for little. Numbers have a value or bins beside their slots, and a list or a text
+# says much by how many of its entries are rare (benchmarks/cases/priors.py).
+_FEW_ROWS = {"category": 100_000, "identifier": 100_000, "integer": 2_000, "number": 2_000, "date": 2_000}
 
 
 def make_encoders(
@@ -107,7 +111,13 @@ def _make_encoder(parameters, given: dict, table, position: int, name, kind: str
     if n_slots is None and kind in _OF_VALUES and isinstance(parameters.hash, Integral):
         n_slots = parameters.hash
     bins = given["bins"].get(position, parameters.bins if isinstance(parameters.bins, Integral) else 32)
-    options = Options(parameters.min_frequency, parameters.max_categories, bins, parameters.numeric_encoding)
+    options = Options(
+        parameters.min_frequency,
+        _FEW_ROWS.get(kind, 0),
+        parameters.max_categories,
+        bins,
+        parameters.numeric_encoding,
+    )
     if n_slots is None and kind not in _OF_VALUES:
         number = Numbers(name, options)
         return {"integer": Integers(name, options, number), "number": number, "date": Dates(name, number)}[

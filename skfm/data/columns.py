@@ -33,9 +33,8 @@ from skfm.data.state import Stateful
 from skfm.data.whole_numbers import EXACT
 
 OTHER, MISSING = 0, 1
-# Of more than so many rows, values that are rarer have no slot of their own. Of fewer, a value in one row is
-# better than none: the prior keeps its weight small (benchmarks/cases/priors.py).
-_FEW_ROWS, _RARE = 2_000, 3
+# Rows that a value needs for a slot of its own, unless rows are few.
+RARE = 3
 
 
 class FieldSlots(NamedTuple):
@@ -118,9 +117,15 @@ class Total(NamedTuple):
 
 @dataclass(frozen=True)
 class Options(Stateful):
-    """How columns are encoded; see `FieldEncoder`."""
+    """How columns are encoded; see `FieldEncoder`.
+
+    Attributes
+    ----------
+    few_rows : up to so many rows "auto" lets each value have a slot
+    """
 
     min_frequency: float | str = "auto"
+    few_rows: int = 0
     max_categories: int | None = None
     bins: int = 32
     numeric_encoding: str = "both"
@@ -129,7 +134,7 @@ class Options(Stateful):
         """Weight that a value needs for a slot of its own."""
         least = self.min_frequency
         if isinstance(least, str):
-            least = 1 if total.n <= _FEW_ROWS else _RARE
+            least = 1 if total.n <= self.few_rows else RARE
         is_count = isinstance(least, numbers.Integral)
         # Sums are not exact: 0.07 * 100 > 7.
         return float(least * (total.row if is_count else total.weight) * (1 - 1e-9))

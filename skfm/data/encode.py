@@ -16,7 +16,7 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skfm.data.choice import crossed, make_encoders
-from skfm.data.columns import MultiHot
+from skfm.data.columns import RARE, MultiHot
 from skfm.data.frames import Column, columns_of, is_frame, rows_of
 from skfm.data.readings import warn
 from skfm.data.state import plain, restored
@@ -105,7 +105,9 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
     min_frequency : "auto", int or float, default="auto"
         Rows that a value needs for a slot of its own, or its share of the total weight. A row of weight w
         counts as w rows; where the mean weight is below 1, weights are scaled to the mean 1 first. "auto" is
-        1 of up to 2,000 rows, from which estimators choose how far they trust a value, else 3.
+        1 of up to 100,000 rows for categories and identifiers, as estimators choose how far they trust a
+        value, and of up to 2,000 rows for numbers. It is 3 of more rows, for words and entries of lists, and
+        in partial_fit, where the first rows must not decide what is rare.
     max_categories : int or None, default=None
         Most values of a column with a slot of their own: the most frequent ones.
     numeric_encoding : {"both", "value", "bins"}, default="both"
@@ -305,7 +307,8 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
         self : FieldEncoder
             Fitted encoder.
         """
-        return self.learn_chunks([(X, sample_weight)], first=not hasattr(self, "_table"), go_on=True)
+        first = not hasattr(self, "_table")
+        return self.learn_chunks([(X, sample_weight)], first=first, go_on=True, in_parts=True)
 
     def _check_parameters(self) -> None:
         """Check what `_parameter_constraints` cannot say."""
@@ -332,14 +335,19 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
                     f"named, such as {name}={list(value)[:3]!r}."
                 )
 
-    def learn_chunks(self, chunks, *, first: bool, go_on: bool, checked_before: bool = False):
+    def learn_chunks(
+        self, chunks, *, first: bool, go_on: bool, in_parts: bool = False, checked_before: bool = False
+    ):
         """Learn from pairs of X and sample weights; `first` anew, and counting rare values to `go_on`.
 
+        Of rows that come `in_parts`, by calls of partial_fit, the first must not decide what is rare.
         Of rows that were `checked_before`, an estimator has compared the columns with those of the first.
         """
         self._check_parameters()
         # The columns are those of a copy until all is learned.
         checked = copy.copy(self)
+        if in_parts and self.min_frequency == "auto":
+            checked.min_frequency = RARE
         table, counts = None if first else self._table, None
         for X, weight in chunks:
             if checked_before and table is not None:
@@ -348,7 +356,7 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
                 columns, n_rows = checked._columns(X, reset=table is None)
             weight = check_sample_weight(weight, n_rows)
             if table is None:
-                table = TableEncoder(*make_encoders(self, columns, weight))
+                table = TableEncoder(*make_encoders(checked, columns, weight))
                 for reading in table.readings:
                     if reading.advice is not None:
                         warn(reading.advice)

@@ -280,7 +280,7 @@ def teach(
     first = not hasattr(encoder, "fields_")
     # A copy: the estimator that was fitted with it keeps what it has.
     encoder = copy.copy(encoder) if first or incremental else encoder.renewed()
-    how = {"first": first, "go_on": counts_on, "checked_before": True}
+    how = {"first": first, "go_on": counts_on, "in_parts": incremental, "checked_before": True}
     if isinstance(source, CheckedStream):
         return source.teach(encoder, **how)
     return encoder.learn_chunks([(source.X, source.weight)], **how)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.preprocessing import OneHotEncoder
 
+from skfm import FieldEncoder
 from tests.data.encoders import array, arrow, each, fitted, frame, naive_value, names, polars, rows
 
 pd = pytest.importorskip("pandas")
@@ -375,10 +376,33 @@ def test_rows_one_by_one_are_encoded_as_all_together(library):
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "weight", "n_values"), [(2000, 1, 3), (2001, 1, 1), (1001, 2, 1), (1001, 1, 3)]
+    ("n_rows", "weight", "n_values"), [(100_000, 1, 3), (100_001, 1, 1), (50_001, 2, 1), (50_001, 1, 3)]
 )
-def test_of_few_rows_every_value_has_a_slot(n_rows, weight, n_values):
-    """A row of weight 2 is two rows: above 2,000 of them a value needs 3."""
+def test_a_category_of_one_row_has_a_slot_unless_rows_are_many(n_rows, weight, n_values):
+    """A row of weight 2 is two rows: above 100,000 of them a value needs 3."""
     X = pd.DataFrame({"a": ["often"] * (n_rows - 2) + ["once", "then"]})
     encoder = fitted(X, np.full(n_rows, weight), min_frequency="auto")
     assert encoder.describe()["values"].tolist() == [n_values]
+
+
+@pytest.mark.parametrize(
+    ("values", "given"),
+    [
+        ([5] * 1998 + [1, 2, 3], {}),
+        (["often"] * 97 + ["once", "then", "now"], {"text": ["a"]}),
+        (["often"] * 97 + ["once", "then", "now"], {"multi_hot": {"a": "|"}}),
+    ],
+    ids=["whole numbers", "words", "lists"],
+)
+def test_other_values_need_three_rows(values, given):
+    encoder = fitted(pd.DataFrame({"a": values}), min_frequency="auto", **given)
+    assert encoder.describe()["values"].tolist() == [1]
+
+
+@pytest.mark.parametrize("n_parts", [1, 3, 7])
+def test_what_is_rare_does_not_depend_on_the_parts(n_parts):
+    X = pd.DataFrame({"a": [f"value {n % 900}" for n in range(2_100)]})
+    encoder = FieldEncoder()
+    for part in np.array_split(np.arange(2_100), n_parts):
+        encoder.partial_fit(X.iloc[part])
+    assert encoder.describe()["values"].tolist() == [300]

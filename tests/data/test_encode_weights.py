@@ -62,7 +62,7 @@ def test_rows_of_weight_zero_count_as_no_rows():
 
 def test_parts_count_as_the_whole():
     X, weight = table(), np.full(200, 1 / 200)
-    known = FieldEncoder(categorical=["whole"]).fit(X[["name", "whole"]])
+    known = FieldEncoder(categorical=["whole"], min_frequency=3).fit(X[["name", "whole"]])
     chunks = FieldEncoder(categorical=["whole"])
     for rows in (slice(0, 20), slice(20, 200)):
         chunks.partial_fit(X[["name", "whole"]][rows], sample_weight=weight[rows])
