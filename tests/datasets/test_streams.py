@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
+from sklearn.base import clone
 
-from skfm import DeepFMClassifier, FMClassifier, FMRegressor
+from skfm import DeepFMClassifier, ESMMClassifier, FMClassifier, FMRegressor
 from skfm.datasets import (
     CsvStream,
     ParquetStream,
@@ -257,24 +258,34 @@ def test_missing_targets_and_weights_are_named(tmp_path, values, role):
 
 @pytest.fixture
 def two_files(tmp_path):
-    """Writer of two files of 7 rows of a kind, row 5 of the second with a value of a column."""
+    """Writer of two files of 7 rows of a kind, row 5 of the second with a value of a column.
+
+    Row 4 of each has no weight; the folder has the name of an argument.
+    """
+    folder = tmp_path / "y"
+    folder.mkdir()
 
     def write_files(kind, column, value):
-        stream = {"csv": CsvStream, "parquet": ParquetStream}[kind]
-        good = pd.DataFrame({"x": np.arange(7.0), "y": np.arange(7.0) % 3, "w": np.ones(7)})
+        stream = ParquetStream if kind == "parquet" else CsvStream
+        good = pd.DataFrame({"x": np.arange(7.0), "y": np.arange(7.0) % 2, "w": np.arange(7.0) != 4.0})
+        good["w"] = good["w"].astype(float)
+        if isinstance(value, str):
+            good = good.astype({column: str})
         bad = good.assign(**{column: good[column].where(good.index != 5, value)})
         for name, table in {"1": good, "2": bad}.items():
-            path = tmp_path / f"{name}.{kind}"
-            if kind == "csv":
+            path = folder / f"{name}.{kind}"
+            if stream is CsvStream:
                 # An empty line, and a value of two lines.
                 header, first, *rest = table.to_csv(index=False).splitlines()
-                path.write_text("\n".join([header, "", first.replace("0.0,0.0", '"0.0\n",0.0'), *rest]))
+                lines = [header, "", first.replace("0.0,0.0", '"0.0\n",0.0'), *rest]
+                content = "\n".join(lines).encode()
+                path.write_bytes(gzip.compress(content) if kind == "csv.gz" else content)
             else:
                 # NaN as such, as other programs write it.
                 columns = {column: table[column].to_numpy() for column in table}
-                write(tmp_path, **{name: arrow(**columns)})
-        types = {"dtypes": {"x": "string"}} if kind == "csv" else {}
-        return stream(tmp_path, "y", sample_weight="w", chunk_rows=3, **types)
+                write(folder, **{name: arrow(**columns)})
+        types = {"dtypes": {"x": "string"}} if stream is CsvStream else {}
+        return stream(folder, "y", sample_weight="w", chunk_rows=3, **types)
 
     return write_files
 
@@ -292,6 +303,59 @@ def two_files(tmp_path):
 def test_what_is_wrong_in_a_row_has_file_and_row(two_files, kind, place, column, value, match):
     with pytest.raises(ValueError, match=f"{place}[,:] {match}"):
         FMRegressor(**SETTINGS).fit(two_files(kind, column, value))
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [("csv", "2.csv, line 9"), ("csv.gz", "2.csv.gz, line 9"), ("parquet", "2.parquet, row 5")],
+)
+@pytest.mark.parametrize(
+    ("model", "value", "match"),
+    [
+        (FMRegressor(), "notnum", "y must hold numbers, and holds 'notnum' at row 2, of type str"),
+        (FMRegressor(loss="huber"), "notnum", "y must hold numbers, and holds 'notnum' at row 2"),
+        (FMRegressor(), "inf", "Input y contains .*infinity.* at row 2"),
+        (FMRegressor(loss="poisson"), -1.0, "loss='poisson' needs targets y >= 0, got -1.0 at row 2"),
+        (FMClassifier(), 2.5, "Unknown label type: y holds 2.5 at row 2, and labels are text or whole"),
+        (ESMMClassifier(), 2.0, r"y holds \[2.0, 2.0\] at row 2; clicks and conversions are 0 or 1"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_in_a_target_has_file_and_row(
+    two_files, monkeypatch, in_memory, kind, place, model, value, match
+):
+    """What all rows together tell, too, in memory and on disk."""
+    monkeypatch.setattr("skfm.fitting.streams._IN_MEMORY", 1 << 23 if in_memory else 0)
+    stream = two_files(kind, "y", value)
+    if isinstance(model, ESMMClassifier):
+        stream.targets, stream.one_target = ["y", "y"], False
+    with pytest.raises(ValueError, match=f"^Chunk 4 of the stream, .*{place}: {match}"):
+        clone(model).set_params(**SETTINGS).fit(stream)
+
+
+def test_targets_that_are_one_float_have_file_and_row(two_files):
+    """The rows of two chunks."""
+    stream = two_files("parquet", "y", 2.0**53)
+    whole = [pd.read_parquet(path).astype({"y": int}) for path in stream.paths]
+    whole[0].loc[1, "y"] = 2**53 + 1
+    for path, table in zip(stream.paths, whole, strict=True):
+        table.to_parquet(path)
+    stream = ParquetStream(stream.paths, "y", chunk_rows=3)
+    with pytest.raises(ValueError, match=r"1\.parquet, row 1: .*3 at row 1 .* at row 2 of chunk 4"):
+        FMRegressor(**SETTINGS).fit(stream)
+
+
+@pytest.mark.parametrize(("kind", "place"), [("csv", "2.csv, line 9"), ("parquet", "2.parquet, row 5")])
+def test_what_is_wrong_in_a_target_to_stop_on_has_file_and_row(two_files, kind, place):
+    for model, value, match in (
+        (FMRegressor(), "notnum", "y_val must hold numbers, and holds 'notnum' at row 2"),
+        (FMClassifier(), 7.0, "y_val contains the label 7.0 at row 2, .* Drop that row, or add rows with"),
+    ):
+        stream = two_files(kind, "y", value)
+        X, _, _ = next(iter(stream))
+        with pytest.raises(ValueError, match=f"^Chunk 4 of the stream, .*/y/{place}: {match}"):
+            model.set_params(**SETTINGS).fit(X, [0, 1, 0], X_val=stream)
 
 
 @pytest.mark.filterwarnings("ignore:.*nothing was learned")
