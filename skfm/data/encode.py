@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from skfm.data.choice import crossed, make_encoders
 from skfm.data.columns import MultiHot
 from skfm.data.frames import Column, columns_of, is_frame, rows_of
-from skfm.data.readings import warn
+from skfm.data.readings import Written
 from skfm.data.state import plain, restored
 from skfm.data.table import Recoding, TableEncoder, merge_counts
 from skfm.data.validate import check_sample_weight
@@ -332,10 +332,13 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
                     f"named, such as {name}={list(value)[:3]!r}."
                 )
 
-    def learn_chunks(self, chunks, *, first: bool, go_on: bool, checked_before: bool = False):
+    def learn_chunks(
+        self, chunks, *, first: bool, go_on: bool, checked_before: bool = False, remedy_of=Written.remedy
+    ):
         """Learn from pairs of X and sample weights; `first` anew, and counting rare values to `go_on`.
 
         Of rows that were `checked_before`, an estimator has compared the columns with those of the first.
+        `remedy_of` says what helps where numbers or dates are text; None if that is meant.
         """
         self._check_parameters()
         # The columns are those of a copy until all is learned.
@@ -350,8 +353,10 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
             if table is None:
                 table = TableEncoder(*make_encoders(self, columns, weight))
                 for reading in table.readings:
-                    if reading.advice is not None:
-                        warn(reading.advice)
+                    written = reading.written
+                    remedy = None if written is None else remedy_of(written)
+                    if written is not None and remedy is not None:
+                        written.warn(remedy)
             counts = merge_counts(counts, table.count(columns, weight))
             if not table.learns:
                 break

@@ -186,6 +186,9 @@ class CheckedStream:
 
     def teach(self, encoder: FieldEncoder, **how) -> FieldEncoder:
         """Let an encoder learn from all chunks."""
+        # A stream of files knows what helps there.
+        if hasattr(self.stream, "remedy_of"):
+            how["remedy_of"] = self.stream.remedy_of
         # None while the stream is read: its errors have a place.
         name: Name | None = None
 
