@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from skfm.data.choice import crossed, make_encoders
 from skfm.data.columns import RARE, MultiHot
 from skfm.data.frames import Column, columns_of, is_frame, rows_of
-from skfm.data.readings import warn
+from skfm.data.readings import Written
 from skfm.data.state import plain, restored
 from skfm.data.table import Recoding, TableEncoder, merge_counts
 from skfm.data.validate import check_sample_weight
@@ -36,6 +36,25 @@ _NUMBERS = {
     "bins": "32",
 }
 _POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
+
+
+class Learning(NamedTuple):
+    """How an encoder learns from rows.
+
+    Attributes
+    ----------
+    first : anew
+    go_on : rare values are counted, and numbers looked at again, in later calls
+    in_parts : the rows are a part, by a call of partial_fit; what is rare must not depend on the first
+    checked_before : an estimator has compared the columns with those of the first rows
+    remedy_of : what helps where numbers or dates are text; None if that is meant
+    """
+
+    first: bool
+    go_on: bool
+    in_parts: bool = False
+    checked_before: bool = False
+    remedy_of: Callable[[Written], str | None] = Written.remedy
 
 
 class ShowsReadings:
@@ -287,7 +306,7 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
         self : FieldEncoder
             Fitted encoder.
         """
-        return self.learn_chunks([(X, sample_weight)], first=True, go_on=False)
+        return self.learn_chunks([(X, sample_weight)], Learning(first=True, go_on=False))
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -307,8 +326,8 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
         self : FieldEncoder
             Fitted encoder.
         """
-        first = not hasattr(self, "_table")
-        return self.learn_chunks([(X, sample_weight)], first=first, go_on=True, in_parts=True)
+        how = Learning(first=not hasattr(self, "_table"), go_on=True, in_parts=True)
+        return self.learn_chunks([(X, sample_weight)], how)
 
     def _check_parameters(self) -> None:
         """Check what `_parameter_constraints` cannot say."""
@@ -335,22 +354,16 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
                     f"named, such as {name}={list(value)[:3]!r}."
                 )
 
-    def learn_chunks(
-        self, chunks, *, first: bool, go_on: bool, in_parts: bool = False, checked_before: bool = False
-    ):
-        """Learn from pairs of X and sample weights; `first` anew, and counting rare values to `go_on`.
-
-        Of rows that come `in_parts`, by calls of partial_fit, the first must not decide what is rare.
-        Of rows that were `checked_before`, an estimator has compared the columns with those of the first.
-        """
+    def learn_chunks(self, chunks, how: Learning):
+        """Learn from pairs of X and sample weights."""
         self._check_parameters()
         # The columns are those of a copy until all is learned.
         checked = copy.copy(self)
-        if in_parts and self.min_frequency == "auto":
+        if how.in_parts and self.min_frequency == "auto":
             checked.min_frequency = RARE
-        table, counts = None if first else self._table, None
+        table, counts = None if how.first else self._table, None
         for X, weight in chunks:
-            if checked_before and table is not None:
+            if how.checked_before and table is not None:
                 columns, n_rows = self._columns_of(X)
             else:
                 columns, n_rows = checked._columns(X, reset=table is None)
@@ -358,14 +371,16 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
             if table is None:
                 table = TableEncoder(*make_encoders(checked, columns, weight))
                 for reading in table.readings:
-                    if reading.advice is not None:
-                        warn(reading.advice)
+                    written = reading.written
+                    remedy = None if written is None else how.remedy_of(written)
+                    if written is not None and remedy is not None:
+                        written.warn(remedy)
             counts = merge_counts(counts, table.count(columns, weight))
             if not table.learns:
                 break
         if table is None:
             raise ValueError("There are no rows to learn from.")
-        table = table if counts is None else table.learned(counts, go_on=go_on)
+        table = table if counts is None else table.learned(counts, go_on=how.go_on)
         self._know(table, checked.n_features_in_, getattr(checked, "feature_names_in_", None))
         return self
 

@@ -24,18 +24,49 @@ class ReadingWarning(UserWarning):
 
 
 @dataclass(frozen=True)
+class Written(Stateful):
+    """Numbers or dates of a column that are written as text.
+
+    Attributes
+    ----------
+    column : its name
+    what : "numbers" or "dates"
+    example : one of them
+    """
+
+    column: Any
+    what: str
+    example: str
+
+    def remedy(self) -> str:
+        """What to do in a frame."""
+        name = f"X[{self.column!r}]"
+        digits = f"{name}.str.replace('[^0-9.-]', '', regex=True)"
+        converted = f"pandas.to_datetime({name})" if self.what == "dates" else f"pandas.to_numeric({digits})"
+        return f"Convert it first: {name} = {converted}."
+
+    def warn(self, remedy: str) -> None:
+        """Warn that they are read as names."""
+        warn(
+            f"Column {self.column!r} holds {self.what} written as text ({self.example!r}), which are read as "
+            f"names. {remedy} Names they stay, without this warning, with "
+            f"FieldEncoder(categorical=[{self.column!r}])."
+        )
+
+
+@dataclass(frozen=True)
 class Reading(Stateful):
     """How a column is read, and why.
 
     Attributes
     ----------
     name : {"identifier", "category", "integer", "number", "date", "list", "text", "cross"}
-    advice : what its reader may want to do, or None
+    written : numbers or dates that are read as names for being text, or None
     """
 
     name: str
     why: str
-    advice: str | None = None
+    written: Written | None = None
 
 
 _OF_TYPE = {
@@ -62,7 +93,7 @@ def reading_of(column: Column, weight: np.ndarray) -> Reading:
         why = _why_text(column, weight, texts)
         if why is not None:
             return Reading("text", why)
-        return Reading("category", _OF_TYPE["category"], _advice(column, texts))
+        return Reading("category", _OF_TYPE["category"], _written(column, texts))
     return Reading(column.kind, _OF_TYPE[column.kind])
 
 
@@ -161,6 +192,11 @@ def why_identifier(column: Column, weight: np.ndarray) -> str | None:
     if _unevenness(counts) < _LEAST_UNEVEN or _prefers_round(counts):
         return None
     return f"{n_values} numbers fill {low} to {high}, some frequent beside rare ones, as ids are"
+
+
+def is_name(name: Any) -> bool:
+    """Whether a column's name says that its values are names, whatever they are."""
+    return _said_by_name(name) not in (None, "quantity")
 
 
 def _said_by_name(name: Any) -> str | None:
@@ -270,23 +306,14 @@ def _why_text(column: Column, weight: np.ndarray, texts: list[str]) -> str | Non
     return f"{n_values} of {n_rows:.0f} values are different, of {n_words:.0f} words in the middle"
 
 
-def _advice(column: Column, texts: list[str]) -> str | None:
-    """What to do with text that are dates or numbers written out."""
+def _written(column: Column, texts: list[str]) -> Written | None:
+    """The dates or numbers that text are, written out."""
     if len(set(texts)) < _LEAST_TEXTS:
         return None
-    name = f"X[{column.name!r}]"
-    if all(map(_DATE.fullmatch, texts)):
-        what, remedy = "dates", f"pandas.to_datetime({name})"
-    elif all(map(_NUMBER.fullmatch, texts)):
-        digits = f"{name}.str.replace('[^0-9.-]', '', regex=True)"
-        what, remedy = "numbers", f"pandas.to_numeric({digits})"
-    else:
-        return None
-    return (
-        f"Column {column.name!r} holds {what} written as text ({texts[0]!r}), which are read as names. "
-        f"Convert it first: {name} = {remedy}. Names they stay, without this warning, with "
-        f"FieldEncoder(categorical=[{column.name!r}])."
-    )
+    for what, pattern in (("dates", _DATE), ("numbers", _NUMBER)):
+        if all(map(pattern.fullmatch, texts)):
+            return Written(column.name, what, texts[0])
+    return None
 
 
 def warn(message: str) -> None:

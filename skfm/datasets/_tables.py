@@ -19,11 +19,19 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_scalar
 
+from skfm.data.frames import shown
+from skfm.data.readings import Written, is_name, warn
 from skfm.data.whole_numbers import holds_large
 from skfm.datasets._sparse_text import reading
 
 # Bytes of text that are parsed at once; a row must fit into them.
 _BLOCK = 1 << 23
+# What a cast to floats takes.
+_NUMBER = r"(?i)^[ \t]*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|inf(inity)?|nan)[ \t]*$"
+_DATES = "timestamp[s]", "timestamp[ns]", "timestamp[ns, tz=UTC]"
+# Numbers, and their share of the values, that make one of numbers of a column with other text; values after
+# which a column with few is given up; and different texts that are shown.
+_LEAST_NUMBERS, _NEARLY_ALL, _ENOUGH, _MOST_SHOWN = 20, 0.9, 1000, 5
 # Text of a row after the last, which a quote that is not closed takes in.
 _END = "\x04\x04"
 
@@ -73,6 +81,18 @@ class _TableStream:
     def _why_not_in(self, names: list[str]) -> str:
         """What else may be wrong where a column is not among those of a file."""
         return ""
+
+    def remedy_of(self, written: Written) -> str | None:
+        """What helps where numbers or dates of a column are text; None if that is meant."""
+        kinds = ("double",) if written.what == "numbers" else _DATES
+        type_ = next((type_ for type_ in kinds if _can_be(written.example, _as_type("", type_))), None)
+        if type_ is None:
+            return f"Write the files anew, with plain {written.what}."
+        return self._typed(written.column, type_)
+
+    def _typed(self, name: str, type_: str) -> str:
+        """How to have a column of text read as a type."""
+        raise NotImplementedError
 
     def _batches(self) -> Iterator[tuple[Any, int, Any]]:
         """The columns that are read, in record batches, each after its file and the rows before it there."""
@@ -245,6 +265,12 @@ class ParquetStream(_TableStream):
                 raise
             raise self._explained(error) from error
 
+    def _typed(self, name, type_):
+        return (
+            f"Give the stream pyarrow.dataset.dataset(..., schema=...) as source, where the column is of "
+            f"type {type_}."
+        )
+
     def _explained(self, error: Exception) -> ValueError:
         """The error of the first file that cannot be read."""
         for fragment in self.dataset.get_fragments():
@@ -300,6 +326,8 @@ class CsvStream(_TableStream):
     ----------
     dtypes : dict of str to str
         Type of each column that is read.
+    missing_values : list of str
+        What is read as missing.
 
     Raises
     ------
@@ -311,6 +339,13 @@ class CsvStream(_TableStream):
         the file, the line and the column.
     OSError
         If a file cannot be read.
+
+    Warns
+    -----
+    ReadingWarning
+        If all values of a column are read as names for a few that are no numbers, beside nine tenths or more
+        that are; the message names the first of them, its file and line. Read them as missing with
+        `missing_values`, or give the column "string" to confirm it.
 
     See Also
     --------
@@ -371,6 +406,8 @@ class CsvStream(_TableStream):
         missing = text.ConvertOptions().null_values if missing_values is None else missing_values
         self.missing_values = list(missing)
         self._choose(self._names_in(self.paths[0]), target, sample_weight, columns)
+        # Columns of which it is known, or was said, how they are to be read.
+        self._settled = {*(dtypes or {})}
         self._types = self._find_types(dtypes or {})
         self.dtypes = {name: str(type_) for name, type_ in self._types.items()}
 
@@ -387,6 +424,13 @@ class CsvStream(_TableStream):
                 return f"{path}, line {line}"
         # Python reads no value that is as long.
         return super()._place(path, row)
+
+    def remedy_of(self, written):
+        # Of other columns all values have been looked at.
+        return None if written.column in self._settled else super().remedy_of(written)
+
+    def _typed(self, name, type_):
+        return f"Give the stream dtypes={{{name!r}: {type_!r}}}."
 
     def _why_not_in(self, names):
         other = (
@@ -418,18 +462,34 @@ class CsvStream(_TableStream):
         others = {name: pa.string() for name in self.names_read if name not in types}
         kinds = pa.int64(), pa.uint64(), pa.float64(), pa.bool_(), pa.string()
         possible = dict.fromkeys(others, kinds)
+        # Where a target or weight is no number, fit says so.
+        mixed = {name: _Mixed(kinds) for name in others if name in self.columns and not is_name(name)}
         for path in self.paths if others else ():
+            n_rows = 0
             for batch in self._read(path, others):
                 for name, kinds in possible.items():
                     values = batch.column(batch.schema.get_field_index(name))
-                    if pa.float64() in kinds and _are_names(values):
-                        kinds = tuple(kind for kind in kinds if kind != pa.float64())
-                    # pyarrow takes long to say no, of all values at once.
-                    for some in (values.slice(0, 100), values):
-                        kinds = tuple(kind for kind in kinds if _can_be(some, kind))
-                    possible[name] = kinds
+                    possible[name] = _narrowed(kinds, values)
+                    if name in mixed:
+                        mixed[name].add(values, possible[name], path, n_rows)
+                n_rows += batch.num_rows
+        for name, found in mixed.items():
+            if found.first is not None and found.is_of_numbers:
+                self._settled.add(name)
+                warn(self._described(name, found, self._place(*found.first)))
         types |= {name: kinds[0] for name, kinds in possible.items()}
         return {name: types[name] for name in self.names_read}
+
+    def _described(self, name: str, found: _Mixed, place: str) -> str:
+        """What is to be said of a column of numbers that some other text makes names of."""
+        others = ", ".join(map(shown, found.others[:_MOST_SHOWN]))
+        listed = others if len(found.others) <= _MOST_SHOWN else f"{others}, ..."
+        return (
+            f"{place}, column {name!r}: {shown(found.others[0])} is no number, as "
+            f"{found.n_numbers} of {found.n_values} values of the column are, and so all are read as names. "
+            f"Mend it, or have it read as missing with missing_values=[*stream.missing_values, {listed}]. "
+            f"Names they stay, without this warning, with dtypes={{{name!r}: 'string'}}."
+        )
 
     def _read(self, path, types: dict) -> Iterator[Any]:
         """Columns of a file, in pieces."""
@@ -508,11 +568,20 @@ class CsvStream(_TableStream):
                         if name not in types or value in self.missing_values:
                             continue
                         if not _can_be(value, types[name]):
-                            place = f"{place}, column {name!r}: {value!r}"
-                            return _misfit(place, name, types[name], self.encoding)
+                            return self._misfit(f"{place}, column {name!r}", name, types[name], value)
         except (UnicodeError, csv.Error) as found:
             return ValueError(f"{path} cannot be read: {error} ({found})")
         return ValueError(f"{path} cannot be read: {error}")
+
+    def _misfit(self, place: str, name: str, type_, value: str) -> ValueError:
+        """The error of a value that is not of its column's type; text is of any that can be decoded."""
+        if str(type_) == "string":
+            return ValueError(f"{place}: {value!r} is no text in {self.encoding}. Name the file's encoding=.")
+        return ValueError(
+            f"{place}: {value!r} is not of type {type_}. Mend it, have it read as missing with "
+            f"missing_values=[*stream.missing_values, {value!r}], or give the column another type, such as "
+            f"dtypes={{{name!r}: 'string'}}."
+        )
 
     def _rows(self, path) -> Generator[tuple[int, list[str]], None, None]:
         """Rows that are not empty, with the number of their first line."""
@@ -542,6 +611,53 @@ class CsvStream(_TableStream):
                     f"line {line}: {error}. If a quote is not closed there, mend it or name the file's "
                     f"quotechar="
                 ) from error
+
+
+class _Mixed:
+    """Numbers of a column, and what else there is.
+
+    Attributes
+    ----------
+    n_values, n_numbers : how many are not missing, and how many of them are numbers
+    others : the first different texts that are no numbers
+    first : file and row of the first of them, or None
+    """
+
+    def __init__(self, kinds):
+        self._kinds = kinds
+        self.n_values = self.n_numbers = 0
+        self.others: list[str] = []
+        self.first: tuple[Any, int] | None = None
+
+    @property
+    def is_of_numbers(self) -> bool:
+        """Whether nearly all values are numbers, that a type other than text holds."""
+        import pyarrow as pa
+
+        is_nearly_all = self.n_numbers >= max(_LEAST_NUMBERS, _NEARLY_ALL * self.n_values)
+        return is_nearly_all and self._kinds[0] != pa.string()
+
+    def add(self, values, kinds: tuple, path, n_before: int) -> None:
+        """Take some values of a file, after so many rows of it; `kinds` hold all values so far."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if self.n_values >= _ENOUGH and self.n_numbers < self.n_values / 2:
+            return
+        n_values = len(values) - values.null_count
+        self.n_values += n_values
+        if pa.float64() in kinds:
+            self.n_numbers += n_values
+            self._kinds = kinds
+            return
+        is_number = pc.match_substring_regex(values, _NUMBER)
+        self.n_numbers += is_number.true_count
+        self._kinds = _narrowed(self._kinds, values.filter(is_number))
+        row = pc.index(is_number, False).as_py()
+        if row >= 0:
+            self.first = self.first or (path, n_before + row)
+            found = values.filter(pc.invert(is_number)).unique().slice(0, _MOST_SHOWN + 1)
+            self.others = list(dict.fromkeys([*self.others, *found.to_pylist()]))[: _MOST_SHOWN + 1]
 
 
 class _Utf8:
@@ -641,16 +757,6 @@ def _side_by_side(columns: list[np.ndarray]) -> np.ndarray:
     return joined
 
 
-def _misfit(place: str, name: str, type_, encoding: str) -> ValueError:
-    """The error of a value that is not of its column's type; text is of any that can be decoded."""
-    if str(type_) == "string":
-        return ValueError(f"{place} is no text in {encoding}. Name the file's encoding=.")
-    return ValueError(
-        f"{place} is not of type {type_}. Mend it, list it in missing_values=, or give the column another "
-        f"type, such as dtypes={{{name!r}: 'string'}}."
-    )
-
-
 def _pyarrow(module: str, needed_by: str):
     try:
         return importlib.import_module(module)
@@ -709,6 +815,18 @@ def _zoned(given):
     if found is None:
         raise ValueError(given)
     return pa.timestamp(*found.groups())
+
+
+def _narrowed(kinds: tuple, values) -> tuple:
+    """Those of some types that hold all of an array of text too."""
+    import pyarrow as pa
+
+    if pa.float64() in kinds and _are_names(values):
+        kinds = tuple(kind for kind in kinds if kind != pa.float64())
+    # pyarrow takes long to say no, of all values at once.
+    for some in (values.slice(0, 100), values):
+        kinds = tuple(kind for kind in kinds if _can_be(some, kind))
+    return kinds
 
 
 def _are_names(values) -> bool:

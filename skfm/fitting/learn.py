@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 
 from skfm.data.batches import Samples
 from skfm.data.columns import Total
-from skfm.data.encode import FieldEncoder
+from skfm.data.encode import FieldEncoder, Learning
 from skfm.data.fields import Fields, field_numbers, resolve_fields
 from skfm.data.spool import temporary_folder
 from skfm.data.statistics import Evidence, Heard, mark_of
@@ -27,7 +27,7 @@ from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
 from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, validation_fraction
 from skfm.fitting.prior import prior_precision
-from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
+from skfm.fitting.streams import CheckedStream, ChunkError, is_stream, spool_rows
 from skfm.fitting.targets import Seen, SeenOfStream, Targets, UnknownLabelError
 from skfm.train.method import is_method, method_of
 from skfm.train.problem import Behind, Problem, Progress, Result, Start, joined, n_entries, silent
@@ -261,7 +261,8 @@ def of_rows_with_weight(are_weighed: bool):
     try:
         yield
     except ValueError as error:
-        if not are_weighed:
+        # A chunk's rows are numbered as they were given.
+        if not are_weighed or isinstance(error, ChunkError):
             raise
         raise ValueError(f"Of the rows with a sample_weight above 0: {error}") from error
 
@@ -280,10 +281,10 @@ def teach(
     first = not hasattr(encoder, "fields_")
     # A copy: the estimator that was fitted with it keeps what it has.
     encoder = copy.copy(encoder) if first or incremental else encoder.renewed()
-    how = {"first": first, "go_on": counts_on, "in_parts": incremental, "checked_before": True}
+    how = Learning(first, counts_on, incremental, checked_before=True)
     if isinstance(source, CheckedStream):
-        return source.teach(encoder, **how)
-    return encoder.learn_chunks([(source.X, source.weight)], **how)
+        return source.teach(encoder, how)
+    return encoder.learn_chunks([(source.X, source.weight)], how)
 
 
 class Data(NamedTuple):
@@ -354,7 +355,8 @@ def gather_held_out(given: Given, intake: Intake) -> Samples | None:
         spooled = spool_rows(stream, intake.encoding, folder / "given")
         is_whole = intake.folder is None or spooled.is_small
         X = spooled.in_memory() if is_whole else spooled.spools[0]
-        return _weighed(intake.samples(spooled.rows._replace(X=X)))
+        with spooled.of_errors():
+            return _weighed(intake.samples(spooled.rows._replace(X=X)))
 
 
 def _weighed(held_out: Samples) -> Samples:
@@ -363,8 +365,8 @@ def _weighed(held_out: Samples) -> Samples:
     return held_out
 
 
-# Arguments in messages, but not labels in quotes.
-_ARGUMENT = re.compile(r"(?<![\w'\"])(X|y|sample_weight)(?![\w'\"=])")
+# Arguments in messages, but not labels in quotes, nor parts of paths.
+_ARGUMENT = re.compile(r"(?<![\w'\"/\\])(X|y|sample_weight)(?![\w'\"=/\\])")
 
 
 @contextlib.contextmanager
@@ -380,9 +382,8 @@ def _naming_held_out():
         raise type(error)(message if n_named else f"Of X_val and y_val: {message}") from error
 
 
-def gather(rows: Rows, given: Given, intake: Intake, context: Context) -> Data:
-    """Data of encoded rows in memory, and of held-out rows that were given."""
-    samples = intake.samples(rows)
+def gather(samples: Samples, given: Given, intake: Intake, context: Context) -> Data:
+    """Data of rows in memory, and of held-out rows that were given."""
     held_out = gather_held_out(given, intake)
     chunk = Evidence.of(samples.X, samples.weight, intake.encoding.table_rows), mark_of(*samples)
     known = context.continued
@@ -410,12 +411,14 @@ def gather_stream(
     """
     assert intake.folder is not None
     spooled = spool_rows(stream, intake.encoding, intake.folder, share, random_state)
-    with of_rows_with_weight(stream.has_weights):
+    is_small = spooled.is_small
+    with of_rows_with_weight(stream.has_weights), spooled.of_errors():
         intake = intake._replace(targets=intake.targets.learn(*(rows.y for rows in spooled.chunks)))
-    if spooled.is_small:
-        rows = with_weight(spooled.rows._replace(X=spooled.in_memory()))
-        return gather(rows, given, intake, context)
-    everything = intake.samples(spooled.rows)
+    with spooled.of_errors():
+        rows = spooled.rows
+        everything = intake.samples(rows._replace(X=spooled.in_memory()) if is_small else rows)
+    if is_small:
+        return gather(everything, given, intake, context)
     members = ~spooled.is_held_out, spooled.is_held_out
     train, kept = (
         Samples(spool, everything.y[chosen], everything.weight[chosen])

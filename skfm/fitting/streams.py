@@ -13,12 +13,12 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_random_state
 
-from skfm.data.encode import FieldEncoder
+from skfm.data.encode import FieldEncoder, Learning
 from skfm.data.frames import is_frame
 from skfm.data.spool import RowSpool, ahead
 from skfm.data.validate import weights_as_numbers
 from skfm.fitting.inputs import Encoding, Reader, Rows, joined, with_weight
-from skfm.fitting.targets import Targets
+from skfm.fitting.targets import Targets, UnknownLabelError
 
 # With fewer nonzeros than this, chunks are put together and fitted in memory (benchmarks/cases/streams.py).
 _IN_MEMORY = 1 << 23
@@ -49,6 +49,10 @@ def _is_nested(X) -> bool:
     return isinstance(X, list) and bool(X) and isinstance(X[0], list | tuple)
 
 
+class ChunkError(ValueError):
+    """An error that names the chunk, and where the stream has it the place."""
+
+
 class Name(NamedTuple):
     """What errors call a chunk.
 
@@ -61,7 +65,7 @@ class Name(NamedTuple):
     number: int
     place: Callable[[int | None], str] | None
 
-    def error(self, error: Exception) -> ValueError:
+    def error(self, error: Exception) -> ChunkError:
         """The error of a chunk, with its place."""
         message, where = str(error), ""
         if self.place is not None:
@@ -69,7 +73,7 @@ class Name(NamedTuple):
             where = f", {self.place(None if row is None else int(row[1]))}"
             if "unseen at fit time" in message:
                 message += "Name the columns to read with columns=, or that of the targets with target=."
-        return ValueError(f"Chunk {self.number} of the stream{where}: {message}")
+        return ChunkError(f"Chunk {self.number} of the stream{where}: {message}")
 
     @contextlib.contextmanager
     def of_errors(self):
@@ -180,8 +184,11 @@ class CheckedStream:
         with contextlib.closing(iter(self)) as chunks:
             return next(chunks)[1]
 
-    def teach(self, encoder: FieldEncoder, **how) -> FieldEncoder:
+    def teach(self, encoder: FieldEncoder, how: Learning) -> FieldEncoder:
         """Let an encoder learn from all chunks."""
+        # A stream of files knows what helps there.
+        if hasattr(self.stream, "remedy_of"):
+            how = how._replace(remedy_of=self.stream.remedy_of)
         # None while the stream is read: its errors have a place.
         name: Name | None = None
 
@@ -193,7 +200,7 @@ class CheckedStream:
 
         with contextlib.closing(tables()) as chunks:
             try:
-                return encoder.learn_chunks(chunks, **how)
+                return encoder.learn_chunks(chunks, how)
             except (ValueError, TypeError) as error:
                 if name is None:
                     raise
@@ -207,11 +214,13 @@ class Spooled(NamedTuple):
     ----------
     spools : the rows to train on, and those held out
     chunks : rows of each chunk, without X
+    origins : name of each chunk, and which of its rows these are; None if all
     is_held_out : (n,) which of them are held out
     """
 
     spools: tuple[RowSpool, RowSpool]
     chunks: list[Rows]
+    origins: list[tuple[Name, np.ndarray | None]]
     is_held_out: np.ndarray
 
     @property
@@ -223,6 +232,38 @@ class Spooled(NamedTuple):
     def is_small(self) -> bool:
         """Whether rows are few enough to be fitted in memory."""
         return sum(spool.nnz for spool in self.spools) <= _IN_MEMORY
+
+    @contextlib.contextmanager
+    def of_errors(self):
+        """Let errors that name one of all rows have its place, and its number in its chunk."""
+        try:
+            yield
+        except ValueError as error:
+            label = error if isinstance(error, UnknownLabelError) else None
+            named = self._named(str(error) if label is None else label.cause)
+            if named is None:
+                raise
+            raise (named if label is None else UnknownLabelError(str(named))) from error
+
+    def _named(self, message: str) -> ChunkError | None:
+        """The error of a chunk, or None if the message names no row."""
+        ends = np.cumsum([chunk.y.shape[0] for chunk in self.chunks])
+        first: Name | None = None
+
+        def in_chunk(found: re.Match) -> str:
+            nonlocal first
+            row = int(found[1])
+            if row >= ends[-1]:
+                return found[0]
+            number = int(np.searchsorted(ends, row, side="right"))
+            name, kept = self.origins[number]
+            row -= int(ends[number]) - self.chunks[number].y.shape[0]
+            row = row if kept is None else int(kept[row])
+            first = first or name
+            return f"at row {row}" if name is first else f"at row {row} of chunk {name.number}"
+
+        message = _ROW.sub(in_chunk, message)
+        return None if first is None else first.error(ValueError(message))
 
     def in_memory(self) -> sparse.csr_array:
         """X of all rows in the order of the stream."""
@@ -244,15 +285,17 @@ def spool_rows(
     rng = np.random.RandomState() if state is None else check_random_state(state)
     spools: Any = ()
     found: list[Rows] = []
+    origins: list[tuple[Name, np.ndarray | None]] = []
     held_out: list[np.ndarray] = []
 
     def rows_with_weight():
         for name, rows in stream:
             with name.of_errors():
                 rows = rows._replace(X=encoding(rows.X))
-            yield with_weight(rows)
+            has_weight = rows.weight > 0
+            yield (name, None if has_weight.all() else np.flatnonzero(has_weight)), with_weight(rows)
 
-    for rows in ahead(rows_with_weight()):
+    for origin, rows in ahead(rows_with_weight()):
         X = rows.X
         if not spools:
             spools = tuple(RowSpool(folder / name, X.shape[1], buffer_rows) for name in ("rows", "held_out"))
@@ -264,7 +307,8 @@ def spool_rows(
             if members.any():
                 spool.append(X if members.all() else X[members])
         found.append(rows._replace(X=None))
+        origins.append(origin)
         held_out.append(chosen)
     for spool in spools:
         spool.flush()
-    return Spooled(spools, found, np.concatenate(held_out))
+    return Spooled(spools, found, origins, np.concatenate(held_out))

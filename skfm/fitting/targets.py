@@ -477,7 +477,10 @@ class Numbers(Targets):
     def _checked(y) -> np.ndarray:
         y = _dense(y)
         if y.dtype.kind in "mM":
-            raise ValueError("y must hold numbers, and holds dates or durations: give days, for instance.")
+            raise ValueError(
+                f"y must hold numbers, and holds {y.ravel()[0]} at row 0, of type {y.dtype}. Of dates or "
+                f"durations give days, for instance."
+            )
         found = first_no_number(y)
         if found is not None:
             row, value = found

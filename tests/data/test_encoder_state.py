@@ -16,6 +16,7 @@ from numpy.testing import assert_array_equal
 
 from skfm import FieldEncoder
 from skfm.data.choice import make_encoders
+from skfm.data.encode import Learning
 from skfm.data.state import plain, restored
 from skfm.data.table import TableEncoder, merge_counts
 from tests.data.encoders import array, fitted, mixed, names, pd, pl
@@ -214,7 +215,7 @@ def test_a_part_without_values_changes_nothing():
     nothing = nothing.astype({column: X.dtypes[column] for column in ("float", "date")})
     whole = FieldEncoder(min_frequency=3).fit(X)
     chunks = [(X, None), (nothing, None)]
-    parts = FieldEncoder(min_frequency=3).learn_chunks(chunks, first=True, go_on=False)
+    parts = FieldEncoder(min_frequency=3).learn_chunks(chunks, Learning(first=True, go_on=False))
     assert_same(whole, parts, X)
 
 
@@ -222,7 +223,9 @@ def test_values_of_two_kinds_in_parts_are_refused():
     parts = [pd.DataFrame({"a": [None, "x"]}), pd.DataFrame({"a": [None, 7]}, dtype=object)]
     message = r"Column 'a' held text in fit and holds numbers now \(row 1: 7\)"
     with pytest.raises(ValueError, match=message):
-        FieldEncoder(categorical=["a"]).learn_chunks([(part, None) for part in parts], first=True, go_on=True)
+        FieldEncoder(categorical=["a"]).learn_chunks(
+            [(part, None) for part in parts], Learning(first=True, go_on=True)
+        )
 
 
 # -- a fit that fails --------------------------------------------------------------------------------
@@ -259,5 +262,5 @@ def test_a_stream_that_breaks_leaves_the_encoder_as_it_was():
     before = vars(copy.copy(encoder))
     for first in (True, False):
         with pytest.raises(OSError, match="the file is gone"):
-            encoder.learn_chunks(chunks(), first=first, go_on=True)
+            encoder.learn_chunks(chunks(), Learning(first, go_on=True))
         assert vars(encoder) == before

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
+from sklearn.base import clone
 
-from skfm import DeepFMClassifier, FMClassifier, FMRegressor
+from skfm import DeepFMClassifier, ESMMClassifier, FieldEncoder, FMClassifier, FMRegressor
+from skfm.data.readings import ReadingWarning
 from skfm.datasets import (
     CsvStream,
     ParquetStream,
@@ -257,24 +259,34 @@ def test_missing_targets_and_weights_are_named(tmp_path, values, role):
 
 @pytest.fixture
 def two_files(tmp_path):
-    """Writer of two files of 7 rows of a kind, row 5 of the second with a value of a column."""
+    """Writer of two files of 7 rows of a kind, row 5 of the second with a value of a column.
+
+    Row 4 of each has no weight; the folder has the name of an argument.
+    """
+    folder = tmp_path / "y"
+    folder.mkdir()
 
     def write_files(kind, column, value):
-        stream = {"csv": CsvStream, "parquet": ParquetStream}[kind]
-        good = pd.DataFrame({"x": np.arange(7.0), "y": np.arange(7.0) % 3, "w": np.ones(7)})
+        stream = ParquetStream if kind == "parquet" else CsvStream
+        good = pd.DataFrame({"x": np.arange(7.0), "y": np.arange(7.0) % 2, "w": np.arange(7.0) != 4.0})
+        good["w"] = good["w"].astype(float)
+        if isinstance(value, str):
+            good = good.astype({column: str})
         bad = good.assign(**{column: good[column].where(good.index != 5, value)})
         for name, table in {"1": good, "2": bad}.items():
-            path = tmp_path / f"{name}.{kind}"
-            if kind == "csv":
+            path = folder / f"{name}.{kind}"
+            if stream is CsvStream:
                 # An empty line, and a value of two lines.
                 header, first, *rest = table.to_csv(index=False).splitlines()
-                path.write_text("\n".join([header, "", first.replace("0.0,0.0", '"0.0\n",0.0'), *rest]))
+                lines = [header, "", first.replace("0.0,0.0", '"0.0\n",0.0'), *rest]
+                content = "\n".join(lines).encode()
+                path.write_bytes(gzip.compress(content) if kind == "csv.gz" else content)
             else:
                 # NaN as such, as other programs write it.
                 columns = {column: table[column].to_numpy() for column in table}
-                write(tmp_path, **{name: arrow(**columns)})
-        types = {"dtypes": {"x": "string"}} if kind == "csv" else {}
-        return stream(tmp_path, "y", sample_weight="w", chunk_rows=3, **types)
+                write(folder, **{name: arrow(**columns)})
+        types = {"dtypes": {"x": "string"}} if stream is CsvStream else {}
+        return stream(folder, "y", sample_weight="w", chunk_rows=3, **types)
 
     return write_files
 
@@ -292,6 +304,59 @@ def two_files(tmp_path):
 def test_what_is_wrong_in_a_row_has_file_and_row(two_files, kind, place, column, value, match):
     with pytest.raises(ValueError, match=f"{place}[,:] {match}"):
         FMRegressor(**SETTINGS).fit(two_files(kind, column, value))
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [("csv", "2.csv, line 9"), ("csv.gz", "2.csv.gz, line 9"), ("parquet", "2.parquet, row 5")],
+)
+@pytest.mark.parametrize(
+    ("model", "value", "match"),
+    [
+        (FMRegressor(), "notnum", "y must hold numbers, and holds 'notnum' at row 2, of type str"),
+        (FMRegressor(loss="huber"), "notnum", "y must hold numbers, and holds 'notnum' at row 2"),
+        (FMRegressor(), "inf", "Input y contains .*infinity.* at row 2"),
+        (FMRegressor(loss="poisson"), -1.0, "loss='poisson' needs targets y >= 0, got -1.0 at row 2"),
+        (FMClassifier(), 2.5, "Unknown label type: y holds 2.5 at row 2, and labels are text or whole"),
+        (ESMMClassifier(), 2.0, r"y holds \[2.0, 2.0\] at row 2; clicks and conversions are 0 or 1"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_in_a_target_has_file_and_row(
+    two_files, monkeypatch, in_memory, kind, place, model, value, match
+):
+    """What all rows together tell, too, in memory and on disk."""
+    monkeypatch.setattr("skfm.fitting.streams._IN_MEMORY", 1 << 23 if in_memory else 0)
+    stream = two_files(kind, "y", value)
+    if isinstance(model, ESMMClassifier):
+        stream.targets, stream.one_target = ["y", "y"], False
+    with pytest.raises(ValueError, match=f"^Chunk 4 of the stream, .*{place}: {match}"):
+        clone(model).set_params(**SETTINGS).fit(stream)
+
+
+def test_targets_that_are_one_float_have_file_and_row(two_files):
+    """The rows of two chunks."""
+    stream = two_files("parquet", "y", 2.0**53)
+    whole = [pd.read_parquet(path).astype({"y": int}) for path in stream.paths]
+    whole[0].loc[1, "y"] = 2**53 + 1
+    for path, table in zip(stream.paths, whole, strict=True):
+        table.to_parquet(path)
+    stream = ParquetStream(stream.paths, "y", chunk_rows=3)
+    with pytest.raises(ValueError, match=r"1\.parquet, row 1: .*3 at row 1 .* at row 2 of chunk 4"):
+        FMRegressor(**SETTINGS).fit(stream)
+
+
+@pytest.mark.parametrize(("kind", "place"), [("csv", "2.csv, line 9"), ("parquet", "2.parquet, row 5")])
+def test_what_is_wrong_in_a_target_to_stop_on_has_file_and_row(two_files, kind, place):
+    for model, value, match in (
+        (FMRegressor(), "notnum", "y_val must hold numbers, and holds 'notnum' at row 2"),
+        (FMClassifier(), 7.0, "y_val contains the label 7.0 at row 2, .* Drop that row, or add rows with"),
+    ):
+        stream = two_files(kind, "y", value)
+        X, _, _ = next(iter(stream))
+        with pytest.raises(ValueError, match=f"^Chunk 4 of the stream, .*/y/{place}: {match}"):
+            model.set_params(**SETTINGS).fit(X, [0, 1, 0], X_val=stream)
 
 
 @pytest.mark.filterwarnings("ignore:.*nothing was learned")
@@ -622,6 +687,113 @@ def test_missing_values_and_encodings(tmp_path):
     assert everything(stream)["n"].isna().tolist() == [True, False]
     path.write_text('"a,b\n1,2\n')
     assert everything(CsvStream(path, quotechar=None)).columns.tolist() == ['"a', "b"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+@pytest.mark.parametrize("chunk_rows", [7, 1000])
+@pytest.mark.parametrize(("whole", "type_"), [(True, "int64"), (False, "double")])
+def test_numbers_that_some_other_text_makes_names_of(tmp_path, monkeypatch, ending, chunk_rows, whole, type_):
+    """The first is named, and what the message says helps."""
+    monkeypatch.setattr("skfm.datasets._tables._BLOCK", 200)
+    written = [str(number if whole else number / 8) for number in range(80)]
+    tables = [
+        pd.DataFrame({"x": written[number::2], "u": list("abcd") * 10, "y": np.arange(40) % 7})
+        for number in range(2)
+    ]
+    tables[1].loc[[30, 33, 35], "x"] = ["notnum", "-", "notnum"]
+    tables[1].loc[2, "x"] = None
+    paths = [tmp_path / f"{number}.{ending}" for number in (1, 2)]
+    for path, table in zip(paths, tables, strict=True):
+        table.to_csv(path, index=False)
+    with pytest.warns(ReadingWarning, match=r"names.*\[\*stream\.missing_values, .*'string'") as caught:
+        stream = CsvStream(paths, "y", chunk_rows=chunk_rows)
+    message = str(caught[0].message)
+    assert [one.filename for one in caught] == [__file__]
+    assert message.startswith(
+        f"{paths[1]}, line 32, column 'x': 'notnum' is no number, as 76 of 79 values of the column are"
+    )
+    # It was said: fit does not say it again.
+    assert FMRegressor(**SETTINGS).fit(stream).predict(stream).shape == (80,)
+    as_missing = eval(message.partition("missing_values=")[2].partition(". Names")[0], {"stream": stream})
+    mended = CsvStream(paths, "y", chunk_rows=chunk_rows, missing_values=as_missing)
+    assert mended.dtypes["x"] == type_
+    whole_table = pd.concat(tables, ignore_index=True)
+    whole_table["x"] = pd.to_numeric(whole_table["x"], errors="coerce").astype("Int64" if whole else float)
+    expected = FMRegressor(**SETTINGS).fit(whole_table[["x", "u"]], whole_table["y"])
+    assert_array_equal(FMRegressor(**SETTINGS).fit(mended).factors_, expected.factors_)
+    named = CsvStream(paths, "y", chunk_rows=chunk_rows, dtypes={"x": "string"})
+    FMRegressor(**SETTINGS).fit(named)
+    typed = CsvStream(paths, "y", chunk_rows=chunk_rows, dtypes={"x": type_})
+    with pytest.raises(ValueError, match=f"line 32, column 'x': 'notnum' is not of type {type_}") as refused:
+        FMRegressor(**SETTINGS).fit(typed)
+    remedy = str(refused.value).partition("missing_values=")[2].partition(", or give")[0]
+    also = [*eval(remedy, {"stream": typed}), "-"]
+    FMRegressor(**SETTINGS).fit(CsvStream(paths, "y", dtypes={"x": type_}, missing_values=also))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("user_id", [*map(str, range(50)), "anonymous"]),
+        ("x", [*map(str, range(19)), "notnum"]),
+        ("x", [*map(str, range(40)), *(f"a{number}" for number in range(5))]),
+        ("x", [*map(str, range(2**62, 2**62 + 40)), "0.5"]),
+        ("x", [*map(str, range(40)), str(2**70 + 1), "notnum"]),
+        ("x", ["0", "1"] * 20),
+        ("x", ["0", "true"] * 20),
+    ],
+)
+def test_names_that_are_no_numbers_are_not_pointed_out(tmp_path, name, values):
+    pd.DataFrame({name: values, "y": "notnum"}).to_csv(tmp_path / "rows.csv", index=False)
+    CsvStream(tmp_path, "y")
+
+
+def test_a_few_of_many_values_that_are_no_numbers_are_shown(tmp_path):
+    values = [*map(str, range(90)), *(f"a{number}" for number in range(9))]
+    pd.DataFrame({"x": values}).to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.warns(ReadingWarning, match=r"missing_values, 'a0', 'a1', 'a2', 'a3', 'a4', \.\.\.\]"):
+        CsvStream(tmp_path)
+
+
+WRITTEN = {
+    "decimals": [f"{number}.5" for number in range(30)],
+    "dates": [f"2024-01-{number + 1:02d}" for number in range(30)],
+    "times": [f"2024-01-01 10:00:{number:02d}.25" for number in range(30)],
+    "zones": [f"2024-01-01T10:00:{number:02d}Z" for number in range(30)],
+    "dollars": [f"${number}.50" for number in range(30)],
+}
+
+
+@pytest.mark.parametrize("what", WRITTEN)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_numbers_and_dates_of_files_that_are_text(tmp_path, kind, what):
+    """The remedy is one for files, and helps."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    path = tmp_path / f"rows.{kind}"
+    values = WRITTEN[what] + ["b"] * 30 * (kind == "csv" and what == "decimals")
+    table = pd.DataFrame({"when": values, "y": np.arange(len(values)) % 7})
+    table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
+    stream = (CsvStream if kind == "csv" else ParquetStream)(path, "y", chunk_rows=30)
+    with pytest.warns(ReadingWarning, match=r"written as text .* Names they stay, .*FieldEncoder") as caught:
+        FMRegressor(**SETTINGS).fit(stream)
+    remedy = str(caught[0].message).partition("read as names. ")[2].partition(" Names they")[0]
+    FMRegressor(encoder=FieldEncoder(categorical=["when"]), **SETTINGS).fit(stream)
+    if what == "dollars":
+        assert remedy == "Write the files anew, with plain numbers."
+        return
+    if kind == "csv":
+        types = eval(remedy.partition("dtypes=")[2].rstrip("."))
+        mended = CsvStream(path, "y", dtypes=types, missing_values=["b"])
+        FMRegressor(**SETTINGS).fit(CsvStream(path, "y", dtypes={"when": "string"}, chunk_rows=30))
+    else:
+        type_ = remedy.partition("of type ")[2].rstrip(".")
+        type_ = pa.timestamp("ns", "UTC") if "UTC" in type_ else pa.type_for_alias(type_)
+        schema = pa.schema([("when", type_), ("y", pa.int64())])
+        mended = ParquetStream(ds.dataset(path, schema=schema), "y")
+    model = FMRegressor(encoder=FieldEncoder(), **SETTINGS).fit(mended)
+    assert model.encoder_.describe()["reading"][0] == ("number" if what == "decimals" else "date")
 
 
 # ------------------------------------------------------------------------------------------------ text

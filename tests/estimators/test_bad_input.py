@@ -688,7 +688,7 @@ def test_missing_targets_are_named(name, kind, held_out):
 
 
 def test_dates_are_no_numbers():
-    with pytest.raises(ValueError, match="holds dates or durations: give days"):
+    with pytest.raises(ValueError, match="Of dates or durations give days"):
         make("FMRegressor").fit(X, np.arange(N).astype("datetime64[D]"))
 
 

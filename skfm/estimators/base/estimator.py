@@ -236,7 +236,7 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
             else:
                 targets = targets.resume(resumed.targets, classes=classes)
             intake = intake._replace(targets=targets)
-            data = fitting.gather(rows, held_out, intake, context)
+            data = fitting.gather(intake.samples(rows), held_out, intake, context)
             return self._solve(data, context)
         with temporary_folder(getattr(given.X, "folder", None)) as folder:
             share = fitting.stream_share(self._settings(), held_out)
