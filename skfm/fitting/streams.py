@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import re
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,14 +16,12 @@ from skfm.data.encode import FieldEncoder
 from skfm.data.frames import is_frame
 from skfm.data.spool import RowSpool, ahead
 from skfm.data.validate import weights_as_numbers
-from skfm.fitting.inputs import Encoding, Reader, Rows, joined, with_weight
+from skfm.fitting.inputs import AT_ROW, Encoding, Reader, Rows, joined, with_weight
 from skfm.fitting.targets import Targets
 
 # With fewer nonzeros than this, chunks are put together and fitted in memory (benchmarks/cases/streams.py).
 _IN_MEMORY = 1 << 23
 _BUFFER_ROWS = 1 << 18
-# Where messages of checks say that a row is.
-_ROW = re.compile(r"\bat row (\d+)")
 
 
 def is_stream(X) -> bool:
@@ -65,7 +62,7 @@ class Name(NamedTuple):
         """The error of a chunk, with its place."""
         message, where = str(error), ""
         if self.place is not None:
-            row = _ROW.search(message)
+            row = AT_ROW.search(message)
             where = f", {self.place(None if row is None else int(row[1]))}"
             if "unseen at fit time" in message:
                 message += "Name the columns to read with columns=, or that of the targets with target=."

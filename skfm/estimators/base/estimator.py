@@ -231,7 +231,8 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
             rows = intake.encoded(rows)
             resumed = context.resumed
             if resumed is None:
-                with fitting.of_rows_with_weight(given.weight is not None and classes is None):
+                are_weighed = given.weight is not None and classes is None
+                with fitting.of_rows_with_weight(are_weighed), rows.of_errors():
                     targets = targets.learn(rows.y, classes=classes)
             else:
                 targets = targets.resume(resumed.targets, classes=classes)
