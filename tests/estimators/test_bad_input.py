@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import re
 import resource
 from datetime import date, timedelta
 from decimal import Decimal
@@ -14,8 +15,10 @@ import optax
 import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import get_scorer_names
 
 from skfm import FieldEncoder
+from skfm.names import ELEMENT_WISE_SOLVERS, SOLVERS
 from tests.estimators.problems import (
     CLASSIFIERS,
     FAMILY,
@@ -651,6 +654,21 @@ def test_rows_are_numbered_as_they_were_given(call, name, y, last, what):
     with pytest.raises(ValueError, match=what) as caught:
         calls[call]()
     assert "sample_weight above 0" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "names"),
+    [
+        ("FMClassifier", "scoring", ["loss", *get_scorer_names()]),
+        ("FMClassifier", "solver", ["auto", *SOLVERS]),
+        ("WideDeepClassifier", "wide_solver", ["auto", *ELEMENT_WISE_SOLVERS]),
+    ],
+)
+def test_names_that_a_parameter_takes_are_listed_in_order(name, parameter, names):
+    with pytest.raises(ValueError, match="must be a str among") as caught:
+        make(name, **{parameter: "nonsense"}).fit(X, LABELS)
+    listed = re.search(r"among {(.*?)}", str(caught.value))[1]
+    assert [one.strip("'") for one in listed.split(", ")] == sorted(names)
 
 
 def test_labels_of_the_first_partial_fit():
