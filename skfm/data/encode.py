@@ -467,12 +467,7 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return {
             "format": _FORMAT,
-            "parameters": {
-                name: plain(value)
-                for name, value in (
-                    self.get_params(deep=False) | {"dtype": np.dtype(self.dtype).name}
-                ).items()
-            },
+            "parameters": {name: plain(value) for name, value in self.get_params(deep=False).items()},
             "n_features_in": self.n_features_in_,
             "feature_names_in": plain(getattr(self, "feature_names_in_", None)),
             "table": self._table.get_state(),

@@ -97,6 +97,19 @@ def _restored_scalar(state):
     return np.array(value, np.int64).view(dtype)[()] if dtype.kind in "mM" else dtype.type(value)
 
 
+def _plain_type(value) -> str:
+    """Name of a type of floats."""
+    if value is not float and not issubclass(value, np.floating):
+        raise TypeError(
+            f"{value!r} cannot be kept as a plain value. Make text of it before fit, or use pickle."
+        )
+    return value.__name__
+
+
+def _restored_type(name) -> type:
+    return float if name == "float" else np.dtype(name).type
+
+
 def _plain_objects(value) -> list:
     """Shape and values of an array of objects."""
     return [list(value.shape), [plain(one) for one in value.ravel().tolist()]]
@@ -197,6 +210,8 @@ _KINDS: dict[str, tuple[type | tuple[type, ...], Callable, Callable]] = {
     "bytes": (bytes, bytes.hex, bytes.fromhex),
     "objects": (np.ndarray, _plain_objects, _restored_objects),
     "numpy": (np.generic, _plain_scalar, _restored_scalar),
+    "dtype": (np.dtype, lambda value: value.str, np.dtype),
+    "type": (type, _plain_type, _restored_type),
     "decimal": (decimal.Decimal, str, decimal.Decimal),
     "fraction": (fractions.Fraction, str, fractions.Fraction),
     "pandas.Timestamp": ((), _plain_date_time, _restored_timestamp),

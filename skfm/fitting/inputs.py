@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -40,7 +41,10 @@ from skfm.data.validate import (
     row_of,
 )
 from skfm.data.whole_numbers import holds_large, merged
+from skfm.fitting.targets import UnknownLabelError
 
+# Where messages of checks say that a row is.
+AT_ROW = re.compile(r"\bat row (\d+)")
 _CHECKS: dict[str, Any] = {
     "accept_sparse": "csr",
     "dtype": [np.float64, np.float32],
@@ -57,17 +61,41 @@ class Rows(NamedTuple):
     y : targets
     weight : (n,) sample weights
     task_weights : (n, n_tasks) relative to `weight`, or None
+    numbers : (n,) which rows of those that were given these are; None if all
     """
 
     X: Any
     y: np.ndarray
     weight: np.ndarray
     task_weights: np.ndarray | None = None
+    numbers: np.ndarray | None = None
 
     def take(self, rows) -> Rows:
         """Some of the rows, by a mask."""
-        X, y, weight, task_weights = self
-        return Rows(X[rows], y[rows], weight[rows], None if task_weights is None else task_weights[rows])
+        X, y, weight, task_weights, numbers = self
+        return Rows(
+            X=X[rows],
+            y=y[rows],
+            weight=weight[rows],
+            task_weights=None if task_weights is None else task_weights[rows],
+            numbers=np.flatnonzero(rows) if numbers is None else numbers[rows],
+        )
+
+    @contextmanager
+    def of_errors(self):
+        """Let errors that name a row have its number among those that were given."""
+        try:
+            yield
+        except UnknownLabelError as error:
+            raise UnknownLabelError(self._numbered(error.cause)) from error
+        except ValueError as error:
+            raise ValueError(self._numbered(str(error))) from error
+
+    def _numbered(self, message: str) -> str:
+        numbers = self.numbers
+        return (
+            message if numbers is None else AT_ROW.sub(lambda row: f"at row {numbers[int(row[1])]}", message)
+        )
 
 
 def with_weight(rows):

@@ -24,10 +24,10 @@ from skfm.data.spool import temporary_folder
 from skfm.data.statistics import Evidence, Heard, mark_of
 from skfm.data.units import Units
 from skfm.fitting.duplicates import merge_duplicates
-from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
+from skfm.fitting.inputs import AT_ROW, Encoding, InputColumns, Reader, Rows, with_weight
 from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, validation_fraction
 from skfm.fitting.prior import prior_precision
-from skfm.fitting.streams import CheckedStream, ChunkError, is_stream, spool_rows
+from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
 from skfm.fitting.targets import Seen, SeenOfStream, Targets, UnknownLabelError
 from skfm.train.method import is_method, method_of
 from skfm.train.problem import Behind, Problem, Progress, Result, Start, joined, n_entries, silent
@@ -261,8 +261,8 @@ def of_rows_with_weight(are_weighed: bool):
     try:
         yield
     except ValueError as error:
-        # A chunk's rows are numbered as they were given.
-        if not are_weighed or isinstance(error, ChunkError):
+        # A row is named by its number among all.
+        if not are_weighed or AT_ROW.search(str(error)):
             raise
         raise ValueError(f"Of the rows with a sample_weight above 0: {error}") from error
 
@@ -328,7 +328,8 @@ class Intake(NamedTuple):
 
     def samples(self, rows: Rows) -> Samples:
         """Encoded rows with targets in the loss's terms."""
-        samples = Samples(rows.X, *self.targets.encode(rows.y, rows.weight, rows.task_weights))
+        with rows.of_errors():
+            samples = Samples(rows.X, *self.targets.encode(rows.y, rows.weight, rows.task_weights))
         # Class weights may be 0.
         return with_weight(samples) if sparse.issparse(rows.X) else samples
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import re
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,14 +16,12 @@ from skfm.data.encode import FieldEncoder, Learning
 from skfm.data.frames import is_frame
 from skfm.data.spool import RowSpool, ahead
 from skfm.data.validate import weights_as_numbers
-from skfm.fitting.inputs import Encoding, Reader, Rows, joined, with_weight
+from skfm.fitting.inputs import AT_ROW, Encoding, Reader, Rows, joined, with_weight
 from skfm.fitting.targets import Targets, UnknownLabelError
 
 # With fewer nonzeros than this, chunks are put together and fitted in memory (benchmarks/cases/streams.py).
 _IN_MEMORY = 1 << 23
 _BUFFER_ROWS = 1 << 18
-# Where messages of checks say that a row is.
-_ROW = re.compile(r"\bat row (\d+)")
 
 
 def is_stream(X) -> bool:
@@ -49,10 +46,6 @@ def _is_nested(X) -> bool:
     return isinstance(X, list) and bool(X) and isinstance(X[0], list | tuple)
 
 
-class ChunkError(ValueError):
-    """An error that names the chunk, and where the stream has it the place."""
-
-
 class Name(NamedTuple):
     """What errors call a chunk.
 
@@ -65,15 +58,15 @@ class Name(NamedTuple):
     number: int
     place: Callable[[int | None], str] | None
 
-    def error(self, error: Exception) -> ChunkError:
+    def error(self, error: Exception) -> ValueError:
         """The error of a chunk, with its place."""
         message, where = str(error), ""
         if self.place is not None:
-            row = _ROW.search(message)
+            row = AT_ROW.search(message)
             where = f", {self.place(None if row is None else int(row[1]))}"
             if "unseen at fit time" in message:
                 message += "Name the columns to read with columns=, or that of the targets with target=."
-        return ChunkError(f"Chunk {self.number} of the stream{where}: {message}")
+        return ValueError(f"Chunk {self.number} of the stream{where}: {message}")
 
     @contextlib.contextmanager
     def of_errors(self):
@@ -214,13 +207,13 @@ class Spooled(NamedTuple):
     ----------
     spools : the rows to train on, and those held out
     chunks : rows of each chunk, without X
-    origins : name of each chunk, and which of its rows these are; None if all
+    names : of each chunk
     is_held_out : (n,) which of them are held out
     """
 
     spools: tuple[RowSpool, RowSpool]
     chunks: list[Rows]
-    origins: list[tuple[Name, np.ndarray | None]]
+    names: list[Name]
     is_held_out: np.ndarray
 
     @property
@@ -245,7 +238,7 @@ class Spooled(NamedTuple):
                 raise
             raise (named if label is None else UnknownLabelError(str(named))) from error
 
-    def _named(self, message: str) -> ChunkError | None:
+    def _named(self, message: str) -> ValueError | None:
         """The error of a chunk, or None if the message names no row."""
         ends = np.cumsum([chunk.y.shape[0] for chunk in self.chunks])
         first: Name | None = None
@@ -256,13 +249,13 @@ class Spooled(NamedTuple):
             if row >= ends[-1]:
                 return found[0]
             number = int(np.searchsorted(ends, row, side="right"))
-            name, kept = self.origins[number]
-            row -= int(ends[number]) - self.chunks[number].y.shape[0]
-            row = row if kept is None else int(kept[row])
+            name, chunk = self.names[number], self.chunks[number]
+            row -= int(ends[number]) - chunk.y.shape[0]
+            row = row if chunk.numbers is None else int(chunk.numbers[row])
             first = first or name
             return f"at row {row}" if name is first else f"at row {row} of chunk {name.number}"
 
-        message = _ROW.sub(in_chunk, message)
+        message = AT_ROW.sub(in_chunk, message)
         return None if first is None else first.error(ValueError(message))
 
     def in_memory(self) -> sparse.csr_array:
@@ -285,17 +278,16 @@ def spool_rows(
     rng = np.random.RandomState() if state is None else check_random_state(state)
     spools: Any = ()
     found: list[Rows] = []
-    origins: list[tuple[Name, np.ndarray | None]] = []
+    names: list[Name] = []
     held_out: list[np.ndarray] = []
 
     def rows_with_weight():
         for name, rows in stream:
             with name.of_errors():
                 rows = rows._replace(X=encoding(rows.X))
-            has_weight = rows.weight > 0
-            yield (name, None if has_weight.all() else np.flatnonzero(has_weight)), with_weight(rows)
+            yield name, with_weight(rows)
 
-    for origin, rows in ahead(rows_with_weight()):
+    for name, rows in ahead(rows_with_weight()):
         X = rows.X
         if not spools:
             spools = tuple(RowSpool(folder / name, X.shape[1], buffer_rows) for name in ("rows", "held_out"))
@@ -307,8 +299,8 @@ def spool_rows(
             if members.any():
                 spool.append(X if members.all() else X[members])
         found.append(rows._replace(X=None))
-        origins.append(origin)
+        names.append(name)
         held_out.append(chosen)
     for spool in spools:
         spool.flush()
-    return Spooled(spools, found, origins, np.concatenate(held_out))
+    return Spooled(spools, found, names, np.concatenate(held_out))

@@ -8,11 +8,13 @@ from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from functools import reduce
+from inspect import signature
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 
 from skfm import FieldEncoder
 from skfm.data.choice import make_encoders
@@ -90,17 +92,47 @@ def test_an_encoder_rebuilt_from_its_state_is_the_same(parameters, learn):
     assert_same(encoder, rebuilt(other), table(1))
 
 
-def test_parameters_come_back():
-    parameters = {
-        "categorical": ("a", 0),
-        "multi_hot": {"tags": "|", 3: None},
-        "shared": {"t": ["a", "b"]},
-        "crosses": [("a", "b")],
-        "min_frequency": 1,
-    }
-    X = pd.DataFrame({"a": ["x", "y"], "b": ["x", "y"], "tags": ["u|v", "u"], "more": [["p"], []]})
-    encoder = FieldEncoder(**parameters, dtype=np.float64).fit(X)
-    assert rebuilt(encoder).get_params() == encoder.get_params() | {"dtype": "float64"}
+# For each parameter of the constructor, values of every type that it takes.
+OF_EACH = {
+    "categorical": [["a", 1], ("a",), np.array(["a"]), np.array(["a"], object), {"a"}, frozenset({"a"})],
+    "numeric": [["n"], ("n",), np.array(["n"])],
+    "text": [["b"], {"b": {"lowercase": False, "ngram_range": (1, 2)}}],
+    "multi_hot": [["more"], ("more",), {"tags": "|", 3: None}],
+    "max_length": [2, np.int64(2), {"more": 2}],
+    "hash": [16, np.int32(16), {"a": 16}],
+    "signed_hash": [True, np.True_],
+    "shared": [{"t": ["a", "b"]}, {"t": ("a", "b")}],
+    "crosses": [[("a", "b")], (["a", "b"],), np.array([["a", "b"]])],
+    "cross_slots": [9, np.int64(9)],
+    "min_frequency": ["auto", 1, np.int64(2), 0.5, np.float32(0.5)],
+    "max_categories": [5, np.int8(5)],
+    "numeric_encoding": ["bins", np.str_("value")],
+    "bins": [4, np.int16(4), {"n": 4}],
+    "sparse_output": [False, np.False_],
+    "dtype": [
+        *[np.float32, np.float64, np.longdouble, float, None],
+        *["float32", "f4", ">f8", np.dtype("float32"), np.dtype(">f4")],
+    ],
+}
+
+
+@pytest.mark.parametrize("name", sorted(signature(FieldEncoder).parameters))
+def test_parameters_come_back(name):
+    columns = {"a": ["x", "y"], "b": ["x y", "y z"], "tags": ["u|v", "u"], "more": [["p"], []]}
+    X = pd.DataFrame(columns | {"n": [1.5, 2.5]})
+    for value in OF_EACH[name]:
+        encoder = FieldEncoder(**{name: value}).fit(X)
+        other = rebuilt(encoder)
+        found = getattr(other, name)
+        assert (type(found), repr(found)) == (type(value), repr(value))
+        assert repr(other) == repr(encoder)
+        assert repr(clone(other)) == repr(clone(encoder))
+
+
+def test_types_that_are_no_floats_have_no_plain_form():
+    for kind in (int, str, np.int32, Color):
+        with pytest.raises(TypeError, match="cannot be kept as a plain value"):
+            plain(kind)
 
 
 def test_tables_without_names_and_of_polars():

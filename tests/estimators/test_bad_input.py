@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import re
 import resource
 from datetime import date, timedelta
 from decimal import Decimal
@@ -14,8 +15,10 @@ import optax
 import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import get_scorer_names
 
 from skfm import FieldEncoder
+from skfm.names import ELEMENT_WISE_SOLVERS, SOLVERS
 from tests.estimators.problems import (
     CLASSIFIERS,
     FAMILY,
@@ -615,6 +618,57 @@ def test_labels(name, fails):
     fails(name, lambda model: model.fit(X, np.column_stack([LABELS, LABELS + 1])), "MultiOutputClassifier")
     fails(name, lambda model: model.partial_fit(X, np.column_stack([LABELS, 1 - LABELS])), "shape")
     fails(name, lambda model: model.fit(X, np.where(np.arange(N) == 4, np.nan, LABELS)), "NaN at row 4")
+
+
+COUNTS = np.arange(N) % 3
+CLICKS = np.column_stack([LABELS, np.zeros(N, int)])
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit", "held out"])
+@pytest.mark.parametrize(
+    ("name", "y", "last", "what"),
+    [
+        ("FMRegressor", Y, ["a"], "'a' at row 63"),
+        ("FMRegressor", Y, [10**400], "at row 63, beyond"),
+        ("FMRegressor", LABELS, [2**62, 2**62 + 1], "at row 62 and .* at row 63"),
+        ("FMRegressor", COUNTS, [-1], "targets .* >= 0, got -1.* at row 63"),
+        ("FMClassifier", LABELS, [0.5], "0.5 at row 63"),
+        ("FMClassifier", LABELS, [2**70], "at row 63, of type int"),
+        ("FMClassifier", LABELS, [7], "the label 7 at row 63"),
+        ("ESMMClassifier", CLICKS, [[0, 1]], "without a click at row 63"),
+        ("ESMMClassifier", CLICKS, [[0, 2]], r"\[0.0, 2.0\] at row 63"),
+    ],
+)
+def test_rows_are_numbered_as_they_were_given(call, name, y, last, what):
+    if call == "fit" and last == [7]:
+        pytest.skip("fit learns every label")
+    loss = {"loss": "poisson"} if y is COUNTS else {}
+    model, bad = make(name, solver="adam", **loss), [*y[: N - len(last)].tolist(), *last]
+    # Rows that are left out count.
+    weight = np.where(np.arange(N) % 7 == 2, 0.0, 1.0)
+    calls = {
+        "fit": lambda: model.fit(X, bad, sample_weight=weight),
+        "partial_fit": lambda: model.partial_fit(X, y).partial_fit(X, bad, sample_weight=weight),
+        "held out": lambda: model.fit(X, y, X_val=X, y_val=bad, sample_weight_val=weight),
+    }
+    with pytest.raises(ValueError, match=what) as caught:
+        calls[call]()
+    assert "sample_weight above 0" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "names"),
+    [
+        ("FMClassifier", "scoring", ["loss", *get_scorer_names()]),
+        ("FMClassifier", "solver", ["auto", *SOLVERS]),
+        ("WideDeepClassifier", "wide_solver", ["auto", *ELEMENT_WISE_SOLVERS]),
+    ],
+)
+def test_names_that_a_parameter_takes_are_listed_in_order(name, parameter, names):
+    with pytest.raises(ValueError, match="must be a str among") as caught:
+        make(name, **{parameter: "nonsense"}).fit(X, LABELS)
+    listed = re.search(r"among {(.*?)}", str(caught.value))[1]
+    assert [one.strip("'") for one in listed.split(", ")] == sorted(names)
 
 
 def test_labels_of_the_first_partial_fit():

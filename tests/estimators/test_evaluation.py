@@ -1,11 +1,13 @@
 """Evaluation inside fit: rows to stop on that say little, and scorers that say nothing."""
 
+import re
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import make_scorer, max_error
+import sklearn.metrics
+from sklearn.metrics import get_scorer, get_scorer_names, make_scorer, max_error
 
 from tests.estimators.problems import LABELS, N, X, Y, make, predictions
 
@@ -123,7 +125,14 @@ def test_scorers_that_raise(solver):
 @pytest.mark.parametrize(
     ("name", "y", "scoring", "remedy"),
     [
-        ("FMRegressor", Y, "accuracy", "Give one that suits FMRegressor, such as 'loss'"),
+        ("FMRegressor", Y, "accuracy", "Give one of numbers, such as 'neg_mean_squared_error' or 'loss'"),
+        ("FMClassifier", np.arange(N) % 3, "r2", "Give one of labels, such as 'accuracy' or 'loss'"),
+        (
+            "FMClassifier",
+            np.eye(2, dtype=int)[LABELS],
+            "f1",
+            "suits FMClassifier, such as 'f1_macro' or 'loss'",
+        ),
         ("FMClassifier", np.arange(N) % 3, "roc_auc", "with 3 classes, such as 'roc_auc_ovr' or 'loss'"),
         ("FMClassifier", np.arange(N) % 3, "f1", "with 3 classes, such as 'f1_macro' or 'loss'"),
     ],
@@ -134,8 +143,67 @@ def test_scores_that_do_not_suit_the_task_are_named_before_training(solver, name
         model.fit(X, y)
     assert "Hold out" not in str(caught.value)
     assert "train" not in {Path(str(one.path)).parent.name for one in caught.traceback}
-    if "such as 'loss'" not in remedy:
-        model.set_params(scoring=remedy.split("'")[1]).fit(X, y)
+    model.set_params(scoring=remedy.split("'")[1]).fit(X, y)
+
+
+@pytest.mark.parametrize("scoring", sorted(get_scorer_names()))
+def test_scores_of_numbers_are_for_regressors_and_others_for_classifiers(scoring):
+    # scikit-learn's names of measures of regression end so, but for these.
+    of_numbers = scoring.endswith(("error", "deviance", "d2_absolute_error_score")) or scoring in (
+        "explained_variance",
+        "r2",
+    )
+    name, kind = ("FMClassifier", "numbers") if of_numbers else ("FMRegressor", "labels")
+    y = 1.0 + LABELS
+    steps = {"solver": "adagrad", "max_iter": 1, "early_stopping": True}
+    with pytest.raises(ValueError, match=f"scoring='{scoring}' is a score of {kind}, and {name} predicts"):
+        make(name, scoring=scoring, **steps).fit(X, y)
+
+
+def test_a_scorer_that_is_given_is_not_judged():
+    steps = {"solver": "adagrad", "max_iter": 1, "early_stopping": True}
+    found = make("FMClassifier", scoring=get_scorer("r2"), **steps).fit(X, LABELS)
+    assert np.isfinite(found.history_["validation_score"]).all()
+
+
+def test_a_score_that_does_not_suit_is_named_before_a_start_is_trained():
+    model = make("FNNClassifier", early_stopping=True, scoring="r2")
+    with pytest.raises(ValueError, match="is a score of numbers") as caught:
+        model.fit(X, LABELS)
+    assert "train" not in {Path(str(one.path)).parent.name for one in caught.traceback}
+
+
+@SOLVERS
+@pytest.mark.parametrize("labels", [["no", "yes"], [5, 7]])
+@pytest.mark.parametrize("scoring", ["f1", "precision", "recall", "jaccard", "average_precision"])
+def test_a_score_that_asks_for_the_positive_label_says_how_to_give_it(solver, labels, scoring):
+    steps = {"solver": solver, "early_stopping": True, "learning_rate": 0.1, "max_iter": 5}
+    y = np.array(labels)[LABELS]
+    with pytest.raises(ValueError, match="pos_label") as caught:
+        make("FMClassifier", scoring=scoring, **steps).fit(X, y)
+    message = str(caught.value)
+    assert message.endswith(", or make 0 and 1 of the labels.")
+    macro, made = re.search(r"such as (?:'(\w+)' or )?(sklearn\.metrics\..*) or 'loss'", message).groups()
+    assert (macro is None) == (scoring == "average_precision")
+    assert f"pos_label={labels[1]!r}" in made
+    scorer = eval(made.replace("make_scorer(", "make_scorer(sklearn.metrics."), {"sklearn": sklearn})
+    found = make("FMClassifier", scoring=scorer, **steps).fit(X, y).history_["validation_score"]
+    of_0_and_1 = make("FMClassifier", scoring=scoring, **steps).fit(X, LABELS)
+    assert found == of_0_and_1.history_["validation_score"]
+    if macro is not None:
+        make("FMClassifier", scoring=macro, **steps).fit(X, y)
+
+
+def test_a_loss_that_asks_for_the_positive_label_is_to_be_low():
+    y, steps = np.array(["no", "yes"])[LABELS], {"solver": "adagrad", "early_stopping": True}
+    with pytest.raises(
+        ValueError, match=r"make_scorer\(brier_score_loss, pos_label='yes', greater_is_better=F"
+    ):
+        make("FMClassifier", scoring="neg_brier_score", **steps).fit(X, y)
+    # A scorer of the user's keeps its options.
+    scorer = make_scorer(sklearn.metrics.fbeta_score, beta=2)
+    with pytest.raises(ValueError, match=r"make_scorer\(fbeta_score, beta=2, pos_label='yes'\)"):
+        make("FMClassifier", scoring=scorer, **steps).fit(X, y)
 
 
 @SOLVERS
@@ -194,13 +262,6 @@ def test_one_row_that_has_no_score_is_an_error_and_no_warning(solver, scoring):
         with pytest.raises(ValueError, match=r"cannot score .*: it needs two rows. Hold out"):
             model.fit(X, Y, X_val=X[:1], y_val=Y[:1])
     assert not caught
-
-
-def test_a_score_of_probabilities_that_a_regressor_lacks_is_named():
-    X = np.random.default_rng(0).normal(size=(50, 2))
-    model = make("FMRegressor", solver="adagrad", early_stopping=True, scoring="roc_auc")
-    with pytest.raises(ValueError, match=r"scoring='roc_auc' cannot score the held-out rows .*predict_proba"):
-        model.fit(X, (X[:, 0] > 0) * 1.0)
 
 
 @pytest.mark.parametrize("solver", ["adagrad", "lbfgs"])

@@ -25,6 +25,13 @@ class _TrainingMethod(HasMethods):
         return "a training method, which has `abilities` and 'fit'"
 
 
+class _Names(StrOptions):
+    """Names that a message lists in order, the same in every process."""
+
+    def __str__(self):
+        return f"a str among {{{', '.join(map(repr, sorted(self.options)))}}}"
+
+
 COUNT = Interval(Integral, 1, None, closed="left")
 CORES = Interval(Integral, 1, None, closed="left")
 CORES_LEFT_OUT = Interval(Integral, None, -1, closed="right")
@@ -35,11 +42,11 @@ BETWEEN_0_AND_1 = Interval(Real, 0, 1, closed="neither")
 FROM_0_BELOW_1 = Interval(Real, 0, 1, closed="left")
 FROM_0_TO_1 = Interval(Real, 0, 1, closed="both")
 
-SOLVER = StrOptions({"auto", *SOLVERS})
-ELEMENT_WISE_SOLVER = StrOptions({"auto", *ELEMENT_WISE_SOLVERS})
+SOLVER = _Names({"auto", *SOLVERS})
+ELEMENT_WISE_SOLVER = _Names({"auto", *ELEMENT_WISE_SOLVERS})
 GRADIENT_TRANSFORMATION = HasMethods(["init", "update"])
 TRAINING_METHOD = _TrainingMethod()
-SCORING = StrOptions({"loss", *get_scorer_names()})
+SCORING = _Names({"loss", *get_scorer_names()})
 ESTIMATOR = HasMethods(["fit"])
 FLOAT_TYPE = Options(type, {float, np.float32, np.float64})
 FLOAT_DTYPE = Options(np.dtype, {np.dtype("float32"), np.dtype("float64")})

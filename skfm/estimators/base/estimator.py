@@ -231,7 +231,8 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
             rows = intake.encoded(rows)
             resumed = context.resumed
             if resumed is None:
-                with fitting.of_rows_with_weight(given.weight is not None and classes is None):
+                are_weighed = given.weight is not None and classes is None
+                with fitting.of_rows_with_weight(are_weighed), rows.of_errors():
                     targets = targets.learn(rows.y, classes=classes)
             else:
                 targets = targets.resume(resumed.targets, classes=classes)
@@ -298,11 +299,12 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
             )
         model = self._make_model(prepared.shape(context))
         fitting.check_layers(model, prepared)
+        # Before the start, for which some models train another: a score that does not suit is named first.
+        score = self._scorer(model, prepared, context)
         start, pretrained = (None, None)
         if context.before is None:
             start, pretrained = self._start(model, prepared, context)
         start = fitting.warm_start(prepared, context, model, start)
-        score = self._scorer(model, prepared, context)
         with reporter(self.verbose, type(self).__name__) as report:
             listeners = Listeners(score, report)
             problem = fitting.pose(prepared, model, self._needs_fields, start, listeners)

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import is_classifier
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.metrics import check_scoring, get_scorer_names, r2_score
 
 from skfm.data.batches import Samples
 
@@ -58,6 +58,8 @@ class _InTraining:
         self._held_out = held_out.X
         targets, weight = self._learned.targets, held_out.weight
         scorer, y = check_scoring(self, scoring=scoring), targets.decode(held_out.y)
+        if isinstance(scoring, str):
+            self._check_kind(scoring, scorer)
         needed = _lacking(scorer, y)
         if needed is not None:
             raise ValueError(f"{_undefined(scoring, y)}: it needs {needed}. {_OTHER_ROWS}")
@@ -73,7 +75,9 @@ class _InTraining:
                 found: Any = scorer(self, held_out.X, y, **options)
             except (AttributeError, ValueError, UndefinedMetricWarning) as error:
                 cause = str(error).rstrip(".")
-                raise ValueError(f"{_undefined(scoring, y)}: {cause}. {self._remedy(scoring, y)}") from error
+                asks = scorer if "pos_label" in cause else None
+                remedy = self._remedy(scoring, y, asks)
+                raise ValueError(f"{_undefined(scoring, y)}: {cause}. {remedy}") from error
             found = found.item() if np.ndim(found) == 0 and hasattr(found, "item") else found
             if not isinstance(found, Real) or not math.isfinite(found):
                 shown = f"an array of shape {np.shape(found)}" if hasattr(found, "shape") else repr(found)
@@ -88,17 +92,37 @@ class _InTraining:
                 score(_PROBE * np.random.default_rng(0).normal(size=(y.shape[0], targets.n_outputs)))
         return score
 
-    def _remedy(self, scoring, y: np.ndarray) -> str:
-        """What helps where there is no score: other rows where these lack something, else another score."""
+    def _check_kind(self, scoring: str, scorer) -> None:
+        """Raise ValueError if a score of numbers is asked for labels, or the other way about."""
+        of_numbers = scorer._score_func.__module__ == _OF_NUMBERS
+        if of_numbers == is_classifier(self):
+            what, others = ("numbers", "labels") if of_numbers else ("labels", "numbers")
+            suited = "'accuracy'" if of_numbers else "'neg_mean_squared_error'"
+            raise ValueError(
+                f"scoring={scoring!r} is a score of {what}, and {type(self).__name__} predicts {others}. "
+                f"Give one of {others}, such as {suited} or {_LOSS}."
+            )
+
+    def _remedy(self, scoring, y: np.ndarray, asks: Any = None) -> str:
+        """What helps where there is no score: other rows where these lack something, else another score.
+
+        Parameters
+        ----------
+        asks : the scorer where it does not know which of two labels is the positive one; else None
+        """
         targets = self._learned.targets
         n_classes = len(targets.classes) if is_classifier(self) and y.ndim == 1 else 0
-        if _is_constant(y) or len(y) < 2 or len(np.unique(y)) < n_classes:
+        if asks is None and (_is_constant(y) or len(y) < 2 or len(np.unique(y)) < n_classes):
             return _OTHER_ROWS
-        names: list[str] = [] if n_classes < 3 else [f"{scoring}_ovr", f"{scoring}_macro"]
+        names = [f"{scoring}_ovr", f"{scoring}_macro"]
         suited = [repr(name) for name in names if name in get_scorer_names()]
+        if hasattr(asks, "_score_func"):
+            suited.append(_with_label(asks, targets.classes[-1:].tolist()[0]))
         of_classes = f" with {n_classes} classes" if n_classes else ""
+        labels = "" if asks is None else ", or make 0 and 1 of the labels"
         return (
-            f"Give one that suits {type(self).__name__}{of_classes}, such as {' or '.join([*suited, _LOSS])}."
+            f"Give one that suits {type(self).__name__}{of_classes}, such as {' or '.join([*suited, _LOSS])}"
+            f"{labels}."
         )
 
 
@@ -109,6 +133,8 @@ _OTHER_ROWS = (
     "Hold out other rows, with X_val and y_val or a larger validation_fraction, or give a scoring that is "
     f"defined for these, such as {_LOSS}."
 )
+# Where scikit-learn has its scores of numbers; others are of classes, or of clusters.
+_OF_NUMBERS = r2_score.__module__
 _ONE_NUMBER = "A scoring function has to return one finite number."
 
 
@@ -120,6 +146,17 @@ def _lacking(scorer, y: np.ndarray) -> str | None:
     if name == "roc_auc_score" and y.ndim == 1 and len(np.unique(y)) < 2:
         return "rows of two classes"
     return None
+
+
+def _with_label(scorer, label) -> str:
+    """How to make a scorer again, with the label that is the positive one."""
+    options = scorer._kwargs | {"pos_label": label}
+    if scorer._sign < 0:
+        options["greater_is_better"] = False
+    if scorer._response_method != "predict":
+        options["response_method"] = scorer._response_method
+    given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    return f"sklearn.metrics.make_scorer({scorer._score_func.__name__}, {given})"
 
 
 def _undefined(scoring, y: np.ndarray) -> str:
