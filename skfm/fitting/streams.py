@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NamedTuple
