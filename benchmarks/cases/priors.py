@@ -10,7 +10,8 @@ It is to be below 1, and within 0.05 of the best of the grid.
 
 Rare values: FMClassifier with default parameters, log loss as a share of a constant's on 3,000 other rows,
 where values in fewer rows than ``min_frequency`` share a slot. Identifiers: y = b_user + b_item + noise, 40
-users and 40 items, FMRegressor, RMSE in place of log loss.
+users and 40 items, FMRegressor, RMSE in place of log loss. Visitors: odds = b_visitor + b_page, two rows a
+visitor and 20 pages. Messages: SMS Spam, one column of text, where words count as values.
 """
 
 import warnings
@@ -82,7 +83,10 @@ def with_values(data):
         rows = datasets.read_parquet(data, file)
         others = rows.drop(columns=[target, *({"split", "id"} & {*rows.columns})])
         tables[name] = others, rows[target].to_numpy()
-    return {"identifiers": identifiers} | {name: partial(draw, *table) for name, table in tables.items()}
+    messages = datasets.read_parquet(data, "sms_spam/sms_spam.parquet")
+    tables["messages"] = messages[["text"]], messages["label"].to_numpy()
+    planted = {"identifiers": identifiers, "visitors": visitors}
+    return planted | {name: partial(draw, *table) for name, table in tables.items()}
 
 
 def identifiers(n_rows, seed):
@@ -91,6 +95,17 @@ def identifiers(n_rows, seed):
     (of_user, of_item), (user, item) = rng.normal(size=(2, 40)), rng.integers(40, size=(2, n_rows))
     y = of_user[user] + of_item[item] + 0.5 * rng.normal(size=n_rows)
     return pd.DataFrame({"user": user.astype(str), "item": item.astype(str)}), y
+
+
+def visitors(n_rows, seed):
+    """Clicks whose odds are a sum of an effect of the page and of the visitor, who has few rows."""
+    rng = np.random.default_rng(seed)
+    n_visitors = max((n_rows - 3_000) // 2, 1)
+    visitor, page = rng.integers(n_visitors, size=n_rows), rng.integers(20, size=n_rows)
+    odds = rng.normal(size=n_visitors)[visitor] + rng.normal(size=20)[page]
+    y = (rng.random(n_rows) < 1 / (1 + np.exp(-odds))).astype(int)
+    names = {"visitor": np.char.add("v", visitor.astype(str)), "page": np.char.add("p", page.astype(str))}
+    return pd.DataFrame(names), y
 
 
 def of_values(X, y, n_rows):
