@@ -34,6 +34,8 @@ from skfm.train.problem import Behind, Problem, Progress, Result, Start, joined,
 
 # Means of counts that differ by less than this factor, of which it is the logarithm, are alike.
 _SAME_MEAN = np.log(2)
+# Deviations from the mean whose square leaves too few digits for the losses of other rows.
+_IN_REACH = 1e7
 
 
 class Given(NamedTuple):
@@ -529,8 +531,22 @@ def in_standard_units(data: Data, plan: Plan, context: Context) -> tuple[Data, T
     targets, units = _units(targets, here, context)
     samples = samples._replace(y=targets.standardize(samples.y))
     if held_out is not None:
-        held_out = held_out._replace(y=targets.standardize(held_out.y))
+        standardized = targets.standardize(held_out.y)
+        _check_in_reach(held_out.y, standardized)
+        held_out = held_out._replace(y=standardized)
     return data._replace(samples=samples, held_out=held_out, targets=targets), units
+
+
+def _check_in_reach(y: np.ndarray, standardized: np.ndarray) -> None:
+    """Raise ValueError if targets of held-out rows are so far from the others that no other row counts."""
+    distance = np.abs(standardized)
+    if distance.max(initial=0.0) > _IN_REACH:
+        value = y.flat[int(distance.argmax())]
+        raise ValueError(
+            f"y_val holds {value:g}, which is {distance.max():.3g} times as far from the mean of y as is "
+            f"usual there: beside its loss, those of the other rows to stop on are lost in rounding. Mend "
+            f"it, or drop that row of X_val and y_val."
+        )
 
 
 def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, TargetUnits]:

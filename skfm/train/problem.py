@@ -305,7 +305,7 @@ def still_learning(
     remedy : what else can be increased
     """
     share = schedule.tol * _STILL_LEARNING
-    if gained <= max(share * learned, 0.0):
+    if gained <= share * max(learned, _NEGLIGIBLE):
         return None
     return (
         f"training stopped after {n_iter} iterations while it was learning: the last {last_tenth(n_iter)} "

@@ -245,6 +245,14 @@ def test_sparse_entries_that_are_nowhere(name, kind, fails):
         assert "Correct its arrays or its shape" in fails(name, call, "1000000000, of which there are")
 
 
+@pytest.mark.parametrize("solver", ["lbfgs", "adagrad"])
+@pytest.mark.parametrize("value", [1e20, -1e200])
+def test_a_held_out_target_beside_which_no_other_counts(fails, solver, value):
+    held_out = {"X_val": X, "y_val": np.append(value, Y[1:])}
+    message = re.escape(f"y_val holds {value:g}")
+    fails("FMRegressor", lambda model: model.fit(X, Y, **held_out), message, solver=solver)
+
+
 def test_sparse_labels_that_are_nowhere(fails):
     broken = sparse.csr_array(np.ones((N, 3), dtype=int))
     broken.indices[7] = 10**9

@@ -320,3 +320,13 @@ def test_one_pass_is_no_early_end():
         model = skfm.FMRegressor(**given)
         for _ in range(5):
             model.partial_fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adagrad", "adam", "ftrl"])
+def test_a_constant_is_learned_without_a_word(solver):
+    X = np.random.default_rng(7).normal(size=(200, 5))
+    model = skfm.FMRegressor(2, solver=solver, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(X, np.full(200, 5.0))
+    np.testing.assert_allclose(model.predict(X), 5.0, atol=1e-2)
