@@ -21,6 +21,7 @@ from skfm.data.columns import (
     merge,
 )
 from skfm.data.frames import Column, Large, dates_of, numbers_of
+from skfm.data.readings import warn
 from skfm.data.state import Stateful
 from skfm.data.units import QUITE, Units
 from skfm.data.whole_numbers import EXACT
@@ -244,6 +245,12 @@ class Integers(ColumnEncoder):
         # Later columns may be of floats, which are different whole numbers in one beyond this.
         use = ~missing & (np.abs(values) < EXACT) if values.dtype.kind == "f" else ~missing
         whole = values[use].astype(np.int64)
+        if self.n_rows and not np.array_equal(whole, values[use]):
+            # The same words each time: Python shows them once.
+            warn(
+                f"Column {self.name!r} held whole numbers in the first rows, and holds others now, which have "
+                f"no slots. Start anew with rows of both, or with FieldEncoder(numeric=[{self.name!r}])."
+            )
         found, weights = _counted(whole, np.where(whole == values[use], weight[use], 0))
         rare = ~np.isin(found, self.frequent) & (weights > 0)
         numbers = self.number.count_numbers(values, missing, weight)

@@ -395,6 +395,7 @@ def test_partial_fit_on_floats_keeps_whole_numbers():
     assert names(encoder)[2:] == ["a=1", *(f"a={i}" for i in LARGE), "a=2"]
 
 
+@pytest.mark.filterwarnings("ignore:Column 'a' held whole numbers:skfm.data.readings.ReadingWarning")
 @pytest.mark.parametrize("x", [2.5, np.inf])
 def test_partial_fit_on_fractions_after_whole_numbers(x):
     encoder = FieldEncoder(min_frequency=2, numeric_encoding="bins").partial_fit(frame([1, 1]))

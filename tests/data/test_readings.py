@@ -403,3 +403,14 @@ def test_counts_of_words_are_no_identifiers():
     counts = words.transform(sentences()).toarray()
     X = pd.DataFrame(counts, columns=words.get_feature_names_out())
     assert set(FieldEncoder().fit(X).describe()["reading"]) == {"integer"}
+
+
+def test_a_column_that_is_no_longer_of_whole_numbers_is_named():
+    first, later = pd.DataFrame({"p": np.arange(40)}), pd.DataFrame({"p": np.arange(40) / 3})
+    encoder = FieldEncoder().partial_fit(first)
+    encoder.partial_fit(first.astype(float))
+    with pytest.warns(ReadingWarning, match=r"'p' held whole numbers.*numeric=\['p'\]"):
+        encoder.partial_fit(later)
+    known = FieldEncoder(numeric=["p"])
+    known.partial_fit(first).partial_fit(later)
+    FieldEncoder().partial_fit(pd.concat([first, later])).partial_fit(later)
