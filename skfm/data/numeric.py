@@ -248,8 +248,8 @@ class Integers(ColumnEncoder):
         if self.n_rows and not np.array_equal(whole, values[use]):
             # The same words each time: Python shows them once.
             warn(
-                f"Column {self.name!r} held whole numbers in the first rows, and holds others now, which have "
-                f"no slots. Start anew with rows of both, or with FieldEncoder(numeric=[{self.name!r}])."
+                f"Column {self.name!r} held whole numbers in the first rows, and holds others now, which "
+                f"have no slots. Start anew with rows of both, or with FieldEncoder(numeric=[{self.name!r}])."
             )
         found, weights = _counted(whole, np.where(whole == values[use], weight[use], 0))
         rare = ~np.isin(found, self.frequent) & (weights > 0)
