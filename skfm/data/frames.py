@@ -536,8 +536,8 @@ def unique_values(column: Column, mixes: bool = False) -> tuple[list, np.ndarray
             except TypeError:
                 raise mixed_families(column, values) from None
         number_of = {value: number for number, value in enumerate(found)}
-        # NumPy's numbers are not compared with those of every other type.
-        if any(issubclass(kind, np.generic) for kind in set(map(type, found))):
+        # NumPy's numbers are not compared with those of every other type, and NaN in a tuple not with itself.
+        if any(issubclass(kind, np.generic | tuple | frozenset) for kind in set(map(type, found))):
             found = [_as_python(value) for value in found]
         numbers_ = np.fromiter(map(number_of.__getitem__, values), np.int32, len(values))
     missing = [number for number, value in enumerate(found) if type(value) is not str and is_missing(value)]
@@ -561,7 +561,10 @@ def unique_values(column: Column, mixes: bool = False) -> tuple[list, np.ndarray
 
 
 def _as_python(value):
-    """A number of NumPy as one of Python; any other value as it is."""
+    """A number of NumPy as one of Python, and a tuple whose missing values are None; others as they are."""
+    if isinstance(value, tuple | frozenset):
+        entries = [None if is_missing(entry) else _as_python(entry) for entry in value]
+        return frozenset(entries) if isinstance(value, frozenset) else tuple(entries)
     is_number = isinstance(value, np.number | np.bool_) and not isinstance(value, np.timedelta64)
     return value.item() if is_number else value
 
