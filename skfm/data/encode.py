@@ -194,8 +194,8 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
     are scaled to the mean 1, over rows of positive weight. Rows of weight 0 count as no rows.
 
     Values of any type that can be hashed and compared are categories, such as intervals, tuples named in
-    ``categorical``, enumerations and UUIDs. Names of output columns are all different: the second "a=b" is
-    "a=b (2)".
+    ``categorical``, enumerations and UUIDs. Missing values in tuples are all equal. Names of output columns
+    are all different: the second "a=b" is "a=b (2)".
 
     `partial_fit` adds output columns for values that have become frequent; columns keep their numbers. Bins,
     medians and quartiles begin with 20 numbers that are not all the same (a weight of 2 is two). Each time

@@ -141,7 +141,7 @@ def rows_of(X):
     Raises
     ------
     TypeError
-        If X is a frame whose values are not computed yet.
+        If X is a frame whose values are not computed yet, or some names of whose columns are text.
     ValueError
         If X has no rows and columns of values, or a sparse one entries that are nowhere.
     """
@@ -158,6 +158,7 @@ def rows_of(X):
         for size, what in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
             if size == 0:
                 raise ValueError(f"Found a table with 0 {what} (shape={X.shape}): at least 1 is needed.")
+        _refuse_mixed_names(X)
         return X
     if type(X).__name__ == "RecordBatch" and type(X).__module__.startswith("pyarrow"):
         import pyarrow as pa
@@ -175,6 +176,18 @@ def rows_of(X):
     _refuse_values_for_rows(objects)
     # NumPy makes floats of whole numbers beside floats.
     return objects if is_text(objects) or holds_large(objects) else X
+
+
+def _refuse_mixed_names(X) -> None:
+    """Raise TypeError if some names of columns are text: scikit-learn, which does, has a remedy for few."""
+    kinds = [type(name) for name in X.columns]
+    if str in kinds and len(set(kinds)) > 1:
+        column = next(column for column, kind in enumerate(kinds) if kind is not str)
+        name, text = X.columns[column], X.columns[kinds.index(str)]
+        raise TypeError(
+            f"Column {column} of X is named {shown(name)}, of type {type(name).__name__}, while others are "
+            f"text, such as {shown(text)}. Make text of all: X.columns = [str(name) for name in X.columns]."
+        )
 
 
 def objects_of(values) -> np.ndarray:
@@ -536,8 +549,8 @@ def unique_values(column: Column, mixes: bool = False) -> tuple[list, np.ndarray
             except TypeError:
                 raise mixed_families(column, values) from None
         number_of = {value: number for number, value in enumerate(found)}
-        # NumPy's numbers are not compared with those of every other type.
-        if any(issubclass(kind, np.generic) for kind in set(map(type, found))):
+        # NumPy's numbers are not compared with those of every other type, and NaN in a tuple not with itself.
+        if any(issubclass(kind, np.generic | tuple | frozenset) for kind in set(map(type, found))):
             found = [_as_python(value) for value in found]
         numbers_ = np.fromiter(map(number_of.__getitem__, values), np.int32, len(values))
     missing = [number for number, value in enumerate(found) if type(value) is not str and is_missing(value)]
@@ -561,7 +574,10 @@ def unique_values(column: Column, mixes: bool = False) -> tuple[list, np.ndarray
 
 
 def _as_python(value):
-    """A number of NumPy as one of Python; any other value as it is."""
+    """A number of NumPy as one of Python, and a tuple whose missing values are None; others as they are."""
+    if isinstance(value, tuple | frozenset):
+        entries = [None if is_missing(entry) else _as_python(entry) for entry in value]
+        return frozenset(entries) if isinstance(value, frozenset) else tuple(entries)
     is_number = isinstance(value, np.number | np.bool_) and not isinstance(value, np.timedelta64)
     return value.item() if is_number else value
 

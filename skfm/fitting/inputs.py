@@ -319,10 +319,9 @@ def _naming_text_columns(X):
     try:
         yield
     except (TypeError, ValueError, OverflowError) as error:
-        # Names of mixed types are to be converted too, which says nothing of the values.
         words = "convert", "NAType", "NaTType", "argument must be", "setting an array element"
         is_of_value = any(word in str(error) for word in words)
-        if not is_of_value or "names" in str(error) or sparse.issparse(X):
+        if not is_of_value or sparse.issparse(X):
             raise
         for name, values in _columns(X):
             missing = next((row for row, value in enumerate(values) if _is_no_nan(value)), None)

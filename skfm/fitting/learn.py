@@ -7,6 +7,7 @@ import copy
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import compress, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ from skfm.fitting.prior import prior_precision
 from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
 from skfm.fitting.targets import Seen, SeenOfStream, Targets, UnknownLabelError
 from skfm.train.method import is_method, method_of
-from skfm.train.problem import Behind, Problem, Progress, Result, Start, joined, n_entries, silent
+from skfm.train.problem import Behind, Naming, Problem, Progress, Result, Start, joined, n_entries, silent
 
 # Means of counts that differ by less than this factor, of which it is the logarithm, are alike.
 _SAME_MEAN = np.log(2)
@@ -299,6 +300,7 @@ class Data(NamedTuple):
     facts : what is known of the rows before any are held out
     heard : what these rows, and those of the calls before, say
     targets : those that the samples were encoded by
+    naming_held_out : see `skfm.train.problem.Problem`
     """
 
     samples: Samples
@@ -306,6 +308,7 @@ class Data(NamedTuple):
     facts: Facts
     heard: Heard
     targets: Targets
+    naming_held_out: Naming | None = None
 
 
 class Intake(NamedTuple):
@@ -330,23 +333,34 @@ class Intake(NamedTuple):
 
     def samples(self, rows: Rows) -> Samples:
         """Encoded rows with targets in the loss's terms."""
+        return self.numbered(rows)[0]
+
+    def numbered(self, rows: Rows) -> tuple[Samples, Rows]:
+        """The same, and which rows these are."""
         with rows.of_errors():
             samples = Samples(rows.X, *self.targets.encode(rows.y, rows.weight, rows.task_weights))
+        # Without X, which would be kept with their numbers.
+        rows = rows._replace(X=rows.weight)
         # Class weights may be 0.
-        return with_weight(samples) if sparse.issparse(rows.X) else samples
+        keep = samples.weight > 0
+        if not sparse.issparse(samples.X) or keep.all():
+            return samples, rows
+        return samples.take(keep), rows.take(keep)
 
 
-def gather_held_out(given: Given, intake: Intake) -> Samples | None:
-    """Rows to stop on that were given to fit, or None; those of a long stream stay on disk."""
+def gather_held_out(given: Given, intake: Intake) -> tuple[Samples | None, Naming | None]:
+    """Rows to stop on that were given to fit, and what names them; those of a long stream stay on disk."""
     if given.is_empty:
         if given.weight is not None:
             raise ValueError("sample_weight_val goes with X_val and y_val: give all or none.")
-        return None
+        return None, None
     if not is_stream(given.X):
         if given.X is None or given.y is None:
             raise ValueError("X_val and y_val go together: give both or neither.")
         with _naming_held_out():
-            return _weighed(intake.samples(intake.encoded(read_rows(given, intake.reader, intake.targets))))
+            rows = intake.encoded(read_rows(given, intake.reader, intake.targets))
+            samples, rows = intake.numbered(rows)
+            return _weighed(samples), partial(_naming_held_out, rows.of_errors)
     if given.y is not None or given.weight is not None:
         raise ValueError(
             "X_val is a stream, which holds targets and weights: give neither y_val nor weights."
@@ -359,7 +373,8 @@ def gather_held_out(given: Given, intake: Intake) -> Samples | None:
         is_whole = intake.folder is None or spooled.is_small
         X = spooled.in_memory() if is_whole else spooled.spools[0]
         with spooled.of_errors():
-            return _weighed(intake.samples(spooled.rows._replace(X=X)))
+            samples, rows = intake.numbered(spooled.rows._replace(X=X))
+            return _weighed(samples), partial(_naming_held_out, spooled.of_errors, rows.of_errors)
 
 
 def _weighed(held_out: Samples) -> Samples:
@@ -373,10 +388,13 @@ _ARGUMENT = re.compile(r"(?<![\w'\"/\\])(X|y|sample_weight)(?![\w'\"=/\\])")
 
 
 @contextlib.contextmanager
-def _naming_held_out():
-    """Let errors name the arguments by which rows to stop on are given."""
+def _naming_held_out(*places: Naming):
+    """Let errors name the arguments by which rows to stop on are given, and rows by their `places`."""
     try:
-        yield
+        with contextlib.ExitStack() as stack:
+            for place in places:
+                stack.enter_context(place())
+            yield
     except UnknownLabelError as error:
         cause = _ARGUMENT.sub(r"\1_val", error.cause)
         raise ValueError(f"{cause}. Drop that row, or add rows with this label to y.") from error
@@ -387,7 +405,7 @@ def _naming_held_out():
 
 def gather(samples: Samples, given: Given, intake: Intake, context: Context) -> Data:
     """Data of rows in memory, and of held-out rows that were given."""
-    held_out = gather_held_out(given, intake)
+    held_out, naming = gather_held_out(given, intake)
     chunk = Evidence.of(samples.X, samples.weight, intake.encoding.table_rows), mark_of(*samples)
     known = context.continued
     heard = Heard(chunk[0], chunk[1:]) if known is None else known.heard.then(*chunk)
@@ -399,7 +417,7 @@ def gather(samples: Samples, given: Given, intake: Intake, context: Context) -> 
         has_given=held_out is not None,
         incremental=context.incremental,
     )
-    return Data(samples, held_out, facts, heard, intake.targets)
+    return Data(samples, held_out, facts, heard, intake.targets, naming)
 
 
 def gather_stream(
@@ -427,7 +445,7 @@ def gather_stream(
         Samples(spool, everything.y[chosen], everything.weight[chosen])
         for spool, chosen in zip(spooled.spools, members, strict=True)
     )
-    held_out = gather_held_out(given, intake)
+    held_out, naming = gather_held_out(given, intake)
     n_rows, n_train = everything.y.shape[0], train.y.shape[0]
     of_train = Evidence.of(train.X, train.weight, intake.encoding.table_rows)
     evidence = Evidence(Total.of(everything.weight), of_train.touched * (n_rows / n_train))
@@ -443,7 +461,7 @@ def gather_stream(
     if held_out is None and share:
         held_out = kept
     # Rows on disk are not read again to know them: a pass over them in calls of partial_fit is new.
-    return Data(train, held_out, facts, Heard(evidence, (-1,)), intake.targets)
+    return Data(train, held_out, facts, Heard(evidence, (-1,)), intake.targets, naming)
 
 
 def stream_share(settings: Settings, given: Given) -> float:
@@ -844,6 +862,7 @@ def pose(prepared: Prepared, model, needs_fields: bool, start: Start | None, lis
         report=listeners.report,
         base_score=prepared.units.base_score,
         base_moved=prepared.units.base_moved,
+        naming_held_out=data.naming_held_out,
     )
 
 

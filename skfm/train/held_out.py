@@ -43,23 +43,32 @@ def validator(problem: Problem, dummy: int, units: Units):
     return validate
 
 
+def check_held_out(X: sparse.csr_array, problem: Problem, first_row: int = 0) -> None:
+    """Raise ValueError if a value of held-out rows in standard units is too large to compute with."""
+    if problem.naming_held_out is None:
+        check_range(X, problem.dtype)
+        return
+    with problem.naming_held_out():
+        check_range(X, problem.dtype, first_row)
+
+
 def _by_sums(problem: Problem, X, units: Units):
     """Function of the weights that gives raw predictions of rows, in memory or on disk."""
     model, fields = problem.model, problem.fields
     columns = Columns(None if fields is None else fields.rows)
 
-    def in_units(rows):
+    def in_units(first, rows):
         rows = standardized(rows, units)
-        check_range(rows, problem.dtype)
+        check_held_out(rows, problem, first)
         return rows
 
     # Rows in memory are brought to the units once, rows on disk each time.
-    kept = [(0, in_units(X))] if sparse.issparse(X) else None
+    kept = [(0, in_units(0, X))] if sparse.issparse(X) else None
 
     def predict(weights):
         raw = np.empty((X.shape[0], model.n_outputs), problem.dtype)
         weights = jax.tree.map(np.asarray, weights)
-        for first, rows in kept or ahead((first, in_units(rows)) for first, rows in X.pieces()):
+        for first, rows in kept or ahead((first, in_units(first, rows)) for first, rows in X.pieces()):
             raw[first : first + rows.shape[0]] = map_sums(
                 type(model).raw_prediction, model, weights, rows, columns
             )
@@ -79,7 +88,7 @@ def _by_slots(problem: Problem, X, dummy: int, units: Units):
     def packed(first, rows):
         """Positions of the rows, and the rows in pieces."""
         rows = standardized(rows, units)
-        check_range(rows, dtype)
+        check_held_out(rows, problem, first)
         of_rows = layout or layout_to_predict(rows, fields)
         blocks = pack_rows(rows, dummy=dummy, dtype=dtype, fields=fields, layout=of_rows).blocks
         pieces = [piece for block in blocks for piece in cut(rows_of_block(block))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -22,7 +23,7 @@ from skfm.models.base import Batch, DenseSlots, Slots, Training
 from skfm.names import FULL_BATCH
 from skfm.optim.penalty import charges
 from skfm.runtime import blas_threads, precision
-from skfm.train.held_out import validator
+from skfm.train.held_out import check_held_out, validator
 from skfm.train.loop import (
     DivergenceError,
     Stopping,
@@ -267,15 +268,17 @@ def _fit(problem: Problem) -> Result:
     of_pairs = (2 * _MEMORY + 5) * np.dtype(np.float64).itemsize
     check_memory_of_weights(model, of_pairs, n_rows * model.width, ", or solver='adam', which keeps less")
 
-    def narrowed(samples: Samples) -> Samples:
+    def narrowed(samples: Samples, check) -> Samples:
         """Only touched columns are optimised: they become the columns of a smaller table."""
         X = standardized(samples.X, units)
-        check_range(X, dtype)
+        check(X)
         return samples._replace(X=X[:, columns])
 
     narrow = problem._replace(
-        train=narrowed(Samples(X, y, weight / weight.sum())),
-        held_out=None if problem.held_out is None else narrowed(problem.held_out),
+        train=narrowed(Samples(X, y, weight / weight.sum()), partial(check_range, dtype=dtype)),
+        held_out=None
+        if problem.held_out is None
+        else narrowed(problem.held_out, partial(check_held_out, problem=problem)),
         fields=_narrowed_fields(problem.fields, columns),
     )
     charge = charges(frequency, problem.priors[0].l2_frequency_power, units.scale) * frequency[:, None]

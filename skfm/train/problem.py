@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -227,6 +228,9 @@ def silent(progress: Progress, max_iter: int) -> None:
     """A report to nobody."""
 
 
+Naming = Callable[[], AbstractContextManager]
+
+
 class Problem(NamedTuple):
     """What is to be learned, from which rows, and how long.
 
@@ -252,6 +256,7 @@ class Problem(NamedTuple):
     base_score : raw prediction without features, one an output; None: the best for the rows to learn from
     base_moved : by how much it has changed since the session to go on from ended; None: not at all
     name_column : what a message calls a column, by its number; None where users cannot change its values
+    naming_held_out : lets errors name a held-out row as users do; None where these have no number for it
     """
 
     model: Any
@@ -272,6 +277,7 @@ class Problem(NamedTuple):
     base_score: np.ndarray | None = None
     base_moved: np.ndarray | None = None
     name_column: Callable[[int], str] | None = None
+    naming_held_out: Naming | None = None
 
 
 def score_is_constant(problem: Problem, progress: Progress) -> str | None:

@@ -5,6 +5,7 @@ import decimal
 import enum
 import fractions
 import itertools
+import pickle
 import uuid
 
 import numpy as np
@@ -217,11 +218,50 @@ def test_mixed_entries_of_lists_as_text():
     encoder().fit(X.assign(price=X["price"].map(lambda entries: [str(entry) for entry in entries])))
 
 
-def test_lists_as_tuples():
-    X = column([[1], [2]])
+@pytest.mark.parametrize("lists", [[[1], [2]], [["a", None], [np.nan], ["b"]]])
+def test_lists_as_tuples(lists):
+    X = column(lists)
     with pytest.raises(ValueError, match="Make each a tuple"):
         encoder(categorical=["price"]).fit(X)
     encoder(categorical=["price"]).fit(X.assign(price=X["price"].map(tuple)))
+
+
+def in_tuples(missing):
+    """Values that hold something missing, or not, and do not all compare."""
+    return [("a", "b"), (missing(), "b"), ("a", (1, missing())), (1,), frozenset([missing()]), frozenset([1])]
+
+
+@pytest.mark.parametrize("n_hashes", [None, 64])
+@pytest.mark.parametrize("repeats", [1, 10])
+@pytest.mark.parametrize(
+    "missing",
+    [
+        lambda: float("nan"),
+        lambda: np.float32("nan"),
+        lambda: decimal.Decimal("nan"),
+        lambda: pd.NA,
+        lambda: pd.NaT,
+    ],
+)
+def test_missing_values_in_tuples_are_equal(missing, repeats, n_hashes):
+    expected = column(in_tuples(lambda: None) * repeats)
+    known = encoder(categorical=["price"], hash=n_hashes).fit(expected)
+    X = column([value for _ in range(repeats) for value in in_tuples(missing)])
+    assert (known.transform(X) != known.transform(expected)).nnz == 0
+    learned = encoder(categorical=["price"], hash=n_hashes).partial_fit(X)
+    learned = pickle.loads(pickle.dumps(learned)).partial_fit(column(in_tuples(missing)))
+    assert learned.get_feature_names_out().tolist() == known.get_feature_names_out().tolist()
+    assert (learned.transform(X) != known.transform(X)).nnz == 0
+
+
+@pytest.mark.parametrize("repeats", [1, 10])
+def test_missing_values_in_tuples_that_are_categories(repeats):
+    values = in_tuples(lambda: float("nan"))
+    categories = pd.Index(values, dtype=object, tupleize_cols=False)
+    X = pd.DataFrame({"price": pd.Categorical.from_codes([*range(len(values))] * repeats, categories)})
+    expected = column(in_tuples(lambda: None) * repeats)
+    known = encoder(categorical=["price"]).fit(expected)
+    assert (encoder().fit_transform(X) != known.transform(expected)).nnz == 0
 
 
 def test_columns_need_different_names():

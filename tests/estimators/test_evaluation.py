@@ -53,6 +53,36 @@ def test_errors_name_the_arguments_of_a_stream_too():
         make("FMClassifier", solver="adam").fit([(X, LABELS)], X_val=[(X[:2, :3], np.array([0, 1]))])
 
 
+LARGE = X[:6].copy()
+LARGE[4, 4] = 1e300
+Y_LARGE = np.array([0, 1, 0, 1, 1, 0])
+TWO_CHUNKS = [(LARGE[:3], Y_LARGE[:3]), (LARGE[3:], Y_LARGE[3:], np.array([0.0, 1.0, 1.0]))]
+TOO_LARGE = r"X_val has a value at row {}, column 4 that is .* too large to compute with"
+
+
+@SOLVERS
+@pytest.mark.parametrize("name", ["FMClassifier", "FFMClassifier"])
+@pytest.mark.parametrize("class_weight", [None, {0: 0, 1: 1}])
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ({}, "^" + TOO_LARGE.format(4)),
+        ({"sample_weight_val": [1, 0, 1, 0, 1, 1]}, "^" + TOO_LARGE.format(4)),
+        ({"X_val": TWO_CHUNKS, "y_val": None}, "Chunk 1 of the stream: " + TOO_LARGE.format(1)),
+    ],
+)
+def test_a_value_of_held_out_rows_out_of_range_is_named(solver, name, class_weight, given, place):
+    model = make(name, solver=solver, class_weight=class_weight)
+    with pytest.raises(ValueError, match=place):
+        model.fit(X, LABELS, **{"X_val": LARGE, "y_val": Y_LARGE} | given)
+
+
+@pytest.mark.parametrize("name", ["FMClassifier", "FFMClassifier"])
+def test_a_value_of_held_out_rows_on_disk_out_of_range_is_named(name, on_disk):
+    with pytest.raises(ValueError, match="Chunk 1 of the stream: " + TOO_LARGE.format(1)):
+        make(name, solver="adam").fit([(X, LABELS)] * 2, X_val=TWO_CHUNKS)
+
+
 def test_a_stream_to_stop_on_has_to_have_weights():
     chunks = [(X[:2], np.array([0, 1]), np.zeros(2))] * 2
     with pytest.raises(ValueError, match=r"Of X_val and y_val: The stream has no rows with a weight"):

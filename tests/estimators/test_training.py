@@ -1,11 +1,14 @@
 """How estimators train: epochs, starts, stopping, rates, solvers and interruption."""
 
+import copy
 import pickle
 import signal
 
 import numpy as np
 import optax
 import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss, make_scorer, mean_absolute_error, r2_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV
 
@@ -560,16 +563,55 @@ def look_at_training(estimator, held_out, y):
         estimator.transform(held_out)
     with pytest.raises(ValueError, match="held-out rows that it is given, and of no others"):
         estimator.predict(held_out[::-1])
-    copied = pickle.loads(pickle.dumps(estimator))
-    assert type(copied) is FMClassifier
-    assert copied.get_params() == estimator.get_params()
-    assert not hasattr(copied, "coef_")
     return estimator.score(held_out.toarray(), y)
 
 
 def test_an_estimator_in_training_tells_what_is_not_known():
     model = make("FMClassifier", solver="adam", early_stopping=True, scoring=look_at_training)
     assert len(model.fit(X, LABELS).history_["validation_score"]) == 3
+
+
+def score_of_copies(estimator, held_out, y):
+    expected = estimator.predict_proba(held_out)
+    for copied in (pickle.loads(pickle.dumps(estimator)), copy.deepcopy(estimator), copy.copy(estimator)):
+        assert copied.get_params() == estimator.get_params()
+        np.testing.assert_array_equal(copied.predict_proba(held_out), expected)
+        with pytest.raises(ValueError, match="in training"):
+            copied.predict(held_out[::-1])
+    return estimator.score(held_out, y)
+
+
+def score_of_clones(estimator, held_out, y):
+    for cloned in (clone(estimator), type(estimator)(**estimator.get_params())):
+        assert type(cloned) is FMClassifier
+        assert cloned.get_params() == estimator.get_params()
+        with pytest.raises(NotFittedError):
+            cloned.predict(held_out)
+        cloned.set_params(scoring="loss", solver="lbfgs").fit(held_out, y)
+        known = make("FMClassifier", solver="lbfgs", early_stopping=True).fit(held_out, y)
+        np.testing.assert_array_equal(cloned.predict_proba(held_out), known.predict_proba(held_out))
+    return estimator.score(held_out, y)
+
+
+@pytest.mark.parametrize("score", [score_of_copies, score_of_clones])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_scorer_may_copy_the_estimator(solver, score):
+    settings = {"solver": solver, "early_stopping": True}
+    model = make("FMClassifier", scoring=score, **settings).fit(X, LABELS)
+    known = make("FMClassifier", scoring="accuracy", **settings).fit(X, LABELS)
+    np.testing.assert_array_equal(model.predict_proba(X), known.predict_proba(X))
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_a_scorer_may_not_fit_the_estimator(call):
+    def score(estimator, held_out, y):
+        return getattr(estimator, call)(held_out, y).score(held_out, y)
+
+    model = make("FMClassifier", solver="adam", early_stopping=True, scoring=score)
+    with pytest.raises(
+        RuntimeError, match=r"is in training, .* Fit a clone .*sklearn\.base\.clone\(estimator\)"
+    ):
+        model.fit(X, LABELS)
 
 
 @pytest.mark.parametrize("call", ["fit", "partial_fit"])

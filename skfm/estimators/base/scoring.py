@@ -26,6 +26,10 @@ class _InTraining:
     _held_out: sparse.csr_array
     _raw: np.ndarray
 
+    def __new__(cls, *arguments, **options) -> Any:
+        # Clones, and others that are made by the class, are ordinary estimators.
+        return cls.__mro__[2](*arguments, **options)
+
     def _raw_predict(self, X) -> np.ndarray:
         known = self._held_out
         if X is not known:
@@ -43,10 +47,15 @@ class _InTraining:
     _table = _map = _offset = _attributes = _unknown
     intercept_ = center_ = property(_unknown)
 
+    def _learn(self, *arguments, **options):
+        raise RuntimeError(
+            f"This {type(self).__name__} is in training, and cannot be fitted by the scorer that it is given "
+            f"to. Fit a clone that does without: sklearn.base.clone(estimator).set_params(scoring='loss')."
+        )
+
     def __reduce__(self):
-        # As an unfitted estimator: there is nothing to keep yet.
-        state = {name: value for name, value in vars(self).items() if name not in _InTraining.__annotations__}
-        return object.__new__, (type(self).__mro__[2],), state
+        # The class has no name to be found by.
+        return _blank, (type(self).__mro__[2],), self.__getstate__()
 
     def score_of_raw(self, scoring, held_out: Samples) -> Callable[[np.ndarray], float]:
         """Function that scores raw predictions of the rows.
@@ -184,3 +193,8 @@ def _takes_weights(scorer) -> bool:
 def in_training(kind: type) -> Any:
     """The class of an estimator in training; it has the name of the estimator's."""
     return type(kind.__name__, (_InTraining, kind), {"__module__": kind.__module__})
+
+
+def _blank(kind: type) -> Any:
+    """An estimator in training without its state."""
+    return object.__new__(in_training(kind))
