@@ -22,6 +22,7 @@ from sklearn.utils import check_scalar
 from skfm.data.frames import shown
 from skfm.data.readings import Written, is_name, warn
 from skfm.data.whole_numbers import holds_large
+from skfm.datasets._arguments import texts
 from skfm.datasets._sparse_text import reading
 
 # Bytes of text that are parsed at once; a row must fit into them.
@@ -60,14 +61,18 @@ class _TableStream:
 
     def _choose(self, names: list[str], target, sample_weight, columns) -> None:
         """Note which of the columns are read."""
-        self.targets = [target] if isinstance(target, str) else list(target or [])
         self.one_target = isinstance(target, str)
-        self.sample_weight = sample_weight
-        apart = {*self.targets, sample_weight}
-        self.columns = [name for name in names if name not in apart] if columns is None else list(columns)
-        self.names_read = list(
-            dict.fromkeys([*self.columns, *self.targets, *([sample_weight] if sample_weight else [])])
+        self.targets = [target] if self.one_target else texts(() if target is None else target, "target")
+        if not isinstance(sample_weight, str | None):
+            raise TypeError(
+                f"sample_weight must be the name of a column or None, got {shown(sample_weight)}."
+            )
+        self.weights = [] if sample_weight is None else [sample_weight]
+        apart = {*self.targets, *self.weights}
+        self.columns = (
+            [name for name in names if name not in apart] if columns is None else texts(columns, "columns")
         )
+        self.names_read = list(dict.fromkeys([*self.columns, *self.targets, *self.weights]))
         for name in self.names_read:
             if name not in names:
                 raise ValueError(
@@ -106,12 +111,11 @@ class _TableStream:
         """Chunks ``(X,)``, ``(X, y)`` or ``(X, y, sample_weight)``, X a pyarrow.Table."""
         import pyarrow as pa
 
-        more = [self.sample_weight] if self.sample_weight else []
         for path, n_before, batch in self._batches():
             for first in range(0, batch.num_rows, self.chunk_rows):
                 table = pa.Table.from_batches([batch.slice(first, self.chunk_rows)])
                 place = partial(self._place_after, path, n_before + first)
-                for name in (*self.targets, *more):
+                for name in (*self.targets, *self.weights):
                     missing = table[name].is_null(nan_is_null=True).to_numpy()
                     if missing.any():
                         raise ValueError(
@@ -122,7 +126,7 @@ class _TableStream:
                 if self.targets:
                     y = [table[name].to_numpy() for name in self.targets]
                     chunk.append(y[0] if self.one_target else _side_by_side(y))
-                chunk += [table[name].to_numpy() for name in more]
+                chunk += [table[name].to_numpy() for name in self.weights]
                 yield _Chunk(chunk, place)
 
     def _place_after(self, path, n_before: int, row: int | None) -> str:
@@ -402,13 +406,20 @@ class CsvStream(_TableStream):
         self.paths = _files(source)
         self.chunk_rows, self.buffer_rows, self.folder = _checked(chunk_rows), buffer_rows, folder
         self.delimiter, self.quotechar, self.encoding = delimiter, quotechar, encoding
-        self.names = None if names is None else list(names)
+        self.names = None if names is None else texts(names, "names")
         missing = text.ConvertOptions().null_values if missing_values is None else missing_values
-        self.missing_values = list(missing)
+        self.missing_values = texts(missing, "missing_values")
+        # A Series of types, as frames have them, is as good as a dict.
+        if not hasattr({} if dtypes is None else dtypes, "keys"):
+            raise TypeError(
+                f"dtypes must be a dict of types by the names of columns, got {shown(dtypes)}. Give "
+                f"dtypes={{'a': 'int64'}} for a column 'a'."
+            )
+        given = {} if dtypes is None else dict(dtypes)
         self._choose(self._names_in(self.paths[0]), target, sample_weight, columns)
         # Columns of which it is known, or was said, how they are to be read.
-        self._settled = {*(dtypes or {})}
-        self._types = self._find_types(dtypes or {})
+        self._settled = {*given}
+        self._types = self._find_types(given)
         self.dtypes = {name: str(type_) for name, type_ in self._types.items()}
 
     def _batches(self):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from numbers import Integral
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils import Bunch, check_array, check_consistent_length, check_scalar
 
+from skfm.data.frames import shown
 from skfm.data.spool import writing
 from skfm.data.validate import checked_structure
 from skfm.data.whole_numbers import first_inexact
@@ -334,6 +335,8 @@ def _as_numbers(values, name: str, ndim: int = 2):
 def _whole_numbers(values, name: str, n: int, valid: range) -> np.ndarray:
     """One whole number for each column or row."""
     array = np.asarray(values)
+    if isinstance(values, str | Mapping | Set) or not array.ndim:
+        raise TypeError(f"{name} must be a list of whole numbers, got {shown(values)}.")
     if array.shape != (n,):
         raise ValueError(f"{name} must hold {n} numbers, got an array of shape {array.shape}.")
     if array.dtype.kind in "iu" and all(

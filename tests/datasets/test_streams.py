@@ -540,6 +540,46 @@ def test_types_that_are_given(tmp_path, given):
         CsvStream(path, dtypes={"zip": "integers"})
 
 
+@pytest.mark.parametrize("stream", [CsvStream, ParquetStream])
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("columns", "ab", r"columns must be a list of texts, got 'ab'\. Give columns=\['ab'\]"),
+        ("columns", [1], r"columns\[0\] is 1, of type int"),
+        ("target", 0, "target must be a list of texts, got 0"),
+        ("sample_weight", ["a"], r"sample_weight must be the name of a column or None, got \['a'\]"),
+        ("names", "ab", r"names must be a list of texts, got 'ab'\. Give names=\['ab'\]"),
+        ("names", b"ab", "names must be a list of texts, got b'ab'"),
+        ("missing_values", "NA", r"Give missing_values=\['NA'\]"),
+        ("missing_values", [None], r"missing_values\[0\] is None, of type NoneType"),
+        ("dtypes", ["int64"], r"dtypes must be a dict of types .*, got \['int64'\]"),
+        ("dtypes", "int64", "dtypes must be a dict of types .*, got 'int64'"),
+    ],
+)
+def test_a_text_is_no_list_and_a_list_no_dict(tmp_path, stream, name, value, match):
+    if stream is ParquetStream and name in ("names", "missing_values", "dtypes"):
+        pytest.skip("not a parameter")
+    path = tmp_path / "rows"
+    table = pd.DataFrame({"a": ["N", "A"], "b": [1, 2]})
+    table.to_csv(path, index=False) if stream is CsvStream else table.to_parquet(path)
+    with pytest.raises(TypeError, match=match):
+        stream(path, **{name: value})
+
+
+def test_lists_and_dicts_of_pandas_and_numpy(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("1,N,3\n2,NA,4\n")
+    stream = CsvStream(
+        path,
+        names=pd.Index(["a", "b", "c"]),
+        columns=np.array(["b", "a"]),
+        missing_values=("NA",),
+        dtypes=pd.Series({"a": "string"}),
+    )
+    assert stream.dtypes == {"b": "string", "a": "string"}
+    assert everything(stream)["b"].isna().tolist() == [False, True]
+
+
 @pytest.mark.parametrize(
     ("content", "options", "match"),
     [

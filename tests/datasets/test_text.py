@@ -460,6 +460,16 @@ def test_sizes_of_fields_are_checked(write, text, sizes, match):
         load_sparse_text(write(f"{text}\n"), field_sizes=sizes)
 
 
+@pytest.mark.parametrize("given", ["11", 2, {0: 1, 1: 1}, {1, 2}])
+def test_numbers_of_fields_are_listed(write, given):
+    path = write("1 0:0:1 1:0:1\n")
+    with pytest.raises(TypeError, match="field_sizes must be a list of whole numbers, got "):
+        next(iter_sparse_text(path, field_sizes=given))
+    for name in ("fields", "field_sizes", "groups"):
+        with pytest.raises(TypeError, match=f"{name} must be a list of whole numbers, got "):
+            dump_sparse_text([[1, 1], [1, 0]], [1, 0], path, **{name: given})
+
+
 def test_chunks_need_the_number_of_columns(write):
     with pytest.raises(ValueError, match="n_features, or field_sizes"):
         next(iter_sparse_text(write("1 0:1\n")))

@@ -1,0 +1,31 @@
+"""Checks of what streams and loaders are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from skfm.data.frames import shown
+
+
+def texts(values, name: str) -> list[str]:
+    """The texts of a parameter.
+
+    Raises
+    ------
+    TypeError
+        If it is one text, which Python takes for a list of letters, or holds something else.
+    """
+    if isinstance(values, str):
+        raise TypeError(
+            f"{name} must be a list of texts, got {shown(values)}. Give {name}=[{shown(values)}]."
+        )
+    if not isinstance(values, Iterable) or isinstance(values, bytes):
+        raise TypeError(f"{name} must be a list of texts, got {shown(values)}.")
+    found = list(values)
+    for number, value in enumerate(found):
+        if not isinstance(value, str):
+            raise TypeError(
+                f"{name} must be a list of texts, and {name}[{number}] is {shown(value)}, of type "
+                f"{type(value).__name__}."
+            )
+    return found
