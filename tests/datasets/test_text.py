@@ -235,6 +235,12 @@ def test_numbers_of_every_dtype_are_read_back(tmp_path, dtype, container):
     np.testing.assert_array_equal(rows.target, y.astype(np.float64))
 
 
+def test_booleans_of_one_place_are_one(tmp_path):
+    X = sparse.coo_matrix(([True, True, True], ([0, 0, 1], [1, 1, 0])), shape=(2, 2))
+    dump_sparse_text(X, [1, 0], tmp_path / "rows")
+    np.testing.assert_array_equal(load_sparse_text(tmp_path / "rows").data.toarray(), X.toarray())
+
+
 @pytest.mark.parametrize(
     "value", [1j, "a", np.nan, np.datetime64("2020-01-01"), 10**400, np.longdouble("1e4000")]
 )
