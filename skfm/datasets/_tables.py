@@ -58,6 +58,7 @@ class _TableStream:
     """Chunks of some columns of tables that come in pieces."""
 
     chunk_rows: int
+    paths: list
 
     def _choose(self, names: list[str], target, sample_weight, columns) -> None:
         """Note which of the columns are read."""
@@ -73,6 +74,7 @@ class _TableStream:
             [name for name in names if name not in apart] if columns is None else texts(columns, "columns")
         )
         self.names_read = list(dict.fromkeys([*self.columns, *self.targets, *self.weights]))
+        self._known, self._takes_all = {*names}, columns is None
         for name in self.names_read:
             if name not in names:
                 raise ValueError(
@@ -82,6 +84,24 @@ class _TableStream:
                 raise ValueError(f"Several columns are named {name!r}: rename them.")
         if not self.columns:
             raise ValueError("No column is left for X.")
+
+    def _check_columns(self, path, names: list[str], of_folders=()) -> None:
+        """Raise ValueError where a file after the first has other columns than were chosen."""
+        for name in self.names_read:
+            n_found = names.count(name)
+            if n_found == 1 or (n_found == 0 and name in of_folders):
+                continue
+            found = "several columns" if n_found else "no column"
+            raise ValueError(
+                f"{path} has {found} {name!r}; its columns are {names[:20]}.{self._why_not_in(names)} Write "
+                f"it anew, or leave the column out with columns=."
+            )
+        more = [name for name in names if name not in self._known] if self._takes_all else []
+        if more:
+            raise ValueError(
+                f"{path} has a column {more[0]!r} that {self.paths[0]} has not. Name those to read with "
+                f"columns=."
+            )
 
     def _why_not_in(self, names: list[str]) -> str:
         """What else may be wrong where a column is not among those of a file."""
@@ -208,9 +228,9 @@ class ParquetStream(_TableStream):
         self.chunk_rows, self.buffer_rows, self.folder = _checked(chunk_rows), buffer_rows, folder
         self._choose(self.dataset.schema.names, target, sample_weight, columns)
         if self.dataset is not source and isinstance(self.dataset, ds.FileSystemDataset):
-            self.dataset = _dataset(source, self._schema_of_files(takes_all=columns is None))
+            self.dataset = _dataset(source, self._schema_of_files())
 
-    def _schema_of_files(self, takes_all: bool):
+    def _schema_of_files(self):
         """The columns that are read, of types that hold those of all files."""
         import pyarrow as pa
 
@@ -223,21 +243,10 @@ class ParquetStream(_TableStream):
             if of_folders is None:
                 # pyarrow has looked into the first file alone.
                 of_folders = {*fields} - {*names}
-            more = [name for name in names if name not in self.dataset.schema.names] if takes_all else []
-            if more:
-                raise ValueError(
-                    f"{fragment.path} has a column {more[0]!r} that {self.dataset.files[0]} has not. Name "
-                    f"those to read with columns=."
-                )
+            self._check_columns(fragment.path, names, of_folders)
             for name in fields:
-                if name in of_folders and name not in names:
+                if name not in names:
                     continue
-                if names.count(name) != 1:
-                    several = "several columns" if name in names else "no column"
-                    raise ValueError(
-                        f"{fragment.path} has {several} {name!r}; its columns are {names[:20]}. Write it "
-                        f"anew, or leave the column out with columns=."
-                    )
                 type_, before = found.field(name).type, fields[name].type
                 try:
                     fields[name] = pa.field(name, _common_type(before, type_))
@@ -297,7 +306,8 @@ class CsvStream(_TableStream):
     ----------
     source : path-like or list of path-like
         A file, several, or a folder, whose files are taken in the order of their names, without those that
-        start with a dot or an underscore. Those that end in .gz, .bz2 or .xz are decompressed.
+        start with a dot or an underscore. Those that end in .gz, .bz2 or .xz are decompressed. Files
+        must have the same columns, in any order.
     target : str, list of str or None, default=None
         Column of targets, or columns; None to predict.
     sample_weight : str, default=None
@@ -338,9 +348,9 @@ class CsvStream(_TableStream):
     ImportError
         If pyarrow is not installed.
     ValueError
-        If a column is not in a file, a file is empty or a broken archive, a row has more or fewer values than
-        there are columns, a quote is not closed, or a value is not of its column's type; the message names
-        the file, the line and the column.
+        If a column is not in all files, a file is empty or a broken archive, a row has more or fewer values
+        than there are columns, a quote is not closed, or a value is not of its column's type; the message
+        names the file, the line and the column.
     OSError
         If a file cannot be read.
 
@@ -417,6 +427,8 @@ class CsvStream(_TableStream):
             )
         given = {} if dtypes is None else dict(dtypes)
         self._choose(self._names_in(self.paths[0]), target, sample_weight, columns)
+        for path in self.paths[1:]:
+            self._check_columns(path, self._names_in(path))
         # Columns of which it is known, or was said, how they are to be read.
         self._settled = {*given}
         self._types = self._find_types(given)
@@ -552,11 +564,6 @@ class CsvStream(_TableStream):
     def _explained(self, path, types: dict, n_rows: int, error: Exception) -> ValueError:
         """The error of the first value that is wrong after so many rows."""
         names = self._names_in(path)
-        for name in types:
-            if name not in names:
-                return ValueError(
-                    f"{path} has no column {name!r}; its columns are {names[:20]}.{self._why_not_in(names)}"
-                )
         try:
             with contextlib.closing(self._rows(path)) as rows:
                 if self.names is None:

@@ -700,13 +700,35 @@ def test_a_value_that_does_not_fit_far_down(tmp_path, monkeypatch):
         list(CsvStream(paths, dtypes={"a": "int64"}))
 
 
-def test_files_with_other_columns(tmp_path):
-    for name, content in (("1.csv", "a,b\n1,2\n"), ("2.csv", "b,c,a\n5,9,4\n"), ("_log", "no rows")):
+@pytest.mark.parametrize("dtypes", [None, {"a": "int64", "b": "int64", "c": "int64"}])
+@pytest.mark.parametrize(
+    ("second", "match"),
+    [
+        (
+            "b,c,a\n5,9,4\n",
+            r"2\.csv has a column 'c' that .*1\.csv has not\. Name those to read with columns=",
+        ),
+        ("a,c\n1,2\n", r"2\.csv has no column 'b'; its columns are \['a', 'c'\]"),
+        ("a,b,a\n1,2,3\n", r"2\.csv has several columns 'a'"),
+        ("a;b\n1;2\n", r"2\.csv has no column 'a'.*give delimiter=';'"),
+        ("", r"2\.csv is empty"),
+    ],
+)
+def test_csv_files_with_other_columns_are_named_on_opening(tmp_path, dtypes, second, match):
+    for name, content in (("1.csv", "a,b\n1,2\n"), ("2.csv", second), ("_log", "no rows")):
+        (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=match):
+        CsvStream(tmp_path, dtypes=dtypes)
+
+
+def test_csv_files_with_columns_in_another_order(tmp_path):
+    for name, content in (("1.csv", "a,b\n1,2\n"), ("2.csv", "b,a\n5,4\n")):
         (tmp_path / name).write_text(content)
     assert everything(CsvStream(tmp_path)).to_numpy().tolist() == [[1, 2], [4, 5]]
-    (tmp_path / "3.csv").write_text("a,c\n1,2\n")
-    with pytest.raises(ValueError, match=r"3\.csv has no column 'b'; its columns are \['a', 'c'\]"):
-        CsvStream(tmp_path)
+    # The remedy works.
+    (tmp_path / "3.csv").write_text("c,b,a\n9,8,7\n")
+    stream = CsvStream(tmp_path, columns=["a", "b"])
+    assert everything(stream).to_numpy().tolist() == [[1, 2], [4, 5], [7, 8]]
 
 
 @pytest.mark.parametrize("damage", ["cut", "plain"])
