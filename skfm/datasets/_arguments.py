@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral
+
+from sklearn.utils import check_scalar
 
 from skfm.data.frames import shown
 
@@ -29,3 +32,8 @@ def texts(values, name: str) -> list[str]:
                 f"{type(value).__name__}."
             )
     return found
+
+
+def rows_at_once(n, name: str) -> int:
+    """A number of rows, which is at least one."""
+    return check_scalar(n, name, Integral, min_val=1)

@@ -12,17 +12,15 @@ import os
 import re
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_scalar
 
 from skfm.data.frames import shown
 from skfm.data.readings import Written, is_name, warn
 from skfm.data.whole_numbers import holds_large
-from skfm.datasets._arguments import texts
+from skfm.datasets._arguments import rows_at_once, texts
 from skfm.datasets._sparse_text import reading
 
 # Bytes of text that are parsed at once; a row must fit into them.
@@ -84,6 +82,17 @@ class _TableStream:
                 raise ValueError(f"Several columns are named {name!r}: rename them.")
         if not self.columns:
             raise ValueError("No column is left for X.")
+        for role, given in (("columns", self.columns), ("target", self.targets)):
+            for name in given:
+                if given.count(name) > 1:
+                    raise ValueError(f"{role}= names column {name!r} more than once. Name it once.")
+        for role, given in (("columns", self.columns), ("sample_weight", self.weights)):
+            for name in given:
+                if name in self.targets:
+                    raise ValueError(
+                        f"{role}= names column {name!r}, which is a target too: a model would be trained on "
+                        f"what it is to predict. Take it out of {role}= or target=."
+                    )
 
     def _check_columns(self, path, names: list[str], of_folders=()) -> None:
         """Raise ValueError where a file after the first has other columns than were chosen."""
@@ -225,7 +234,8 @@ class ParquetStream(_TableStream):
         ds = _pyarrow("pyarrow.dataset", "ParquetStream")
         self.dataset = _dataset(source)
         self.paths = getattr(self.dataset, "files", [])
-        self.chunk_rows, self.buffer_rows, self.folder = _checked(chunk_rows), buffer_rows, folder
+        self.chunk_rows = rows_at_once(chunk_rows, "chunk_rows")
+        self.buffer_rows, self.folder = rows_at_once(buffer_rows, "buffer_rows"), folder
         self._choose(self.dataset.schema.names, target, sample_weight, columns)
         if self.dataset is not source and isinstance(self.dataset, ds.FileSystemDataset):
             self.dataset = _dataset(source, self._schema_of_files())
@@ -414,7 +424,8 @@ class CsvStream(_TableStream):
             if not isinstance(value, str) or len(value) != 1:
                 raise ValueError(f"{name} must be one character, got {value!r}.")
         self.paths = _files(source)
-        self.chunk_rows, self.buffer_rows, self.folder = _checked(chunk_rows), buffer_rows, folder
+        self.chunk_rows = rows_at_once(chunk_rows, "chunk_rows")
+        self.buffer_rows, self.folder = rows_at_once(buffer_rows, "buffer_rows"), folder
         self.delimiter, self.quotechar, self.encoding = delimiter, quotechar, encoding
         self.names = None if names is None else texts(names, "names")
         missing = text.ConvertOptions().null_values if missing_values is None else missing_values
@@ -780,10 +791,6 @@ def _pyarrow(module: str, needed_by: str):
         return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(f"{needed_by} needs pyarrow: pip install pyarrow.") from error
-
-
-def _checked(chunk_rows: int) -> int:
-    return check_scalar(chunk_rows, "chunk_rows", Integral, min_val=1)
 
 
 def _files(source) -> list:

@@ -14,6 +14,7 @@ from skfm.data.spool import writing
 from skfm.data.validate import checked_structure
 from skfm.data.whole_numbers import first_inexact
 from skfm.datasets import _sparse_text
+from skfm.datasets._arguments import rows_at_once
 from skfm.datasets._sparse_text import MAX_ID, TextRows, read_rows
 
 # More different fields than this are no fields; their number is the length of an array.
@@ -174,7 +175,7 @@ def iter_sparse_text(
 
 def read_chunks(path, format, columns, dtype, chunk_rows):
     """Rows of a file in chunks, in columns that know those of files before."""
-    check_scalar(chunk_rows, "chunk_rows", Integral, min_val=1)
+    rows_at_once(chunk_rows, "chunk_rows")
     columns.path = path
 
     waiting: list[TextRows] = []

@@ -566,6 +566,53 @@ def test_a_text_is_no_list_and_a_list_no_dict(tmp_path, stream, name, value, mat
         stream(path, **{name: value})
 
 
+@pytest.mark.parametrize("stream", [CsvStream, ParquetStream])
+@pytest.mark.parametrize(
+    ("roles", "match"),
+    [
+        ({"columns": ["y", "a"], "target": "y"}, r"columns= names column 'y', which is a target too"),
+        ({"columns": ["y", "a"], "target": ["z", "y"]}, r"columns= names column 'y', which is a target too"),
+        ({"sample_weight": "y", "target": "y"}, r"sample_weight= names column 'y', which is a target too"),
+        ({"target": ["y", "y"]}, "target= names column 'y' more than once"),
+        ({"columns": ["a", "a"], "target": "y"}, "columns= names column 'a' more than once"),
+    ],
+)
+def test_a_column_has_one_role(tmp_path, stream, roles, match):
+    path = tmp_path / "rows"
+    table = pd.DataFrame({"y": [0, 1], "z": [1, 0], "a": ["N", "A"]})
+    table.to_csv(path, index=False) if stream is CsvStream else table.to_parquet(path)
+    with pytest.raises(ValueError, match=match):
+        stream(path, **roles)
+
+
+@pytest.mark.parametrize("name", ["chunk_rows", "buffer_rows"])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "svm"])
+def test_numbers_of_rows_are_checked(tmp_path, kind, name):
+    path = tmp_path / "rows"
+    if kind == "svm":
+        path.write_text("1 0:1\n0 1:1\n")
+        make = SparseTextStream
+    else:
+        table = pd.DataFrame({"y": [0, 1], "a": ["N", "A"]})
+        table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
+        make = {"csv": CsvStream, "parquet": ParquetStream}[kind]
+    with pytest.raises(ValueError, match=f"{name} == 0, must be >= 1"):
+        make(path, **{name: 0})
+    with pytest.raises(TypeError, match=f"{name} must be an instance of int"):
+        make(path, **{name: "a"})
+
+
+def test_buffers_of_streams_of_one_s_own_are_checked():
+    class Chunks:
+        buffer_rows = 0
+
+        def __iter__(self):
+            yield X, TABLE["click"]
+
+    with pytest.raises(ValueError, match="buffer_rows == 0, must be >= 1"):
+        FMClassifier(**SETTINGS).fit(Chunks())
+
+
 def test_lists_and_dicts_of_pandas_and_numpy(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("1,N,3\n2,NA,4\n")
