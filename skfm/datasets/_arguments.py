@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from numbers import Integral
 
@@ -37,3 +38,26 @@ def texts(values, name: str) -> list[str]:
 def rows_at_once(n, name: str) -> int:
     """A number of rows, which is at least one."""
     return check_scalar(n, name, Integral, min_val=1)
+
+
+def paths_of(source, name: str) -> list:
+    """The path, or paths, that a parameter gives.
+
+    Raises
+    ------
+    TypeError
+        If there is something else.
+    """
+    paths = list(source) if isinstance(source, list | tuple) else [source]
+    for path in paths:
+        if not isinstance(path, str | os.PathLike):
+            raise no_path(name, path)
+    return paths
+
+
+def no_path(name: str, given) -> TypeError:
+    """The error of something else than a path."""
+    return TypeError(
+        f"{name} takes the path of a file, not an object of type {type(given).__name__}. Rows in memory go "
+        f"to estimators as they are."
+    )

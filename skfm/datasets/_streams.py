@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skfm.datasets._arguments import rows_at_once
+from skfm.datasets._arguments import paths_of, rows_at_once
 from skfm.datasets._sparse_text import read_rows
 from skfm.datasets._text import Columns, find_columns, read_chunks
 
@@ -71,7 +71,7 @@ class SparseTextStream:
         buffer_rows=1 << 18,
         folder=None,
     ):
-        self.paths = list(paths) if isinstance(paths, list | tuple) else [paths]
+        self.paths = paths_of(paths, "paths")
         self.format, self.zero_based = format, zero_based
         self.chunk_rows = rows_at_once(chunk_rows, "chunk_rows")
         self.buffer_rows, self.folder = rows_at_once(buffer_rows, "buffer_rows"), folder

@@ -20,7 +20,7 @@ import numpy as np
 from skfm.data.frames import shown
 from skfm.data.readings import Written, is_name, warn
 from skfm.data.whole_numbers import holds_large
-from skfm.datasets._arguments import rows_at_once, texts
+from skfm.datasets._arguments import no_path, paths_of, rows_at_once, texts
 from skfm.datasets._sparse_text import reading
 
 # Bytes of text that are parsed at once; a row must fit into them.
@@ -416,13 +416,25 @@ class CsvStream(_TableStream):
         folder=None,
     ):
         text = _pyarrow("pyarrow.csv", "CsvStream")
+        if not isinstance(encoding, str):
+            raise TypeError(f"encoding must be the name of one, such as 'utf-8', got {shown(encoding)}.")
         try:
             "".encode(encoding)
         except LookupError as error:
             raise ValueError(f"There is no encoding {encoding!r} of text.") from error
-        for name, value in (("delimiter", delimiter), ("quotechar", quotechar or '"')):
-            if not isinstance(value, str) or len(value) != 1:
-                raise ValueError(f"{name} must be one character, got {value!r}.")
+        marks = (
+            {"delimiter": delimiter}
+            if quotechar is None
+            else {"delimiter": delimiter, "quotechar": quotechar}
+        )
+        for name, value in marks.items():
+            if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in "\r\n":
+                raise ValueError(
+                    f"{name} must be one character of ASCII that ends no line, got {shown(value)}. Write "
+                    f"files with others anew."
+                )
+        if delimiter == quotechar:
+            raise ValueError(f"delimiter and quotechar must be two characters, got {delimiter!r} for both.")
         self.paths = _files(source)
         self.chunk_rows = rows_at_once(chunk_rows, "chunk_rows")
         self.buffer_rows, self.folder = rows_at_once(buffer_rows, "buffer_rows"), folder
@@ -437,6 +449,7 @@ class CsvStream(_TableStream):
                 f"dtypes={{'a': 'int64'}} for a column 'a'."
             )
         given = {} if dtypes is None else dict(dtypes)
+        self._check_names()
         self._choose(self._names_in(self.paths[0]), target, sample_weight, columns)
         for path in self.paths[1:]:
             self._check_columns(path, self._names_in(path))
@@ -471,6 +484,23 @@ class CsvStream(_TableStream):
             next((letter for letter in ";\t|," if names[0].count(letter)), None) if len(names) == 1 else None
         )
         return "" if other is None else f" If {other!r} is between values, give delimiter={other!r}."
+
+    def _check_names(self) -> None:
+        """Raise ValueError if there are not as many as values in the first row."""
+        if self.names is None:
+            return
+        # What is no text, reading names.
+        with (
+            contextlib.suppress(UnicodeError, csv.Error),
+            contextlib.closing(self._rows(self.paths[0])) as rows,
+        ):
+            for line, row in itertools.islice(rows, 1):
+                if len(row) != len(self.names):
+                    raise ValueError(
+                        f"{self.paths[0]}, line {line}: {len(row)} values, where names= gives "
+                        f"{len(self.names)} columns. Name each column, or name the file's delimiter= and "
+                        f"quotechar=."
+                    )
 
     def _names_in(self, path) -> list[str]:
         if self.names is not None:
@@ -606,10 +636,19 @@ class CsvStream(_TableStream):
         """The error of a value that is not of its column's type; text is of any that can be decoded."""
         if str(type_) == "string":
             return ValueError(f"{place}: {value!r} is no text in {self.encoding}. Name the file's encoding=.")
+        import pyarrow as pa
+
+        fault = f"{place}: {value!r} is not of type {type_}."
+        if pa.types.is_integer(type_):
+            wider = _narrowed((pa.int64(), pa.uint64(), pa.float64()), pa.array([value]))
+            if wider:
+                return ValueError(
+                    f"{fault} Give the column a wider type, dtypes={{{name!r}: {str(wider[0])!r}}}, or mend "
+                    f"the value."
+                )
         return ValueError(
-            f"{place}: {value!r} is not of type {type_}. Mend it, have it read as missing with "
-            f"missing_values=[*stream.missing_values, {value!r}], or give the column another type, such as "
-            f"dtypes={{{name!r}: 'string'}}."
+            f"{fault} Mend it, have it read as missing with missing_values=[*stream.missing_values, "
+            f"{value!r}], or give the column another type, such as dtypes={{{name!r}: 'string'}}."
         )
 
     def _rows(self, path) -> Generator[tuple[int, list[str]], None, None]:
@@ -726,7 +765,10 @@ def _dataset(source, schema=None):
         return source
     paths = source if isinstance(source, list | tuple) else [source]
     if not all(isinstance(path, str | os.PathLike) for path in paths):
-        return ds.dataset(source)
+        try:
+            return ds.dataset(source)
+        except TypeError as error:
+            raise no_path("source", source) from error
     partitioning = None if paths is not source and Path(source).is_file() else "hive"
     try:
         dataset = ds.dataset(source, schema=schema, partitioning=partitioning)
@@ -795,7 +837,7 @@ def _pyarrow(module: str, needed_by: str):
 
 def _files(source) -> list:
     """The file, files, or files of the folder."""
-    paths = list(source) if isinstance(source, list | tuple) else [source]
+    paths = paths_of(source, "source")
     if len(paths) == 1 and Path(paths[0]).is_dir():
         found = (path for path in Path(paths[0]).rglob("*") if path.is_file())
         paths = sorted(path for path in found if not path.name.startswith((".", "_")))

@@ -635,10 +635,31 @@ def test_lists_and_dicts_of_pandas_and_numpy(tmp_path):
             {"dtypes": {"a": "int64"}},
             r"line 6, column 'a': 'q' is not of type int64",
         ),
-        ("a,b\n1,2\n300,2\n", {"dtypes": {"a": "uint8"}}, "line 3, column 'a': '300' is not of type uint8"),
+        (
+            "a,b\n1,2\n300,2\n",
+            {"dtypes": {"a": "uint8"}},
+            r"line 3, column 'a': '300' is not of type uint8\. Give .* wider type, dtypes={'a': 'int64'}",
+        ),
+        ("a,b\n1,2\n1.5,2\n", {"dtypes": {"a": "int8"}}, r"a wider type, dtypes={'a': 'double'}"),
+        (f"a,b\n1,2\n{2**63},2\n", {"dtypes": {"a": "int8"}}, r"a wider type, dtypes={'a': 'uint64'}"),
+        (f"a,b\n1,2\n{2**64 + 1},2\n", {"dtypes": {"a": "int8"}}, r"int8\. Mend it.*dtypes={'a': 'string'}"),
+        ("1,2\n", {"names": ["a"]}, r"line 1: 2 values, where names= gives 1 columns\. Name each column"),
+        ("1;2\n", {"names": ["a", "b"]}, r"line 1: 1 values, where names= gives 2 columns.*delimiter="),
+        (
+            "a,b\n1,2\n",
+            {"delimiter": "¦"},
+            "delimiter must be one character of ASCII that ends no line, got '¦'",
+        ),
+        ("a,b\n1,2\n", {"delimiter": "\n"}, "delimiter must be one character of ASCII that ends no line"),
+        (
+            "a,b\n1,2\n",
+            {"quotechar": "«"},
+            "quotechar must be one character of ASCII that ends no line, got '«'",
+        ),
+        ("a,b\n1,2\n", {"quotechar": ""}, "quotechar must be one character of ASCII"),
+        ("a,b\n1,2\n", {"delimiter": '"'}, "delimiter and quotechar must be two characters"),
         ("a,b\n1,2\n3\n", {}, "line 3: 1 values, where there are 2 columns"),
         ("a,b\n1,2\n3,4,5\n", {}, "line 3: 3 values, where there are 2 columns"),
-        ("1,2\n", {"names": ["a"]}, "line 1: 2 values, where there are 1 columns"),
         ("", {}, "is empty: there is no header"),
         ("a,a\n1,2\n", {}, "Several columns are named 'a'"),
         ("a,b\n1,2\n", {"target": "c"}, r"no column 'c'; columns are \['a', 'b'\]\.$"),
@@ -673,6 +694,25 @@ def test_what_is_wrong_in_csv_is_named(tmp_path, content, options, match):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError, match=match):
         list(CsvStream(path, **options))
+
+
+@pytest.mark.parametrize("kind", ["bytes", "frame", "file", "none", "list"])
+@pytest.mark.parametrize("read", [CsvStream, ParquetStream, SparseTextStream, load_sparse_text])
+def test_what_is_no_path_is_named(tmp_path, kind, read):
+    path = tmp_path / "rows"
+    path.write_text("1 0:1\n")
+    with open(path) as file:
+        given = {"bytes": b"rows", "frame": TABLE, "file": file, "none": None, "list": [TABLE]}[kind]
+        with pytest.raises(
+            TypeError, match=r"(source|paths?) takes the path of a file, not an object of type"
+        ):
+            read(given)
+
+
+def test_an_encoding_has_a_name(tmp_path):
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(TypeError, match=r"encoding must be the name of one, .* got None"):
+        CsvStream(tmp_path / "rows.csv", encoding=None)
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
