@@ -11,7 +11,7 @@ from sklearn.utils import Bunch, check_array, check_consistent_length, check_sca
 
 from skfm.data.frames import shown
 from skfm.data.spool import writing
-from skfm.data.validate import checked_structure
+from skfm.data.validate import check_finite, checked_structure, first_no_number
 from skfm.data.whole_numbers import first_inexact
 from skfm.datasets import _sparse_text
 from skfm.datasets._arguments import rows_at_once
@@ -313,9 +313,13 @@ def _as_numbers(values, name: str, ndim: int = 2):
         values = checked_structure(values)
     given = getattr(values, "dtype", None)
     try:
-        values = check_array(values, accept_sparse="csr", ensure_2d=ndim == 2, input_name=name)
+        values = check_array(
+            values, accept_sparse="csr", ensure_2d=ndim == 2, ensure_all_finite=False, input_name=name
+        )
     except OverflowError as error:
         raise ValueError(f"{name} holds a number that float64 does not: {error}.") from error
+    except ValueError as error:
+        raise _explained(values, name) or error from None
     if values.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold numbers or booleans, got {given or values.dtype}.")
     if values.ndim != ndim:
@@ -323,14 +327,41 @@ def _as_numbers(values, name: str, ndim: int = 2):
     kind = values.dtype.kind
     exact = np.float64 if kind == "f" else np.uint64 if values.dtype == np.uint64 else np.int64
     with np.errstate(over="ignore"):
-        numbers = values.astype(exact)
-    check_array(numbers, accept_sparse="csr", ensure_2d=ndim == 2, input_name=name)  # longdouble holds more
+        numbers = values.astype(exact)  # longdouble holds more
     if ndim == 1:
+        bad = ~np.isfinite(numbers)
+        if bad.any():
+            row = int(np.argmax(bad))
+            what = "NaN" if np.isnan(numbers[row]) else "infinity"
+            raise ValueError(
+                f"{name} holds {what} at row {row}, where only finite numbers can be. Drop the row."
+            )
         return numbers
     X = sparse.csr_matrix(numbers)  # of its own, as the cast was
     X.sum_duplicates()
     X.eliminate_zeros()
+    check_finite(X)
     return X
+
+
+def _explained(values, name: str) -> ValueError | None:
+    """The error of the first text among values, or None if there is none."""
+    array = np.asarray(values)
+    if not array.ndim or not array.size or array.dtype.kind not in "OUS":
+        return None
+    row, value = first_no_number(array) or (0, array.ravel().tolist()[0])
+    where = f"row {row}"
+    if array.ndim == 2:
+        where += f", column {array[row].tolist().index(value)}"
+    remedy = (
+        "Number labels with numpy.unique(y, return_inverse=True)[1]"
+        if name == "y"
+        else "Encode such columns with skfm.FieldEncoder"
+    )
+    return ValueError(
+        f"{name} holds {value!r:.80} at {where}, where only numbers and booleans can be. {remedy}, or "
+        f"convert numbers that are text with astype(float)."
+    )
 
 
 def _whole_numbers(values, name: str, n: int, valid: range) -> np.ndarray:

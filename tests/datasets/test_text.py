@@ -147,6 +147,48 @@ def test_bytes_that_are_no_text(write):
         load_sparse_text(path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("name", ["rows", "rows.gz"])
+def test_text_of_several_bytes_a_letter_is_named(tmp_path, encoding, name):
+    path, text = tmp_path / name, "1 0:2\n0 1:1\n"
+    with _sparse_text.open_text(path, "wb") as file:
+        file.write(text.encode(encoding))
+    for read in (load_sparse_text, lambda path: next(iter_sparse_text(path, n_features=2))):
+        with pytest.raises(ValueError, match=f"rows.* is text in {encoding}, where UTF-8 is expected"):
+            read(path)
+    # Text as short as a letter is none of several bytes.
+    path.unlink()
+    (tmp_path / "one").write_text("1")
+    assert load_sparse_text(tmp_path / "one").target.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "match"),
+    [
+        (np.eye(3), ["a", "b", "c"], r"y holds 'a' at row 0, .*numpy\.unique\(y"),
+        (np.eye(3), [1, "b", 2], "y holds 'b' at row 1,"),
+        (np.eye(3), ["1", "2", "3"], r"y holds '1' at row 0, .*astype\(float\)"),
+        (np.eye(3), [1, np.nan, 2], "y holds NaN at row 1,"),
+        (np.eye(3), [1, 2, np.inf], "y holds infinity at row 2,"),
+        (np.array([[1, 2], [3, "x"]], dtype=object), [1, 2], "X holds 'x' at row 1, column 1,.*FieldEncoder"),
+        (np.array([[1, 2], [3, np.nan]]), [1, 2], "X contains NaN at row 1, column 1"),
+        (
+            sparse.coo_array(np.array([[1, 2], [np.inf, 0]])),
+            [1, 2],
+            r"X contains infinity .* row 1, column 0",
+        ),
+        (
+            sparse.csr_array(([1e308, 1e308], [1, 1], [0, 0, 2]), shape=(2, 2)),
+            [1, 2],
+            r"X contains infinity .* row 1, column 1",
+        ),
+    ],
+)
+def test_what_is_no_number_has_a_place(tmp_path, X, y, match):
+    with pytest.raises(ValueError, match=match):
+        dump_sparse_text(X, y, tmp_path / "rows")
+
+
 def test_errors_of_whole_files(write, tmp_path):
     with pytest.raises(ValueError, match="holds no rows"):
         load_sparse_text(write("# nothing\n"))
