@@ -364,7 +364,10 @@ def _explained(values, name: str) -> ValueError | None:
     )
 
 
-def _whole_numbers(values, name: str, n: int, valid: range) -> np.ndarray:
+_NUMBERED = "Number other values with numpy.unique(..., return_inverse=True)[1]."
+
+
+def _whole_numbers(values, name: str, n: int, valid: range, remedy: str = _NUMBERED) -> np.ndarray:
     """One whole number for each column or row."""
     array = np.asarray(values)
     if isinstance(values, str | Mapping | Set) or not array.ndim:
@@ -380,15 +383,15 @@ def _whole_numbers(values, name: str, n: int, valid: range) -> np.ndarray:
         is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         if not is_whole or int(value) not in valid:
             raise ValueError(
-                f"{name}[{number}] is {value!r}, not a whole number from {valid[0]} to {valid[-1]}. Number "
-                f"other values with numpy.unique(..., return_inverse=True)[1]."
+                f"{name}[{number}] is {value!r}, not a whole number from {valid[0]} to {valid[-1]}. {remedy}"
             )
     return np.array([int(value) for value in found], dtype=np.int64)
 
 
 def _sizes(field_sizes, n_features=None) -> np.ndarray:
     """How many indices each field has, as an array."""
-    sizes = _whole_numbers(field_sizes, "field_sizes", np.size(field_sizes), range(MAX_ID + 1))
+    remedy = "Give the number of indices of each field, 0 where a field has none."
+    sizes = _whole_numbers(field_sizes, "field_sizes", np.size(field_sizes), range(MAX_ID + 1), remedy)
     total = int(sizes.sum())
     if n_features is not None and total != n_features:
         raise ValueError(f"field_sizes add up to {total}, but there are {n_features} columns.")
