@@ -83,6 +83,8 @@ _REMEDY = "Correct its arrays or its shape."
 def checked_structure(X, name: str = "X"):
     """A sparse matrix whose entries are somewhere, in a dtype that holds the sum of entries of one place.
 
+    Booleans of one place are one boolean, as in the dense matrix.
+
     SciPy takes the arrays that it is given, and on wrong ones it crashes or reads what is not theirs.
 
     Raises
@@ -96,8 +98,13 @@ def checked_structure(X, name: str = "X"):
         _check_compressed(X, name)
     elif X.format in _CHECKS:
         _CHECKS[X.format](X, name)
+    if X.dtype == bool and X.format in ("coo", "csr", "csc", "bsr") and not X.has_canonical_format:
+        # Of booleans the sum is one: it is taken before they become numbers.
+        X = X.copy() if X.format in ("csr", "csc") else X.tocsr()
+        X.sum_duplicates()
+        return X
     # SciPy adds entries of one place in the dtype that they have.
-    is_narrow = X.dtype.kind in "biu" and X.dtype.itemsize < 8
+    is_narrow = X.dtype.kind in "iu" and X.dtype.itemsize < 8
     return X.astype(np.int64) if is_narrow and X.format in ("coo", "bsr") else X
 
 

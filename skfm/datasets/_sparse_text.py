@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skfm.data.whole_numbers import EXACT, first_inexact
+from skfm.datasets._arguments import paths_of
 
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # How files start that hold no text, whatever their names say.
@@ -71,6 +72,7 @@ class TextRows(NamedTuple):
 
 def open_text(path, mode: str):
     """The file in binary mode, (de)compressed by its suffix."""
+    paths_of([path], "path")
     return _OPENERS.get(Path(path).suffix.lower(), open)(path, mode)
 
 
@@ -112,6 +114,12 @@ def read_blocks(path, size: int = _BLOCK) -> Iterator[tuple[bytes, int]]:
     """Whole lines of about `size` bytes at a time, and the number of the first, from 1."""
     line, rest = 1, b""
     with reading(path) as file:
+        encoding = _wide_encoding(file.peek(4))
+        if encoding is not None:
+            raise ValueError(
+                f"{path} is text in {encoding}, where UTF-8 is expected. Read it with open(..., "
+                f"encoding={encoding!r}) and write it anew with encoding='utf-8'."
+            )
         while block := file.read(size):
             lines, newline, tail = (rest + block).rpartition(b"\n")
             rest = tail
@@ -120,6 +128,30 @@ def read_blocks(path, size: int = _BLOCK) -> Iterator[tuple[bytes, int]]:
                 line += lines.count(b"\n") + 1
     if rest:
         yield rest + b"\n", line
+
+
+# How text of several bytes a letter starts: with a mark of their order, or a letter of ASCII.
+_WIDE = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_WIDE_WITHOUT_MARK = {
+    rb"[^\0]\0\0\0": "utf-32-le",
+    rb"\0\0\0[^\0]": "utf-32-be",
+    rb"[^\0]\0[^\0]\0": "utf-16-le",
+    rb"\0[^\0]\0[^\0]": "utf-16-be",
+}
+
+
+def _wide_encoding(first: bytes) -> str | None:
+    """The encoding of text that starts as that of several bytes a letter does."""
+    of_mark = (encoding for mark, encoding in _WIDE.items() if first.startswith(mark))
+    of_letters = (
+        encoding for start, encoding in _WIDE_WITHOUT_MARK.items() if re.match(start, first, re.DOTALL)
+    )
+    return next(of_mark, None) or next(of_letters, None)
 
 
 def read_rows(path, format: str) -> Iterator[TextRows]:

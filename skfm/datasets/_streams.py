@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skfm.datasets._arguments import paths_of, rows_at_once
 from skfm.datasets._sparse_text import read_rows
 from skfm.datasets._text import Columns, find_columns, read_chunks
 
@@ -70,12 +71,13 @@ class SparseTextStream:
         buffer_rows=1 << 18,
         folder=None,
     ):
-        self.paths = list(paths) if isinstance(paths, list | tuple) else [paths]
-        self.format, self.zero_based, self.chunk_rows = format, zero_based, chunk_rows
+        self.paths = paths_of(paths, "paths")
+        self.format, self.zero_based = format, zero_based
+        self.chunk_rows = rows_at_once(chunk_rows, "chunk_rows")
+        self.buffer_rows, self.folder = rows_at_once(buffer_rows, "buffer_rows"), folder
         pieces = (rows for path in self.paths for rows in read_rows(path, format))
         columns = find_columns(pieces, n_features, field_sizes, zero_based)
         self.n_features, self.field_sizes = columns.n_features, columns.field_sizes
-        self.buffer_rows, self.folder = buffer_rows, folder
 
     def _bunches(self):
         columns = Columns(self.n_features, self.field_sizes, self.zero_based)

@@ -12,16 +12,15 @@ import os
 import re
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_scalar
 
 from skfm.data.frames import shown
 from skfm.data.readings import Written, is_name, warn
 from skfm.data.whole_numbers import holds_large
+from skfm.datasets._arguments import no_path, paths_of, rows_at_once, texts
 from skfm.datasets._sparse_text import reading
 
 # Bytes of text that are parsed at once; a row must fit into them.
@@ -57,17 +56,23 @@ class _TableStream:
     """Chunks of some columns of tables that come in pieces."""
 
     chunk_rows: int
+    paths: list
 
     def _choose(self, names: list[str], target, sample_weight, columns) -> None:
         """Note which of the columns are read."""
-        self.targets = [target] if isinstance(target, str) else list(target or [])
         self.one_target = isinstance(target, str)
-        self.sample_weight = sample_weight
-        apart = {*self.targets, sample_weight}
-        self.columns = [name for name in names if name not in apart] if columns is None else list(columns)
-        self.names_read = list(
-            dict.fromkeys([*self.columns, *self.targets, *([sample_weight] if sample_weight else [])])
+        self.targets = [target] if self.one_target else texts(() if target is None else target, "target")
+        if not isinstance(sample_weight, str | None):
+            raise TypeError(
+                f"sample_weight must be the name of a column or None, got {shown(sample_weight)}."
+            )
+        self.weights = [] if sample_weight is None else [sample_weight]
+        apart = {*self.targets, *self.weights}
+        self.columns = (
+            [name for name in names if name not in apart] if columns is None else texts(columns, "columns")
         )
+        self.names_read = list(dict.fromkeys([*self.columns, *self.targets, *self.weights]))
+        self._known, self._takes_all = {*names}, columns is None
         for name in self.names_read:
             if name not in names:
                 raise ValueError(
@@ -77,6 +82,35 @@ class _TableStream:
                 raise ValueError(f"Several columns are named {name!r}: rename them.")
         if not self.columns:
             raise ValueError("No column is left for X.")
+        for role, given in (("columns", self.columns), ("target", self.targets)):
+            for name in given:
+                if given.count(name) > 1:
+                    raise ValueError(f"{role}= names column {name!r} more than once. Name it once.")
+        for role, given in (("columns", self.columns), ("sample_weight", self.weights)):
+            for name in given:
+                if name in self.targets:
+                    raise ValueError(
+                        f"{role}= names column {name!r}, which is a target too: a model would be trained on "
+                        f"what it is to predict. Take it out of {role}= or target=."
+                    )
+
+    def _check_columns(self, path, names: list[str], of_folders=()) -> None:
+        """Raise ValueError where a file after the first has other columns than were chosen."""
+        for name in self.names_read:
+            n_found = names.count(name)
+            if n_found == 1 or (n_found == 0 and name in of_folders):
+                continue
+            found = "several columns" if n_found else "no column"
+            raise ValueError(
+                f"{path} has {found} {name!r}; its columns are {names[:20]}.{self._why_not_in(names)} Write "
+                f"it anew, or leave the column out with columns=."
+            )
+        more = [name for name in names if name not in self._known] if self._takes_all else []
+        if more:
+            raise ValueError(
+                f"{path} has a column {more[0]!r} that {self.paths[0]} has not. Name those to read with "
+                f"columns=."
+            )
 
     def _why_not_in(self, names: list[str]) -> str:
         """What else may be wrong where a column is not among those of a file."""
@@ -106,12 +140,11 @@ class _TableStream:
         """Chunks ``(X,)``, ``(X, y)`` or ``(X, y, sample_weight)``, X a pyarrow.Table."""
         import pyarrow as pa
 
-        more = [self.sample_weight] if self.sample_weight else []
         for path, n_before, batch in self._batches():
             for first in range(0, batch.num_rows, self.chunk_rows):
                 table = pa.Table.from_batches([batch.slice(first, self.chunk_rows)])
                 place = partial(self._place_after, path, n_before + first)
-                for name in (*self.targets, *more):
+                for name in (*self.targets, *self.weights):
                     missing = table[name].is_null(nan_is_null=True).to_numpy()
                     if missing.any():
                         raise ValueError(
@@ -122,7 +155,7 @@ class _TableStream:
                 if self.targets:
                     y = [table[name].to_numpy() for name in self.targets]
                     chunk.append(y[0] if self.one_target else _side_by_side(y))
-                chunk += [table[name].to_numpy() for name in more]
+                chunk += [table[name].to_numpy() for name in self.weights]
                 yield _Chunk(chunk, place)
 
     def _place_after(self, path, n_before: int, row: int | None) -> str:
@@ -201,12 +234,13 @@ class ParquetStream(_TableStream):
         ds = _pyarrow("pyarrow.dataset", "ParquetStream")
         self.dataset = _dataset(source)
         self.paths = getattr(self.dataset, "files", [])
-        self.chunk_rows, self.buffer_rows, self.folder = _checked(chunk_rows), buffer_rows, folder
+        self.chunk_rows = rows_at_once(chunk_rows, "chunk_rows")
+        self.buffer_rows, self.folder = rows_at_once(buffer_rows, "buffer_rows"), folder
         self._choose(self.dataset.schema.names, target, sample_weight, columns)
         if self.dataset is not source and isinstance(self.dataset, ds.FileSystemDataset):
-            self.dataset = _dataset(source, self._schema_of_files(takes_all=columns is None))
+            self.dataset = _dataset(source, self._schema_of_files())
 
-    def _schema_of_files(self, takes_all: bool):
+    def _schema_of_files(self):
         """The columns that are read, of types that hold those of all files."""
         import pyarrow as pa
 
@@ -219,21 +253,10 @@ class ParquetStream(_TableStream):
             if of_folders is None:
                 # pyarrow has looked into the first file alone.
                 of_folders = {*fields} - {*names}
-            more = [name for name in names if name not in self.dataset.schema.names] if takes_all else []
-            if more:
-                raise ValueError(
-                    f"{fragment.path} has a column {more[0]!r} that {self.dataset.files[0]} has not. Name "
-                    f"those to read with columns=."
-                )
+            self._check_columns(fragment.path, names, of_folders)
             for name in fields:
-                if name in of_folders and name not in names:
+                if name not in names:
                     continue
-                if names.count(name) != 1:
-                    several = "several columns" if name in names else "no column"
-                    raise ValueError(
-                        f"{fragment.path} has {several} {name!r}; its columns are {names[:20]}. Write it "
-                        f"anew, or leave the column out with columns=."
-                    )
                 type_, before = found.field(name).type, fields[name].type
                 try:
                     fields[name] = pa.field(name, _common_type(before, type_))
@@ -293,7 +316,8 @@ class CsvStream(_TableStream):
     ----------
     source : path-like or list of path-like
         A file, several, or a folder, whose files are taken in the order of their names, without those that
-        start with a dot or an underscore. Those that end in .gz, .bz2 or .xz are decompressed.
+        start with a dot or an underscore. Those that end in .gz, .bz2 or .xz are decompressed. Files
+        must have the same columns, in any order.
     target : str, list of str or None, default=None
         Column of targets, or columns; None to predict.
     sample_weight : str, default=None
@@ -334,9 +358,9 @@ class CsvStream(_TableStream):
     ImportError
         If pyarrow is not installed.
     ValueError
-        If a column is not in a file, a file is empty or a broken archive, a row has more or fewer values than
-        there are columns, a quote is not closed, or a value is not of its column's type; the message names
-        the file, the line and the column.
+        If a column is not in all files, a file is empty or a broken archive, a row has more or fewer values
+        than there are columns, a quote is not closed, or a value is not of its column's type; the message
+        names the file, the line and the column.
     OSError
         If a file cannot be read.
 
@@ -392,23 +416,46 @@ class CsvStream(_TableStream):
         folder=None,
     ):
         text = _pyarrow("pyarrow.csv", "CsvStream")
+        if not isinstance(encoding, str):
+            raise TypeError(f"encoding must be the name of one, such as 'utf-8', got {shown(encoding)}.")
         try:
             "".encode(encoding)
         except LookupError as error:
             raise ValueError(f"There is no encoding {encoding!r} of text.") from error
-        for name, value in (("delimiter", delimiter), ("quotechar", quotechar or '"')):
-            if not isinstance(value, str) or len(value) != 1:
-                raise ValueError(f"{name} must be one character, got {value!r}.")
+        marks = (
+            {"delimiter": delimiter}
+            if quotechar is None
+            else {"delimiter": delimiter, "quotechar": quotechar}
+        )
+        for name, value in marks.items():
+            if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in "\r\n":
+                raise ValueError(
+                    f"{name} must be one character of ASCII that ends no line, got {shown(value)}. Write "
+                    f"files with others anew."
+                )
+        if delimiter == quotechar:
+            raise ValueError(f"delimiter and quotechar must be two characters, got {delimiter!r} for both.")
         self.paths = _files(source)
-        self.chunk_rows, self.buffer_rows, self.folder = _checked(chunk_rows), buffer_rows, folder
+        self.chunk_rows = rows_at_once(chunk_rows, "chunk_rows")
+        self.buffer_rows, self.folder = rows_at_once(buffer_rows, "buffer_rows"), folder
         self.delimiter, self.quotechar, self.encoding = delimiter, quotechar, encoding
-        self.names = None if names is None else list(names)
+        self.names = None if names is None else texts(names, "names")
         missing = text.ConvertOptions().null_values if missing_values is None else missing_values
-        self.missing_values = list(missing)
+        self.missing_values = texts(missing, "missing_values")
+        # A Series of types, as frames have them, is as good as a dict.
+        if not hasattr({} if dtypes is None else dtypes, "keys"):
+            raise TypeError(
+                f"dtypes must be a dict of types by the names of columns, got {shown(dtypes)}. Give "
+                f"dtypes={{'a': 'int64'}} for a column 'a'."
+            )
+        given = {} if dtypes is None else dict(dtypes)
+        self._check_names()
         self._choose(self._names_in(self.paths[0]), target, sample_weight, columns)
+        for path in self.paths[1:]:
+            self._check_columns(path, self._names_in(path))
         # Columns of which it is known, or was said, how they are to be read.
-        self._settled = {*(dtypes or {})}
-        self._types = self._find_types(dtypes or {})
+        self._settled = {*given}
+        self._types = self._find_types(given)
         self.dtypes = {name: str(type_) for name, type_ in self._types.items()}
 
     def _batches(self):
@@ -437,6 +484,23 @@ class CsvStream(_TableStream):
             next((letter for letter in ";\t|," if names[0].count(letter)), None) if len(names) == 1 else None
         )
         return "" if other is None else f" If {other!r} is between values, give delimiter={other!r}."
+
+    def _check_names(self) -> None:
+        """Raise ValueError if there are not as many as values in the first row."""
+        if self.names is None:
+            return
+        # What is no text, reading names.
+        with (
+            contextlib.suppress(UnicodeError, csv.Error),
+            contextlib.closing(self._rows(self.paths[0])) as rows,
+        ):
+            for line, row in itertools.islice(rows, 1):
+                if len(row) != len(self.names):
+                    raise ValueError(
+                        f"{self.paths[0]}, line {line}: {len(row)} values, where names= gives "
+                        f"{len(self.names)} columns. Name each column, or name the file's delimiter= and "
+                        f"quotechar=."
+                    )
 
     def _names_in(self, path) -> list[str]:
         if self.names is not None:
@@ -541,11 +605,6 @@ class CsvStream(_TableStream):
     def _explained(self, path, types: dict, n_rows: int, error: Exception) -> ValueError:
         """The error of the first value that is wrong after so many rows."""
         names = self._names_in(path)
-        for name in types:
-            if name not in names:
-                return ValueError(
-                    f"{path} has no column {name!r}; its columns are {names[:20]}.{self._why_not_in(names)}"
-                )
         try:
             with contextlib.closing(self._rows(path)) as rows:
                 if self.names is None:
@@ -577,10 +636,19 @@ class CsvStream(_TableStream):
         """The error of a value that is not of its column's type; text is of any that can be decoded."""
         if str(type_) == "string":
             return ValueError(f"{place}: {value!r} is no text in {self.encoding}. Name the file's encoding=.")
+        import pyarrow as pa
+
+        fault = f"{place}: {value!r} is not of type {type_}."
+        if pa.types.is_integer(type_):
+            wider = _narrowed((pa.int64(), pa.uint64(), pa.float64()), pa.array([value]))
+            if wider:
+                return ValueError(
+                    f"{fault} Give the column a wider type, dtypes={{{name!r}: {str(wider[0])!r}}}, or mend "
+                    f"the value."
+                )
         return ValueError(
-            f"{place}: {value!r} is not of type {type_}. Mend it, have it read as missing with "
-            f"missing_values=[*stream.missing_values, {value!r}], or give the column another type, such as "
-            f"dtypes={{{name!r}: 'string'}}."
+            f"{fault} Mend it, have it read as missing with missing_values=[*stream.missing_values, "
+            f"{value!r}], or give the column another type, such as dtypes={{{name!r}: 'string'}}."
         )
 
     def _rows(self, path) -> Generator[tuple[int, list[str]], None, None]:
@@ -697,7 +765,10 @@ def _dataset(source, schema=None):
         return source
     paths = source if isinstance(source, list | tuple) else [source]
     if not all(isinstance(path, str | os.PathLike) for path in paths):
-        return ds.dataset(source)
+        try:
+            return ds.dataset(source)
+        except TypeError as error:
+            raise no_path("source", source) from error
     partitioning = None if paths is not source and Path(source).is_file() else "hive"
     try:
         dataset = ds.dataset(source, schema=schema, partitioning=partitioning)
@@ -764,13 +835,9 @@ def _pyarrow(module: str, needed_by: str):
         raise ImportError(f"{needed_by} needs pyarrow: pip install pyarrow.") from error
 
 
-def _checked(chunk_rows: int) -> int:
-    return check_scalar(chunk_rows, "chunk_rows", Integral, min_val=1)
-
-
 def _files(source) -> list:
     """The file, files, or files of the folder."""
-    paths = list(source) if isinstance(source, list | tuple) else [source]
+    paths = paths_of(source, "source")
     if len(paths) == 1 and Path(paths[0]).is_dir():
         found = (path for path in Path(paths[0]).rglob("*") if path.is_file())
         paths = sorted(path for path in found if not path.name.startswith((".", "_")))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from numbers import Integral
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils import Bunch, check_array, check_consistent_length, check_scalar
 
+from skfm.data.frames import shown
 from skfm.data.spool import writing
-from skfm.data.validate import checked_structure
+from skfm.data.validate import check_finite, checked_structure, first_no_number
 from skfm.data.whole_numbers import first_inexact
 from skfm.datasets import _sparse_text
+from skfm.datasets._arguments import rows_at_once
 from skfm.datasets._sparse_text import MAX_ID, TextRows, read_rows
 
 # More different fields than this are no fields; their number is the length of an array.
@@ -173,7 +175,7 @@ def iter_sparse_text(
 
 def read_chunks(path, format, columns, dtype, chunk_rows):
     """Rows of a file in chunks, in columns that know those of files before."""
-    check_scalar(chunk_rows, "chunk_rows", Integral, min_val=1)
+    rows_at_once(chunk_rows, "chunk_rows")
     columns.path = path
 
     waiting: list[TextRows] = []
@@ -311,9 +313,13 @@ def _as_numbers(values, name: str, ndim: int = 2):
         values = checked_structure(values)
     given = getattr(values, "dtype", None)
     try:
-        values = check_array(values, accept_sparse="csr", ensure_2d=ndim == 2, input_name=name)
+        values = check_array(
+            values, accept_sparse="csr", ensure_2d=ndim == 2, ensure_all_finite=False, input_name=name
+        )
     except OverflowError as error:
         raise ValueError(f"{name} holds a number that float64 does not: {error}.") from error
+    except ValueError as error:
+        raise _explained(values, name) or error from None
     if values.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold numbers or booleans, got {given or values.dtype}.")
     if values.ndim != ndim:
@@ -321,19 +327,51 @@ def _as_numbers(values, name: str, ndim: int = 2):
     kind = values.dtype.kind
     exact = np.float64 if kind == "f" else np.uint64 if values.dtype == np.uint64 else np.int64
     with np.errstate(over="ignore"):
-        numbers = values.astype(exact)
-    check_array(numbers, accept_sparse="csr", ensure_2d=ndim == 2, input_name=name)  # longdouble holds more
+        numbers = values.astype(exact)  # longdouble holds more
     if ndim == 1:
+        bad = ~np.isfinite(numbers)
+        if bad.any():
+            row = int(np.argmax(bad))
+            what = "NaN" if np.isnan(numbers[row]) else "infinity"
+            raise ValueError(
+                f"{name} holds {what} at row {row}, where only finite numbers can be. Drop the row."
+            )
         return numbers
     X = sparse.csr_matrix(numbers)  # of its own, as the cast was
     X.sum_duplicates()
     X.eliminate_zeros()
+    check_finite(X)
     return X
 
 
-def _whole_numbers(values, name: str, n: int, valid: range) -> np.ndarray:
+def _explained(values, name: str) -> ValueError | None:
+    """The error of the first text among values, or None if there is none."""
+    array = np.asarray(values)
+    if not array.ndim or not array.size or array.dtype.kind not in "OUS":
+        return None
+    row, value = first_no_number(array) or (0, array.ravel().tolist()[0])
+    where = f"row {row}"
+    if array.ndim == 2:
+        where += f", column {array[row].tolist().index(value)}"
+    remedy = (
+        "Number labels with numpy.unique(y, return_inverse=True)[1]"
+        if name == "y"
+        else "Encode such columns with skfm.FieldEncoder"
+    )
+    return ValueError(
+        f"{name} holds {value!r:.80} at {where}, where only numbers and booleans can be. {remedy}, or "
+        f"convert numbers that are text with astype(float)."
+    )
+
+
+_NUMBERED = "Number other values with numpy.unique(..., return_inverse=True)[1]."
+
+
+def _whole_numbers(values, name: str, n: int, valid: range, remedy: str = _NUMBERED) -> np.ndarray:
     """One whole number for each column or row."""
     array = np.asarray(values)
+    if isinstance(values, str | Mapping | Set) or not array.ndim:
+        raise TypeError(f"{name} must be a list of whole numbers, got {shown(values)}.")
     if array.shape != (n,):
         raise ValueError(f"{name} must hold {n} numbers, got an array of shape {array.shape}.")
     if array.dtype.kind in "iu" and all(
@@ -345,15 +383,15 @@ def _whole_numbers(values, name: str, n: int, valid: range) -> np.ndarray:
         is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         if not is_whole or int(value) not in valid:
             raise ValueError(
-                f"{name}[{number}] is {value!r}, not a whole number from {valid[0]} to {valid[-1]}. Number "
-                f"other values with numpy.unique(..., return_inverse=True)[1]."
+                f"{name}[{number}] is {value!r}, not a whole number from {valid[0]} to {valid[-1]}. {remedy}"
             )
     return np.array([int(value) for value in found], dtype=np.int64)
 
 
 def _sizes(field_sizes, n_features=None) -> np.ndarray:
     """How many indices each field has, as an array."""
-    sizes = _whole_numbers(field_sizes, "field_sizes", np.size(field_sizes), range(MAX_ID + 1))
+    remedy = "Give the number of indices of each field, 0 where a field has none."
+    sizes = _whole_numbers(field_sizes, "field_sizes", np.size(field_sizes), range(MAX_ID + 1), remedy)
     total = int(sizes.sum())
     if n_features is not None and total != n_features:
         raise ValueError(f"field_sizes add up to {total}, but there are {n_features} columns.")

@@ -6,12 +6,13 @@ import contextlib
 import copy
 import re
 from collections.abc import Callable, Generator
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, check_scalar
 
 from skfm.data.encode import FieldEncoder, Learning
 from skfm.data.frames import is_frame
@@ -273,7 +274,8 @@ def spool_rows(
     stream: CheckedStream, encoding: Encoding, folder: Path, held_out_share=0.0, random_state=None
 ) -> Spooled:
     """Encode a stream's rows and write them to a folder."""
-    buffer_rows = int(getattr(stream.stream, "buffer_rows", _BUFFER_ROWS))
+    buffer_rows = getattr(stream.stream, "buffer_rows", _BUFFER_ROWS)
+    check_scalar(buffer_rows, "buffer_rows", Integral, min_val=1)
     # A generator that is shared is not moved on: rows that turn out to be few are split as rows in memory.
     state = copy.deepcopy(random_state)
     rng = np.random.RandomState() if state is None else check_random_state(state)

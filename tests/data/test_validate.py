@@ -287,6 +287,7 @@ def test_keys_outside_a_matrix_are_refused(key):
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int16, np.uint16, np.int32])
 @pytest.mark.parametrize("kind", ["coo", "bsr", "csr", "csc"])
 def test_entries_of_one_place_are_added_beyond_their_dtype(kind, dtype):
+    """Booleans are no numbers: True beside True is True, as in SciPy."""
     largest = True if dtype is bool else np.iinfo(dtype).max // 2 + 1
     values, rows, columns = np.array([largest] * 2 + [1], dtype), np.array([0, 0, 1]), np.array([1, 1, 0])
     if kind == "coo":
@@ -298,10 +299,14 @@ def test_entries_of_one_place_are_added_beyond_their_dtype(kind, dtype):
         X = {"csr": sparse.csr_array, "bsr": sparse.bsr_array}[kind](
             (values, columns, [0, 2, 3]), shape=(2, 2)
         )
-    dense = [[0, 2 * int(largest)], [1, 0]]
+    n_entries = X.nnz
+    dense = [[0, 1 if dtype is bool else 2 * int(largest)], [1, 0]]
+    if dtype is bool:
+        assert_array_equal(X.toarray(), dense)
     assert_array_equal(canonical_csr(checked_structure(X)).toarray(), dense)
     # As scikit-learn converts it.
     assert_array_equal(checked_structure(X).asformat("csr", copy=True).astype(float).toarray(), dense)
+    assert X.nnz == n_entries
 
 
 def test_what_comes_after_the_last_row_is_no_entry():

@@ -540,6 +540,93 @@ def test_types_that_are_given(tmp_path, given):
         CsvStream(path, dtypes={"zip": "integers"})
 
 
+@pytest.mark.parametrize("stream", [CsvStream, ParquetStream])
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("columns", "ab", r"columns must be a list of texts, got 'ab'\. Give columns=\['ab'\]"),
+        ("columns", [1], r"columns\[0\] is 1, of type int"),
+        ("target", 0, "target must be a list of texts, got 0"),
+        ("sample_weight", ["a"], r"sample_weight must be the name of a column or None, got \['a'\]"),
+        ("names", "ab", r"names must be a list of texts, got 'ab'\. Give names=\['ab'\]"),
+        ("names", b"ab", "names must be a list of texts, got b'ab'"),
+        ("missing_values", "NA", r"Give missing_values=\['NA'\]"),
+        ("missing_values", [None], r"missing_values\[0\] is None, of type NoneType"),
+        ("dtypes", ["int64"], r"dtypes must be a dict of types .*, got \['int64'\]"),
+        ("dtypes", "int64", "dtypes must be a dict of types .*, got 'int64'"),
+    ],
+)
+def test_a_text_is_no_list_and_a_list_no_dict(tmp_path, stream, name, value, match):
+    if stream is ParquetStream and name in ("names", "missing_values", "dtypes"):
+        pytest.skip("not a parameter")
+    path = tmp_path / "rows"
+    table = pd.DataFrame({"a": ["N", "A"], "b": [1, 2]})
+    table.to_csv(path, index=False) if stream is CsvStream else table.to_parquet(path)
+    with pytest.raises(TypeError, match=match):
+        stream(path, **{name: value})
+
+
+@pytest.mark.parametrize("stream", [CsvStream, ParquetStream])
+@pytest.mark.parametrize(
+    ("roles", "match"),
+    [
+        ({"columns": ["y", "a"], "target": "y"}, r"columns= names column 'y', which is a target too"),
+        ({"columns": ["y", "a"], "target": ["z", "y"]}, r"columns= names column 'y', which is a target too"),
+        ({"sample_weight": "y", "target": "y"}, r"sample_weight= names column 'y', which is a target too"),
+        ({"target": ["y", "y"]}, "target= names column 'y' more than once"),
+        ({"columns": ["a", "a"], "target": "y"}, "columns= names column 'a' more than once"),
+    ],
+)
+def test_a_column_has_one_role(tmp_path, stream, roles, match):
+    path = tmp_path / "rows"
+    table = pd.DataFrame({"y": [0, 1], "z": [1, 0], "a": ["N", "A"]})
+    table.to_csv(path, index=False) if stream is CsvStream else table.to_parquet(path)
+    with pytest.raises(ValueError, match=match):
+        stream(path, **roles)
+
+
+@pytest.mark.parametrize("name", ["chunk_rows", "buffer_rows"])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "svm"])
+def test_numbers_of_rows_are_checked(tmp_path, kind, name):
+    path = tmp_path / "rows"
+    if kind == "svm":
+        path.write_text("1 0:1\n0 1:1\n")
+        make = SparseTextStream
+    else:
+        table = pd.DataFrame({"y": [0, 1], "a": ["N", "A"]})
+        table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
+        make = {"csv": CsvStream, "parquet": ParquetStream}[kind]
+    with pytest.raises(ValueError, match=f"{name} == 0, must be >= 1"):
+        make(path, **{name: 0})
+    with pytest.raises(TypeError, match=f"{name} must be an instance of int"):
+        make(path, **{name: "a"})
+
+
+def test_buffers_of_streams_of_one_s_own_are_checked():
+    class Chunks:
+        buffer_rows = 0
+
+        def __iter__(self):
+            yield X, TABLE["click"]
+
+    with pytest.raises(ValueError, match="buffer_rows == 0, must be >= 1"):
+        FMClassifier(**SETTINGS).fit(Chunks())
+
+
+def test_lists_and_dicts_of_pandas_and_numpy(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("1,N,3\n2,NA,4\n")
+    stream = CsvStream(
+        path,
+        names=pd.Index(["a", "b", "c"]),
+        columns=np.array(["b", "a"]),
+        missing_values=("NA",),
+        dtypes=pd.Series({"a": "string"}),
+    )
+    assert stream.dtypes == {"b": "string", "a": "string"}
+    assert everything(stream)["b"].isna().tolist() == [False, True]
+
+
 @pytest.mark.parametrize(
     ("content", "options", "match"),
     [
@@ -548,10 +635,31 @@ def test_types_that_are_given(tmp_path, given):
             {"dtypes": {"a": "int64"}},
             r"line 6, column 'a': 'q' is not of type int64",
         ),
-        ("a,b\n1,2\n300,2\n", {"dtypes": {"a": "uint8"}}, "line 3, column 'a': '300' is not of type uint8"),
+        (
+            "a,b\n1,2\n300,2\n",
+            {"dtypes": {"a": "uint8"}},
+            r"line 3, column 'a': '300' is not of type uint8\. Give .* wider type, dtypes={'a': 'int64'}",
+        ),
+        ("a,b\n1,2\n1.5,2\n", {"dtypes": {"a": "int8"}}, r"a wider type, dtypes={'a': 'double'}"),
+        (f"a,b\n1,2\n{2**63},2\n", {"dtypes": {"a": "int8"}}, r"a wider type, dtypes={'a': 'uint64'}"),
+        (f"a,b\n1,2\n{2**64 + 1},2\n", {"dtypes": {"a": "int8"}}, r"int8\. Mend it.*dtypes={'a': 'string'}"),
+        ("1,2\n", {"names": ["a"]}, r"line 1: 2 values, where names= gives 1 columns\. Name each column"),
+        ("1;2\n", {"names": ["a", "b"]}, r"line 1: 1 values, where names= gives 2 columns.*delimiter="),
+        (
+            "a,b\n1,2\n",
+            {"delimiter": "¦"},
+            "delimiter must be one character of ASCII that ends no line, got '¦'",
+        ),
+        ("a,b\n1,2\n", {"delimiter": "\n"}, "delimiter must be one character of ASCII that ends no line"),
+        (
+            "a,b\n1,2\n",
+            {"quotechar": "«"},
+            "quotechar must be one character of ASCII that ends no line, got '«'",
+        ),
+        ("a,b\n1,2\n", {"quotechar": ""}, "quotechar must be one character of ASCII"),
+        ("a,b\n1,2\n", {"delimiter": '"'}, "delimiter and quotechar must be two characters"),
         ("a,b\n1,2\n3\n", {}, "line 3: 1 values, where there are 2 columns"),
         ("a,b\n1,2\n3,4,5\n", {}, "line 3: 3 values, where there are 2 columns"),
-        ("1,2\n", {"names": ["a"]}, "line 1: 2 values, where there are 1 columns"),
         ("", {}, "is empty: there is no header"),
         ("a,a\n1,2\n", {}, "Several columns are named 'a'"),
         ("a,b\n1,2\n", {"target": "c"}, r"no column 'c'; columns are \['a', 'b'\]\.$"),
@@ -586,6 +694,25 @@ def test_what_is_wrong_in_csv_is_named(tmp_path, content, options, match):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError, match=match):
         list(CsvStream(path, **options))
+
+
+@pytest.mark.parametrize("kind", ["bytes", "frame", "file", "none", "list"])
+@pytest.mark.parametrize("read", [CsvStream, ParquetStream, SparseTextStream, load_sparse_text])
+def test_what_is_no_path_is_named(tmp_path, kind, read):
+    path = tmp_path / "rows"
+    path.write_text("1 0:1\n")
+    with open(path) as file:
+        given = {"bytes": b"rows", "frame": TABLE, "file": file, "none": None, "list": [TABLE]}[kind]
+        with pytest.raises(
+            TypeError, match=r"(source|paths?) takes the path of a file, not an object of type"
+        ):
+            read(given)
+
+
+def test_an_encoding_has_a_name(tmp_path):
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(TypeError, match=r"encoding must be the name of one, .* got None"):
+        CsvStream(tmp_path / "rows.csv", encoding=None)
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
@@ -660,13 +787,35 @@ def test_a_value_that_does_not_fit_far_down(tmp_path, monkeypatch):
         list(CsvStream(paths, dtypes={"a": "int64"}))
 
 
-def test_files_with_other_columns(tmp_path):
-    for name, content in (("1.csv", "a,b\n1,2\n"), ("2.csv", "b,c,a\n5,9,4\n"), ("_log", "no rows")):
+@pytest.mark.parametrize("dtypes", [None, {"a": "int64", "b": "int64", "c": "int64"}])
+@pytest.mark.parametrize(
+    ("second", "match"),
+    [
+        (
+            "b,c,a\n5,9,4\n",
+            r"2\.csv has a column 'c' that .*1\.csv has not\. Name those to read with columns=",
+        ),
+        ("a,c\n1,2\n", r"2\.csv has no column 'b'; its columns are \['a', 'c'\]"),
+        ("a,b,a\n1,2,3\n", r"2\.csv has several columns 'a'"),
+        ("a;b\n1;2\n", r"2\.csv has no column 'a'.*give delimiter=';'"),
+        ("", r"2\.csv is empty"),
+    ],
+)
+def test_csv_files_with_other_columns_are_named_on_opening(tmp_path, dtypes, second, match):
+    for name, content in (("1.csv", "a,b\n1,2\n"), ("2.csv", second), ("_log", "no rows")):
+        (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=match):
+        CsvStream(tmp_path, dtypes=dtypes)
+
+
+def test_csv_files_with_columns_in_another_order(tmp_path):
+    for name, content in (("1.csv", "a,b\n1,2\n"), ("2.csv", "b,a\n5,4\n")):
         (tmp_path / name).write_text(content)
     assert everything(CsvStream(tmp_path)).to_numpy().tolist() == [[1, 2], [4, 5]]
-    (tmp_path / "3.csv").write_text("a,c\n1,2\n")
-    with pytest.raises(ValueError, match=r"3\.csv has no column 'b'; its columns are \['a', 'c'\]"):
-        CsvStream(tmp_path)
+    # The remedy works.
+    (tmp_path / "3.csv").write_text("c,b,a\n9,8,7\n")
+    stream = CsvStream(tmp_path, columns=["a", "b"])
+    assert everything(stream).to_numpy().tolist() == [[1, 2], [4, 5], [7, 8]]
 
 
 @pytest.mark.parametrize("damage", ["cut", "plain"])

@@ -147,6 +147,48 @@ def test_bytes_that_are_no_text(write):
         load_sparse_text(path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("name", ["rows", "rows.gz"])
+def test_text_of_several_bytes_a_letter_is_named(tmp_path, encoding, name):
+    path, text = tmp_path / name, "1 0:2\n0 1:1\n"
+    with _sparse_text.open_text(path, "wb") as file:
+        file.write(text.encode(encoding))
+    for read in (load_sparse_text, lambda path: next(iter_sparse_text(path, n_features=2))):
+        with pytest.raises(ValueError, match=f"rows.* is text in {encoding}, where UTF-8 is expected"):
+            read(path)
+    # Text as short as a letter is none of several bytes.
+    path.unlink()
+    (tmp_path / "one").write_text("1")
+    assert load_sparse_text(tmp_path / "one").target.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "match"),
+    [
+        (np.eye(3), ["a", "b", "c"], r"y holds 'a' at row 0, .*numpy\.unique\(y"),
+        (np.eye(3), [1, "b", 2], "y holds 'b' at row 1,"),
+        (np.eye(3), ["1", "2", "3"], r"y holds '1' at row 0, .*astype\(float\)"),
+        (np.eye(3), [1, np.nan, 2], "y holds NaN at row 1,"),
+        (np.eye(3), [1, 2, np.inf], "y holds infinity at row 2,"),
+        (np.array([[1, 2], [3, "x"]], dtype=object), [1, 2], "X holds 'x' at row 1, column 1,.*FieldEncoder"),
+        (np.array([[1, 2], [3, np.nan]]), [1, 2], "X contains NaN at row 1, column 1"),
+        (
+            sparse.coo_array(np.array([[1, 2], [np.inf, 0]])),
+            [1, 2],
+            r"X contains infinity .* row 1, column 0",
+        ),
+        (
+            sparse.csr_array(([1e308, 1e308], [1, 1], [0, 0, 2]), shape=(2, 2)),
+            [1, 2],
+            r"X contains infinity .* row 1, column 1",
+        ),
+    ],
+)
+def test_what_is_no_number_has_a_place(tmp_path, X, y, match):
+    with pytest.raises(ValueError, match=match):
+        dump_sparse_text(X, y, tmp_path / "rows")
+
+
 def test_errors_of_whole_files(write, tmp_path):
     with pytest.raises(ValueError, match="holds no rows"):
         load_sparse_text(write("# nothing\n"))
@@ -233,6 +275,12 @@ def test_numbers_of_every_dtype_are_read_back(tmp_path, dtype, container):
     rows = load_sparse_text(tmp_path / "rows", n_features=3)
     np.testing.assert_array_equal(rows.data.toarray(), X.astype(np.float64))
     np.testing.assert_array_equal(rows.target, y.astype(np.float64))
+
+
+def test_booleans_of_one_place_are_one(tmp_path):
+    X = sparse.coo_matrix(([True, True, True], ([0, 0, 1], [1, 1, 0])), shape=(2, 2))
+    dump_sparse_text(X, [1, 0], tmp_path / "rows")
+    np.testing.assert_array_equal(load_sparse_text(tmp_path / "rows").data.toarray(), X.toarray())
 
 
 @pytest.mark.parametrize(
@@ -446,7 +494,11 @@ def test_whether_indices_start_anew_is_never_guessed_of_a_part(write):
         ("1 2:0:1", [1, 1], "index 0 has a field beyond the 2"),
         ("1 0:1:1", [1, 1], "index 1 is not among those of its field"),
         ("1 0:1", [1, 1], "has no fields"),
-        ("1 0:0:1", [1, -1], r"field_sizes\[1\] is -1"),
+        (
+            "1 0:0:1",
+            [1, -1],
+            r"field_sizes\[1\] is -1, .*\. Give the number of indices of each field, 0 where",
+        ),
         ("1 0:0:1", [1, 2.5], r"field_sizes\[1\] is 2.5"),
         ("1 0:0:1", [], "add up to 0"),
         ("1 0:0:1", [2**31 - 1, 2**31 - 1], "add up to 4294967294"),
@@ -458,6 +510,16 @@ def test_whether_indices_start_anew_is_never_guessed_of_a_part(write):
 def test_sizes_of_fields_are_checked(write, text, sizes, match):
     with pytest.raises(ValueError, match=match):
         load_sparse_text(write(f"{text}\n"), field_sizes=sizes)
+
+
+@pytest.mark.parametrize("given", ["11", 2, {0: 1, 1: 1}, {1, 2}])
+def test_numbers_of_fields_are_listed(write, given):
+    path = write("1 0:0:1 1:0:1\n")
+    with pytest.raises(TypeError, match="field_sizes must be a list of whole numbers, got "):
+        next(iter_sparse_text(path, field_sizes=given))
+    for name in ("fields", "field_sizes", "groups"):
+        with pytest.raises(TypeError, match=f"{name} must be a list of whole numbers, got "):
+            dump_sparse_text([[1, 1], [1, 0]], [1, 0], path, **{name: given})
 
 
 def test_chunks_need_the_number_of_columns(write):
