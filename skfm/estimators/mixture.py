@@ -214,7 +214,8 @@ class MixtureFMClassifier(_MixtureFM, FactorizationClassifier):
         alone (see the guide on training; of a mixture with few rows it may be half of ``l2_factors``).
     class_weight : "balanced", dict, list of dict or None, default=None
         Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list has one
-        dict a label of multilabel targets. ``"balanced"``: inversely proportional to the share of the
+        dict a label of multilabel targets. Rows of a class of weight 0 are left out; two classes need a
+        weight. ``"balanced"``: inversely proportional to the share of the
         class; partial_fit, which does not know it, refuses that.
     fit_intercept : bool, default=True
         Whether the raw prediction has an intercept (in a mixture: each expert; gates have one in any

@@ -386,8 +386,9 @@ class Labels(Targets):
             given = _as_numbers(self.class_weight)
             if min(given.values(), default=1) < 0:
                 raise ValueError(f"class_weight must not be negative, got {self.class_weight}.")
-            of_classes = [given.get(label, 1.0) for label in self.classes.tolist()]
-            of_rows = np.asarray(of_classes, dtype=np.float64)[np.searchsorted(self.classes, y)]
+            of_classes = {label: given.get(label, 1.0) for label in self.classes.tolist()}
+            _refuse_one_class("class_weight", of_classes)
+            of_rows = np.array(list(of_classes.values()))[np.searchsorted(self.classes, y)]
         elif isinstance(self.class_weight, list) and self.multilabel:
             of_rows = self._of_labels(y)
         else:
@@ -409,6 +410,8 @@ class Labels(Targets):
                 f"{given!r}."
             )
         given = [_as_numbers(of_label) for of_label in given]
+        for label, one in enumerate(given):
+            _refuse_one_class(f"class_weight[{label}]", {0: 1.0, 1: 1.0} | one)
         chosen = [np.where(y[:, label], one.get(1, 1.0), one.get(0, 1.0)) for label, one in enumerate(given)]
         return np.prod(chosen, axis=0)
 
@@ -733,6 +736,7 @@ class ClickConversion(Targets):
             raise ValueError(
                 f"class_weight[{task}] must give finite weights of 0 or more to 0 and 1; got {given[task]!r}."
             )
+        _refuse_one_class(f"class_weight[{task}]", dict(enumerate(weights)))
         return weights
 
     def decode(self, terms):
@@ -802,6 +806,16 @@ def _as_numbers(class_weight: dict) -> dict[Any, float]:
                 f"Give a finite weight of 0 or more."
             ) from None
     return found
+
+
+def _refuse_one_class(name: str, of_classes: dict[Any, float]) -> None:
+    """Raise ValueError if weights leave one class alone; those that leave none are refused elsewhere."""
+    left = [label for label, weight in of_classes.items() if weight != 0]
+    if len(left) == 1:
+        raise ValueError(
+            f"{name} gives 0 to all classes but {left[0]!r}: a classifier needs rows of at least two "
+            f"classes. Give another class a weight above 0."
+        )
 
 
 def _refuse_balanced(class_weight, remedy: str) -> None:
