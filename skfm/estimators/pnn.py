@@ -217,8 +217,8 @@ class PNNClassifier(_PNN, FactorizationClassifier):
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
         linear weights or factors, and its network if that is the same. X must have the same columns; where
-        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
-        in quite other units, weights are read in these.
+        they are encoded, values that it has not seen start anew. Its loss must have the same link, and its
+        classes must be those of y. Where y is in quite other units, weights are read in these.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -579,8 +579,8 @@ class PNNRegressor(_PNN, FactorizationRegressor):
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
         linear weights or factors, and its network if that is the same. X must have the same columns; where
-        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
-        in quite other units, weights are read in these.
+        they are encoded, values that it has not seen start anew. Its loss must have the same link, and its
+        classes must be those of y. Where y is in quite other units, weights are read in these.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.

@@ -34,7 +34,6 @@ from skfm.fitting.prior import Scores
 _MOST_COUNTED = 1e9
 
 _LABELS = str, int, float, np.number, np.bool_, np.datetime64, np.timedelta64
-_FIT_ANEW = "Fit anew: with warm_start=False, or a clone of the estimator."
 # Units of y in which the deviation is between one half and 2 are about right.
 _SAME_UNITS = 2.0
 
@@ -182,11 +181,16 @@ class Targets:
     def check_goes_on(self) -> None:
         """Raise ValueError if parameters ask for what is not known of rows that come one part at a time."""
 
-    def check_like(self, known: Targets) -> None:
-        """Raise ValueError if weights that were learned for other targets are not weights for these."""
+    def check_like(self, known: Targets, remedy: str) -> None:
+        """Raise ValueError if weights that were learned for other targets are not weights for these.
+
+        Parameters
+        ----------
+        remedy : what the message tells to do
+        """
         if self.what != known.what:
             raise ValueError(
-                f"y has {self.what}, and the weights to go on from are those of {known.what}. {_FIT_ANEW}"
+                f"y has {self.what}, and the weights to go on from are those of {known.what}. {remedy}"
             )
 
     def encode(self, y, weight, task_weights=None) -> tuple[np.ndarray, np.ndarray]:
@@ -337,8 +341,8 @@ class Labels(Targets):
     def what(self):
         return f"{self.classes.size} labels" if self.multilabel else "one column of classes"
 
-    def check_like(self, known):
-        super().check_like(known)
+    def check_like(self, known, remedy):
+        super().check_like(known, remedy)
         classes, before = self.classes.tolist(), known.classes.tolist()
         if classes != before:
             new, gone = set(classes) - set(before), set(before) - set(classes)
@@ -349,7 +353,7 @@ class Labels(Targets):
             )
             raise ValueError(
                 f"y has the classes {shown(classes)}, and the weights to go on from are those of "
-                f"{shown(before)} ({', '.join(differences)}). {_FIT_ANEW}"
+                f"{shown(before)} ({', '.join(differences)}). {remedy}"
             )
 
     def encode(self, y, weight, task_weights=None):

@@ -329,8 +329,8 @@ class TrainingParameters:
         """
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
         linear weights or factors, and its network if that is the same. X must have the same columns; where
-        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
-        in quite other units, weights are read in these.
+        they are encoded, values that it has not seen start anew. Its loss must have the same link, and its
+        classes must be those of y. Where y is in quite other units, weights are read in these.
         """,
         accepted.ESTIMATOR,
         None,
