@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skfm.data.encode import FieldEncoder
@@ -90,10 +89,10 @@ class _FM(
     degree: int = parameter(
         2,
         """
-        Greatest number of columns that are multiplied. Each order from 2 on has factors of its own, and adds
-        the sum over all sets of that many columns.
+        Greatest number of columns that are multiplied, from 2 to 20. Each order from 2 on has factors of its
+        own, and adds the sum over all sets of that many columns.
         """,
-        Interval(Integral, 2, None, closed="left"),
+        accepted.DEGREE,
     )
 
     def _make_model(self, shape):
@@ -163,8 +162,8 @@ class FMClassifier(_FM, FactorizationClassifier):
     fit_linear : bool, default=True
         Whether there is a linear term. Without it there is no ``coef_``.
     degree : int, default=2
-        Greatest number of columns that are multiplied. Each order from 2 on has factors of its own, and adds
-        the sum over all sets of that many columns.
+        Greatest number of columns that are multiplied, from 2 to 20. Each order from 2 on has factors of its
+        own, and adds the sum over all sets of that many columns.
     l2_factors : "auto" or float, default="auto"
         Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
@@ -392,7 +391,7 @@ class FMClassifier(_FM, FactorizationClassifier):
     _parameter_constraints: dict = {
         "n_factors": [accepted.COUNT_OR_ZERO],
         "fit_linear": ["boolean"],
-        "degree": [Interval(Integral, 2, None, closed="left")],
+        "degree": [accepted.DEGREE],
         "l2_factors": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "init_scale": [accepted.NOT_NEGATIVE],
         "l1_linear": [accepted.NOT_NEGATIVE],
@@ -506,8 +505,8 @@ class FMRegressor(_FM, FactorizationRegressor):
     fit_linear : bool, default=True
         Whether there is a linear term. Without it there is no ``coef_``.
     degree : int, default=2
-        Greatest number of columns that are multiplied. Each order from 2 on has factors of its own, and adds
-        the sum over all sets of that many columns.
+        Greatest number of columns that are multiplied, from 2 to 20. Each order from 2 on has factors of its
+        own, and adds the sum over all sets of that many columns.
     l2_factors : "auto" or float, default="auto"
         Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
@@ -739,7 +738,7 @@ class FMRegressor(_FM, FactorizationRegressor):
     _parameter_constraints: dict = {
         "n_factors": [accepted.COUNT_OR_ZERO],
         "fit_linear": ["boolean"],
-        "degree": [Interval(Integral, 2, None, closed="left")],
+        "degree": [accepted.DEGREE],
         "l2_factors": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "init_scale": [accepted.NOT_NEGATIVE],
         "l1_linear": [accepted.NOT_NEGATIVE],

@@ -839,6 +839,20 @@ def test_sizes_of_layers(fails):
         )
 
 
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [("FMClassifier", "n_factors"), ("FMClassifier", "batch_size"), ("MixtureFMClassifier", "n_components")],
+)
+def test_whole_numbers_are_no_booleans(name, parameter):
+    with pytest.raises(ValueError, match=f"'{parameter}' parameter .* must be .*int in the range.* Got True"):
+        make(name, **{parameter: True}).fit(X, LABELS)
+
+
+def test_degrees_that_no_rows_have_are_refused():
+    with pytest.raises(ValueError, match=r"'degree' .* range \[2, 20\] \(products of more .* Got 1000"):
+        make("FMClassifier", degree=10**30).fit(X, LABELS)
+
+
 def test_class_weights(fails):
     def fit(model):
         model.fit(X, LABELS)
