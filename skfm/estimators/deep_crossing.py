@@ -116,7 +116,8 @@ class DeepCrossingClassifier(_DeepCrossing, FactorizationClassifier):
         ``l2_factors``.
     class_weight : "balanced", dict, list of dict or None, default=None
         Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list has one
-        dict a label of multilabel targets. ``"balanced"``: inversely proportional to the share of the
+        dict a label of multilabel targets. Rows of a class of weight 0 are left out; two classes need a
+        weight. ``"balanced"``: inversely proportional to the share of the
         class; partial_fit, which does not know it, refuses that.
     fit_intercept : bool, default=True
         Whether the raw prediction has an intercept (in a mixture: each expert; gates have one in any
@@ -185,8 +186,8 @@ class DeepCrossingClassifier(_DeepCrossing, FactorizationClassifier):
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
         linear weights or factors, and its network if that is the same. X must have the same columns; where
-        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
-        in quite other units, weights are read in these.
+        they are encoded, values that it has not seen start anew. Its loss must have the same link, and its
+        classes must be those of y. Where y is in quite other units, weights are read in these.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -532,8 +533,8 @@ class DeepCrossingRegressor(_DeepCrossing, FactorizationRegressor):
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
         linear weights or factors, and its network if that is the same. X must have the same columns; where
-        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
-        in quite other units, weights are read in these.
+        they are encoded, values that it has not seen start anew. Its loss must have the same link, and its
+        classes must be those of y. Where y is in quite other units, weights are read in these.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skfm.data.encode import FieldEncoder
@@ -90,10 +89,10 @@ class _FM(
     degree: int = parameter(
         2,
         """
-        Greatest number of columns that are multiplied. Each order from 2 on has factors of its own, and adds
-        the sum over all sets of that many columns.
+        Greatest number of columns that are multiplied, from 2 to 20. Each order from 2 on has factors of its
+        own, and adds the sum over all sets of that many columns.
         """,
-        Interval(Integral, 2, None, closed="left"),
+        accepted.DEGREE,
     )
 
     def _make_model(self, shape):
@@ -163,8 +162,8 @@ class FMClassifier(_FM, FactorizationClassifier):
     fit_linear : bool, default=True
         Whether there is a linear term. Without it there is no ``coef_``.
     degree : int, default=2
-        Greatest number of columns that are multiplied. Each order from 2 on has factors of its own, and adds
-        the sum over all sets of that many columns.
+        Greatest number of columns that are multiplied, from 2 to 20. Each order from 2 on has factors of its
+        own, and adds the sum over all sets of that many columns.
     l2_factors : "auto" or float, default="auto"
         Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
@@ -183,7 +182,8 @@ class FMClassifier(_FM, FactorizationClassifier):
         alone (see the guide on training; of a mixture with few rows it may be half of ``l2_factors``).
     class_weight : "balanced", dict, list of dict or None, default=None
         Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list has one
-        dict a label of multilabel targets. ``"balanced"``: inversely proportional to the share of the
+        dict a label of multilabel targets. Rows of a class of weight 0 are left out; two classes need a
+        weight. ``"balanced"``: inversely proportional to the share of the
         class; partial_fit, which does not know it, refuses that.
     fit_intercept : bool, default=True
         Whether the raw prediction has an intercept (in a mixture: each expert; gates have one in any
@@ -252,8 +252,8 @@ class FMClassifier(_FM, FactorizationClassifier):
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
         linear weights or factors, and its network if that is the same. X must have the same columns; where
-        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
-        in quite other units, weights are read in these.
+        they are encoded, values that it has not seen start anew. Its loss must have the same link, and its
+        classes must be those of y. Where y is in quite other units, weights are read in these.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -391,7 +391,7 @@ class FMClassifier(_FM, FactorizationClassifier):
     _parameter_constraints: dict = {
         "n_factors": [accepted.COUNT_OR_ZERO],
         "fit_linear": ["boolean"],
-        "degree": [Interval(Integral, 2, None, closed="left")],
+        "degree": [accepted.DEGREE],
         "l2_factors": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "init_scale": [accepted.NOT_NEGATIVE],
         "l1_linear": [accepted.NOT_NEGATIVE],
@@ -505,8 +505,8 @@ class FMRegressor(_FM, FactorizationRegressor):
     fit_linear : bool, default=True
         Whether there is a linear term. Without it there is no ``coef_``.
     degree : int, default=2
-        Greatest number of columns that are multiplied. Each order from 2 on has factors of its own, and adds
-        the sum over all sets of that many columns.
+        Greatest number of columns that are multiplied, from 2 to 20. Each order from 2 on has factors of its
+        own, and adds the sum over all sets of that many columns.
     l2_factors : "auto" or float, default="auto"
         Strength of the L2 penalty of the factors. ``"auto"`` is inversely proportional to the sum of the
         sample weights, and stronger the fewer rows touch a column (and, in a mixture, the more pieces
@@ -599,8 +599,8 @@ class FMRegressor(_FM, FactorizationRegressor):
     init_from : estimator or None, default=None
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
         linear weights or factors, and its network if that is the same. X must have the same columns; where
-        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
-        in quite other units, weights are read in these.
+        they are encoded, values that it has not seen start anew. Its loss must have the same link, and its
+        classes must be those of y. Where y is in quite other units, weights are read in these.
     random_state : int, RandomState instance or None, default=None
         Seed of all that is random: the order of the rows, the rows held out, the first values of factors,
         gates and networks, and dropout. Calls of partial_fit go on with the seed of the first.
@@ -738,7 +738,7 @@ class FMRegressor(_FM, FactorizationRegressor):
     _parameter_constraints: dict = {
         "n_factors": [accepted.COUNT_OR_ZERO],
         "fit_linear": ["boolean"],
-        "degree": [Interval(Integral, 2, None, closed="left")],
+        "degree": [accepted.DEGREE],
         "l2_factors": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "init_scale": [accepted.NOT_NEGATIVE],
         "l1_linear": [accepted.NOT_NEGATIVE],

@@ -38,6 +38,9 @@ _SAME_MEAN = np.log(2)
 # Deviations from the mean whose square leaves too few digits for the losses of other rows.
 _IN_REACH = 1e7
 
+_FIT_ANEW = "Fit anew: with warm_start=False, or a clone of the estimator."
+_START_ANEW = "Give y the labels that the estimator of init_from was fitted on, or leave init_from out."
+
 
 class Given(NamedTuple):
     """Rows, or a stream in place of X, as they were given."""
@@ -576,16 +579,19 @@ def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Tar
     """
     known = context.taken_over
     if context.before is not None:
-        targets.check_like(context.before.targets)
+        targets.check_like(context.before.targets, _FIT_ANEW)
     if known is None or known.targets.n_outputs != targets.n_outputs:
         targets = targets.standardized(here)
         n_rows = here.n_rows if context.incremental else None
         return targets, TargetUnits(SeenOfStream(here).compact(), targets.base_score(here, n_rows))
     _check_same_scale(targets, context)
+    if context.before is None:
+        # Weights of a class are found by its number.
+        targets.check_like(known.targets, _START_ANEW)
     seen = known.seen
     if known.loss != targets.loss:
         seen = SeenOfStream(seen.total._replace(of_loss=here.of_loss))
-    elif context.continued is not None and _same_labels(targets, known.targets):
+    elif context.continued is not None:
         before, seen = seen.total, seen.then(here)
         targets = targets.standardized(seen.total, known.targets)
         base_score = targets.base_score(seen.total, seen.total.n_rows)
@@ -602,12 +608,6 @@ def _units(targets: Targets, here: Seen, context: Context) -> tuple[Targets, Tar
         is_same = is_same and not moved.any()
     seen = seen if is_same else SeenOfStream(here).compact()
     return targets, TargetUnits(seen, base_score, moved)
-
-
-def _same_labels(targets: Targets, known: Targets) -> bool:
-    """Whether what is known of y is about the same labels, or about numbers as well."""
-    labels: tuple[Any, Any] = getattr(targets, "classes", None), getattr(known, "classes", None)
-    return bool(np.array_equal(*labels))
 
 
 def find_fields(given, X, encoder: FieldEncoder | None, n_features: int) -> tuple[Fields, int]:

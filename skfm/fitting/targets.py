@@ -34,7 +34,6 @@ from skfm.fitting.prior import Scores
 _MOST_COUNTED = 1e9
 
 _LABELS = str, int, float, np.number, np.bool_, np.datetime64, np.timedelta64
-_FIT_ANEW = "Fit anew: with warm_start=False, or a clone of the estimator."
 # Units of y in which the deviation is between one half and 2 are about right.
 _SAME_UNITS = 2.0
 
@@ -182,11 +181,16 @@ class Targets:
     def check_goes_on(self) -> None:
         """Raise ValueError if parameters ask for what is not known of rows that come one part at a time."""
 
-    def check_like(self, known: Targets) -> None:
-        """Raise ValueError if weights that were learned for other targets are not weights for these."""
+    def check_like(self, known: Targets, remedy: str) -> None:
+        """Raise ValueError if weights that were learned for other targets are not weights for these.
+
+        Parameters
+        ----------
+        remedy : what the message tells to do
+        """
         if self.what != known.what:
             raise ValueError(
-                f"y has {self.what}, and the weights to go on from are those of {known.what}. {_FIT_ANEW}"
+                f"y has {self.what}, and the weights to go on from are those of {known.what}. {remedy}"
             )
 
     def encode(self, y, weight, task_weights=None) -> tuple[np.ndarray, np.ndarray]:
@@ -337,8 +341,8 @@ class Labels(Targets):
     def what(self):
         return f"{self.classes.size} labels" if self.multilabel else "one column of classes"
 
-    def check_like(self, known):
-        super().check_like(known)
+    def check_like(self, known, remedy):
+        super().check_like(known, remedy)
         classes, before = self.classes.tolist(), known.classes.tolist()
         if classes != before:
             new, gone = set(classes) - set(before), set(before) - set(classes)
@@ -349,7 +353,7 @@ class Labels(Targets):
             )
             raise ValueError(
                 f"y has the classes {shown(classes)}, and the weights to go on from are those of "
-                f"{shown(before)} ({', '.join(differences)}). {_FIT_ANEW}"
+                f"{shown(before)} ({', '.join(differences)}). {remedy}"
             )
 
     def encode(self, y, weight, task_weights=None):
@@ -386,8 +390,9 @@ class Labels(Targets):
             given = _as_numbers(self.class_weight)
             if min(given.values(), default=1) < 0:
                 raise ValueError(f"class_weight must not be negative, got {self.class_weight}.")
-            of_classes = [given.get(label, 1.0) for label in self.classes.tolist()]
-            of_rows = np.asarray(of_classes, dtype=np.float64)[np.searchsorted(self.classes, y)]
+            of_classes = {label: given.get(label, 1.0) for label in self.classes.tolist()}
+            _refuse_one_class("class_weight", of_classes)
+            of_rows = np.array(list(of_classes.values()))[np.searchsorted(self.classes, y)]
         elif isinstance(self.class_weight, list) and self.multilabel:
             of_rows = self._of_labels(y)
         else:
@@ -409,6 +414,8 @@ class Labels(Targets):
                 f"{given!r}."
             )
         given = [_as_numbers(of_label) for of_label in given]
+        for label, one in enumerate(given):
+            _refuse_one_class(f"class_weight[{label}]", {0: 1.0, 1: 1.0} | one)
         chosen = [np.where(y[:, label], one.get(1, 1.0), one.get(0, 1.0)) for label, one in enumerate(given)]
         return np.prod(chosen, axis=0)
 
@@ -733,6 +740,7 @@ class ClickConversion(Targets):
             raise ValueError(
                 f"class_weight[{task}] must give finite weights of 0 or more to 0 and 1; got {given[task]!r}."
             )
+        _refuse_one_class(f"class_weight[{task}]", dict(enumerate(weights)))
         return weights
 
     def decode(self, terms):
@@ -802,6 +810,16 @@ def _as_numbers(class_weight: dict) -> dict[Any, float]:
                 f"Give a finite weight of 0 or more."
             ) from None
     return found
+
+
+def _refuse_one_class(name: str, of_classes: dict[Any, float]) -> None:
+    """Raise ValueError if weights leave one class alone; those that leave none are refused elsewhere."""
+    left = [label for label, weight in of_classes.items() if weight != 0]
+    if len(left) == 1:
+        raise ValueError(
+            f"{name} gives 0 to all classes but {left[0]!r}: a classifier needs rows of at least two "
+            f"classes. Give another class a weight above 0."
+        )
 
 
 def _refuse_balanced(class_weight, remedy: str) -> None:

@@ -76,12 +76,42 @@ def _rates_at(shape, steps):
     return jax.vmap(shape)(steps)
 
 
+def _rates_of(shape: Callable, first_step: int, n_batches: int) -> np.ndarray:
+    """Learning rates of steps by a schedule that the user gave.
+
+    Raises
+    ------
+    ValueError
+        If it fails, or gives a rate that is none.
+    """
+    try:
+        padded = first_step + np.arange(bucket(n_batches))
+        rates = np.asarray(_rates_at(shape, padded), dtype=np.float64)
+        if rates.shape != padded.shape:
+            raise TypeError(f"it gives an array of shape {rates.shape[1:]} for each step, and not one number")
+    except Exception as error:
+        cause = f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0].rstrip(".")
+        raise ValueError(
+            f"learning_rate_schedule={shape!r} fails at step {first_step}: {cause}. It gets the number of "
+            f"the step, as an array that JAX traces, and has to give one number. Write conditions as "
+            f"jax.numpy.where(step < 5, 0.1, 0.01), or give an optax schedule."
+        ) from error
+    rates = rates[:n_batches]
+    bad = ~(np.isfinite(rates) & (rates >= 0))
+    if bad.any():
+        number = int(np.argmax(bad))
+        raise ValueError(
+            f"learning_rate_schedule={shape!r} gives {rates[number]:.3g} at step {first_step + number}; "
+            f"rates are finite and 0 or more. Bound it with jax.numpy.clip, or give an optax schedule."
+        )
+    return rates
+
+
 def _epoch_rates(schedule: Schedule, factor: float, first_step: int, n_batches: int) -> np.ndarray:
     """Learning rate of each step of an epoch."""
     steps = first_step + np.arange(n_batches)
     if callable(schedule.shape):
-        padded = first_step + np.arange(bucket(n_batches))
-        return factor * np.asarray(_rates_at(schedule.shape, padded), dtype=np.float64)[:n_batches]
+        return factor * _rates_of(schedule.shape, first_step, n_batches)
     rates = np.full(n_batches, schedule.learning_rate * factor)
     if schedule.shape == "cosine":
         rates *= 0.5 * (1 + np.cos(np.pi * np.minimum(steps / (schedule.horizon * n_batches), 1)))

@@ -14,6 +14,7 @@ import numpy as np
 import optax
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import get_scorer_names
 
@@ -24,6 +25,7 @@ from tests.estimators.problems import (
     FAMILY,
     LABELS,
     NAMES,
+    RAW,
     REGRESSORS,
     D,
     N,
@@ -845,6 +847,20 @@ def test_sizes_of_layers(fails):
         )
 
 
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [("FMClassifier", "n_factors"), ("FMClassifier", "batch_size"), ("MixtureFMClassifier", "n_components")],
+)
+def test_whole_numbers_are_no_booleans(name, parameter):
+    with pytest.raises(ValueError, match=f"'{parameter}' parameter .* must be .*int in the range.* Got True"):
+        make(name, **{parameter: True}).fit(X, LABELS)
+
+
+def test_degrees_that_no_rows_have_are_refused():
+    with pytest.raises(ValueError, match=r"'degree' .* range \[2, 20\] \(products of more .* Got 1000"):
+        make("FMClassifier", degree=10**30).fit(X, LABELS)
+
+
 def test_class_weights(fails):
     def fit(model):
         model.fit(X, LABELS)
@@ -867,6 +883,30 @@ def test_class_weights_of_several_labels_and_tasks(fails):
     tasks = make("ESMMClassifier", class_weight=[{0: 1.0}, {1: "a"}])
     with pytest.raises(ValueError, match="to 1, which is no number"):
         tasks.fit(X, np.column_stack([np.ones(N), LABELS]))
+
+
+def test_class_weights_that_leave_one_class(fails):
+    """As of rows of a sample_weight of 0: what is left is a constant."""
+    match = r"class_weight gives 0 to all classes but 1: .* at least two classes"
+    for call in (
+        lambda model: model.fit(X, LABELS),
+        lambda model: clone(model).partial_fit(X, LABELS),
+        lambda model: clone(model).partial_fit(X[LABELS > 0], LABELS[LABELS > 0], classes=[0, 1]),
+    ):
+        fails("FMClassifier", call, match, class_weight={0: 0.0})
+    match = r"class_weight\[1\] gives 0 to all classes but 0"
+    both = np.column_stack([np.ones(N), LABELS])
+    for name in ("FMClassifier", "ESMMClassifier"):
+        with pytest.raises(ValueError, match=match):
+            make(name, class_weight=[{1: 2.0}, {1: 0.0}]).fit(X, both)
+
+
+def test_a_chunk_may_hold_one_class_of_those_with_a_weight():
+    three = np.digitize(RAW, [-1.0, 1.0])
+    model = make("FMClassifier", class_weight={0: 0.0}, solver="adam")
+    some = three == 1
+    model.partial_fit(X[some], three[some], classes=[0, 1, 2]).partial_fit(X, three)
+    assert model.classes_.tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("fields", [[0, None, 1, 1, 1, 1], [[0], [0, 1], [2], [2], [2], [2]]])

@@ -119,6 +119,38 @@ def test_other_outputs_are_refused():
         make("FMRegressor", init_from=machine).fit(X, np.column_stack([Y, Y]))
 
 
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("name", "of_source", "y", "message"),
+    [
+        (
+            "LinearClassifier",
+            LABELS,
+            np.array(["yes", "no"])[LABELS],
+            r"new: \['no', 'yes'\], gone: \[0, 1\]",
+        ),
+        ("FMClassifier", THREE, THREE + 1, r"new: \[3\], gone: \[0\]"),
+        # Its embeddings know no classes, but its network does.
+        ("DeepCrossingClassifier", THREE, THREE + 1, r"new: \[3\], gone: \[0\]"),
+    ],
+)
+def test_other_classes_are_refused(name, of_source, y, message, call):
+    """Else weights of one class would be those of another."""
+    source = make(name, max_iter=5).fit(X, of_source)
+    with pytest.raises(ValueError, match=message) as caught:
+        getattr(make(name, init_from=source, solver="adam"), call)(X, y)
+    assert "Give y the labels that the estimator of init_from was fitted on" in str(caught.value)
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_classes_are_the_same_in_any_order_and_type(call):
+    source = make("FMClassifier", max_iter=20).fit(X, LABELS)
+    model = make("FMClassifier", init_from=source, **STILL)
+    order = np.argsort(-LABELS, kind="stable")
+    getattr(model, call)(X[order], LABELS[order].astype(bool))
+    np.testing.assert_allclose(predictions(model), predictions(source), rtol=1e-6)
+
+
 @pytest.mark.parametrize("factor", [1.0, 1e4])
 def test_training_goes_on_in_units_of_its_own(factor):
     """So that penalties and rates mean what they mean without a source."""

@@ -293,11 +293,11 @@ def test_rows_of_weight_zero_bring_no_values():
 
 @pytest.mark.parametrize("class_weight", ["balanced", {0: 3.0, 1: 1.0}, {0: 0.0, 1: 1.0}])
 def test_class_weights(class_weight):
-    weight = 1.0 + np.arange(N) % 2
-    model = make("FMClassifier", class_weight=class_weight).fit(TABLE, LABELS, sample_weight=weight)
+    weight, three = 1.0 + np.arange(N) % 2, np.digitize(RAW, [-1.0, 1.0])
+    model = make("FMClassifier", class_weight=class_weight).fit(TABLE, three, sample_weight=weight)
     encoder = FieldEncoder().fit(TABLE, sample_weight=weight)
     X = encoder.transform(TABLE)
-    alone = make("FMClassifier", class_weight=class_weight).fit(X, LABELS, sample_weight=weight)
+    alone = make("FMClassifier", class_weight=class_weight).fit(X, three, sample_weight=weight)
     assert_array_equal(predictions(model, TABLE), predictions(alone, X))
 
 

@@ -4,6 +4,7 @@ import copy
 import pickle
 import signal
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -265,6 +266,40 @@ def test_the_rate_matters():
     slow = make("FMClassifier", solver="sgd", learning_rate=1e-6, **STEPS).fit(X, LABELS)
     fast = make("FMClassifier", solver="sgd", learning_rate=0.1, **STEPS).fit(X, LABELS)
     assert fast.history_["loss"][-1] < slow.history_["loss"][-1] - 0.01
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        (lambda step: 0.1 if step < 5 else 0.01, r"fails at step 0: Tracer.*where\(step < 5"),
+        (lambda step: "x", "fails at step 0: TypeError"),
+        (lambda step: None, "fails at step 0: TypeError: it gives an array of shape"),
+        (lambda step: jnp.ones(2), r"fails at step 0: TypeError: it gives an array of shape \(2,\)"),
+        (lambda: 0.1, "fails at step 0: TypeError.*takes 0 positional arguments"),
+        (lambda step: float("nan"), "gives nan at step 0; rates are finite"),
+        (lambda step: -0.1, "gives -0.1 at step 0; rates are finite"),
+        (lambda step: 1e-3 * (2.0 - step), "gives -0.001 at step 3; rates are finite"),
+    ],
+)
+def test_a_schedule_that_gives_no_rate_is_named(schedule, message):
+    model = make("FMClassifier", solver="adam", batch_size=16, learning_rate_schedule=schedule)
+    with pytest.raises(ValueError, match=f"^learning_rate_schedule=<function .*{message}"):
+        model.fit(X, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (lambda step: jnp.where(step < 5, 0.1, 0.01), [0.1] * 5 + [0.01] * 2),
+        (optax.piecewise_constant_schedule(0.1, {5: 0.1}), [0.1] * 5 + [0.01] * 2),
+        (lambda step: jnp.clip(0.1 - 0.05 * step, 0), [0.1, 0.05] + [0] * 5),
+    ],
+)
+def test_schedules_with_conditions_and_bounds(schedule, expected):
+    """As messages about schedules that fail say."""
+    settings = {"solver": "adam", "batch_size": N, "max_iter": 7, "early_stopping": False}
+    model = make("FMClassifier", learning_rate_schedule=schedule, **settings).fit(X, LABELS)
+    np.testing.assert_allclose(model.history_["learning_rate"], expected, rtol=1e-5, atol=1e-8)
 
 
 def test_optax_solver():

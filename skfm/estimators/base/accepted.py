@@ -25,6 +25,21 @@ class _TrainingMethod(HasMethods):
         return "a training method, which has `abilities` and 'fit'"
 
 
+class _WholeNumbers(Interval):
+    """Whole numbers between two, these included; True and False are none."""
+
+    def __init__(self, least: int | None, most: int | None, reason: str = ""):
+        closed = "both" if None not in (least, most) else "right" if least is None else "left"
+        super().__init__(Integral, least, most, closed=closed)
+        self.reason = reason
+
+    def is_satisfied_by(self, val):
+        return not isinstance(val, bool) and super().is_satisfied_by(val)
+
+    def __str__(self):
+        return f"{super().__str__()}{self.reason}"
+
+
 class _Names(StrOptions):
     """Names that a message lists in order, the same in every process."""
 
@@ -32,10 +47,12 @@ class _Names(StrOptions):
         return f"a str among {{{', '.join(map(repr, sorted(self.options)))}}}"
 
 
-COUNT = Interval(Integral, 1, None, closed="left")
-CORES = Interval(Integral, 1, None, closed="left")
-CORES_LEFT_OUT = Interval(Integral, None, -1, closed="right")
-COUNT_OR_ZERO = Interval(Integral, 0, None, closed="left")
+COUNT = _WholeNumbers(1, None)
+CORES = _WholeNumbers(1, None)
+CORES_LEFT_OUT = _WholeNumbers(None, -1)
+COUNT_OR_ZERO = _WholeNumbers(0, None)
+# First factors are near 0.01, and products of 20 of them are below the range of float32.
+DEGREE = _WholeNumbers(2, 20, " (products of more columns are too small to learn)")
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 BETWEEN_0_AND_1 = Interval(Real, 0, 1, closed="neither")

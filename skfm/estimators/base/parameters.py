@@ -140,7 +140,8 @@ class LabelParameters:
         None,
         """
         Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list has one
-        dict a label of multilabel targets. ``"balanced"``: inversely proportional to the share of the
+        dict a label of multilabel targets. Rows of a class of weight 0 are left out; two classes need a
+        weight. ``"balanced"``: inversely proportional to the share of the
         class; partial_fit, which does not know it, refuses that.
         """,
         dict,
@@ -328,8 +329,8 @@ class TrainingParameters:
         """
         Fitted skfm estimator that this one starts from: its intercept, its tables of the same name, such as
         linear weights or factors, and its network if that is the same. X must have the same columns; where
-        they are encoded, values that it has not seen start anew. Its loss must have the same link. Where y is
-        in quite other units, weights are read in these.
+        they are encoded, values that it has not seen start anew. Its loss must have the same link, and its
+        classes must be those of y. Where y is in quite other units, weights are read in these.
         """,
         accepted.ESTIMATOR,
         None,
