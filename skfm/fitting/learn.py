@@ -553,20 +553,23 @@ def in_standard_units(data: Data, plan: Plan, context: Context) -> tuple[Data, T
     samples = samples._replace(y=targets.standardize(samples.y))
     if held_out is not None:
         standardized = targets.standardize(held_out.y)
-        _check_in_reach(held_out.y, standardized)
+        _check_in_reach(held_out.y, standardized, data.naming_held_out)
         held_out = held_out._replace(y=standardized)
     return data._replace(samples=samples, held_out=held_out, targets=targets), units
 
 
-def _check_in_reach(y: np.ndarray, standardized: np.ndarray) -> None:
+def _check_in_reach(y: np.ndarray, standardized: np.ndarray, naming: Naming | None) -> None:
     """Raise ValueError if targets of held-out rows are so far from the others that no other row counts."""
     distance = np.abs(standardized)
-    if distance.max(initial=0.0) > _IN_REACH:
-        value = y.flat[int(distance.argmax())]
+    if distance.max(initial=0.0) <= _IN_REACH:
+        return
+    row, column = np.unravel_index(int(distance.argmax()), y.shape)
+    where = "" if naming is None else f" at row {row}"
+    with (naming or contextlib.nullcontext)():
         raise ValueError(
-            f"y_val holds {value:g}, which is {distance.max():.3g} times as far from the mean of y as is "
-            f"usual there: beside its loss, those of the other rows to stop on are lost in rounding. Mend "
-            f"it, or drop that row of X_val and y_val."
+            f"y holds {y[row, column]:g}{where}, {distance.max():.3g} times as far from the mean of the rows "
+            f"to train on as is usual there: beside its loss, those of the other rows to stop on are lost in "
+            f"rounding. Mend it, or drop that row."
         )
 
 

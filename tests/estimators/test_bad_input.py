@@ -250,8 +250,10 @@ def test_sparse_entries_that_are_nowhere(name, kind, fails):
 @pytest.mark.parametrize("solver", ["lbfgs", "adagrad"])
 @pytest.mark.parametrize("value", [1e20, -1e200])
 def test_a_held_out_target_beside_which_no_other_counts(fails, solver, value):
-    held_out = {"X_val": X, "y_val": np.append(value, Y[1:])}
-    message = re.escape(f"y_val holds {value:g}")
+    y = Y.copy()
+    y[5] = value
+    held_out = {"X_val": X, "y_val": y, "sample_weight_val": np.append(0, np.ones(N - 1))}
+    message = re.escape(f"y_val holds {value:g} at row 5")
     fails("FMRegressor", lambda model: model.fit(X, Y, **held_out), message, solver=solver)
 
 
