@@ -56,13 +56,14 @@ def test_errors_name_the_arguments_of_a_stream_too():
 LARGE = X[:6].copy()
 LARGE[4, 4] = 1e300
 Y_LARGE = np.array([0, 1, 0, 1, 1, 0])
+THREE_LABELS = np.where(np.arange(len(X)) % 5 == 0, 2, LABELS)
 TWO_CHUNKS = [(LARGE[:3], Y_LARGE[:3]), (LARGE[3:], Y_LARGE[3:], np.array([0.0, 1.0, 1.0]))]
 TOO_LARGE = r"X_val has a value at row {}, column 4 that is .* too large to compute with"
 
 
 @SOLVERS
 @pytest.mark.parametrize("name", ["FMClassifier", "FFMClassifier"])
-@pytest.mark.parametrize("class_weight", [None, {0: 0, 1: 1}])
+@pytest.mark.parametrize("class_weight", [None, {0: 0, 1: 1, 2: 1}])
 @pytest.mark.parametrize(
     ("given", "place"),
     [
@@ -74,7 +75,7 @@ TOO_LARGE = r"X_val has a value at row {}, column 4 that is .* too large to comp
 def test_a_value_of_held_out_rows_out_of_range_is_named(solver, name, class_weight, given, place):
     model = make(name, solver=solver, class_weight=class_weight)
     with pytest.raises(ValueError, match=place):
-        model.fit(X, LABELS, **{"X_val": LARGE, "y_val": Y_LARGE} | given)
+        model.fit(X, THREE_LABELS, **{"X_val": LARGE, "y_val": Y_LARGE} | given)
 
 
 @pytest.mark.parametrize("name", ["FMClassifier", "FFMClassifier"])
