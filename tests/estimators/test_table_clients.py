@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_classifier_data_not_an_array, check_fit2d_predict1d
 
-from skfm import FieldEncoder, FMClassifier, LinearClassifier
+from skfm import DeepFMClassifier, FieldEncoder, FMClassifier, FMRegressor, LinearClassifier
 
 
 def table(n=400):
@@ -291,8 +291,31 @@ def test_no_mask_of_encoded_columns_fits_a_table(params):
     # Each column has a slot besides that of missing values.
     assert FieldEncoder(**params).fit(X).fields_.size >= 2 * X.shape[1]
     selector = SelectFromModel(model(encoder=FieldEncoder(**params))).fit(X, y)
-    with pytest.raises(IndexError, match="boolean index did not match"):
+    with pytest.raises(ValueError, match=r"give importance_getter=.*put a FieldEncoder before"):
         selector.transform(X)
+
+
+def test_what_reads_weights_of_encoded_columns_is_told():
+    X, y = table()
+    codes = OrdinalEncoder(dtype=np.int64).fit_transform(X[["shape", "count"]])
+    with pytest.raises(ValueError, match="put a FieldEncoder before"):
+        RFE(LinearClassifier(encoder=FieldEncoder())).fit(codes, y)
+    selector = SelectFromModel(FMClassifier(random_state=0), importance_getter="coef_").fit(codes * 1.0, y)
+    assert selector.get_support().size == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", [LinearClassifier, FMClassifier, FMRegressor, DeepFMClassifier])
+def test_tools_that_explain_linear_models_see_what_else_there_is(kind):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    known = kind(random_state=0, max_iter=3).fit(X, X[:, 0] > 0)
+    # As shap's LinearExplainer looks for linear models.
+    tool: dict = {"__name__": "shap.explainers._linear"}
+    exec("def is_linear(model): return hasattr(model, 'coef_') and hasattr(model, 'intercept_')", tool)
+    assert tool["is_linear"](known) == (kind is LinearClassifier)
+    assert hasattr(known, "coef_")
+    raw = known.decision_function(X) if hasattr(known, "classes_") else known.predict(X)
+    np.testing.assert_array_equal(known(X), raw)
 
 
 def test_partial_dependence_on_a_table():

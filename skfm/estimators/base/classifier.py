@@ -52,6 +52,10 @@ class FactorizationClassifier(ClassifierMixin, LabelParameters, FactorizationEst
 
     # -- predictions -------------------------------------------------------------------------------
 
+    def __call__(self, X):
+        """Raw predictions, for tools that explain functions of X."""
+        return self.decision_function(X)
+
     def decision_function(self, X):
         """Raw predictions: log odds, or scores before the softmax.
 

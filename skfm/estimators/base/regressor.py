@@ -21,6 +21,10 @@ class FactorizationRegressor(RegressorMixin, NumberParameters, FactorizationEsti
             loss_name=self.loss, loss_options=options.get(self.loss, ()), fit_intercept=self.fit_intercept
         )
 
+    def __call__(self, X):
+        """Predictions, for tools that explain functions of X."""
+        return self.predict(X)
+
     def predict(self, X):
         """Predicted targets.
 

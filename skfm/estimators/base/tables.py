@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -45,6 +46,18 @@ class LinearTable:
     @property
     def coef_(self) -> np.ndarray:
         """Weight of each column, shape (n_outputs, n_features) for classifiers and as y for regressors."""
+        # Some take any estimator that has this for a linear model of the columns of X.
+        reader = sys._getframe(1).f_globals.get("__name__", "")
+        if reader.startswith("shap.") and self._kind != "convex":
+            raise AttributeError(f"The linear part is not all of {type(self).__name__}.")
+        if reader.startswith("sklearn.feature_selection.") and self.encoder_ is not None:
+            raise ValueError(
+                f"coef_ has a weight for each column of the FieldEncoder, and none for those of the table. "
+                f"To select these, give importance_getter= a function of the fitted {type(self).__name__}, "
+                f"such as lambda model: "
+                f"sklearn.inspection.permutation_importance(model, X, y).importances_mean. To select encoded "
+                f"ones, put a FieldEncoder before the selector in a pipeline."
+            )
         table = self._table("linear").T.astype(np.float64)
         targets = self._learned.targets
         return targets.per_output(targets.slopes_in_units(table))
