@@ -553,7 +553,8 @@ def in_standard_units(data: Data, plan: Plan, context: Context) -> tuple[Data, T
     samples = samples._replace(y=targets.standardize(samples.y))
     if held_out is not None:
         standardized = targets.standardize(held_out.y)
-        _check_in_reach(held_out.y, standardized, data.naming_held_out)
+        if targets.loss.standardizes_target:
+            _check_in_reach(held_out.y, standardized, data.naming_held_out)
         held_out = held_out._replace(y=standardized)
     return data._replace(samples=samples, held_out=held_out, targets=targets), units
 

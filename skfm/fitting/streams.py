@@ -293,7 +293,7 @@ def spool_rows(
     for name, rows in ahead(rows_with_weight()):
         X = rows.X
         if not spools:
-            spools = tuple(RowSpool(folder / name, X.shape[1], buffer_rows) for name in ("rows", "held_out"))
+            spools = tuple(RowSpool(folder / part, X.shape[1], buffer_rows) for part in ("rows", "held_out"))
         chosen = rng.random_sample(X.shape[0]) < held_out_share
         if held_out_share and not found and X.shape[0] > 1:
             # Some row on each side, whatever the share.

@@ -257,6 +257,14 @@ def test_a_held_out_target_beside_which_no_other_counts(fails, solver, value):
     fails("FMRegressor", lambda model: model.fit(X, Y, **held_out), message, solver=solver)
 
 
+@pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["lbfgs", "adagrad"])
+def test_large_counts_are_in_reach(solver):
+    model = make("FMRegressor", loss="poisson", solver=solver, max_iter=3)
+    counts = np.full(N, 1e8)
+    assert np.isfinite(model.fit(X, counts, X_val=X, y_val=counts).predict(X)).all()
+
+
 def test_sparse_labels_that_are_nowhere(fails):
     broken = sparse.csr_array(np.ones((N, 3), dtype=int))
     broken.indices[7] = 10**9
