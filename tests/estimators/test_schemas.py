@@ -70,9 +70,10 @@ def test_events_of_items_with_a_category(read):
         item_features={"category": category},
         random_state=0,
     )
-    model = DINClassifier(sequence_fields={"history": "item", "history_category": "category"}, **SMALL).fit(
-        rows.train.data, rows.train.target
-    )
+    of_items = {"history": "item", "history_category": "category"}
+    # A hundred rows say too little for penalties to be chosen by them.
+    model = DINClassifier(sequence_fields=of_items, l2_factors=1e-3, l2_dense=1e-3, **SMALL)
+    model.fit(rows.train.data, rows.train.target)
     for part in (rows.valid, rows.test):
         proba = model.predict_proba(part.data)
         assert proba.shape == (len(part.target), 2)
