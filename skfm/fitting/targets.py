@@ -292,8 +292,10 @@ class Labels(Targets):
         if np.asarray(y).dtype.kind == "S":
             raise ValueError("y holds labels represented as bytes. Make text of them, with y.astype(str).")
         try:
-            check_classification_targets(y)
-            kind = type_of_target(y, input_name="y", raise_unknown=True)
+            # Numbers are cast to integers there, which those beyond 64 bits do not survive.
+            with np.errstate(invalid="ignore"):
+                check_classification_targets(y)
+                kind = type_of_target(y, input_name="y", raise_unknown=True)
         except (TypeError, ValueError) as error:
             _refuse_labels("y", y)
             remedy = "Make them of one type, with y.astype(int) or y.astype(str)."
@@ -868,7 +870,7 @@ def _refuse_labels(what: str, labels) -> None:
                 f"Unknown label type: {where}, and labels are text or whole numbers. Fit a regressor on "
                 f"numbers; or cut them into classes, or make text of them, which is a label as it is."
             )
-        is_large = isinstance(label, int) and abs(label) >= 2**63
+        is_large = isinstance(label, int | float) and abs(label) >= 2**63
         if is_large or not isinstance(label, _LABELS):
             raise ValueError(
                 f"Unknown label type: {where}, of type {type(label).__name__}, and labels are text or whole "

@@ -475,6 +475,7 @@ def with_target(value, other=1):
         (with_target(date(2020, 1, 2)), r"datetime.date\(2020, 1, 2\) at row 7, of type date"),
         (with_target(timedelta(1)), r"datetime.timedelta\(days=1\) at row 7"),
         (with_target(10**400), "at row 7, of type int"),
+        (with_target(-1e19, other=1.0).astype(float), r"y holds -1e\+19 at row 7, of type float"),
         (with_target("a"), "y holds 'a' at row 7, and 1 before"),
         (np.array([b"a", b"b"] * (N // 2)), r"represented as bytes.*y.astype\(str\)"),
         (with_target(2), r"y holds no labels.*y.astype\(int\)"),
