@@ -1,9 +1,12 @@
 """Files of sparse rows as streams of chunks, for `fit` and predictions on more rows than memory holds."""
 
+from functools import partial
+
 import numpy as np
 
 from skfm.datasets._arguments import paths_of, rows_at_once
 from skfm.datasets._sparse_text import read_rows
+from skfm.datasets._tables import Chunk
 from skfm.datasets._text import Columns, find_columns, read_chunks
 
 
@@ -80,22 +83,37 @@ class SparseTextStream:
         self.n_features, self.field_sizes = columns.n_features, columns.field_sizes
 
     def _bunches(self):
+        """Rows of each chunk, after their file and the rows before them there."""
         columns = Columns(self.n_features, self.field_sizes, self.zero_based)
         for path in self.paths:
-            yield from read_chunks(path, self.format, columns, np.float64, self.chunk_rows)
+            n_before = 0
+            for rows in read_chunks(path, self.format, columns, np.float64, self.chunk_rows):
+                yield path, n_before, rows
+                n_before += rows.target.size
+
+    def _place(self, path, n_before: int, row: int | None) -> str:
+        """Where a row is that comes after so many of the file, or the file."""
+        if row is None:
+            return str(path)
+        position = n_before + row
+        for rows in read_rows(path, self.format):
+            if position < rows.target.size:
+                break
+            position -= rows.target.size
+        return f"{path}, line {rows.lines[position]}"
 
     @property
     def fields(self):
         """Field of each column, or None where the files have none."""
         fields = None
-        for rows in self._bunches():
+        for *_, rows in self._bunches():
             fields = rows.fields
         return fields
 
     @property
     def groups(self):
         """Group of each row, or None where the files have none."""
-        parts = [rows.groups for rows in self._bunches()]
+        parts = [rows.groups for *_, rows in self._bunches()]
         has_group = [part is not None for part in parts]
         if not any(has_group):
             return None
@@ -107,5 +125,5 @@ class SparseTextStream:
 
     def __iter__(self):
         """Chunks ``(X, y)``, X a csr_matrix."""
-        for rows in self._bunches():
-            yield rows.data, rows.target
+        for path, n_before, rows in self._bunches():
+            yield Chunk((rows.data, rows.target), partial(self._place, path, n_before))

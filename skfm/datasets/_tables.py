@@ -35,7 +35,7 @@ _LEAST_NUMBERS, _NEARLY_ALL, _ENOUGH, _MOST_SHOWN = 20, 0.9, 1000, 5
 _END = "\x04\x04"
 
 
-class _Chunk(tuple):
+class Chunk(tuple):
     """A chunk of rows of one file.
 
     Attributes
@@ -156,7 +156,7 @@ class _TableStream:
                     y = [table[name].to_numpy() for name in self.targets]
                     chunk.append(y[0] if self.one_target else _side_by_side(y))
                 chunk += [table[name].to_numpy() for name in self.weights]
-                yield _Chunk(chunk, place)
+                yield Chunk(chunk, place)
 
     def _place_after(self, path, n_before: int, row: int | None) -> str:
         """Where a row is that comes after so many of the file, or the file."""

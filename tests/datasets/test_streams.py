@@ -991,6 +991,23 @@ def test_a_broken_line_names_file_and_line(tmp_path):
         FMClassifier(**SETTINGS).fit(SparseTextStream(path, n_features=2))
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_target_that_does_not_suit_names_file_and_line(tmp_path, monkeypatch, in_memory):
+    """Lines without a row, blocks of a file and files before it are not what is counted."""
+    monkeypatch.setattr("skfm.fitting.streams._IN_MEMORY", 1 << 23 if in_memory else 0)
+    monkeypatch.setattr("skfm.datasets._sparse_text.read_blocks.__defaults__", (16,))
+    good = "# a comment\n" + "".join(f"{row % 2} {row % 3}:1\n\n" for row in range(7))
+    (tmp_path / "a.svm").write_text(good)
+    stream = SparseTextStream([tmp_path / "a.svm", tmp_path / "b.svm"], n_features=3, chunk_rows=3)
+    for model, value, match in (
+        (FMClassifier(), 0.5, "Unknown label type: y holds 0.5"),
+        (FMRegressor(loss="poisson"), -1, "loss='poisson' needs targets y >= 0, got -1.0"),
+    ):
+        (tmp_path / "b.svm").write_text(good.replace("0 1:1", f"{value} 1:1"))
+        with pytest.raises(ValueError, match=rf"^Chunk 4 of the stream, .*b\.svm, line 10: {match}"):
+            model.set_params(**SETTINGS).fit(stream)
+
+
 def test_a_file_without_rows(tmp_path):
     path = tmp_path / "empty.svm"
     path.write_text("")
