@@ -261,8 +261,8 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     if message is None and has_ended and not progress.interrupted:
         least = _loss_without(progress, watch.base_loss) if trained is None else watch.base_loss
         message = learned_nothing(problem, prior, progress, least)
-    if message is None and not progress.interrupted and problem.held_out is None:
-        message = _advice(schedule, progress, watch.base_loss)
+    if message is None and not progress.interrupted:
+        message = _advice(problem, progress, score)
     return Result(parameters, progress, kept, message, prior=chosen, attempts=attempts)
 
 
@@ -272,13 +272,23 @@ def _loss_without(progress: Progress, base_loss: float) -> float:
     return losses[-1] if np.ptp(losses) <= _UNMOVED * abs(base_loss) else base_loss
 
 
-def _advice(schedule: Schedule, progress: Progress, base_loss: float) -> str | None:
-    """What to say where `max_iter` ended training that was still learning; else None."""
-    losses, n_last = progress.history["loss"], last_tenth(progress.n_iter)
+def _advice(problem: Problem, progress: Progress, score: np.ndarray) -> str | None:
+    """What to say where `max_iter` ended training that was still learning; else None.
+
+    Parameters
+    ----------
+    score : raw prediction without features
+    """
+    schedule, n_last = problem.schedule, last_tenth(progress.n_iter)
     # Fewer epochs are all that somebody wanted to wait for.
     if progress.n_iter < max(schedule.max_iter, _MANY_EPOCHS):
         return None
+    rows, name, what = problem.train, "loss", "the objective"
+    if problem.held_out is not None:
+        rows, name, what = problem.held_out, "validation_loss", "the loss of the held-out rows"
+    losses = progress.history[name]
     # Means, since the loss of an epoch is that of its rows' order, and of units that were dropped.
     gained = float(np.mean(losses[-2 * n_last : -n_last]) - np.mean(losses[-n_last:]))
+    learned = base_loss(problem.loss, rows, score) - losses[-1]
     remedy = f" or learning_rate (={schedule.learning_rate:.2g})"
-    return still_learning(gained, base_loss - losses[-1], progress.n_iter, schedule, remedy)
+    return still_learning(gained, learned, progress.n_iter, schedule, remedy, what)

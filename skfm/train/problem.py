@@ -299,7 +299,12 @@ def last_tenth(n_iter: int) -> int:
 
 
 def still_learning(
-    gained: float, learned: float, n_iter: int, schedule: Schedule, remedy: str = ""
+    gained: float,
+    learned: float,
+    n_iter: int,
+    schedule: Schedule,
+    remedy: str = "",
+    what: str = "the objective",
 ) -> str | None:
     """What to say where `max_iter` ended training; None where more iterations would gain little.
 
@@ -309,13 +314,14 @@ def still_learning(
     learned : what the model gains on the best constant prediction
     n_iter : iterations that were run
     remedy : what else can be increased
+    what : what is minimised
     """
     share = schedule.tol * _STILL_LEARNING
     if gained <= share * max(learned, _NEGLIGIBLE):
         return None
     return (
         f"training stopped after {n_iter} iterations while it was learning: the last {last_tenth(n_iter)} "
-        f"lowered the objective by {gained:.2g}, more than {share:.2g} of what the model gains on a "
+        f"lowered {what} by {gained:.2g}, more than {share:.2g} of what the model gains on a "
         f"constant. Increase max_iter (={schedule.max_iter}){remedy}, or tol (={schedule.tol:g}) if the "
         f"model is good enough."
     )

@@ -263,22 +263,28 @@ def test_steps_that_are_too_large_are_named():
 
 
 @pytest.mark.parametrize(
-    ("name", "solver", "rate"),
+    ("name", "solver", "rate", "early_stopping"),
     [
-        ("FMRegressor", "adam", "auto"),
-        ("DeepFMRegressor", "adam", "auto"),
-        ("LinearRegressor", "adagrad", 1e-3),
-        ("FMRegressor", "adagrad", 1e-5),
-        ("FMRegressor", "sgd", 1e-5),
-        ("FMClassifier", "adam", "auto"),
+        ("FMRegressor", "adam", "auto", "auto"),
+        ("FMRegressor", "adam", "auto", True),
+        ("DeepFMRegressor", "adam", "auto", False),
+        ("LinearRegressor", "adagrad", 1e-3, "auto"),
+        ("LinearRegressor", "adagrad", 1e-3, True),
+        ("FMRegressor", "adagrad", 1e-5, "auto"),
+        ("FMRegressor", "sgd", 1e-5, "auto"),
+        ("FMRegressor", "sgd", 1e-5, True),
+        ("FMClassifier", "adam", "auto", "auto"),
+        ("FMClassifier", "adam", "auto", True),
     ],
 )
-def test_batches_that_end_while_they_learn_say_so(name, solver, rate):
+def test_batches_that_end_while_they_learn_say_so(name, solver, rate, early_stopping):
     X = np.random.default_rng(0).normal(size=(300, 2))
     y = 2 * X[:, 0] + X[:, 1] + 0.5 * X[:, 0] * X[:, 1]
     y = y > 0 if name == "FMClassifier" else y
-    given = {"solver": solver, "learning_rate": rate}
+    given = {"solver": solver, "learning_rate": rate, "early_stopping": early_stopping}
     worse, (message,) = fitted(name, X, y, **given)
+    what = "the loss of the held-out rows" if "validation_loss" in worse.history_ else "the objective"
+    assert f"the last 20 lowered {what} by" in message
     assert "training stopped after 200 iterations while it was learning" in message
     assert (
         f"Increase max_iter (=200) or learning_rate (={worse.plan_['learning_rate']:.2g}), or tol" in message
@@ -305,8 +311,9 @@ def test_steps_too_small_to_move_anything_are_named(solver, early_stopping):
 
 @pytest.mark.parametrize("name", ["LinearClassifier", "FMClassifier", "FFMClassifier", "DeepFMClassifier"])
 @pytest.mark.parametrize("solver", ["adagrad", "sgd", "ftrl"])
-def test_ordinary_data_need_no_warning_in_batches(name, solver):
-    model, said = fitted(name, *rows_of("wine"), solver=solver)
+@pytest.mark.parametrize("early_stopping", ["auto", True])
+def test_ordinary_data_need_no_warning_in_batches(name, solver, early_stopping):
+    model, said = fitted(name, *rows_of("wine"), solver=solver, early_stopping=early_stopping)
     assert said == []
     assert model.score(*rows_of("wine")) > 0.98
 

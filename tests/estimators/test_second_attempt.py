@@ -7,6 +7,8 @@ from scipy import sparse
 import skfm
 from tests.estimators.problems import predictions
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
+
 N, M = 4000, 30
 RNG = np.random.default_rng(0)
 USER, ITEM = RNG.integers(M, size=(2, N))
