@@ -290,5 +290,7 @@ def _advice(problem: Problem, progress: Progress, score: np.ndarray) -> str | No
     # Means, since the loss of an epoch is that of its rows' order, and of units that were dropped.
     gained = float(np.mean(losses[-2 * n_last : -n_last]) - np.mean(losses[-n_last:]))
     learned = base_loss(problem.loss, rows, score) - losses[-1]
-    remedy = f" or learning_rate (={schedule.learning_rate:.2g})"
-    return still_learning(gained, learned, progress.n_iter, schedule, remedy, what)
+    # A function of the step replaces the rate.
+    given = callable(schedule.shape)
+    rate = "the rates of learning_rate_schedule" if given else f"learning_rate (={schedule.learning_rate:.2g})"
+    return still_learning(gained, learned, progress.n_iter, schedule, f" or {rate}", what)

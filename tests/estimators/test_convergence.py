@@ -299,6 +299,14 @@ def test_batches_that_end_while_they_learn_say_so(name, solver, rate, early_stop
     assert fitted(name, X, y, **given, tol=0.1)[1] == []
 
 
+def test_a_schedule_that_is_too_slow_is_named():
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    given = {"solver": "adam", "early_stopping": True, "max_iter": 20}
+    _, (message,) = fitted("FMRegressor", X, X[:, 0], learning_rate_schedule=lambda step: 1e-3, **given)
+    assert "Increase max_iter (=20) or the rates of learning_rate_schedule, or tol" in message
+    assert fitted("FMRegressor", X, X[:, 0], learning_rate_schedule=lambda step: 0.1, **given)[1] == []
+
+
 @pytest.mark.parametrize("solver", ["adagrad", "adam", "sgd", "ftrl"])
 @pytest.mark.parametrize("early_stopping", [True, False])
 def test_steps_too_small_to_move_anything_are_named(solver, early_stopping):
