@@ -88,7 +88,8 @@ def _rates_of(shape: Callable, first_step: int, n_batches: int) -> np.ndarray:
         padded = first_step + np.arange(bucket(n_batches))
         rates = np.asarray(_rates_at(shape, padded), dtype=np.float64)
         if rates.shape != padded.shape:
-            raise TypeError(f"it gives an array of shape {rates.shape[1:]} for each step, and not one number")
+            given = f"an array of shape {rates.shape[1:]}" if rates.ndim else "none"
+            raise TypeError(f"it gives {given} for each step, and not one number")
     except Exception as error:
         cause = f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0].rstrip(".")
         raise ValueError(

@@ -23,6 +23,8 @@ _EXPLODED = 1e3
 # Cut tenfold where validation stalls, Frappe gained most (benchmarks/cases/frappe.py).
 _PLATEAU_FACTOR = 0.1
 _MAX_CUTS = 2
+# What is no end, however small: this share of what an epoch has gained on average, above this share of `tol`.
+_OF_AVERAGE, _OF_TOL = 0.25, 1e-3
 
 
 def largest_loss(base_loss: float) -> float:
@@ -86,6 +88,8 @@ class Watch(NamedTuple):
         training loss is monitored
     report : called with the progress and `max_iter` before the first epoch and after each
     base_loss : mean loss without any feature; a loss a thousand times larger is divergence
+    counts_from_start : whether the monitored value is a loss of which small steps count if they lead on; see
+        `Stopping`
     label : what tells this training from others of the same fit; "" where there are none
     still : tells which epochs without an improvement are not waited for; None: all are
     """
@@ -93,6 +97,7 @@ class Watch(NamedTuple):
     validate: Callable[[Any], dict[str, float]] | None = None
     report: Callable[[Progress, int], None] = silent
     base_loss: float = np.inf
+    counts_from_start: bool = False
     label: str = ""
     still: Still | None = None
 
@@ -102,12 +107,16 @@ class Stopping:
 
     Parameters
     ----------
-    tol : least improvement that counts
+    tol : least improvement that counts, but with steps that are small all along
     patience : epochs without one before it is time to stop
+
+    Attributes
+    ----------
+    first_score : that of the first weights, from which gains are counted; not finite where they are not
     """
 
     def __init__(self, tol: float, patience: int):
-        self.tol, self.patience = tol, patience
+        self.tol, self.patience, self.first_score, self.n_scores = tol, patience, np.nan, 0
         self.best: Any = None
         self.best_score, self.waited = -np.inf, 0
 
@@ -118,11 +127,19 @@ class Stopping:
         ----------
         waits : whether the epoch counts where the score is no better
         """
-        self.waited = 0 if score > self.best_score + self.tol else self.waited + waits
+        self.waited = 0 if score > self.best_score + self._least() else self.waited + waits
+        self.n_scores += 1
         if score > self.best_score:
             self.best_score = score
             if weights is not None:
                 self.best = weights()
+
+    def _least(self) -> float:
+        """The least improvement that counts: of small steps, that lead on as they have led so far, less."""
+        if not (np.isfinite(self.first_score) and self.n_scores):
+            return self.tol
+        average = (self.best_score - self.first_score) / self.n_scores
+        return min(max(_OF_AVERAGE * average, _OF_TOL * self.tol), self.tol)
 
     @property
     def is_due(self) -> bool:
@@ -195,8 +212,8 @@ def descend(epochs: Epochs, schedule: Schedule, watch: Watch, first_epoch: int =
                 if backoffs == _MAX_BACKOFFS:
                     raise DivergenceError(
                         f"Training diverged: {cause}, even at {descent.factor:.1g} times the learning rate, "
-                        f"which was halved {_MAX_BACKOFFS} times. Scale the columns of X, check y "
-                        "for outliers, or give a smaller learning_rate or init_scale."
+                        f"which was halved {_MAX_BACKOFFS} times. Scale the columns of X, check y for "
+                        f"outliers, or give {schedule.with_rates('smaller')}, or a smaller init_scale."
                     ) from None
             descent.back_off()
     progress = descent.progress
@@ -223,17 +240,24 @@ class _Descent:
     def start(self) -> None:
         """Make the first weights."""
         self.epochs.start()
+        if self.watch.counts_from_start and self.schedule.stops_early:
+            self.stopping.first_score = self._first_score()
         if self.watch.still is not None:
             self.watch.still.start(self.epochs.weights())
 
     def back_off(self) -> None:
         """Halve the rate and go on from the best weights; without any, everything starts anew."""
         self.factor *= 0.5
-        self.start()
-        if self.stopping.best is None:
+        best = self.stopping.best
+        if best is None:
             self._begin()
-        else:
-            self.epochs.restore(self.stopping.best)
+        self.start()
+        if best is not None:
+            self.epochs.restore(best)
+
+    def _first_score(self) -> float:
+        validate = self.watch.validate
+        return -self.epochs.loss() if validate is None else validate(self.epochs.weights())["score"]
 
     def run(self, interrupted: list) -> None:
         """Run epochs to the end."""

@@ -34,7 +34,6 @@ from skfm.train.problem import (
     Problem,
     Progress,
     Result,
-    Schedule,
     last_tenth,
     learned_nothing,
     score_is_constant,
@@ -189,6 +188,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         validator(problem, n_rows - 1, units),
         problem.report,
         base_loss(problem.loss, problem.train, score),
+        counts_from_start=trained is None and problem.score is None,
     )
     program = Program(model, problem.loss, solver)
 
@@ -292,5 +292,7 @@ def _advice(problem: Problem, progress: Progress, score: np.ndarray) -> str | No
     learned = base_loss(problem.loss, rows, score) - losses[-1]
     # A function of the step replaces the rate.
     given = callable(schedule.shape)
-    rate = "the rates of learning_rate_schedule" if given else f"learning_rate (={schedule.learning_rate:.2g})"
+    rate = (
+        "the rates of learning_rate_schedule" if given else f"learning_rate (={schedule.learning_rate:.2g})"
+    )
     return still_learning(gained, learned, progress.n_iter, schedule, f" or {rate}", what)

@@ -23,6 +23,7 @@ _NEGLIGIBLE = 1e-6
 # In units of `tol`: where the last tenth of the iterations gained a larger share of what the model gains on a
 # constant prediction, it is too early to stop.
 _STILL_LEARNING = 100.0
+_NEARLY_ALL = 0.9
 # The rows of the largest batch.
 _MOST_BEHIND = 4096
 # A `tol` as large as what a model gains on a constant.
@@ -72,6 +73,12 @@ class Schedule(NamedTuple):
     n_iter_no_change: int
     stops_early: bool
     linear_learning_rate: float | None = None
+
+    def with_rates(self, size: str) -> str:
+        """What to give, in messages, for "larger" or "smaller" steps: a function replaces the rate."""
+        if callable(self.shape):
+            return f"a learning_rate_schedule of {size} rates"
+        return f"a {size} learning_rate (={self.learning_rate:.2g})"
 
 
 class Start(NamedTuple):
@@ -334,6 +341,11 @@ def _rows_are_alike(X) -> bool:
     return np.array_equal(np.max(largest, axis=0), np.min(least, axis=0))
 
 
+def _creeps(losses: list[float]) -> bool:
+    """Whether nearly each epoch lowered the loss: steps that are too large raise it as often."""
+    return bool(np.mean(np.diff(losses) < 0) > _NEARLY_ALL)
+
+
 def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_loss: float) -> str | None:
     """What to say of a training whose loss is no less than that of the best constant prediction; else None.
 
@@ -362,10 +374,11 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
             f"smaller tol than {problem.schedule.tol:.2g}."
         )
     if loss - base_loss > _NEGLIGIBLE * abs(base_loss):
+        size = "larger" if _creeps(progress.history["loss"]) else "smaller"
         return (
             f"nothing was learned: the loss in training, {loss:.4g}, is above that of a constant prediction, "
-            f"{base_loss:.4g}. Give a smaller learning_rate (={problem.schedule.learning_rate:.2g}), or a "
-            f"smaller init_scale than {prior.init_scale:.2g}."
+            f"{base_loss:.4g}. Give {problem.schedule.with_rates(size)}, or a smaller init_scale than "
+            f"{prior.init_scale:.2g}."
         )
     penalties = {name: getattr(prior, name) for name in ("l2_linear", "l2_factors", "l2_dense")}
     strengths = [f"{name}={value:.2g}" for name, value in penalties.items() if value > 0]
@@ -373,7 +386,7 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
     if any(table.penalty == "factors" for table in problem.model.tables().values()):
         remedies += [f"a larger init_scale than {prior.init_scale:.2g}", "more factors"]
     if "learning_rate" in progress.history:
-        remedies.append(f"a larger learning_rate than {problem.schedule.learning_rate:.2g}")
+        remedies.append(problem.schedule.with_rates("larger"))
     if problem.start is not None:
         remedies.insert(0, "random first weights, with neither warm_start nor init_from")
     return (

@@ -299,6 +299,29 @@ def test_batches_that_end_while_they_learn_say_so(name, solver, rate, early_stop
     assert fitted(name, X, y, **given, tol=0.1)[1] == []
 
 
+@pytest.mark.parametrize("name", ["LinearClassifier", "FMClassifier", "FMRegressor"])
+@pytest.mark.parametrize("early_stopping", ["auto", True])
+@pytest.mark.parametrize("rate", [1e-4, 1e-5])
+def test_rates_below_tol_do_not_stop_before_anything_was_learned(name, early_stopping, rate):
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    y = X[:, 0] > 0 if name.endswith("Classifier") else X[:, 0]
+    given = {"solver": "adam", "learning_rate": rate, "early_stopping": early_stopping}
+    model, (message,) = fitted(name, X, y, **given)
+    assert model.n_iter_ == 200
+    assert "while it was learning" in message
+    assert f"or learning_rate (={rate:.2g})" in message
+
+
+def test_steps_too_small_to_leave_the_first_factors_are_not_called_too_large():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 2)), rng.random(300) < 0.5
+    given = {"solver": "adam", "init_scale": 3.0, "max_iter": 20}
+    for rate, size in ((1e-4, "larger"), (30.0, "smaller")):
+        _, (message,) = fitted("FMClassifier", X, y, learning_rate=rate, **given)
+        assert "is above that of a constant prediction" in message
+        assert f"Give a {size} learning_rate (={rate:.2g}), or a smaller init_scale than 3" in message
+
+
 def test_a_schedule_that_is_too_slow_is_named():
     X = np.random.default_rng(0).normal(size=(300, 2))
     given = {"solver": "adam", "early_stopping": True, "max_iter": 20}
@@ -314,7 +337,7 @@ def test_steps_too_small_to_move_anything_are_named(solver, early_stopping):
     given = {"solver": solver, "learning_rate": 1e-300, "early_stopping": early_stopping}
     _, (message,) = fitted("FMRegressor", X, X[:, 0], **given)
     assert "nothing was learned" in message
-    assert "a larger learning_rate than 1e-300" in message
+    assert "a larger learning_rate (=1e-300)" in message
 
 
 @pytest.mark.parametrize("name", ["LinearClassifier", "FMClassifier", "FFMClassifier", "DeepFMClassifier"])

@@ -248,6 +248,18 @@ def test_stopping_waits_from_the_last_improvement():
     assert stopping.best == stopping.best_score == 2.4
 
 
+@pytest.mark.parametrize("power", [1.0, 0.5, 0.1])
+@pytest.mark.parametrize("first", [0.0, -1.0])
+def test_small_steps_that_lead_on_are_no_end(power, first):
+    """The gains of n epochs grow as n ** power: the last gains `power` times the average."""
+    stopping, due = Stopping(tol=1.0, patience=3), []
+    stopping.first_score = first
+    for epoch in range(1, 50):
+        stopping.record(first + 0.1 * epoch**power, None)
+        due.append(stopping.is_due)
+    assert any(due) == (power < 0.25)
+
+
 # ----------------------------------------------------------------------------------------- divergence
 
 
