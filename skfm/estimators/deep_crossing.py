@@ -117,8 +117,8 @@ class DeepCrossingClassifier(_DeepCrossing, FactorizationClassifier):
     class_weight : "balanced", dict, list of dict or None, default=None
         Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list has one
         dict a label of multilabel targets. Rows of a class of weight 0 are left out; two classes need a
-        weight. ``"balanced"``: inversely proportional to the share of the
-        class; partial_fit, which does not know it, refuses that.
+        weight. Labels that y has not are ignored where all its classes are named. ``"balanced"``: inversely
+        proportional to the share of the class; partial_fit, which does not know it, refuses that.
     fit_intercept : bool, default=True
         Whether the raw prediction has an intercept (in a mixture: each expert; gates have one in any
         case). It is not penalised, and starts at the log odds of the classes in the training data.

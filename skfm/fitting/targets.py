@@ -386,13 +386,20 @@ class Labels(Targets):
             of_rows = np.exp(logs - logs.max())
             of_rows *= sample_weight.sum() / (sample_weight @ of_rows)
         elif isinstance(self.class_weight, dict) and not self.multilabel:
-            unknown = [label for label in self.class_weight if label not in set(self.classes.tolist())]
-            if unknown:
-                raise ValueError(f"class_weight names {unknown}, which are none of {self.classes.tolist()}.")
+            classes = self.classes.tolist()
+            unknown = [label for label in self.class_weight if label not in set(classes)]
+            unnamed = [label for label in classes if label not in self.class_weight]
+            # The rows of a fold may lack a class, but a label beside a class without a weight is misspelt.
+            if unknown and unnamed:
+                raise ValueError(
+                    f"class_weight names {shown(unknown)}, which are none of the classes {shown(classes)}, "
+                    f"and gives no weight to {shown(unnamed)}. Name all classes, spelt as in y: other labels "
+                    f"are then ignored."
+                )
             given = _as_numbers(self.class_weight)
             if min(given.values(), default=1) < 0:
                 raise ValueError(f"class_weight must not be negative, got {self.class_weight}.")
-            of_classes = {label: given.get(label, 1.0) for label in self.classes.tolist()}
+            of_classes = {label: given.get(label, 1.0) for label in classes}
             _refuse_one_class("class_weight", of_classes)
             of_rows = np.array(list(of_classes.values()))[np.searchsorted(self.classes, y)]
         elif isinstance(self.class_weight, list) and self.multilabel:

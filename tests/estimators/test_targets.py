@@ -12,6 +12,7 @@ from sklearn.metrics import (
     mean_squared_error,
     r2_score,
 )
+from sklearn.model_selection import KFold, cross_val_score
 from sklearn.utils import compute_class_weight, compute_sample_weight
 
 from tests.estimators.problems import (
@@ -261,6 +262,46 @@ def test_balanced_classes_are_sample_weights(name):
     manual = make(name).fit(X, rare, sample_weight=by_class[rare.astype(int)])
     np.testing.assert_allclose(predictions(balanced), predictions(manual), rtol=1e-9)
     assert not np.allclose(predictions(balanced), predictions(make(name).fit(X, rare)), rtol=1e-3)
+
+
+def test_class_weights_of_labels_that_no_row_has():
+    """A fold, a chunk or the rows with a weight may lack a rare class."""
+    weights = {0: 3.0, 1: 1.0}
+    expected = predictions(make("FMClassifier", class_weight=weights).fit(X, LABELS))
+    model = make("FMClassifier", class_weight=weights | {2: 5.0})
+    np.testing.assert_array_equal(predictions(model.fit(X, LABELS)), expected)
+    rows, labels = np.vstack([X, X[:5]]), np.append(LABELS, np.full(5, 2))
+    model.fit(rows, labels, sample_weight=np.repeat([1.0, 0.0], [N, 5]))
+    np.testing.assert_array_equal(predictions(model), expected)
+    rare = np.append(np.full(5, 2), LABELS)
+    scores = cross_val_score(model, np.vstack([X[:5], X]), rare, cv=KFold(5), error_score="raise")
+    assert scores.size == 5
+
+
+@pytest.mark.parametrize(
+    ("y", "given", "message", "mended"),
+    [
+        (
+            LABELS,
+            {2: 5.0},
+            r"names \[2\], .* classes \[0, 1\], and gives no weight to \[0, 1\]",
+            {0: 1.0, 1: 5.0},
+        ),
+        (LABELS, {0: 1.0, "1": 5.0}, r"names \['1'\], .* no weight to \[1\]", {0: 1.0, 1: 5.0}),
+        (
+            np.array(["zero", "one"])[LABELS],
+            {"zero": 1.0, "on": 5.0},
+            r"names \['on'\], .* no weight to \['one'\]\. Name all classes",
+            {"zero": 1.0, "on": 5.0, "one": 5.0},
+        ),
+    ],
+)
+def test_class_weights_of_misspelt_labels(y, given, message, mended):
+    with pytest.raises(ValueError, match=message):
+        make("FMClassifier", class_weight=given).fit(X, y)
+    model = make("FMClassifier", class_weight=mended).fit(X, y)
+    expected = make("FMClassifier").fit(X, y, sample_weight=1 + 4.0 * LABELS)
+    np.testing.assert_array_equal(predictions(model), predictions(expected))
 
 
 def test_class_weights_times_sample_weights():

@@ -141,8 +141,8 @@ class LabelParameters:
         """
         Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list has one
         dict a label of multilabel targets. Rows of a class of weight 0 are left out; two classes need a
-        weight. ``"balanced"``: inversely proportional to the share of the
-        class; partial_fit, which does not know it, refuses that.
+        weight. Labels that y has not are ignored where all its classes are named. ``"balanced"``: inversely
+        proportional to the share of the class; partial_fit, which does not know it, refuses that.
         """,
         dict,
         list,
