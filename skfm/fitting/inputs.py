@@ -423,7 +423,9 @@ def targets_of(y):
     if values.dtype.names:
         raise ValueError("y is an array of records. Give one of its fields, or a DataFrame of them.")
     if values.dtype.kind == "c":
-        raise ValueError("Complex data not supported: y holds complex numbers. Give y.real, for instance.")
+        raise ValueError(
+            "Complex data not supported: y holds complex numbers. Give np.real(y), for instance."
+        )
     if values.ndim and values.dtype.kind == "O":
         _refuse_lists(values)
     _refuse_missing(values)

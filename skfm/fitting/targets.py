@@ -290,7 +290,9 @@ class Labels(Targets):
     def _checked(self, y, *, warn: bool = False) -> tuple[np.ndarray, bool]:
         """Labels as an array, and whether they are several; `warn` of a column where a vector is usual."""
         if np.asarray(y).dtype.kind == "S":
-            raise ValueError("y holds labels represented as bytes. Make text of them, with y.astype(str).")
+            raise ValueError(
+                "y holds labels represented as bytes. Make text of them, with np.asarray(y, dtype=str)."
+            )
         try:
             # Numbers are cast to integers there, which those beyond 64 bits do not survive.
             with np.errstate(invalid="ignore"):
@@ -298,8 +300,14 @@ class Labels(Targets):
                 kind = type_of_target(y, input_name="y", raise_unknown=True)
         except (TypeError, ValueError) as error:
             _refuse_labels("y", y)
-            remedy = "Make them of one type, with y.astype(int) or y.astype(str)."
-            raise ValueError(f"y holds no labels: {error} {remedy}") from error
+            labels = np.ravel(y).tolist()
+            types = sorted({type(label).__name__ for label in labels})
+            are_numbers = all(isinstance(label, int | float | np.number | np.bool_) for label in labels)
+            raise ValueError(
+                f"Unknown label type: y holds objects of type {' and '.join(types)}, and labels need an "
+                f"array of one type. Make it one, with {'np.asarray(y, dtype=int) or ' * are_numbers}"
+                f"np.asarray(y, dtype=str)."
+            ) from error
         if kind == "multiclass-multioutput":
             raise ValueError(
                 f"{self.owner} takes one column of labels, or 0 and 1 for each of several labels; "
