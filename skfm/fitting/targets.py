@@ -33,6 +33,7 @@ from skfm.fitting.prior import Scores
 # Means of counts beyond this, or below its inverse, are taken to be 1.
 _MOST_COUNTED = 1e9
 
+_GIVE_CLASSES = "Pass all labels as classes= in the first call of partial_fit."
 _LABELS = str, int, float, np.number, np.bool_, np.datetime64, np.timedelta64
 # Units of y in which the deviation is between one half and 2 are about right.
 _SAME_UNITS = 2.0
@@ -47,7 +48,7 @@ class UnknownLabelError(ValueError):
     """
 
     def __init__(self, cause: str):
-        super().__init__(f"{cause}. Pass all labels as classes= in the first call of partial_fit.")
+        super().__init__(f"{cause}. {_GIVE_CLASSES}")
         self.cause = cause
 
 
@@ -159,12 +160,13 @@ class Targets:
         """Weights of the rows, checked, and those of the tasks of each row, relative to them."""
         return check_sample_weight(sample_weight, y.shape[0]), None
 
-    def learn(self, *parts, classes=None) -> Targets:
+    def learn(self, *parts, classes=None, incremental=False) -> Targets:
         """Targets that know which y there is, of one part of the rows or several.
 
         Parameters
         ----------
         classes : all labels that later calls may bring, or None for those of y
+        incremental : whether there may be later calls
         """
         raise NotImplementedError
 
@@ -316,7 +318,7 @@ class Labels(Targets):
         multilabel = kind == "multilabel-indicator"
         return (y if multilabel else column_or_1d(y, warn=warn)), multilabel
 
-    def learn(self, *parts, classes=None):
+    def learn(self, *parts, classes=None, incremental=False):
         y, multilabel = self._checked(_joined(parts), warn=True)
         if multilabel:
             known = replace(self, n_outputs=y.shape[1], classes=np.arange(y.shape[1]), multilabel=True)
@@ -326,7 +328,8 @@ class Labels(Targets):
         found = reduce(merge_label_sets, map(label_set, parts))
         if found.size < 2:
             shown = f"Only one class, {found.tolist()[0]!r}," if found.size else "No class"
-            raise ValueError(f"{shown} in {where}: a classifier needs rows of at least two classes.")
+            remedy = f" {_GIVE_CLASSES}" * incremental
+            raise ValueError(f"{shown} in {where}: a classifier needs rows of at least two classes.{remedy}")
         n_outputs = found.size if found.size > 2 else 1
         return replace(self, n_outputs=n_outputs, classes=found, multilabel=False)
 
@@ -528,7 +531,7 @@ class Numbers(Targets):
             raise ValueError(f"Input y contains NaN or infinity at row {row}. Drop that row.")
         return y
 
-    def learn(self, *parts, classes=None):
+    def learn(self, *parts, classes=None, incremental=False):
         y = self._checked(_joined(parts))
         return replace(self, n_outputs=1 if y.ndim == 1 else y.shape[1], is_vector=y.ndim == 1)
 
@@ -668,10 +671,10 @@ class ClickConversion(Targets):
         """Targets of one column."""
         return Labels(owner=self.owner, class_weight=self.class_weight)
 
-    def learn(self, *parts, classes=None):
+    def learn(self, *parts, classes=None, incremental=False):
         y = _dense(parts[0])
         if y.ndim == 1 or y.shape[1] == 1:
-            return self._alone.learn(*parts, classes=classes)
+            return self._alone.learn(*parts, classes=classes, incremental=incremental)
         self._check_classes(classes)
         return self
 

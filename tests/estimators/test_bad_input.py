@@ -710,8 +710,17 @@ def test_names_that_a_parameter_takes_are_listed_in_order(name, parameter, names
 def test_labels_of_the_first_partial_fit():
     with pytest.raises(ValueError, match=r"label .*at row"):
         make("FMClassifier").partial_fit(X, LABELS, classes=[1, 2])
-    with pytest.raises(ValueError, match="Only one class"):
-        make("FMClassifier").partial_fit(X, np.ones(N))
+
+
+@pytest.mark.parametrize("name", ["FMClassifier", "ESMMClassifier"])
+@pytest.mark.parametrize(("y", "weight"), [(np.ones(N), None), (LABELS, 1.0 * LABELS)])
+def test_a_first_chunk_of_one_class(name, y, weight):
+    model = make(name, solver="adam")
+    with pytest.raises(ValueError, match=r"Only one class, 1.*Pass all labels as classes= in the first call"):
+        model.partial_fit(X, y, sample_weight=weight)
+    model.partial_fit(X, y, sample_weight=weight, classes=[0, 1]).partial_fit(X, LABELS)
+    with pytest.raises(ValueError, match=r"at least two classes\.$"):
+        model.fit(X, y, sample_weight=weight)
 
 
 def test_a_class_without_weight_is_no_class():

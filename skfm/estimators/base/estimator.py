@@ -233,7 +233,7 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
             if resumed is None:
                 are_weighed = given.weight is not None and classes is None
                 with fitting.of_rows_with_weight(are_weighed), rows.of_errors():
-                    targets = targets.learn(rows.y, classes=classes)
+                    targets = targets.learn(rows.y, classes=classes, incremental=incremental)
             else:
                 targets = targets.resume(resumed.targets, classes=classes)
             intake = intake._replace(targets=targets)
