@@ -39,7 +39,7 @@ _SAME_MEAN = np.log(2)
 _IN_REACH = 1e7
 
 _FIT_ANEW = "Fit anew: with warm_start=False, or a clone of the estimator."
-_START_ANEW = "Give y the labels that the estimator of init_from was fitted on, or leave init_from out."
+_START_ANEW = "Give both estimators the same labels or outputs, or leave init_from out."
 
 
 class Given(NamedTuple):
@@ -786,8 +786,13 @@ def warm_start(prepared: Prepared, context: Context, model, first: Start | None)
         _check_dense(model, start)
     if start is None:
         return None
-    check_tables(model, start.tables, n_columns)
     known, encoder = context.taken_over, context.encoding.encoder
+    misfit = _misfit(model, start.tables, n_columns)
+    if misfit is not None:
+        if known is not None:
+            # Other targets may be why; tables that know none fit all.
+            prepared.posed.targets.check_like(known.targets, _START_ANEW)
+        raise ValueError(misfit)
     if known is not None and known.encoder is not None and encoder is not None:
         start = start.recoded(encoder.recoding(known.encoder))
     moved, offsets = prepared.units.base_moved, (start.dense or {}).get("offsets", {})
@@ -1016,12 +1021,13 @@ def _reshaped(table: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return table
 
 
-def check_tables(model, tables: dict[str, np.ndarray], n_columns: int) -> None:
-    """Raise ValueError if a table to start from has not the shape that the model needs."""
+def _misfit(model, tables: dict[str, np.ndarray], n_columns: int) -> str | None:
+    """How a table to start from has not the shape that the model needs; None if all have it."""
     for name, table in model.tables().items():
         expected = (n_columns, *table.shape)
         if name in tables and tables[name].shape != expected:
-            raise ValueError(
+            return (
                 f"The table {name!r} to start from has shape {tables[name].shape}, expected {expected}: "
                 f"n_factors, the columns and the number of outputs must be the same."
             )
+    return None

@@ -113,10 +113,16 @@ def test_raw_predictions_on_another_scale_are_refused(source, settings, model, o
         make(model, init_from=machine, **others).fit(X, y(model))
 
 
-def test_other_outputs_are_refused():
-    machine = make("FMRegressor").fit(X, Y)
-    with pytest.raises(ValueError, match="number of outputs"):
-        make("FMRegressor", init_from=machine).fit(X, np.column_stack([Y, Y]))
+def test_other_numbers_of_factors_are_refused():
+    machine = make("FMRegressor", n_factors=2, max_iter=5).fit(X, Y)
+    with pytest.raises(ValueError, match=r"'factors' to start from .* expected .*: n_factors, the columns"):
+        make("FMRegressor", n_factors=3, init_from=machine).fit(X, Y)
+
+
+def test_embeddings_alone_serve_any_number_of_classes():
+    source = make("DeepCrossingClassifier", max_iter=5).fit(X, LABELS)
+    model = make("DeepCrossingClassifier", init_from=source, **STILL).fit(X, THREE)
+    np.testing.assert_allclose(model.factors_, source.factors_, rtol=1e-6)
 
 
 @pytest.mark.parametrize("call", ["fit", "partial_fit"])
@@ -130,16 +136,20 @@ def test_other_outputs_are_refused():
             r"new: \['no', 'yes'\], gone: \[0, 1\]",
         ),
         ("FMClassifier", THREE, THREE + 1, r"new: \[3\], gone: \[0\]"),
+        ("FMClassifier", LABELS, THREE, r"classes \[0, 1, 2\], .* those of \[0, 1\] \(new: \[2\]\)"),
+        ("DeepFMClassifier", THREE, LABELS, r"those of \[0, 1, 2\] \(gone: \[2\]\)"),
+        ("LinearClassifier", BOTH, THREE, "y has one column of classes, .* those of 2 labels"),
+        ("FMRegressor", Y, np.column_stack([Y, Y]), "y has 2 outputs, .* those of 1 output"),
         # Its embeddings know no classes, but its network does.
         ("DeepCrossingClassifier", THREE, THREE + 1, r"new: \[3\], gone: \[0\]"),
     ],
 )
-def test_other_classes_are_refused(name, of_source, y, message, call):
+def test_other_targets_are_refused(name, of_source, y, message, call):
     """Else weights of one class would be those of another."""
     source = make(name, max_iter=5).fit(X, of_source)
     with pytest.raises(ValueError, match=message) as caught:
         getattr(make(name, init_from=source, solver="adam"), call)(X, y)
-    assert "Give y the labels that the estimator of init_from was fitted on" in str(caught.value)
+    assert "Give both estimators the same labels or outputs" in str(caught.value)
 
 
 @pytest.mark.parametrize("call", ["fit", "partial_fit"])
