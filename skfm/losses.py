@@ -24,7 +24,7 @@ import numpy as np
 from jax.tree_util import register_dataclass
 from scipy import optimize, special
 
-from skfm.data.validate import powers_of_two, standardized_values
+from skfm.data.validate import place_of, powers_of_two, standardized_values
 
 # Base scores of classes that are (nearly) never seen stay finite.
 _MIN_SHARE = 1e-7
@@ -214,10 +214,10 @@ class Poisson(Loss):
 
     def check_target(self, y):
         if (y < 0).any():
-            row = int(np.argmax((y < 0).any(axis=1)))
+            position = int(np.argmax(y < 0))
             raise ValueError(
-                f"loss='poisson' needs targets y >= 0, got {y[row].min()} at row {row}. Use another loss for "
-                f"targets that can be negative."
+                f"loss='poisson' needs targets y >= 0, got {y.flat[position]} at {place_of(y, position)}. "
+                f"Use another loss for targets that can be negative."
             )
 
 

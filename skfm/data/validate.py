@@ -239,8 +239,9 @@ def as_objects_if_text(values):
 def refuse_masked(values, name: str, remedy: str) -> None:
     """Raise ValueError if a value is masked: what stands in its place is no value."""
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        row = first_row(np.ma.getmaskarray(values))
-        raise ValueError(f"{name} has a masked value at row {row}. {remedy}")
+        masked = np.ma.getmaskarray(values)
+        place = place_of(masked, int(masked.argmax()))
+        raise ValueError(f"{name} has a masked value at {place}. {remedy}")
 
 
 def check_sample_weight(sample_weight, n_samples: int) -> np.ndarray:
@@ -308,14 +309,20 @@ def weights_as_numbers(sample_weight) -> np.ndarray:
 
 
 def first_no_number(values: np.ndarray) -> tuple[int, Any] | None:
-    """Row and value of the first that floats have no word for; None, which is NaN for NumPy, has one."""
+    """Row and value of the first that is no number."""
+    position = where_no_number(values)
+    return None if position is None else (row_of(values, position), values.ravel().tolist()[position])
+
+
+def where_no_number(values: np.ndarray) -> int | None:
+    """Position of the first that floats have no word for; None, which is NaN for NumPy, has one."""
     if values.dtype.kind not in "OUS":
         return None
     for position, value in enumerate(values.ravel().tolist()):
         try:
             value is None or float(value)
         except (TypeError, ValueError, OverflowError):
-            return row_of(values, position), value
+            return position
     return None
 
 
@@ -341,6 +348,15 @@ def standardized_values(values: np.ndarray, location, scale) -> np.ndarray:
 def row_of(values: np.ndarray, position: int) -> int:
     """Row of the value at a position among all values of an array of shape (n,) or (n, m)."""
     return position // max(values.size // len(values), 1)
+
+
+def place_of(values: np.ndarray, position: int, names=None) -> str:
+    """The same in words, with the column, and its name where there are `names`, of several columns."""
+    row, n_columns = row_of(values, position), values[:1].size
+    if n_columns < 2:
+        return f"row {row}"
+    column = position % n_columns
+    return f"row {row}, column {column}" + ("" if names is None else f" ({names[column]!r})")
 
 
 def first_row(bad: np.ndarray) -> int:

@@ -36,9 +36,8 @@ from skfm.data.validate import (
     canonical_csr,
     check_finite,
     checked_structure,
-    first_row,
+    place_of,
     refuse_masked,
-    row_of,
 )
 from skfm.data.whole_numbers import holds_large, merged
 from skfm.fitting.targets import UnknownLabelError
@@ -178,7 +177,7 @@ class Reader:
         if first:
             self._encodes = is_table(self._encodes, X, weight)
         y = targets_of(y)
-        with _sums_may_overflow(), _naming_text_columns(X), _naming_row_of_y(y):
+        with _sums_may_overflow(), _naming_text_columns(X), _naming_place_in_y(y):
             if self._encodes:
                 X = self._table(X, reset=first)
                 y = check_X_y(np.zeros((X.shape[0], 1)), y, multi_output=True)[1]
@@ -428,7 +427,7 @@ def targets_of(y):
         )
     if values.ndim and values.dtype.kind == "O":
         _refuse_lists(values)
-    _refuse_missing(values)
+    _refuse_missing(values, y)
     # scikit-learn makes floats of the whole numbers of pandas's own types.
     keeps = values.dtype.kind in "iu" or (values.dtype.kind == "O" and isinstance(y, list | tuple))
     return values if keeps else y
@@ -455,20 +454,25 @@ def _refuse_lists(values: np.ndarray) -> None:
     if position is not None:
         target = targets[position]
         raise ValueError(
-            f"y holds {shown(target)} at row {row_of(values, position)}, of type {type(target).__name__}. "
+            f"y holds {shown(target)} at {place_of(values, position)}, of type {type(target).__name__}. "
             f"Give one target for each row, or as many in each; of several labels of a row make 0 and 1 of "
             f"each label, with sklearn.preprocessing.MultiLabelBinarizer."
         )
 
 
-def _refuse_missing(values: np.ndarray) -> None:
-    """Raise ValueError if a target is missing and not NaN: scikit-learn does not name it."""
+def _refuse_missing(values: np.ndarray, y) -> None:
+    """Raise ValueError if a value of y is missing and not NaN: scikit-learn does not name it."""
     if values.ndim and values.dtype.kind in "OmM" and _may_be_missing(values):
         entries = enumerate(values.ravel().tolist())
         position = next((position for position, value in entries if _is_no_nan(value)), None)
         if position is not None:
-            missing, row = values.ravel()[position], row_of(values, position)
-            raise ValueError(f"y has a missing value, {missing!r}, at row {row}. Drop that row.")
+            missing, place = values.ravel()[position], place_of(values, position, _names(y))
+            raise ValueError(f"y has a missing value, {missing!r}, at {place}. Drop that row.")
+
+
+def _names(y) -> list | None:
+    """Names of the columns of y, where it is a frame."""
+    return [name for name, _ in values_of(y)] if is_frame(y) else None
 
 
 def _may_be_missing(values: np.ndarray) -> bool:
@@ -480,8 +484,8 @@ def _may_be_missing(values: np.ndarray) -> bool:
 
 
 @contextmanager
-def _naming_row_of_y(y):
-    """Say which row of y is NaN or infinite."""
+def _naming_place_in_y(y):
+    """Say where y is NaN or infinite."""
     try:
         yield
     except ValueError as error:
@@ -493,6 +497,6 @@ def _naming_row_of_y(y):
             bad = ~np.isfinite(values.astype(np.float64))
         except (TypeError, ValueError):
             bad = np.reshape([is_missing(value) for value in values.ravel().tolist()], values.shape)
-        where = f" at row {first_row(bad)}" if bad.any() else ""
+        where = f" at {place_of(bad, int(bad.argmax()), _names(y))}" if bad.any() else ""
         what = str(error).rstrip(".").replace("Input contains", "Input y contains")
         raise ValueError(f"{what}{where}. Drop that row.") from error

@@ -24,6 +24,7 @@ from skfm.data.fields import Fields, field_numbers, resolve_fields
 from skfm.data.spool import temporary_folder
 from skfm.data.statistics import Evidence, Heard, mark_of
 from skfm.data.units import Units
+from skfm.data.validate import place_of
 from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import AT_ROW, Encoding, InputColumns, Reader, Rows, with_weight
 from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, validation_fraction
@@ -564,13 +565,13 @@ def _check_in_reach(y: np.ndarray, standardized: np.ndarray, naming: Naming | No
     distance = np.abs(standardized)
     if distance.max(initial=0.0) <= _IN_REACH:
         return
-    row, column = np.unravel_index(int(distance.argmax()), y.shape)
-    where = "" if naming is None else f" at row {row}"
+    position = int(distance.argmax())
+    where = "" if naming is None else f" at {place_of(y, position)}"
     with (naming or contextlib.nullcontext)():
         raise ValueError(
-            f"y holds {y[row, column]:g}{where}, {distance.max():.3g} times as far from the mean of the rows "
-            f"to train on as is usual there: beside its loss, those of the other rows to stop on are lost in "
-            f"rounding. Mend it, or drop that row."
+            f"y holds {y.flat[position]:g}{where}, {distance.max():.3g} times as far from the mean of the "
+            f"rows to train on as is usual there: beside its loss, those of the other rows to stop on are "
+            f"lost in rounding. Mend it, or drop that row."
         )
 
 

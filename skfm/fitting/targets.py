@@ -20,12 +20,12 @@ from skfm.data.validate import (
     as_objects_if_text,
     bounded,
     check_sample_weight,
-    first_no_number,
     first_row,
+    place_of,
     powers_of_two,
-    row_of,
     standardized_values,
     weights_as_numbers,
+    where_no_number,
 )
 from skfm.data.whole_numbers import merged
 from skfm.fitting.prior import Scores
@@ -508,27 +508,28 @@ class Numbers(Targets):
                 f"y must hold numbers, and holds {y.ravel()[0]} at row 0, of type {y.dtype}. Of dates or "
                 f"durations give days, for instance."
             )
-        found = first_no_number(y)
-        if found is not None:
-            row, value = found
+        position = where_no_number(y)
+        if position is not None:
+            value, place = y.ravel().tolist()[position], place_of(y, position)
             if isinstance(value, int):
-                raise ValueError(f"y holds {shown(value)} at row {row}, beyond the range of floats. Scale y.")
+                raise ValueError(f"y holds {shown(value)} at {place}, beyond the range of floats. Scale y.")
             raise ValueError(
-                f"y must hold numbers, and holds {shown(value)} at row {row}, of type "
+                f"y must hold numbers, and holds {shown(value)} at {place}, of type "
                 f"{type(value).__name__}. Convert it to a float, or fit a classifier where these are labels."
             )
         same = merged(y)
         if same is not None:
+            where = f"Column {same.column} of y" if y[:1].size > 1 else "y"
             raise ValueError(
-                f"y holds {same}. Subtract a number near them from y, and add it to the predictions."
+                f"{where} holds {same}. Subtract a number near them from y, and add it to the predictions."
             )
         try:
             y = np.asarray(y, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(f"y must hold numbers: {error}") from error
         if not np.isfinite(y).all():
-            row = first_row(~np.isfinite(y))
-            raise ValueError(f"Input y contains NaN or infinity at row {row}. Drop that row.")
+            place = place_of(y, int(np.argmin(np.isfinite(y))))
+            raise ValueError(f"Input y contains NaN or infinity at {place}. Drop that row.")
         return y
 
     def learn(self, *parts, classes=None, incremental=False):
@@ -704,10 +705,11 @@ class ClickConversion(Targets):
             raise ValueError(
                 f"y has {y.shape[1]} columns; expected two, clicks and conversions (or one column of labels)."
             )
-        found = first_no_number(y)
-        if found is not None:
+        position = where_no_number(y)
+        if position is not None:
+            value = y.ravel().tolist()[position]
             raise ValueError(
-                f"y holds {shown(found[1])} at row {found[0]}; clicks and conversions are 0 or 1."
+                f"y holds {shown(value)} at {place_of(y, position)}; clicks and conversions are 0 or 1."
             )
         y = y.astype(np.float64)
         bad = ((y != 0) & (y != 1)).any(axis=1)
@@ -881,8 +883,8 @@ def _refuse_labels(what: str, labels) -> None:
     values = np.asarray(labels)
     found = values.ravel().tolist() if values.dtype.kind in "fO" else []
     for position, label in enumerate(found):
-        place, number = "row" if what == "y" else "position", row_of(values, position)
-        where = f"{what} holds {shown(label)} at {place} {number}"
+        place = place_of(values, position) if what == "y" else f"position {position}"
+        where = f"{what} holds {shown(label)} at {place}"
         if isinstance(label, float) and not label.is_integer():
             raise ValueError(
                 f"Unknown label type: {where}, and labels are text or whole numbers. Fit a regressor on "
