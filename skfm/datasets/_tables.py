@@ -31,6 +31,7 @@ _DATES = "timestamp[s]", "timestamp[ns]", "timestamp[ns, tz=UTC]"
 # Numbers, and their share of the values, that make one of numbers of a column with other text; values after
 # which a column with few is given up; and different texts that are shown.
 _LEAST_NUMBERS, _NEARLY_ALL, _ENOUGH, _MOST_SHOWN = 20, 0.9, 1000, 5
+_HEADER = "If this line is a header, take it out of the file, or leave names= out."
 # Text of a row after the last, which a quote that is not closed takes in.
 _END = "\x04\x04"
 
@@ -367,9 +368,10 @@ class CsvStream(_TableStream):
     Warns
     -----
     ReadingWarning
-        If all values of a column are read as names for a few that are no numbers, beside nine tenths or more
-        that are; the message names the first of them, its file and line. Read them as missing with
-        `missing_values`, or give the column "string" to confirm it.
+        If all values of a column or target are read as text for a few that are no numbers, beside nine tenths
+        or more that are; the message names the first of them, its file and line. Read them as missing with
+        `missing_values` (a target must not be missing: mend the file), or give the column "string" to confirm
+        it.
 
     See Also
     --------
@@ -486,21 +488,27 @@ class CsvStream(_TableStream):
         return "" if other is None else f" If {other!r} is between values, give delimiter={other!r}."
 
     def _check_names(self) -> None:
-        """Raise ValueError if there are not as many as values in the first row."""
+        """Raise ValueError if there are not as many as values in the first row, or these are the names."""
         if self.names is None:
             return
-        # What is no text, reading names.
-        with (
-            contextlib.suppress(UnicodeError, csv.Error),
-            contextlib.closing(self._rows(self.paths[0])) as rows,
-        ):
-            for line, row in itertools.islice(rows, 1):
-                if len(row) != len(self.names):
-                    raise ValueError(
-                        f"{self.paths[0]}, line {line}: {len(row)} values, where names= gives "
-                        f"{len(self.names)} columns. Name each column, or name the file's delimiter= and "
-                        f"quotechar=."
-                    )
+        for path in self.paths:
+            # What is no text, reading names.
+            with (
+                contextlib.suppress(UnicodeError, csv.Error),
+                contextlib.closing(self._rows(path)) as rows,
+            ):
+                for line, row in itertools.islice(rows, 1):
+                    if len(row) != len(self.names):
+                        raise ValueError(
+                            f"{path}, line {line}: {len(row)} values, where names= gives "
+                            f"{len(self.names)} columns. Name each column, or name the file's delimiter= and "
+                            f"quotechar=."
+                        )
+                    # One text alone may be a value too.
+                    if row == self.names and len(row) > 1:
+                        raise ValueError(
+                            f"{path}, line {line}: {row} are the names= of the columns. {_HEADER}"
+                        )
 
     def _names_in(self, path) -> list[str]:
         if self.names is not None:
@@ -526,8 +534,9 @@ class CsvStream(_TableStream):
         others = {name: pa.string() for name in self.names_read if name not in types}
         kinds = pa.int64(), pa.uint64(), pa.float64(), pa.bool_(), pa.string()
         possible = dict.fromkeys(others, kinds)
-        # Where a target or weight is no number, fit says so.
-        mixed = {name: _Mixed(kinds) for name in others if name in self.columns and not is_name(name)}
+        # Where a weight is no number, fit says so; text of a target is as good as any label.
+        may_be_numbers = {*self.columns, *self.targets}
+        mixed = {name: _Mixed(kinds) for name in others if name in may_be_numbers and not is_name(name)}
         for path in self.paths if others else ():
             n_rows = 0
             for batch in self._read(path, others):
@@ -538,7 +547,8 @@ class CsvStream(_TableStream):
                         mixed[name].add(values, possible[name], path, n_rows)
                 n_rows += batch.num_rows
         for name, found in mixed.items():
-            if found.first is not None and found.is_of_numbers:
+            # Text is possible always.
+            if found.first is not None and len(possible[name]) == 1 and found.is_of_numbers:
                 self._settled.add(name)
                 warn(self._described(name, found, self._place(*found.first)))
         types |= {name: kinds[0] for name, kinds in possible.items()}
@@ -548,11 +558,20 @@ class CsvStream(_TableStream):
         """What is to be said of a column of numbers that some other text makes names of."""
         others = ", ".join(map(shown, found.others[:_MOST_SHOWN]))
         listed = others if len(found.others) <= _MOST_SHOWN else f"{others}, ..."
+        names, instead = (
+            "names",
+            f"have it read as missing with missing_values=[*stream.missing_values, {listed}]",
+        )
+        if name in self.targets:
+            # A target must not be missing.
+            names, instead = "labels that are text", "take the row out of the file"
+        remedy = f"Mend it, or {instead}."
+        if self.names is not None and found.first is not None and found.first[1] == 0:
+            remedy = f"{_HEADER} Otherwise mend it, or {instead}."
         return (
-            f"{place}, column {name!r}: {shown(found.others[0])} is no number, as "
-            f"{found.n_numbers} of {found.n_values} values of the column are, and so all are read as names. "
-            f"Mend it, or have it read as missing with missing_values=[*stream.missing_values, {listed}]. "
-            f"Names they stay, without this warning, with dtypes={{{name!r}: 'string'}}."
+            f"{place}, column {name!r}: {shown(found.others[0])} is no number, as {found.n_numbers} of "
+            f"{found.n_values} values of the column are, and so all are read as {names}. {remedy} "
+            f"{names.capitalize()} they stay, without this warning, with dtypes={{{name!r}: 'string'}}."
         )
 
     def _read(self, path, types: dict) -> Iterator[Any]:

@@ -880,6 +880,53 @@ def test_numbers_that_some_other_text_makes_names_of(tmp_path, monkeypatch, endi
     FMRegressor(**SETTINGS).fit(CsvStream(paths, "y", dtypes={"x": type_}, missing_values=also))
 
 
+@pytest.mark.parametrize("targets", ["y", ["y", "z"]])
+@pytest.mark.parametrize(("n_others", "whole"), [(1, True), (3, False)])
+def test_targets_that_some_other_text_makes_labels_of(tmp_path, targets, n_others, whole):
+    """The first is named, and what the message says helps: as missing ones they would be refused."""
+    path = tmp_path / "rows.csv"
+    y = [str(number % 2 if whole else number / 8) for number in range(60)]
+    y[7 : 7 + n_others] = ["oops"] * n_others
+    table = pd.DataFrame({"x": list("abc") * 20, "y": y, "z": 1})
+    table.to_csv(path, index=False)
+    with pytest.warns(ReadingWarning) as caught:
+        CsvStream(path, targets)
+    assert [str(one.message) for one in caught] == [
+        f"{path}, line 9, column 'y': 'oops' is no number, as {60 - n_others} of 60 values of the column "
+        f"are, and so all are read as labels that are text. Mend it, or take the row out of the file. Labels "
+        f"that are text they stay, without this warning, with dtypes={{'y': 'string'}}."
+    ]
+    assert caught[0].filename == __file__
+    assert CsvStream(path, targets, dtypes={"y": "string"}).dtypes["y"] == "string"
+    table[table["y"] != "oops"].to_csv(path, index=False)
+    assert CsvStream(path, targets).dtypes["y"] == ("int64" if whole else "double")
+
+
+def test_a_header_among_the_rows_of_a_file(tmp_path):
+    rows = pd.DataFrame({"x": np.arange(40) / 4, "u": list("abcd") * 10, "y": np.arange(40) % 2})
+    paths = [tmp_path / "1.csv", tmp_path / "2.csv"]
+    rows.to_csv(paths[0], index=False, header=False)
+    rows.to_csv(paths[1], index=False)
+    with pytest.raises(
+        ValueError, match=r"2\.csv, line 1: \['x', 'u', 'y'\] are the names= .* leave names= out"
+    ):
+        CsvStream(paths, "y", names=["x", "u", "y"])
+    CsvStream(paths[1], "y")
+    # Under names of one's own what tells a header is that it holds no numbers.
+    with pytest.warns(
+        ReadingWarning, match=r"2\.csv, line 1, column .* If this line is a header, take it out"
+    ) as caught:
+        CsvStream(paths, "label", names=["size", "user", "label"])
+    assert len(caught) == 2
+    rows.to_csv(paths[1], index=False, header=False)
+    assert CsvStream(paths, "label", names=["size", "user", "label"]).dtypes["label"] == "int64"
+
+
+def test_numbers_among_booleans_are_no_text(tmp_path):
+    pd.DataFrame({"x": ["0", "1"] * 30 + ["true"]}).to_csv(tmp_path / "rows.csv", index=False)
+    assert CsvStream(tmp_path).dtypes == {"x": "bool"}
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     [
