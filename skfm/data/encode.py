@@ -6,6 +6,7 @@ import copy
 import html
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
+from operator import methodcaller
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from skfm.data.choice import crossed, make_encoders
 from skfm.data.columns import RARE, MultiHot
 from skfm.data.frames import Column, columns_of, is_frame, rows_of
-from skfm.data.readings import Written
+from skfm.data.readings import Mixed, Written
 from skfm.data.state import plain, restored
 from skfm.data.table import Recoding, TableEncoder, merge_counts
 from skfm.data.validate import check_sample_weight
@@ -47,14 +48,14 @@ class Learning(NamedTuple):
     go_on : rare values are counted, and numbers looked at again, in later calls
     in_parts : the rows are a part, by a call of partial_fit; what is rare must not depend on the first
     checked_before : an estimator has compared the columns with those of the first rows
-    remedy_of : what helps where numbers or dates are text; None if that is meant
+    remedy_of : what helps where numbers or dates are text, or text is among them; None if that is meant
     """
 
     first: bool
     go_on: bool
     in_parts: bool = False
     checked_before: bool = False
-    remedy_of: Callable[[Written], str | None] = Written.remedy
+    remedy_of: Callable[[Written | Mixed], str | None] = methodcaller("remedy")
 
 
 class ShowsReadings:
@@ -165,7 +166,8 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
     Warns
     -----
     ReadingWarning
-        Where a column holds dates or numbers written as text. Convert it, or name it in ``categorical``.
+        Where a column holds dates or numbers written as text, or numbers and a few values that are none.
+        Convert it, or name it in ``categorical``.
 
     See Also
     --------

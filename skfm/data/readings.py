@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from skfm.data.frames import Column, holds_durations, is_missing, numbers_of, unique_values
+from skfm.data.frames import Column, holds_durations, is_missing, numbers_of, shown, unique_values
 from skfm.data.state import Stateful
-from skfm.data.whole_numbers import EXACT
+from skfm.data.whole_numbers import EXACT, first_inexact
 
 
 class ReadingWarning(UserWarning):
@@ -55,18 +55,51 @@ class Written(Stateful):
 
 
 @dataclass(frozen=True)
+class Mixed(Stateful):
+    """Some text among the numbers of a column of text, which makes names of all.
+
+    Attributes
+    ----------
+    column : its name
+    n_values, n_numbers : how many are not missing, and how many of them are numbers
+    other : the first that is no number
+    row : of it
+    """
+
+    column: Any
+    n_values: int
+    n_numbers: int
+    other: str
+    row: int
+
+    def remedy(self) -> str:
+        """What to do in a frame."""
+        name = f"X[{self.column!r}]"
+        return f"Mend it, or have it read as missing: {name} = pandas.to_numeric({name}, errors='coerce')."
+
+    def warn(self, remedy: str) -> None:
+        """Warn that they are read as names."""
+        warn(
+            f"Column {self.column!r} holds {shown(self.other)} at row {self.row}, which is no number, as "
+            f"{self.n_numbers} of {self.n_values} values of the column are, and so all are read as names. "
+            f"{remedy} Names they stay, without this warning, with "
+            f"FieldEncoder(categorical=[{self.column!r}])."
+        )
+
+
+@dataclass(frozen=True)
 class Reading(Stateful):
     """How a column is read, and why.
 
     Attributes
     ----------
     name : {"identifier", "category", "integer", "number", "date", "list", "text", "cross"}
-    written : numbers or dates that are read as names for being text, or None
+    written : numbers or dates that are read as names for being text, or for text among them; or None
     """
 
     name: str
     why: str
-    written: Written | None = None
+    written: Written | Mixed | None = None
 
 
 _OF_TYPE = {
@@ -93,7 +126,7 @@ def reading_of(column: Column, weight: np.ndarray) -> Reading:
         why = _why_text(column, weight, texts)
         if why is not None:
             return Reading("text", why)
-        return Reading("category", _OF_TYPE["category"], _written(column, texts))
+        return Reading("category", _OF_TYPE["category"], _mixed(column, texts) or _written(column, texts))
     return Reading(column.kind, _OF_TYPE[column.kind])
 
 
@@ -270,7 +303,7 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 _SAMPLE, _LEAST_TEXTS, _LEAST_WORDS, _LEAST_DIFFERENT = 1000, 20, 3, 0.5
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
 # With a sign of currency or per cent, a thousands separator, or decimals: digits alone may be a code.
-_NUMBER = re.compile(r"(?=.*[.,$€£%])[-+]?[$€£]? ?-?(\d{1,3}(,\d{3})+|\d+)(\.\d+)? ?[%€$£]?")
+_WRITTEN_NUMBER = re.compile(r"(?=.*[.,$€£%])[-+]?[$€£]? ?-?(\d{1,3}(,\d{3})+|\d+)(\.\d+)? ?[%€$£]?")
 
 
 def _sample_of_texts(column: Column) -> list[str]:
@@ -310,10 +343,39 @@ def _written(column: Column, texts: list[str]) -> Written | None:
     """The dates or numbers that text are, written out."""
     if len(set(texts)) < _LEAST_TEXTS:
         return None
-    for what, pattern in (("dates", _DATE), ("numbers", _NUMBER)):
+    for what, pattern in (("dates", _DATE), ("numbers", _WRITTEN_NUMBER)):
         if all(map(pattern.fullmatch, texts)):
             return Written(column.name, what, texts[0])
     return None
+
+
+# What a cast to floats takes.
+NUMBER = r"(?i)^[ \t]*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|inf(inity)?|nan)[ \t]*$"
+# Numbers, and their share of the values, that make one of numbers of a column with other text.
+_LEAST_NUMBERS, _NEARLY_ALL = 20, 0.9
+
+
+def are_numbers(n_numbers: int, n_values: int) -> bool:
+    """Whether a column of which so many values are numbers is one of numbers, with some that are none."""
+    return n_numbers >= max(_LEAST_NUMBERS, _NEARLY_ALL * n_values)
+
+
+def _mixed(column: Column, texts: list[str]) -> Mixed | None:
+    """The text that is among numbers; None if they are names, or would lose digits as floats."""
+    is_number = re.compile(NUMBER).fullmatch
+    if is_name(column.name) or 2 * sum(map(bool, map(is_number, texts))) < max(len(texts), 1):
+        return None
+    found, number, _ = unique_values(column)
+    has_value = np.array([value is not None for value in found])
+    of_numbers = np.array([value is not None and bool(is_number(value)) for value in found])
+    others = np.flatnonzero((has_value & ~of_numbers)[number])
+    n_numbers, n_values = int(of_numbers[number].sum()), int(has_value[number].sum())
+    if not others.size or not are_numbers(n_numbers, n_values):
+        return None
+    if first_inexact(np.array(found, dtype=object)[of_numbers]) is not None:
+        return None
+    first = int(others[0])
+    return Mixed(column.name, n_values, n_numbers, found[number[first]], column.row(first))
 
 
 def warn(message: str) -> None:

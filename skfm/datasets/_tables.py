@@ -18,19 +18,16 @@ from typing import Any
 import numpy as np
 
 from skfm.data.frames import shown
-from skfm.data.readings import Written, is_name, warn
+from skfm.data.readings import NUMBER, Mixed, Written, are_numbers, is_name, warn
 from skfm.data.whole_numbers import holds_large
 from skfm.datasets._arguments import no_path, paths_of, rows_at_once, texts
 from skfm.datasets._sparse_text import reading
 
 # Bytes of text that are parsed at once; a row must fit into them.
 _BLOCK = 1 << 23
-# What a cast to floats takes.
-_NUMBER = r"(?i)^[ \t]*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|inf(inity)?|nan)[ \t]*$"
 _DATES = "timestamp[s]", "timestamp[ns]", "timestamp[ns, tz=UTC]"
-# Numbers, and their share of the values, that make one of numbers of a column with other text; values after
-# which a column with few is given up; and different texts that are shown.
-_LEAST_NUMBERS, _NEARLY_ALL, _ENOUGH, _MOST_SHOWN = 20, 0.9, 1000, 5
+# Values after which a column with few numbers is given up, and different texts that are shown.
+_ENOUGH, _MOST_SHOWN = 1000, 5
 _HEADER = "If this line is a header, take it out of the file, or leave names= out."
 # Text of a row after the last, which a quote that is not closed takes in.
 _END = "\x04\x04"
@@ -117,8 +114,10 @@ class _TableStream:
         """What else may be wrong where a column is not among those of a file."""
         return ""
 
-    def remedy_of(self, written: Written) -> str | None:
-        """What helps where numbers or dates of a column are text; None if that is meant."""
+    def remedy_of(self, written: Written | Mixed) -> str | None:
+        """What helps where numbers or dates of a column are text, or text is among them; None if meant."""
+        if isinstance(written, Mixed):
+            return "Write the files anew, with missing values in place of such text."
         kinds = ("double",) if written.what == "numbers" else _DATES
         type_ = next((type_ for type_ in kinds if _can_be(written.example, _as_type("", type_))), None)
         if type_ is None:
@@ -475,8 +474,9 @@ class CsvStream(_TableStream):
         return super()._place(path, row)
 
     def remedy_of(self, written):
-        # Of other columns all values have been looked at.
-        return None if written.column in self._settled else super().remedy_of(written)
+        # Where text is among numbers, a pass over all values has told what is to be told.
+        is_known = isinstance(written, Mixed) or written.column in self._settled
+        return None if is_known else super().remedy_of(written)
 
     def _typed(self, name, type_):
         return f"Give the stream dtypes={{{name!r}: {type_!r}}}."
@@ -536,7 +536,7 @@ class CsvStream(_TableStream):
         possible = dict.fromkeys(others, kinds)
         # Where a weight is no number, fit says so; text of a target is as good as any label.
         may_be_numbers = {*self.columns, *self.targets}
-        mixed = {name: _Mixed(kinds) for name in others if name in may_be_numbers and not is_name(name)}
+        mixed = {name: _MixedText(kinds) for name in others if name in may_be_numbers and not is_name(name)}
         for path in self.paths if others else ():
             n_rows = 0
             for batch in self._read(path, others):
@@ -554,7 +554,7 @@ class CsvStream(_TableStream):
         types |= {name: kinds[0] for name, kinds in possible.items()}
         return {name: types[name] for name in self.names_read}
 
-    def _described(self, name: str, found: _Mixed, place: str) -> str:
+    def _described(self, name: str, found: _MixedText, place: str) -> str:
         """What is to be said of a column of numbers that some other text makes names of."""
         others = ", ".join(map(shown, found.others[:_MOST_SHOWN]))
         listed = others if len(found.others) <= _MOST_SHOWN else f"{others}, ..."
@@ -700,7 +700,7 @@ class CsvStream(_TableStream):
                 ) from error
 
 
-class _Mixed:
+class _MixedText:
     """Numbers of a column, and what else there is.
 
     Attributes
@@ -721,8 +721,7 @@ class _Mixed:
         """Whether nearly all values are numbers, that a type other than text holds."""
         import pyarrow as pa
 
-        is_nearly_all = self.n_numbers >= max(_LEAST_NUMBERS, _NEARLY_ALL * self.n_values)
-        return is_nearly_all and self._kinds[0] != pa.string()
+        return are_numbers(self.n_numbers, self.n_values) and self._kinds[0] != pa.string()
 
     def add(self, values, kinds: tuple, path, n_before: int) -> None:
         """Take some values of a file, after so many rows of it; `kinds` hold all values so far."""
@@ -737,7 +736,7 @@ class _Mixed:
             self.n_numbers += n_values
             self._kinds = kinds
             return
-        is_number = pc.match_substring_regex(values, _NUMBER)
+        is_number = pc.match_substring_regex(values, NUMBER)
         self.n_numbers += is_number.true_count
         self._kinds = _narrowed(self._kinds, values.filter(is_number))
         row = pc.index(is_number, False).as_py()

@@ -323,6 +323,53 @@ def test_codes_are_no_numbers_written_as_text(values):
     assert reading("x", values) == "category"
 
 
+def with_others(values, *others):
+    """The values with others from row 5 on, a missing one before."""
+    return [*values[:4], None, *others, *values[4:]]
+
+
+@pytest.mark.parametrize("dtype", ["str", "object", "category"])
+@pytest.mark.parametrize("write", [str, lambda number: f" {number / 8:.3f}", lambda number: f"{number}e2"])
+def test_text_among_numbers_is_pointed_out(write, dtype):
+    """As pandas leaves a column with a few values that are no numbers; the remedy is what it says."""
+    X = pd.DataFrame({"x": pd.Series(with_others(codes(write), "oops", "-"), dtype=dtype)})
+    n = len(codes(write))
+    with pytest.warns(ReadingWarning) as caught:
+        FieldEncoder().fit(X)
+    assert [str(one.message) for one in caught] == [
+        f"Column 'x' holds 'oops' at row 5, which is no number, as {n} of {n + 2} values of the column are, "
+        f"and so all are read as names. Mend it, or have it read as missing: X['x'] = "
+        f"pandas.to_numeric(X['x'], errors='coerce'). Names they stay, without this warning, with "
+        f"FieldEncoder(categorical=['x'])."
+    ]
+    assert caught[0].filename == __file__
+    converted = pd.DataFrame({"x": pd.to_numeric(X["x"], errors="coerce")})
+    assert FieldEncoder().fit(converted).describe()["reading"][0] in ("number", "integer")
+    assert FieldEncoder(categorical=["x"]).fit(X).describe()["reading"][0] == "category"
+
+
+def test_a_value_of_many_rows_that_is_no_number():
+    X = pl.DataFrame({"x": [*map(str, range(5001)), "oops", *map(str, range(5001))]})
+    with pytest.warns(ReadingWarning, match="'oops' at row 5001, .* as 10002 of 10003 values") as caught:
+        encoder = FieldEncoder().fit(X)
+    assert len(caught) == 1
+    again = FieldEncoder.from_state(encoder.get_state())
+    assert again.describe().equals(encoder.describe())
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("user_id", with_others(codes(str), "oops")),
+        ("x", with_others(codes(str)[:19], "oops")),
+        ("x", with_others(codes(str)[:40], *(f"a{number}" for number in range(5)))),
+        ("x", with_others([str(2**53 + number) for number in range(40)], "oops")),
+    ],
+)
+def test_names_among_which_are_numbers_are_not_pointed_out(name, values):
+    assert reading(name, values) == "category"
+
+
 # -- descriptions --------------------------------------------------------------------------------------
 
 

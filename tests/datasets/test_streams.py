@@ -992,6 +992,18 @@ def test_numbers_and_dates_of_files_that_are_text(tmp_path, kind, what):
     assert model.encoder_.describe()["reading"][0] == ("number" if what == "decimals" else "date")
 
 
+def test_text_among_numbers_of_files_with_types(tmp_path):
+    table = pd.DataFrame({"x": [*map(str, range(40)), "oops"], "y": np.arange(41) % 7})
+    table.to_parquet(tmp_path / "rows.parquet")
+    with pytest.warns(
+        ReadingWarning, match="'oops' at row 40, .*as names. Write the files anew, with missing"
+    ):
+        FMRegressor(**SETTINGS).fit(ParquetStream(tmp_path, "y"))
+    table["x"] = table["x"].where(table["x"] != "oops")
+    table.assign(x=pd.to_numeric(table["x"])).to_parquet(tmp_path / "rows.parquet")
+    FMRegressor(encoder=FieldEncoder(), **SETTINGS).fit(ParquetStream(tmp_path, "y"))
+
+
 # ------------------------------------------------------------------------------------------------ text
 
 MATRIX = sparse.csr_array(np.where(RNG.random((40, 6)) < 0.5, RNG.random((40, 6)), 0))
