@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_consistent_length, check_random_state, check_scalar
 
 from skfm.data.encode import FieldEncoder, Learning
 from skfm.data.frames import is_frame
 from skfm.data.spool import RowSpool, ahead
-from skfm.data.validate import weights_as_numbers
-from skfm.fitting.inputs import AT_ROW, Encoding, Reader, Rows, joined, with_weight
+from skfm.data.validate import check_sample_weight, weights_as_numbers
+from skfm.fitting.inputs import AT_ROW, Encoding, Reader, Rows, joined, targets_of, with_weight
 from skfm.fitting.targets import Targets, UnknownLabelError
 
 # With fewer nonzeros than this, chunks are put together and fitted in memory (benchmarks/cases/streams.py).
@@ -119,6 +119,37 @@ def map_stream(function, stream) -> np.ndarray:
     return np.concatenate(found)
 
 
+def scored(predict, stream, sample_weight=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Targets, predictions and weights of the rows of a stream, as metrics take them."""
+    if not is_stream(stream):
+        raise ValueError(
+            "score needs y, the targets of the rows of X. Only chunks of a stream hold their own."
+        )
+    if sample_weight is not None:
+        raise ValueError(
+            "X is a stream of chunks, and sample_weight is given without y: give y too, or chunks (X, y, "
+            "sample_weight) alone."
+        )
+    found = []
+    for name, chunk in ahead(chunks_of(stream, once=True)):
+        with name.of_errors():
+            X, y, weight = _items(chunk)
+            predicted = predict(X)
+            y, weight = targets_of(y), check_sample_weight(weight, X.shape[0])
+            check_consistent_length(X, y)
+            found.append((y, predicted, weight))
+    y, predicted, weight = map(np.concatenate, zip(*found, strict=True))
+    return y, predicted, weight
+
+
+def _items(chunk: tuple) -> tuple:
+    """X, y and the weights or None of a chunk."""
+    if len(chunk) not in (2, 3):
+        remedy = " CsvStream and ParquetStream take the column of y as target=." if len(chunk) == 1 else ""
+        raise ValueError(f"expected (X, y) or (X, y, sample_weight), got {len(chunk)} items.{remedy}")
+    return (*chunk, None)[:3]
+
+
 def _are_zeros(weight, n_rows: int) -> bool:
     """Whether weights of rows are all 0; what are no weights is none of these."""
     weight = weights_as_numbers(weight)
@@ -162,12 +193,7 @@ class CheckedStream:
             raise ValueError("The stream has no rows with a weight.")
 
     def _checked(self, chunk) -> Rows | None:
-        if len(chunk) not in (2, 3):
-            remedy = (
-                " CsvStream and ParquetStream take the column of y as target=." if len(chunk) == 1 else ""
-            )
-            raise ValueError(f"expected (X, y) or (X, y, sample_weight), got {len(chunk)} items.{remedy}")
-        X, y, weight = (*chunk, None)[:3]
+        X, y, weight = _items(chunk)
         self.has_weights |= weight is not None
         if weight is not None and _are_zeros(weight, X.shape[0]):
             return None

@@ -301,6 +301,26 @@ def test_predictions_of_a_stream_are_those_of_its_rows(kind):
     assert model.score(with_targets, LABELS) == model.score(rows, LABELS)
 
 
+@pytest.mark.parametrize("name", ["FMRegressor", "FMClassifier"])
+@pytest.mark.parametrize("several", [False, True])
+def test_scores_of_a_stream_are_those_of_its_rows(name, several):
+    y = target(name)
+    y = np.column_stack([y, np.roll(y, 1)]) if several else y
+    model = make(name).fit(X, y)
+    parts = cut(SIZES[3], X, y, WEIGHT)
+    plain = [chunk[:2] for chunk in parts]
+    # Weights in a chunk beside chunks without.
+    n_first = len(parts[0][1])
+    weight = np.append(WEIGHT[:n_first], np.ones(N - n_first))
+    for stream, expected in (
+        (plain, model.score(X, y)),
+        (iter(plain), model.score(X, y)),
+        (Again(parts), model.score(X, y, sample_weight=WEIGHT)),
+        ([parts[0], *plain[1:]], model.score(X, y, sample_weight=weight)),
+    ):
+        assert model.score(stream) == pytest.approx(expected, rel=1e-12)
+
+
 def test_predictions_of_a_regressor():
     model = make("FMRegressor").fit(X, RAW)
     assert_allclose(model.predict(cut(SIZES[2], X, RAW)), model.predict(X), rtol=1e-9)

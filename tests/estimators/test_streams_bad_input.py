@@ -18,6 +18,7 @@ from tests.estimators.streams import (
     N,
     X,
     cut,
+    target,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
@@ -124,8 +125,39 @@ def test_streams_hold_targets_and_weights_themselves(model):
     match = "give neither y nor sample_weight"
     fail([GOOD], match, y=RAW, model=model)
     fail([GOOD], match, sample_weight=WEIGHT, model=model)
+
+
+@pytest.mark.parametrize("name", ["FMRegressor", "FMClassifier"])
+def test_partial_fit_takes_no_stream(name):
+    """What the message says is done instead."""
+    stream = cut(SIZES[2], TABLE, target(name))
+    for given in ((stream,), (Again(stream), None)):
+        with pytest.raises(ValueError, match="partial_fit takes the rows of one") as caught:
+            make(name).partial_fit(*given)
+    loop = str(caught.value).partition("of one: ")[2].partition(". fit takes")[0]
+    model, expected = make(name), make(name)
+    exec(loop.replace("[...]", "[0, 1]"), {"stream": stream, "model": model})
+    options = {"classes": [0, 1]} if name == "FMClassifier" else {}
+    for rows, y in stream:
+        expected.partial_fit(rows, y, **options)
+    assert_array_equal(model.predict(TABLE), expected.predict(TABLE))
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        make(name).partial_fit(TABLE)
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ((TABLE,), "score needs y, the targets of the rows"),
+        (([GOOD, (TABLE,)],), r"Chunk 1 of the stream: expected \(X, y\) or \(X, y, sample_weight\), got 1"),
+        (([GOOD, (TABLE, RAW[1:])],), "Chunk 1 of the stream: .* inconsistent numbers of samples"),
+        (([GOOD, (TABLE, RAW, -WEIGHT - 1)],), "Chunk 1 of the stream: sample_weight .* negative"),
+        (([GOOD], None, WEIGHT), "sample_weight is given without y"),
+    ],
+)
+def test_scores_that_cannot_be_told(model, given, match):
     with pytest.raises(ValueError, match=match):
-        copy.copy(model).partial_fit([GOOD], None)
+        model.score(*given)
 
 
 @pytest.mark.parametrize("chunks", [[], [(X[:0], RAW[:0])], [(TABLE[:0], RAW[:0])], [(X, RAW, np.zeros(N))]])

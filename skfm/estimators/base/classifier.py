@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
 
 from skfm.estimators.base.estimator import FactorizationEstimator
 from skfm.estimators.base.parameters import LabelParameters
 from skfm.estimators.base.tables import fitted
 from skfm.fitting.learn import Given
+from skfm.fitting.streams import scored
 from skfm.fitting.targets import Labels
 
 
@@ -16,7 +18,7 @@ class FactorizationClassifier(ClassifierMixin, LabelParameters, FactorizationEst
     """Base class of all classifiers: binary, multiclass (softmax) and multilabel."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None):
         """Do one epoch on the rows given, going on from earlier calls.
 
         The optimizer goes on as well: k calls with the same rows are k epochs of `fit`. What is known of y
@@ -119,6 +121,28 @@ class FactorizationClassifier(ClassifierMixin, LabelParameters, FactorizationEst
         """
         raw = self._raw_predict(X)
         return self._learned.targets.predict(raw)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Accuracy: the share of rows with all labels right.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+            Rows to predict; or a stream of chunks ``(X, y)`` or ``(X, y, sample_weight)``.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Labels; None for a stream.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        score : float
+            Accuracy of ``predict(X)``.
+        """
+        if y is not None:
+            return super().score(X, y, sample_weight)
+        y, predicted, weight = scored(self.predict, X, sample_weight)
+        return accuracy_score(y, predicted, sample_weight=weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -162,7 +162,7 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X, y=None, sample_weight=None):
         """Do one epoch on the rows given, going on from earlier calls.
 
         The optimizer goes on as well: k calls with the same rows are k epochs of `fit`. What is known of y
@@ -201,10 +201,16 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
             has_session = incremental and before.session is not None
             check_unchanged(before.settled, self._settled(), call=call, has_session=has_session)
         streams = is_stream(given.X)
-        if streams and (incremental or given.y is not None or given.weight is not None):
+        if streams and incremental:
+            of_classes = ", classes=[...]" if is_classifier(self) else ""
+            raise ValueError(
+                f"X is a stream of chunks, and partial_fit takes the rows of one: for X, y in stream: "
+                f"model.partial_fit(X, y{of_classes}). fit takes the stream."
+            )
+        if streams and (given.y is not None or given.weight is not None):
             raise ValueError(
                 "X is a stream of chunks, which hold targets and weights themselves: give neither y nor "
-                "sample_weight, and call fit. partial_fit takes the rows of one chunk."
+                "sample_weight."
             )
         reader = self._reader(before)
         targets = self._make_targets()

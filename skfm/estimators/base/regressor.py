@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 
 from skfm.estimators.base.estimator import FactorizationEstimator
 from skfm.estimators.base.parameters import NumberParameters
 from skfm.estimators.base.tables import fitted
+from skfm.fitting.streams import scored
 from skfm.fitting.targets import Numbers
 
 
@@ -40,6 +42,28 @@ class FactorizationRegressor(RegressorMixin, NumberParameters, FactorizationEsti
         """
         raw = self._raw_predict(X)
         return self._learned.targets.predict(raw)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Coefficient of determination R2: 1 at best, 0 for the mean of y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+            Rows to predict; or a stream of chunks ``(X, y)`` or ``(X, y, sample_weight)``.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; None for a stream.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        score : float
+            R2 of ``predict(X)``, the mean of all outputs.
+        """
+        if y is not None:
+            return super().score(X, y, sample_weight)
+        y, predicted, weight = scored(self.predict, X, sample_weight)
+        return r2_score(y, predicted, sample_weight=weight)
 
     @fitted
     def target_scale_(self) -> float | np.ndarray:
