@@ -307,8 +307,9 @@ def dump_sparse_text(
 
 def _as_numbers(values, name: str, ndim: int = 2):
     """A canonical CSR matrix, or an array of one dimension: int64, uint64 or float64."""
-    if isinstance(values, list | tuple):
-        values = np.asarray(values)  # whole numbers that no dtype holds are then made floats
+    of_objects = getattr(getattr(values, "dtype", None), "kind", None) == "O" and not sparse.issparse(values)
+    if isinstance(values, list | tuple) or of_objects:
+        values = _as_array(values, name)
     if sparse.issparse(values):
         values = checked_structure(values)
     given = getattr(values, "dtype", None)
@@ -342,6 +343,25 @@ def _as_numbers(values, name: str, ndim: int = 2):
     X.eliminate_zeros()
     check_finite(X)
     return X
+
+
+def _as_array(values, name: str) -> np.ndarray:
+    """Lists as an array, without floats in place of whole numbers that are none."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "fO":
+        return array
+    exact = np.asarray(values, dtype=object)
+    position = first_inexact(exact)
+    if position is None:
+        return array
+    if all(isinstance(value, Integral) and 0 <= int(value) < 2**64 for value in exact.ravel().tolist()):
+        return exact.astype(np.uint64)
+    place = [int(number) for number in np.unravel_index(position, exact.shape)]
+    raise ValueError(
+        f"{name}{place} is {exact.ravel()[position]}, which is no float, as numbers are beside fractions, "
+        f"negative ones and those beyond 64 bits. Number labels with numpy.unique(numpy.array(y, "
+        f"dtype=object), return_inverse=True)[1], or round it with float()."
+    )
 
 
 def _explained(values, name: str) -> ValueError | None:

@@ -341,6 +341,24 @@ def test_whole_targets_are_exact(tmp_path, monkeypatch, block, y):
     assert target.tolist() == y
 
 
+@pytest.mark.parametrize("make", [list, tuple, lambda y: np.array(y, dtype=object)])
+def test_whole_numbers_of_lists_are_exact(tmp_path, make):
+    y = make([1, 0, 2**63 + 1])
+    dump_sparse_text([[2**63 + 3, 1], [1, 0], [0, 1]], y, tmp_path / "rows")
+    assert (tmp_path / "rows").read_text() == f"1 0:{2**63 + 3} 1:1\n0 0:1\n{2**63 + 1} 1:1\n"
+
+
+@pytest.mark.parametrize("other", [0.5, -1, 2**64])
+def test_whole_numbers_of_lists_that_would_lose_digits_are_refused(tmp_path, other):
+    y = [1, 2**63 + 1, other]
+    with pytest.raises(ValueError, match=rf"y\[1\] is {2**63 + 1}, which is no float.*Number labels"):
+        dump_sparse_text(np.eye(3), y, tmp_path / "rows")
+    dump_sparse_text(
+        np.eye(3), np.unique(np.array(y, dtype=object), return_inverse=True)[1], tmp_path / "rows"
+    )
+    dump_sparse_text(np.eye(3), [1, float(2**63 + 1), float(other)], tmp_path / "rows")
+
+
 @BLOCKS
 @pytest.mark.parametrize(
     "text", ["1e300", "18446744073709551616", "-9223372036854777856", "1e18", "0.5", "9223372036854775808.0"]
