@@ -188,7 +188,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         validator(problem, n_rows - 1, units),
         problem.report,
         base_loss(problem.loss, problem.train, score),
-        counts_from_start=trained is None and problem.score is None,
+        counts_from_start=trained is None and problem.score is None and schedule.tol < LOOSE,
     )
     program = Program(model, problem.loss, solver)
 

@@ -32,6 +32,8 @@ _SMALL, _STEEP, _CRUSHING = 0.2, 0.1, 1e6
 _MUCH_LEFT_SHARE = 0.05
 _POWERS = {"l1_linear": 1, "l2_linear": 2, "l2_factors": 2}
 _MOST_NAMED = 3
+# Scale of a column whose variance is no float.
+_NO_VARIANCE = 1e-150
 
 
 class Small(NamedTuple):
@@ -169,15 +171,23 @@ def _of_small(problem: Problem, small: Small, found: np.ndarray, units: Units) -
     how = "counted for nothing, or nearly so" if crushed else "said less than possible"
     given = " and ".join(f"{name}={strength:.2g}" for name, strength in penalties.items())
     without = " and ".join(f"{name}=0" for name in penalties)
+    size = "standard deviation, as StandardScaler does"
+    if units.scale[columns].min() < _NO_VARIANCE:
+        size = "largest absolute value"
     return (
         f"{_named(problem, columns)} {how}: the penalty of weights in the units of X, {given}, "
         f"outweighs what values of about {units.scale[columns[0]]:.2g} tell. Divide such a column by its "
-        f"standard deviation, as StandardScaler does, or give {without}."
+        f"{size}, or give {without}."
     )
 
 
 def _of_alike(problem: Problem, found: Alike) -> str:
     mean, deviation = found.means[0], found.deviations[0]
+    means, these, of_first = f"{mean:.4g}", "it", ""
+    if found.columns.size > 1:
+        of_first = " (in the first)"
+        means = ", ".join(f"{mean:.4g}" for mean in found.means[:_MOST_NAMED])
+        these = "these" if found.columns.size <= _MOST_NAMED else "the first, its mean off each"
     without_linear = problem.model.hints.without_linear
     wanted = [] if problem.model.fit_intercept else ["fit_intercept=True"]
     wanted += [without_linear] if without_linear else []
@@ -185,12 +195,12 @@ def _of_alike(problem: Problem, found: Alike) -> str:
     if not wanted:
         remedy = (
             f"Columns that some rows have no entry in, or that share weights, are not trained less the mean "
-            f"of their entries: take {mean:.4g} off these, and let another column of 1 and 0 say which rows "
+            f"of their entries: take {means} off {these}, and let another column of 1 and 0 say which rows "
             f"have one."
         )
     return (
         f"{_named(problem, found.columns)} said less than possible: values of about {mean:.4g} that differ "
-        f"by {deviation:.2g} only are hard to tell apart. {remedy}"
+        f"by {deviation:.2g} only{of_first} are hard to tell apart. {remedy}"
     )
 
 

@@ -273,7 +273,7 @@ def test_the_rate_matters():
     [
         (lambda step: 0.1 if step < 5 else 0.01, r"fails at step 0: Tracer.*where\(step < 5"),
         (lambda step: "x", "fails at step 0: TypeError"),
-        (lambda step: None, "fails at step 0: TypeError: it gives an array of shape"),
+        (lambda step: None, "fails at step 0: TypeError: it gives none for each step, and not one number"),
         (lambda step: jnp.ones(2), r"fails at step 0: TypeError: it gives an array of shape \(2,\)"),
         (lambda: 0.1, "fails at step 0: TypeError.*takes 0 positional arguments"),
         (lambda step: float("nan"), "gives nan at step 0; rates are finite"),

@@ -112,7 +112,10 @@ def test_columns_that_penalties_leave_nothing_of(name, size, solver):
     worse, said = fitted(name, X, LINEAR, solver=solver)
     assert "columns 0, 2 counted for nothing" in said
     none = {key: 0.0 for key in ("l2_linear", "l2_factors") if f"{key}=" in said}
-    for rows, remedy in ((X, none), (X / [size, 1, size], {})):
+    by_largest = "by its largest absolute value" in said
+    assert by_largest == (size < 1e-150)
+    unit = np.abs(X).max(axis=0) if by_largest else X.std(axis=0)
+    for rows, remedy in ((X, none), (X / unit, {})):
         better, said = fitted(name, rows, LINEAR, solver=solver, **remedy)
         assert said == "" or "Increase max_iter" in said
         assert better.score(rows, LINEAR) > 0.9 > worse.score(X, LINEAR)
@@ -199,3 +202,13 @@ def test_outliers_of_a_column_that_has_nothing_to_say_are_left_alone(solver):
     X = Z.copy()
     X[0, 2] = 1e12
     assert fitted("FMRegressor", X, Z[:, 0], solver=solver)[1] == ""
+
+
+def test_each_column_with_gaps_has_its_own_mean():
+    X = np.column_stack([2007 + 0.5 * Z[:, 0], 293 + 0.5 * Z[:, 1], 101325 + 0.5 * Z[:, 2]])
+    has_entry = np.random.default_rng(1).random(X.shape) < 0.8
+    _, said = fitted("FMRegressor", X * has_entry, LINEAR, solver="adagrad")
+    means = [f"{X[has_entry[:, column], column].mean():.4g}" for column in range(3)]
+    named = [int(column) for column in re.findall(r"\d", said.partition(" said")[0])]
+    assert len(named) > 1
+    assert f"take {', '.join(means[column] for column in named)} off these" in said

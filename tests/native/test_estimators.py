@@ -95,7 +95,9 @@ CLASSES = np.digitize(problems.RAW, np.quantile(problems.RAW, [0.3, 0.7]))
     ],
     ids=["ones", "uneven", "twice", "held_out"],
 )
-@pytest.mark.filterwarnings("ignore:.*nothing was learned:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings(
+    "ignore:.*(nothing was learned|Increase max_iter):sklearn.exceptions.ConvergenceWarning"
+)
 def test_every_kind_of_rows(X, y, settings, solver, both):
     settings = STEPS | {"solver": solver, "l2_factors": 1e-3} | settings
 
