@@ -271,10 +271,10 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
         Epochs without an improvement by more than ``tol`` before the rate is cut or training stops, or
         iterations of L-BFGS without one.
     tol : float, default=0.0001
-        Least improvement of the monitored value that counts; of losses, a quarter of what epochs have gained
-        on average if that is less: steps that are small all along go on. L-BFGS stops when no component of
-        the gradient is larger than a hundredth of it, or iterations lower the objective by no more than
-        ``10 tol**2``.
+        Least improvement of the monitored value that counts; of losses, as long as less than 0.1 was
+        gained, a quarter of what epochs have gained on average if that is less: steps that are small all
+        along go on. L-BFGS stops when no component of the gradient is larger than a hundredth of it, or
+        iterations lower the objective by no more than ``10 tol**2``.
     scoring : str or callable, default="loss"
         ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on held-out
         rows. A callable gets this estimator in training, whose predictions of these rows alone are known,
@@ -670,10 +670,10 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
         Epochs without an improvement by more than ``tol`` before the rate is cut or training stops, or
         iterations of L-BFGS without one.
     tol : float, default=0.0001
-        Least improvement of the monitored value that counts; of losses, a quarter of what epochs have gained
-        on average if that is less: steps that are small all along go on. L-BFGS stops when no component of
-        the gradient is larger than a hundredth of it, or iterations lower the objective by no more than
-        ``10 tol**2``.
+        Least improvement of the monitored value that counts; of losses, as long as less than 0.1 was
+        gained, a quarter of what epochs have gained on average if that is less: steps that are small all
+        along go on. L-BFGS stops when no component of the gradient is larger than a hundredth of it, or
+        iterations lower the objective by no more than ``10 tol**2``.
     scoring : str or callable, default="loss"
         ``"loss"``, or a scorer by scikit-learn's name or as a callable: what is monitored on held-out
         rows. A callable gets this estimator in training, whose predictions of these rows alone are known,

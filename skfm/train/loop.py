@@ -23,8 +23,9 @@ _EXPLODED = 1e3
 # Cut tenfold where validation stalls, Frappe gained most (benchmarks/cases/frappe.py).
 _PLATEAU_FACTOR = 0.1
 _MAX_CUTS = 2
-# What is no end, however small: this share of what an epoch has gained on average, above this share of `tol`.
-_OF_AVERAGE, _OF_TOL = 0.25, 1e-3
+# What is no end, however small, as long as less than the first was gained: the next share of what an epoch
+# has gained on average, above the last share of `tol`.
+_LITTLE, _OF_AVERAGE, _OF_TOL = 0.1, 0.25, 1e-3
 
 
 def largest_loss(base_loss: float) -> float:
@@ -136,10 +137,10 @@ class Stopping:
 
     def _least(self) -> float:
         """The least improvement that counts: of small steps, that lead on as they have led so far, less."""
-        if not (np.isfinite(self.first_score) and self.n_scores):
+        gained = self.best_score - self.first_score
+        if not (self.n_scores and gained < _LITTLE):
             return self.tol
-        average = (self.best_score - self.first_score) / self.n_scores
-        return min(max(_OF_AVERAGE * average, _OF_TOL * self.tol), self.tol)
+        return min(max(_OF_AVERAGE * gained / self.n_scores, _OF_TOL * self.tol), self.tol)
 
     @property
     def is_due(self) -> bool:

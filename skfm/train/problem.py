@@ -343,7 +343,7 @@ def _rows_are_alike(X) -> bool:
 
 def _creeps(losses: list[float]) -> bool:
     """Whether nearly each epoch lowered the loss: steps that are too large raise it as often."""
-    return bool(np.mean(np.diff(losses) < 0) > _NEARLY_ALL)
+    return len(losses) > 1 and bool(np.mean(np.diff(losses) < 0) > _NEARLY_ALL)
 
 
 def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_loss: float) -> str | None:
@@ -374,11 +374,13 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
             f"smaller tol than {problem.schedule.tol:.2g}."
         )
     if loss - base_loss > _NEGLIGIBLE * abs(base_loss):
-        size = "larger" if _creeps(progress.history["loss"]) else "smaller"
+        remedies = [f"a smaller init_scale than {prior.init_scale:.2g}"]
+        if "learning_rate" in progress.history:
+            size = "larger" if _creeps(progress.history["loss"]) else "smaller"
+            remedies.insert(0, problem.schedule.with_rates(size))
         return (
             f"nothing was learned: the loss in training, {loss:.4g}, is above that of a constant prediction, "
-            f"{base_loss:.4g}. Give {problem.schedule.with_rates(size)}, or a smaller init_scale than "
-            f"{prior.init_scale:.2g}."
+            f"{base_loss:.4g}. Give {', or '.join(remedies)}."
         )
     penalties = {name: getattr(prior, name) for name in ("l2_linear", "l2_factors", "l2_dense")}
     strengths = [f"{name}={value:.2g}" for name, value in penalties.items() if value > 0]

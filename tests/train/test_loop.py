@@ -252,12 +252,23 @@ def test_stopping_waits_from_the_last_improvement():
 @pytest.mark.parametrize("first", [0.0, -1.0])
 def test_small_steps_that_lead_on_are_no_end(power, first):
     """The gains of n epochs grow as n ** power: the last gains `power` times the average."""
-    stopping, due = Stopping(tol=1.0, patience=3), []
+    stopping, due = Stopping(tol=0.05, patience=3), []
     stopping.first_score = first
     for epoch in range(1, 50):
-        stopping.record(first + 0.1 * epoch**power, None)
+        stopping.record(first + 2e-3 * epoch**power, None)
         due.append(stopping.is_due)
     assert any(due) == (power < 0.25)
+
+
+def test_small_steps_are_an_end_where_much_was_gained():
+    stopping = Stopping(tol=1e-2, patience=3)
+    stopping.first_score = 0.0
+    for epoch in range(1, 30):
+        stopping.record(5e-3 * epoch, None)
+        if stopping.is_due:
+            break
+    # From 0.1 on each counts that is twice as large.
+    assert epoch == 23
 
 
 # ----------------------------------------------------------------------------------------- divergence

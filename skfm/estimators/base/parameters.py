@@ -299,10 +299,10 @@ class TrainingParameters:
     tol: float = parameter(
         1e-4,
         """
-        Least improvement of the monitored value that counts; of losses, a quarter of what epochs have gained
-        on average if that is less: steps that are small all along go on. L-BFGS stops when no component of
-        the gradient is larger than a hundredth of it, or iterations lower the objective by no more than
-        ``10 tol**2``.
+        Least improvement of the monitored value that counts; of losses, as long as less than 0.1 was
+        gained, a quarter of what epochs have gained on average if that is less: steps that are small all
+        along go on. L-BFGS stops when no component of the gradient is larger than a hundredth of it, or
+        iterations lower the objective by no more than ``10 tol**2``.
         """,
         accepted.NOT_NEGATIVE,
     )
