@@ -177,8 +177,8 @@ _AMOUNTS = _AMOUNTS_OF | _words(
 _JOINED = frozenset("xy")
 _WORDS_OF_NAME = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")
 
-# Rows that may overrule a name.
-_ENOUGH_ROWS = 20
+# Rows that may overrule a name, and by what weight a row counts at most: sums must be floats.
+_ENOUGH_ROWS, _MOST_ROWS = 20, 1e100
 # Values alone: different ones, rows of each, share of the range that occurs, and unevenness.
 _LEAST_VALUES, _LEAST_ROWS, _LEAST_FILLED, _LEAST_UNEVEN = 100, 3, 0.9, 3.0
 # Median of the square of a standard normal number.
@@ -204,7 +204,7 @@ def why_identifier(column: Column, weight: np.ndarray) -> str | None:
     whole = _whole_numbers(column, weight)
     if whole is None or whole[0].size < (3 if said is None else 1):
         return None
-    values, weight = whole
+    values, weight = whole[0], np.minimum(whole[1], _MOST_ROWS)
     low, high = int(values.min()), int(values.max())
     spread = high - low + 1
     if said is not None:
@@ -216,7 +216,9 @@ def why_identifier(column: Column, weight: np.ndarray) -> str | None:
         return f"its name says {said!r}" if may_be and (low >= -1 or is_hash) else None
     if spread >= 2**62:
         return "its numbers are spread over 64 bits, as hashes are"
-    if not _LEAST_VALUES <= spread <= weight.sum() / (_LEAST_ROWS * _LEAST_FILLED):
+    # Weights may be of any size, and a row has one value.
+    most = min(weight.sum() / _LEAST_ROWS, values.size) / _LEAST_FILLED
+    if not _LEAST_VALUES <= spread <= most:
         return None
     counts = np.bincount(values - low, weight)
     n_values = np.count_nonzero(counts)
@@ -331,7 +333,7 @@ def _why_text(column: Column, weight: np.ndarray, texts: list[str]) -> str | Non
     if n_words < _LEAST_WORDS:
         return None
     found, number, _ = unique_values(column)
-    of_value = np.bincount(number, weight, len(found))
+    of_value = np.bincount(number, np.minimum(weight, _MOST_ROWS), len(found))
     has_weight = [value is not None and total > 0 for value, total in zip(found, of_value, strict=True)]
     n_values, n_rows = sum(has_weight), float(of_value[has_weight].sum())
     if n_values < _LEAST_TEXTS or n_values < _LEAST_DIFFERENT * n_rows:

@@ -461,3 +461,16 @@ def test_a_column_that_is_no_longer_of_whole_numbers_is_named():
     known = FieldEncoder(numeric=["p"])
     known.partial_fit(first).partial_fit(later)
     FieldEncoder().partial_fit(pd.concat([first, later])).partial_fit(later)
+
+
+@pytest.mark.parametrize("weight", [1e18, 1e300, 1.7e308])
+@pytest.mark.parametrize(
+    "values", [[0, 5, 2**40, 2**61], list(range(4)), ["a b c", "d e f", "g h i", "j k l"]], ids=str
+)
+def test_readings_under_weights_of_any_size(weight, values):
+    """Neither memory for all numbers of the range, nor a sum beyond floats."""
+    table = pd.DataFrame({"x": values})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = FieldEncoder().fit(table, sample_weight=np.full(4, weight)).describe()
+    assert list(found["reading"]) == list(FieldEncoder().fit(table).describe()["reading"])
