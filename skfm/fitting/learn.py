@@ -701,7 +701,11 @@ def prepare(data: Data, settings: Settings, context: Context, fields, random_sta
     resumed = context.resumed
     if settings.chooses_precision and not context.incremental:
         samples, table_rows = data.samples, context.encoding.table_rows
-        weight = samples.weight / Total.of(samples.weight).row
+        row = Total.of(samples.weight).row
+        if make_plan(settings, data.facts, _continued(context)).merges_duplicates:
+            # As for training: how much of its weight one row has, of several, class weights hide.
+            samples = Samples(*merge_duplicates(*samples))
+        weight = samples.weight / row
         precision = prior_precision(samples.X, data.targets.scores(samples.y, weight), weight, table_rows)
         data = data._replace(facts=data.facts._replace(prior_precision=precision))
     plan = make_plan(settings, data.facts, _continued(context))

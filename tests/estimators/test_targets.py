@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
 from sklearn.metrics import (
@@ -15,6 +16,7 @@ from sklearn.metrics import (
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.utils import compute_class_weight, compute_sample_weight
 
+from skfm import LinearClassifier
 from tests.estimators.problems import (
     CLASSIFIERS,
     LABELS,
@@ -356,3 +358,15 @@ def test_a_row_of_weight_zero_may_hold_a_class_that_no_other_row_has():
     weight[-1] = 0
     model = make("FMClassifier").fit(X, y, sample_weight=weight)
     np.testing.assert_array_equal(model.classes_, [0, 1])
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced", {0: 0.3, 1: 2.0}])
+def test_priors_are_those_of_rows_twice_under_class_weights(class_weight):
+    rng = np.random.default_rng(0)
+    X = np.eye(4)[rng.integers(4, size=60)]
+    y = (rng.random(60) < 0.3 + 0.1 * X @ range(4)).astype(int)
+    times = rng.integers(1, 4, size=60)
+    model = LinearClassifier(class_weight=class_weight, random_state=0)
+    weighed = clone(model).fit(X, y, sample_weight=times)
+    repeated = clone(model).fit(np.repeat(X, times, axis=0), np.repeat(y, times))
+    assert weighed.plan_["l2_linear"] == pytest.approx(repeated.plan_["l2_linear"])
