@@ -1,7 +1,5 @@
 """Files of sparse rows as streams of chunks, for `fit` and predictions on more rows than memory holds."""
 
-from functools import partial
-
 import numpy as np
 
 from skfm.datasets._arguments import paths_of, rows_at_once
@@ -91,16 +89,13 @@ class SparseTextStream:
                 yield path, n_before, rows
                 n_before += rows.target.size
 
-    def _place(self, path, n_before: int, row: int | None) -> str:
-        """Where a row is that comes after so many of the file, or the file."""
-        if row is None:
-            return str(path)
-        position = n_before + row
+    def _place(self, path, row: int) -> str:
+        """Where a row of a file is."""
         for rows in read_rows(path, self.format):
-            if position < rows.target.size:
+            if row < rows.target.size:
                 break
-            position -= rows.target.size
-        return f"{path}, line {rows.lines[position]}"
+            row -= rows.target.size
+        return f"{path}, line {rows.lines[row]}"
 
     @property
     def fields(self):
@@ -126,4 +121,4 @@ class SparseTextStream:
     def __iter__(self):
         """Chunks ``(X, y)``, X a csr_matrix."""
         for path, n_before, rows in self._bunches():
-            yield Chunk((rows.data, rows.target), partial(self._place, path, n_before))
+            yield Chunk((rows.data, rows.target), path, n_before, self._place)

@@ -11,7 +11,6 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Generator, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +37,24 @@ class Chunk(tuple):
 
     Attributes
     ----------
-    place : tells where a row of the chunk is, or the file of None
+    path : of the file
+    n_before : rows of the file before the first
+    place_in : tells where a row of a file is
     """
 
-    place: Callable[[int | None], str]
+    path: Any
+    n_before: int
+    place_in: Callable[[Any, int], str]
 
-    def __new__(cls, items, place):
+    def __new__(cls, items, path, n_before, place_in):
         """A tuple of the items."""
         chunk = super().__new__(cls, items)
-        chunk.place = place
+        chunk.path, chunk.n_before, chunk.place_in = path, n_before, place_in
         return chunk
+
+    def place(self, row: int | None) -> str:
+        """Where a row of the chunk is, or the file of None."""
+        return str(self.path) if row is None else self.place_in(self.path, self.n_before + row)
 
 
 class _TableStream:
@@ -143,24 +150,19 @@ class _TableStream:
         for path, n_before, batch in self._batches():
             for first in range(0, batch.num_rows, self.chunk_rows):
                 table = pa.Table.from_batches([batch.slice(first, self.chunk_rows)])
-                place = partial(self._place_after, path, n_before + first)
                 for name in (*self.targets, *self.weights):
                     missing = table[name].is_null(nan_is_null=True).to_numpy()
                     if missing.any():
+                        place = self._place(path, n_before + first + int(np.argmax(missing)))
                         raise ValueError(
-                            f"{place(int(np.argmax(missing)))}, column {name!r}: a missing value. Drop or "
-                            f"fill such rows."
+                            f"{place}, column {name!r}: a missing value. Drop or fill such rows."
                         )
                 chunk = [table.select(self.columns)]
                 if self.targets:
                     y = [table[name].to_numpy() for name in self.targets]
                     chunk.append(y[0] if self.one_target else _side_by_side(y))
                 chunk += [table[name].to_numpy() for name in self.weights]
-                yield Chunk(chunk, place)
-
-    def _place_after(self, path, n_before: int, row: int | None) -> str:
-        """Where a row is that comes after so many of the file, or the file."""
-        return str(path) if row is None else self._place(path, n_before + row)
+                yield Chunk(chunk, path, n_before + first, self._place)
 
 
 class ParquetStream(_TableStream):

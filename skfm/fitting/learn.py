@@ -698,17 +698,18 @@ def prepare(data: Data, settings: Settings, context: Context, fields, random_sta
     ----------
     fields : the parameter of the estimators
     """
-    resumed = context.resumed
+    resumed, continued = context.resumed, _continued(context)
+    plan = make_plan(settings, data.facts, continued)
     if settings.chooses_precision and not context.incremental:
         samples, table_rows = data.samples, context.encoding.table_rows
         row = Total.of(samples.weight).row
-        if make_plan(settings, data.facts, _continued(context)).merges_duplicates:
+        if plan.merges_duplicates:
             # As for training: how much of its weight one row has, of several, class weights hide.
             samples = Samples(*merge_duplicates(*samples))
         weight = samples.weight / row
         precision = prior_precision(samples.X, data.targets.scores(samples.y, weight), weight, table_rows)
         data = data._replace(facts=data.facts._replace(prior_precision=precision))
-    plan = make_plan(settings, data.facts, _continued(context))
+        plan = make_plan(settings, data.facts, continued)
     data = hold_out(data, plan, random_state)
     plan = plan._replace(n_held_out=data.facts.n_held_out or 0)
     seed = new_seed(random_state) if resumed is None or resumed.session is None else resumed.seed

@@ -214,7 +214,7 @@ def descend(epochs: Epochs, schedule: Schedule, watch: Watch, first_epoch: int =
                     raise DivergenceError(
                         f"Training diverged: {cause}, even at {descent.factor:.1g} times the learning rate, "
                         f"which was halved {_MAX_BACKOFFS} times. Scale the columns of X, check y for "
-                        f"outliers, or give {schedule.with_rates('smaller')}, or a smaller init_scale."
+                        f"outliers, or give a smaller {schedule.rate_name}, or a smaller init_scale."
                     ) from None
             descent.back_off()
     progress = descent.progress

@@ -262,7 +262,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         least = _loss_without(progress, watch.base_loss) if trained is None else watch.base_loss
         message = learned_nothing(problem, prior, progress, least)
     if message is None and not progress.interrupted:
-        message = _advice(problem, progress, score)
+        message = _advice(problem, progress, watch.base_loss, score)
     return Result(parameters, progress, kept, message, prior=chosen, attempts=attempts)
 
 
@@ -272,27 +272,23 @@ def _loss_without(progress: Progress, base_loss: float) -> float:
     return losses[-1] if np.ptp(losses) <= _UNMOVED * abs(base_loss) else base_loss
 
 
-def _advice(problem: Problem, progress: Progress, score: np.ndarray) -> str | None:
+def _advice(problem: Problem, progress: Progress, least: float, score: np.ndarray) -> str | None:
     """What to say where `max_iter` ended training that was still learning; else None.
 
     Parameters
     ----------
-    score : raw prediction without features
+    least : mean loss in training of the raw prediction without features
+    score : that prediction
     """
     schedule, n_last = problem.schedule, last_tenth(progress.n_iter)
     # Fewer epochs are all that somebody wanted to wait for.
     if progress.n_iter < max(schedule.max_iter, _MANY_EPOCHS):
         return None
-    rows, name, what = problem.train, "loss", "the objective"
+    losses, what = progress.history["loss"], "the objective"
     if problem.held_out is not None:
-        rows, name, what = problem.held_out, "validation_loss", "the loss of the held-out rows"
-    losses = progress.history[name]
+        losses, what = progress.history["validation_loss"], "the loss of the held-out rows"
+        least = base_loss(problem.loss, problem.held_out, score)
     # Means, since the loss of an epoch is that of its rows' order, and of units that were dropped.
     gained = float(np.mean(losses[-2 * n_last : -n_last]) - np.mean(losses[-n_last:]))
-    learned = base_loss(problem.loss, rows, score) - losses[-1]
-    # A function of the step replaces the rate.
-    given = callable(schedule.shape)
-    rate = (
-        "the rates of learning_rate_schedule" if given else f"learning_rate (={schedule.learning_rate:.2g})"
-    )
-    return still_learning(gained, learned, progress.n_iter, schedule, f" or {rate}", what)
+    remedy = f" or {schedule.rate_name}"
+    return still_learning(gained, least - losses[-1], progress.n_iter, schedule, remedy, what)

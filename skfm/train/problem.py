@@ -74,11 +74,12 @@ class Schedule(NamedTuple):
     stops_early: bool
     linear_learning_rate: float | None = None
 
-    def with_rates(self, size: str) -> str:
-        """What to give, in messages, for "larger" or "smaller" steps: a function replaces the rate."""
+    @property
+    def rate_name(self) -> str:
+        """What messages call the rate: a function of the step replaces `learning_rate`."""
         if callable(self.shape):
-            return f"a learning_rate_schedule of {size} rates"
-        return f"a {size} learning_rate (={self.learning_rate:.2g})"
+            return "rate of learning_rate_schedule"
+        return f"learning_rate (={self.learning_rate:.2g})"
 
 
 class Start(NamedTuple):
@@ -377,7 +378,7 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
         remedies = [f"a smaller init_scale than {prior.init_scale:.2g}"]
         if "learning_rate" in progress.history:
             size = "larger" if _creeps(progress.history["loss"]) else "smaller"
-            remedies.insert(0, problem.schedule.with_rates(size))
+            remedies.insert(0, f"a {size} {problem.schedule.rate_name}")
         return (
             f"nothing was learned: the loss in training, {loss:.4g}, is above that of a constant prediction, "
             f"{base_loss:.4g}. Give {', or '.join(remedies)}."
@@ -388,7 +389,7 @@ def learned_nothing(problem: Problem, prior: Prior, progress: Progress, base_los
     if any(table.penalty == "factors" for table in problem.model.tables().values()):
         remedies += [f"a larger init_scale than {prior.init_scale:.2g}", "more factors"]
     if "learning_rate" in progress.history:
-        remedies.append(problem.schedule.with_rates("larger"))
+        remedies.append(f"a larger {problem.schedule.rate_name}")
     if problem.start is not None:
         remedies.insert(0, "random first weights, with neither warm_start nor init_from")
     return (

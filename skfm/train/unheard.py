@@ -183,11 +183,9 @@ def _of_small(problem: Problem, small: Small, found: np.ndarray, units: Units) -
 
 def _of_alike(problem: Problem, found: Alike) -> str:
     mean, deviation = found.means[0], found.deviations[0]
-    means, these, of_first = f"{mean:.4g}", "it", ""
-    if found.columns.size > 1:
-        of_first = " (in the first)"
-        means = ", ".join(f"{mean:.4g}" for mean in found.means[:_MOST_NAMED])
-        these = "these" if found.columns.size <= _MOST_NAMED else "the first, its mean off each"
+    means = ", ".join(f"{mean:.4g}" for mean in found.means[:_MOST_NAMED])
+    means += ", ..." * (found.columns.size > _MOST_NAMED)
+    of_first = " (in the first)" * (found.columns.size > 1)
     without_linear = problem.model.hints.without_linear
     wanted = [] if problem.model.fit_intercept else ["fit_intercept=True"]
     wanted += [without_linear] if without_linear else []
@@ -195,7 +193,7 @@ def _of_alike(problem: Problem, found: Alike) -> str:
     if not wanted:
         remedy = (
             f"Columns that some rows have no entry in, or that share weights, are not trained less the mean "
-            f"of their entries: take {means} off {these}, and let another column of 1 and 0 say which rows "
+            f"of their entries: take {means} off, and let another column of 1 and 0 say which rows "
             f"have one."
         )
     return (

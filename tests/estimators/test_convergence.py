@@ -326,7 +326,7 @@ def test_a_schedule_that_is_too_slow_is_named():
     X = np.random.default_rng(0).normal(size=(300, 2))
     given = {"solver": "adam", "early_stopping": True, "max_iter": 20}
     _, (message,) = fitted("FMRegressor", X, X[:, 0], learning_rate_schedule=lambda step: 1e-3, **given)
-    assert "Increase max_iter (=20) or the rates of learning_rate_schedule, or tol" in message
+    assert "Increase max_iter (=20) or rate of learning_rate_schedule, or tol" in message
     assert fitted("FMRegressor", X, X[:, 0], learning_rate_schedule=lambda step: 0.1, **given)[1] == []
 
 

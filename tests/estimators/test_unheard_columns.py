@@ -211,4 +211,4 @@ def test_each_column_with_gaps_has_its_own_mean():
     means = [f"{X[has_entry[:, column], column].mean():.4g}" for column in range(3)]
     named = [int(column) for column in re.findall(r"\d", said.partition(" said")[0])]
     assert len(named) > 1
-    assert f"take {', '.join(means[column] for column in named)} off these" in said
+    assert f"take {', '.join(means[column] for column in named)} off" in said
