@@ -135,11 +135,15 @@ def scored(predict, stream, sample_weight=None) -> tuple[np.ndarray, np.ndarray,
         with name.of_errors():
             X, y, weight = _items(chunk)
             predicted = predict(X)
-            y, weight = targets_of(y), check_sample_weight(weight, X.shape[0])
+            y = targets_of(y)
             check_consistent_length(X, y)
-            found.append((y, predicted, weight))
+            given = np.ones(X.shape[0]) if weight is None else weights_as_numbers(weight)
+            if not _are_zeros(given, X.shape[0]):
+                check_sample_weight(given, X.shape[0])
+            found.append((y, predicted, given))
     y, predicted, weight = map(np.concatenate, zip(*found, strict=True))
-    return y, predicted, weight
+    # Weights beyond floats are scaled: those of all chunks alike.
+    return y, predicted, check_sample_weight(weight, y.shape[0])
 
 
 def _items(chunk: tuple) -> tuple:

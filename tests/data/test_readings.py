@@ -463,7 +463,7 @@ def test_a_column_that_is_no_longer_of_whole_numbers_is_named():
     FieldEncoder().partial_fit(pd.concat([first, later])).partial_fit(later)
 
 
-@pytest.mark.parametrize("weight", [1e18, 1e300, 1.7e308])
+@pytest.mark.parametrize("weight", [1e18, 1e20, 1e300, 1.7e308])
 @pytest.mark.parametrize(
     "values", [[0, 5, 2**40, 2**61], list(range(4)), ["a b c", "d e f", "g h i", "j k l"]], ids=str
 )

@@ -247,3 +247,12 @@ def test_penalties_beyond_the_precision_of_weights(name):
     with pytest.warns(ConvergenceWarning, match="column 0 counted for nothing"):
         model = make(name, "lbfgs", dtype="float32", l2_linear=1e6).fit(tiny, Y)
     assert np.isfinite(model.predict(tiny)).all()
+
+
+def test_whole_numbers_under_weights_whose_sum_is_no_float():
+    """They are looked at for identifiers, with a warning if any."""
+    numbers = np.random.default_rng(0).integers(0, 4, size=(24, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        model = make("FMRegressor", "adagrad").fit(numbers, numbers[:, 0], sample_weight=np.full(24, 1e308))
+    assert np.isfinite(model.predict(numbers)).all()

@@ -321,6 +321,17 @@ def test_scores_of_a_stream_are_those_of_its_rows(name, several):
         assert model.score(stream) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("weights", [(0.0, 1.0), (1e-320, 1.0), (1e300, 1.0), (1e306, 1e303)], ids=str)
+def test_weights_of_all_chunks_are_in_one_unit(weights):
+    model = make("FMRegressor").fit(X, RAW)
+    halves = [slice(0, N // 2), slice(N // 2, N)]
+    y = np.append(RAW[halves[0]], RAW[halves[1]] + 1)
+    weight = np.repeat(weights, [N // 2, N - N // 2])
+    found = model.score([(X[half], y[half], weight[half]) for half in halves])
+    # R2 of scikit-learn overflows at the larger ones.
+    assert found == pytest.approx(model.score(X, y, sample_weight=weight / max(weights)), rel=1e-6)
+
+
 def test_predictions_of_a_regressor():
     model = make("FMRegressor").fit(X, RAW)
     assert_allclose(model.predict(cut(SIZES[2], X, RAW)), model.predict(X), rtol=1e-9)

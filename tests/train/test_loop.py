@@ -260,6 +260,16 @@ def test_small_steps_that_lead_on_are_no_end(power, first):
     assert any(due) == (power < 0.25)
 
 
+def test_gains_that_are_rounding_are_an_end():
+    stopping, due = Stopping(tol=1e-4, patience=3), []
+    stopping.first_score = 0.0
+    for epoch in range(1, 20):
+        stopping.record(1e-9 * epoch, None)
+        due.append(stopping.is_due)
+    # The first counts always.
+    assert due.index(True) == 3
+
+
 def test_small_steps_are_an_end_where_much_was_gained():
     stopping = Stopping(tol=1e-2, patience=3)
     stopping.first_score = 0.0
