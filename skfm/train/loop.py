@@ -110,14 +110,11 @@ class Stopping:
     ----------
     tol : least improvement that counts, but with steps that are small all along
     patience : epochs without one before it is time to stop
-
-    Attributes
-    ----------
     first_score : that of the first weights, from which gains are counted; not finite where they are not
     """
 
-    def __init__(self, tol: float, patience: int):
-        self.tol, self.patience, self.first_score, self.n_scores = tol, patience, np.nan, 0
+    def __init__(self, tol: float, patience: int, first_score: float = np.nan):
+        self.tol, self.patience, self.first_score, self.n_scores = tol, patience, first_score, 0
         self.best: Any = None
         self.best_score, self.waited = -np.inf, 0
 
@@ -229,20 +226,18 @@ class _Descent:
         self.epochs, self.schedule, self.watch, self.first_epoch = epochs, schedule, watch, first_epoch
         self.largest_loss = largest_loss(watch.base_loss)
         self.factor = 1.0
-        self._begin()
 
-    def _begin(self) -> None:
+    def start(self) -> None:
+        """Make the first weights, of which nothing is known yet."""
         rate = "" if self.factor == 1 else f"learning rate x {self.factor:.3g}"
         label = ", ".join(filter(None, [self.watch.label, rate]))
         self.progress, self.cuts = Progress(label=label), 0
-        self.stopping = Stopping(self.schedule.tol, self.schedule.n_iter_no_change)
         self.watch.report(self.progress, self.schedule.max_iter)
+        self._make_weights()
+        self.stopping = Stopping(self.schedule.tol, self.schedule.n_iter_no_change, self._first_score())
 
-    def start(self) -> None:
-        """Make the first weights."""
+    def _make_weights(self) -> None:
         self.epochs.start()
-        if self.watch.counts_from_start and self.schedule.stops_early:
-            self.stopping.first_score = self._first_score()
         if self.watch.still is not None:
             self.watch.still.start(self.epochs.weights())
 
@@ -251,12 +246,14 @@ class _Descent:
         self.factor *= 0.5
         best = self.stopping.best
         if best is None:
-            self._begin()
-        self.start()
-        if best is not None:
+            self.start()
+        else:
+            self._make_weights()
             self.epochs.restore(best)
 
     def _first_score(self) -> float:
+        if not (self.watch.counts_from_start and self.schedule.stops_early):
+            return np.nan
         validate = self.watch.validate
         return -self.epochs.loss() if validate is None else validate(self.epochs.weights())["score"]
 

@@ -252,8 +252,7 @@ def test_stopping_waits_from_the_last_improvement():
 @pytest.mark.parametrize("first", [0.0, -1.0])
 def test_small_steps_that_lead_on_are_no_end(power, first):
     """The gains of n epochs grow as n ** power: the last gains `power` times the average."""
-    stopping, due = Stopping(tol=0.05, patience=3), []
-    stopping.first_score = first
+    stopping, due = Stopping(tol=0.05, patience=3, first_score=first), []
     for epoch in range(1, 50):
         stopping.record(first + 2e-3 * epoch**power, None)
         due.append(stopping.is_due)
@@ -261,8 +260,7 @@ def test_small_steps_that_lead_on_are_no_end(power, first):
 
 
 def test_gains_that_are_rounding_are_an_end():
-    stopping, due = Stopping(tol=1e-4, patience=3), []
-    stopping.first_score = 0.0
+    stopping, due = Stopping(tol=1e-4, patience=3, first_score=0.0), []
     for epoch in range(1, 20):
         stopping.record(1e-9 * epoch, None)
         due.append(stopping.is_due)
@@ -271,8 +269,7 @@ def test_gains_that_are_rounding_are_an_end():
 
 
 def test_small_steps_are_an_end_where_much_was_gained():
-    stopping = Stopping(tol=1e-2, patience=3)
-    stopping.first_score = 0.0
+    stopping = Stopping(tol=1e-2, patience=3, first_score=0.0)
     for epoch in range(1, 30):
         stopping.record(5e-3 * epoch, None)
         if stopping.is_due:
