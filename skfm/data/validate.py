@@ -326,6 +326,17 @@ def where_no_number(values: np.ndarray) -> int | None:
     return None
 
 
+def check_weights_of_part(sample_weight) -> None:
+    """Raise ValueError if weights of a part of the rows would be scaled, unlike those of others."""
+    weight = weights_as_numbers(sample_weight)
+    if bounded(weight) is not weight:
+        raise ValueError(
+            f"sample_weight reaches {weight.max():g} in this part of the rows, and the largest has to be "
+            f"between {1 / _LARGEST_WEIGHT:g} and {_LARGEST_WEIGHT:g}. Divide those of all parts by the same "
+            f"number, and give 0 where that leaves less."
+        )
+
+
 def bounded(weight: np.ndarray) -> np.ndarray:
     """Weights; divided by the largest where sums and products of them would leave the range of floats."""
     largest = weight.max(initial=0)

@@ -180,7 +180,7 @@ class Reader:
         with _sums_may_overflow(), _naming_text_columns(X), _naming_place_in_y(y):
             if self._encodes:
                 X = self._table(X, reset=first)
-                y = check_X_y(np.zeros((X.shape[0], 1)), y, multi_output=True)[1]
+                y = _checked_y(y, X.shape[0])
             else:
                 _refuse_not_a_time(X)
                 _refuse_merged(X)
@@ -431,6 +431,17 @@ def targets_of(y):
     # scikit-learn makes floats of the whole numbers of pandas's own types.
     keeps = values.dtype.kind in "iu" or (values.dtype.kind == "O" and isinstance(y, list | tuple))
     return values if keeps else y
+
+
+def checked_targets(y, n_rows: int):
+    """The same, one for each row, and without NaN."""
+    y = targets_of(y)
+    with _sums_may_overflow(), _naming_place_in_y(y):
+        return _checked_y(y, n_rows)
+
+
+def _checked_y(y, n_rows: int):
+    return check_X_y(np.zeros((n_rows, 1)), y, multi_output=True)[1]
 
 
 def _as_given(values: np.ndarray, y) -> np.ndarray:

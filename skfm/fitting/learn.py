@@ -704,7 +704,7 @@ def prepare(data: Data, settings: Settings, context: Context, fields, random_sta
         samples, table_rows = data.samples, context.encoding.table_rows
         row = Total.of(samples.weight).row
         if plan.merges_duplicates:
-            # As for training: how much of its weight one row has, of several, class weights hide.
+            # As for training. After `row`: a sum of weights does not tell of how many rows it is.
             samples = Samples(*merge_duplicates(*samples))
         weight = samples.weight / row
         precision = prior_precision(samples.X, data.targets.scores(samples.y, weight), weight, table_rows)

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_consistent_length, check_random_state, check_scalar
+from sklearn.utils import check_random_state, check_scalar
 
 from skfm.data.encode import FieldEncoder, Learning
 from skfm.data.frames import is_frame
 from skfm.data.spool import RowSpool, ahead
-from skfm.data.validate import check_sample_weight, weights_as_numbers
-from skfm.fitting.inputs import AT_ROW, Encoding, Reader, Rows, joined, targets_of, with_weight
+from skfm.data.validate import check_sample_weight, check_weights_of_part, weights_as_numbers
+from skfm.fitting.inputs import AT_ROW, Encoding, Reader, Rows, checked_targets, joined, with_weight
 from skfm.fitting.targets import Targets, UnknownLabelError
 
 # With fewer nonzeros than this, chunks are put together and fitted in memory (benchmarks/cases/streams.py).
@@ -119,8 +119,15 @@ def map_stream(function, stream) -> np.ndarray:
     return np.concatenate(found)
 
 
-def scored(predict, stream, sample_weight=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Targets, predictions and weights of the rows of a stream, as metrics take them."""
+def scored(
+    predict, check: Callable[[Any], None], stream, sample_weight=None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Targets, predictions and weights of the rows of a stream, as metrics take them.
+
+    Parameters
+    ----------
+    check : raises ValueError if targets are not like those of fit
+    """
     if not is_stream(stream):
         raise ValueError(
             "score needs y, the targets of the rows of X. Only chunks of a stream hold their own."
@@ -135,8 +142,8 @@ def scored(predict, stream, sample_weight=None) -> tuple[np.ndarray, np.ndarray,
         with name.of_errors():
             X, y, weight = _items(chunk)
             predicted = predict(X)
-            y = targets_of(y)
-            check_consistent_length(X, y)
+            y = checked_targets(y, X.shape[0])
+            check(y)
             given = np.ones(X.shape[0]) if weight is None else weights_as_numbers(weight)
             if not _are_zeros(given, X.shape[0]):
                 check_sample_weight(given, X.shape[0])
@@ -202,7 +209,10 @@ class CheckedStream:
         if weight is not None and _are_zeros(weight, X.shape[0]):
             return None
         X, y = self.reader.read(X, y, weight)
-        return Rows(X, y, *self.targets.weights(weight, y))
+        rows = Rows(X, y, *self.targets.weights(weight, y))
+        if weight is not None:
+            check_weights_of_part(weight)
+        return rows
 
     def first(self) -> Rows:
         """The rows of the first chunk."""

@@ -6,6 +6,7 @@ that knows its classes and outputs, `standardized` one that knows location and s
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, ClassVar, NamedTuple
@@ -205,6 +206,10 @@ class Targets:
         """
         raise NotImplementedError
 
+    def check(self, y) -> None:
+        """Raise ValueError if y is nothing that predictions can be compared with."""
+        self.encode(y, np.ones(len(y)))
+
     def decode(self, terms) -> np.ndarray:
         """y as it was given, from the loss's terms."""
         raise NotImplementedError
@@ -328,7 +333,8 @@ class Labels(Targets):
         found = reduce(merge_label_sets, map(label_set, parts))
         if found.size < 2:
             shown = f"Only one class, {found.tolist()[0]!r}," if found.size else "No class"
-            remedy = f" {_GIVE_CLASSES}" * incremental
+            remedy = " Name all labels that y may have." if classes is not None else ""
+            remedy = remedy or f" {_GIVE_CLASSES}" * incremental
             raise ValueError(f"{shown} in {where}: a classifier needs rows of at least two classes.{remedy}")
         n_outputs = found.size if found.size > 2 else 1
         return replace(self, n_outputs=n_outputs, classes=found, multilabel=False)
@@ -369,11 +375,20 @@ class Labels(Targets):
                 f"{shown(before)} ({', '.join(differences)}). {remedy}"
             )
 
-    def encode(self, y, weight, task_weights=None):
+    def _like_fitted(self, y) -> np.ndarray:
+        """Checked labels, as many of each row as were fitted."""
         y, multilabel = self._checked(y)
         if multilabel != self.multilabel or (multilabel and y.shape[1] != self.classes.size):
             raise ValueError(f"y has shape {y.shape}, but the estimator was fitted on {self.what}.")
-        if multilabel:
+        return y
+
+    def check(self, y):
+        # A label that is none of the classes is one that predictions miss.
+        self._like_fitted(y)
+
+    def encode(self, y, weight, task_weights=None):
+        y = self._like_fitted(y)
+        if self.multilabel:
             return np.asarray(y, dtype=np.float64), self._weighed(y, weight)
         unseen = ~np.isin(y, self.classes)
         if unseen.any():
@@ -408,8 +423,6 @@ class Labels(Targets):
                     f"are then ignored."
                 )
             given = _as_numbers(self.class_weight)
-            if min(given.values(), default=1) < 0:
-                raise ValueError(f"class_weight must not be negative, got {self.class_weight}.")
             of_classes = {label: given.get(label, 1.0) for label in classes}
             _refuse_one_class("class_weight", of_classes)
             of_rows = np.array(list(of_classes.values()))[np.searchsorted(self.classes, y)]
@@ -536,12 +549,19 @@ class Numbers(Targets):
         y = self._checked(_joined(parts))
         return replace(self, n_outputs=1 if y.ndim == 1 else y.shape[1], is_vector=y.ndim == 1)
 
-    def encode(self, y, weight, task_weights=None):
+    def _like_fitted(self, y) -> np.ndarray:
+        """Checked numbers, one column an output."""
         y = self._checked(y)
         n_outputs = 1 if y.ndim == 1 else y.shape[1]
         if n_outputs != self.n_outputs:
             raise ValueError(f"y has {n_outputs} columns, but the estimator was fitted on {self.n_outputs}.")
-        y = y.reshape(y.shape[0], n_outputs)
+        return y.reshape(y.shape[0], n_outputs)
+
+    def check(self, y):
+        self._like_fitted(y)
+
+    def encode(self, y, weight, task_weights=None):
+        y = self._like_fitted(y)
         self.loss.check_target(y)
         return y, weight
 
@@ -757,11 +777,9 @@ class ClickConversion(Targets):
                 f"conversions; got {given!r}."
             )
         of_task = _as_numbers(given[task])
-        weights = np.array([of_task.get(label, 1.0) for label in (0, 1)], dtype=np.float64)
-        if set(given[task]) - {0, 1} or not np.isfinite(weights).all() or (weights < 0).any():
-            raise ValueError(
-                f"class_weight[{task}] must give finite weights of 0 or more to 0 and 1; got {given[task]!r}."
-            )
+        if set(of_task) - {0, 1}:
+            raise ValueError(f"class_weight[{task}] must give weights to 0 and 1; got {given[task]!r}.")
+        weights = np.array([of_task.get(label, 1.0) for label in (0, 1)])
         _refuse_one_class(f"class_weight[{task}]", dict(enumerate(weights)))
         return weights
 
@@ -820,17 +838,16 @@ def _as_numbers(class_weight: dict) -> dict[Any, float]:
     Raises
     ------
     ValueError
-        If one of them is no number.
+        If one of them is no finite number, or negative.
     """
     found = {}
     for label, weight in class_weight.items():
-        try:
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
             found[label] = float(weight)
-        except (TypeError, ValueError, OverflowError):
+        if not 0 <= found.get(label, -1) < np.inf:
             raise ValueError(
-                f"class_weight gives {shown(weight)} to {label!r}, which is no number that a float can hold. "
-                f"Give a finite weight of 0 or more."
-            ) from None
+                f"class_weight gives {shown(weight)} to {label!r}: weights must be finite, and not negative."
+            )
     return found
 
 

@@ -1,6 +1,7 @@
 """Chunks that cannot be read: errors with their number, and a model that stays as it was."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scipy import sparse
 
 from tests.estimators.problems import make
 from tests.estimators.streams import (
+    LABELS,
     RAW,
     SIZES,
     STEPS,
@@ -121,6 +123,52 @@ def test_streams_that_can_be_read_only_once(model):
     fail([GOOD], match, X_val=(chunk for chunk in [GOOD]), model=copy.copy(model).set_params(solver="adam"))
 
 
+@pytest.mark.parametrize("largest", [1e101, 1e300, 1e-101, 1e-320])
+def test_weights_of_parts_are_taken_as_they_are(largest, model):
+    """Others would be scaled, in each part by another number."""
+    weight = WEIGHT * (largest / WEIGHT.max())
+    match = re.escape(f"sample_weight reaches {largest:g} in this part")
+    fail([(TABLE, RAW, WEIGHT), (TABLE, RAW, weight)], f"^Chunk 1 of the stream: {match}", model=model)
+    with pytest.raises(ValueError, match=f"^{match}"):
+        make("FMRegressor").partial_fit(TABLE, RAW, sample_weight=weight)
+    with pytest.raises(ValueError, match=f"^{match}"):
+        copy.copy(model).partial_fit(TABLE, RAW, sample_weight=weight)
+    # Fit, which knows all, scales them.
+    model.fit(TABLE, RAW, sample_weight=weight)
+
+
+@pytest.mark.parametrize(
+    ("name", "y", "match"),
+    [
+        ("FMRegressor", np.where(np.arange(N) == 3, "oops", RAW.astype(object)), "'oops' at row 3"),
+        ("FMRegressor", np.where(np.arange(N) == 3, np.nan, RAW), "y contains NaN at row 3"),
+        ("FMRegressor", np.column_stack([RAW, RAW]), "y has 2 columns, but the estimator was fitted on 1"),
+        ("FMRegressor", None, "requires y to be passed"),
+        ("FMRegressor", RAW[:-1], "inconsistent numbers of samples"),
+        ("FMClassifier", np.where(np.arange(N) == 3, 7.5, LABELS), "y holds 7.5 at row 3"),
+        ("FMClassifier", np.where(np.arange(N) == 3, np.nan, LABELS), "y contains NaN at row 3"),
+        ("FMClassifier", np.column_stack([LABELS, LABELS]), "fitted on one column of classes"),
+        (
+            "ESMMClassifier",
+            np.full((N, 2), 2),
+            r"y holds \[2.0, 2.0\] at row 0; clicks",
+        ),
+    ],
+)
+def test_targets_that_cannot_be_scored(name, y, match):
+    known = np.column_stack([LABELS, 0 * LABELS]) if name == "ESMMClassifier" else target(name)
+    fitted = make(name).fit(TABLE, known)
+    with pytest.raises(ValueError, match=f"^Chunk 1 of the stream: .*{match}"):
+        fitted.score([(TABLE, known), (TABLE, y)])
+
+
+def test_labels_that_are_none_of_the_classes_are_missed():
+    labels = target("FMClassifier")
+    fitted = make("FMClassifier").fit(TABLE, labels)
+    others = np.where(np.arange(N) % 2, labels, 7)
+    assert fitted.score([(TABLE, others)]) == fitted.score(TABLE, others)
+
+
 def test_streams_hold_targets_and_weights_themselves(model):
     match = "give neither y nor sample_weight"
     fail([GOOD], match, y=RAW, model=model)
@@ -134,7 +182,7 @@ def test_partial_fit_takes_no_stream(name):
     for given in ((stream,), (Again(stream), None)):
         with pytest.raises(ValueError, match="partial_fit takes the rows of one") as caught:
             make(name).partial_fit(*given)
-    loop = str(caught.value).partition("of one: ")[2].partition(". fit takes")[0]
+    loop = str(caught.value).partition("of one: ")[2].partition(". Weights")[0]
     model, expected = make(name), make(name)
     exec(loop.replace("[...]", "[0, 1]"), {"stream": stream, "model": model})
     options = {"classes": [0, 1]} if name == "FMClassifier" else {}

@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfm.data.encode import FieldEncoder, ShowsReadings
 from skfm.data.spool import temporary_folder
+from skfm.data.validate import check_weights_of_part
 from skfm.estimators.base.parameters import GradientTransformation, TrainingParameters
 from skfm.estimators.base.pickling import Pickling
 from skfm.estimators.base.progress import reporter
@@ -205,7 +206,8 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
             of_classes = ", classes=[...]" if is_classifier(self) else ""
             raise ValueError(
                 f"X is a stream of chunks, and partial_fit takes the rows of one: for X, y in stream: "
-                f"model.partial_fit(X, y{of_classes}). fit takes the stream."
+                f"model.partial_fit(X, y{of_classes}). Weights that chunks hold go there as sample_weight=. "
+                f"fit takes the stream."
             )
         if streams and (given.y is not None or given.weight is not None):
             raise ValueError(
@@ -214,9 +216,11 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
             )
         reader = self._reader(before)
         targets = self._make_targets()
+        rows = fitting.read(given, reader, targets)
         if incremental:
             targets.check_goes_on()
-        rows = fitting.read(given, reader, targets)
+            if given.weight is not None:
+                check_weights_of_part(given.weight)
         first = rows if isinstance(rows, Rows) else rows.first()
         source = self._source() if before is None else None
         known = before or source
@@ -365,6 +369,10 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
         check_is_fitted(self)
         learned = self._learned
         return learned.targets.in_units(self._map(type(learned.model).raw_prediction, X))
+
+    def _check_y(self, y) -> None:
+        """Raise ValueError if y is nothing that predictions can be compared with."""
+        self._learned.targets.check(y)
 
     # -- fitted attributes -------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ class FactorizationRegressor(RegressorMixin, NumberParameters, FactorizationEsti
         """
         if y is not None:
             return super().score(X, y, sample_weight)
-        y, predicted, weight = scored(self.predict, X, sample_weight)
+        y, predicted, weight = scored(self.predict, self._check_y, X, sample_weight)
         return r2_score(y, predicted, sample_weight=weight)
 
     @fitted
