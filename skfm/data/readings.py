@@ -23,6 +23,10 @@ class ReadingWarning(UserWarning):
     """Columns are read in a way that is worth a look; the message says how to have them read otherwise."""
 
 
+# Where a column may be of another type than the rest: an array of text makes text of it again.
+_WHERE = "in a frame or an array of objects"
+
+
 @dataclass(frozen=True)
 class Written(Stateful):
     """Numbers or dates of a column that are written as text.
@@ -39,11 +43,8 @@ class Written(Stateful):
     example: str
 
     def remedy(self) -> str:
-        """What to do in a frame."""
-        name = f"X[{self.column!r}]"
-        digits = f"{name}.str.replace('[^0-9.-]', '', regex=True)"
-        converted = f"pandas.to_datetime({name})" if self.what == "dates" else f"pandas.to_numeric({digits})"
-        return f"Convert it first: {name} = {converted}."
+        """What to do in a table."""
+        return f"Make {'datetimes' if self.what == 'dates' else 'floats'} of them, {_WHERE}."
 
     def warn(self, remedy: str) -> None:
         """Warn that they are read as names."""
@@ -73,9 +74,8 @@ class Mixed(Stateful):
     row: int
 
     def remedy(self) -> str:
-        """What to do in a frame."""
-        name = f"X[{self.column!r}]"
-        return f"Mend it, or have it read as missing: {name} = pandas.to_numeric({name}, errors='coerce')."
+        """What to do in a table."""
+        return f"Mend it, or make floats of the column, NaN of such text, {_WHERE}."
 
     def warn(self, remedy: str) -> None:
         """Warn that they are read as names."""

@@ -3,7 +3,9 @@
 import datetime
 import decimal
 import html
+import re
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -277,35 +279,69 @@ def test_a_category_of_many_rows_is_no_text():
 
 
 WRITTEN = {
-    "dates": (codes(lambda number: f"2024-01-{number % 28 + 1:02d}"), "pandas.to_datetime"),
-    "times": (codes(lambda number: f"2024-01-01T10:{number:02d}:00Z"), "pandas.to_datetime"),
-    "dollars": (codes(lambda number: f"${number},500.25"), "pandas.to_numeric"),
-    "euros": (codes(lambda number: f"{number}.10 €"), "pandas.to_numeric"),
-    "per cent": (codes(lambda number: f"{number}%"), "pandas.to_numeric"),
-    "thousands": (codes(lambda number: f"{number + 1},000"), "pandas.to_numeric"),
-    "decimals": (codes(lambda number: f"-{number}.5"), "pandas.to_numeric"),
+    "dates": (codes(lambda number: f"2024-01-{number % 28 + 1:02d}"), "datetimes"),
+    "times": (codes(lambda number: f"2024-01-01T10:{number:02d}:00Z"), "datetimes"),
+    "dollars": (codes(lambda number: f"${number},500.25"), "floats"),
+    "euros": (codes(lambda number: f"{number}.10 €"), "floats"),
+    "per cent": (codes(lambda number: f"{number}%"), "floats"),
+    "thousands": (codes(lambda number: f"{number + 1},000"), "floats"),
+    "decimals": (codes(lambda number: f"-{number}.5"), "floats"),
 }
 
 
+def frame(values, dtype=None):
+    return pd.DataFrame({"x0": pd.Series(values, dtype=dtype)})
+
+
+def array(values, dtype=object):
+    return np.array([[value] for value in values], dtype=dtype)
+
+
+# Tables of one column of text, and what such a table is once the remedy is followed.
+TABLES = {
+    "str": (partial(frame, dtype="str"), frame),
+    "object": (partial(frame, dtype="object"), frame),
+    "category": (partial(frame, dtype="category"), frame),
+    "polars": (lambda values: pl.DataFrame({"x0": values}),) * 2,
+    "pyarrow": (lambda values: pa.table({"x0": values}),) * 2,
+    "array": (array, array),
+    "array of text": (partial(array, dtype=str), array),
+    "list": (lambda values: [[value] for value in values],) * 2,
+}
+
+
+def converted(text, what):
+    if text is None:
+        return None
+    if what == "datetimes":
+        return datetime.datetime.fromisoformat(text)
+    try:
+        return float(re.sub("[^0-9.e-]", "", text))
+    except ValueError:
+        return np.nan
+
+
+@pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("what", WRITTEN)
-def test_numbers_and_dates_written_as_text_are_pointed_out(what):
-    values, remedy = WRITTEN[what]
-    X = pd.DataFrame({"when": values})
-    with pytest.warns(ReadingWarning, match="Column 'when' holds (dates|numbers) written as text") as caught:
+def test_numbers_and_dates_written_as_text_are_pointed_out(what, table):
+    """The remedy is what it says, whatever holds the column."""
+    values, type_ = WRITTEN[what]
+    hold, hold_mended = TABLES[table]
+    X = hold(values)
+    with pytest.warns(ReadingWarning) as caught:
         FieldEncoder().fit(X)
-    message = str(caught[0].message)
+    assert [str(one.message) for one in caught] == [
+        f"Column 'x0' holds {'dates' if type_ == 'datetimes' else 'numbers'} written as text "
+        f"({values[0]!r}), which are read as names. Make {type_} of them, in a frame or an array of objects. "
+        f"Names they stay, without this warning, with FieldEncoder(categorical=['x0'])."
+    ]
     assert caught[0].filename == __file__
-    assert remedy in message
-    # The remedy is what it says.
-    converted = eval(message.partition(" = ")[2].partition(". Names")[0], {"X": X, "pandas": pd})
+    mended = hold_mended([converted(value, type_) for value in values])
+    expected = ("date",) if type_ == "datetimes" else ("number", "integer")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert FieldEncoder().fit(converted.to_frame()).describe()["reading"][0] in (
-            "date",
-            "number",
-            "integer",
-        )
-        assert FieldEncoder(categorical=["when"]).fit(X).describe()["reading"][0] == "category"
+        assert FieldEncoder().fit(mended).describe()["reading"][0] in expected
+        assert FieldEncoder(categorical=["x0"]).fit(X).describe()["reading"][0] == "category"
 
 
 @pytest.mark.parametrize(
@@ -328,24 +364,30 @@ def with_others(values, *others):
     return [*values[:4], None, *others, *values[4:]]
 
 
-@pytest.mark.parametrize("dtype", ["str", "object", "category"])
+@pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("write", [str, lambda number: f" {number / 8:.3f}", lambda number: f"{number}e2"])
-def test_text_among_numbers_is_pointed_out(write, dtype):
-    """As pandas leaves a column with a few values that are no numbers; the remedy is what it says."""
-    X = pd.DataFrame({"x": pd.Series(with_others(codes(write), "oops", "-"), dtype=dtype)})
-    n = len(codes(write))
+def test_text_among_numbers_is_pointed_out(write, table):
+    """As a reader leaves a column with a few values that are no numbers; the remedy is what it says."""
+    hold, hold_mended = TABLES[table]
+    values = with_others(codes(write), "oops", "-")
+    if table == "array of text":  # which holds no missing values
+        values[4] = "1"
+    X = hold(values)
+    n = sum(value is not None for value in values)
     with pytest.warns(ReadingWarning) as caught:
         FieldEncoder().fit(X)
     assert [str(one.message) for one in caught] == [
-        f"Column 'x' holds 'oops' at row 5, which is no number, as {n} of {n + 2} values of the column are, "
-        f"and so all are read as names. Mend it, or have it read as missing: X['x'] = "
-        f"pandas.to_numeric(X['x'], errors='coerce'). Names they stay, without this warning, with "
-        f"FieldEncoder(categorical=['x'])."
+        f"Column 'x0' holds 'oops' at row 5, which is no number, as {n - 2} of {n} values of the column are, "
+        f"and so all are read as names. Mend it, or make floats of the column, NaN of such text, in a frame "
+        f"or an array of objects. Names they stay, without this warning, with "
+        f"FieldEncoder(categorical=['x0'])."
     ]
     assert caught[0].filename == __file__
-    converted = pd.DataFrame({"x": pd.to_numeric(X["x"], errors="coerce")})
-    assert FieldEncoder().fit(converted).describe()["reading"][0] in ("number", "integer")
-    assert FieldEncoder(categorical=["x"]).fit(X).describe()["reading"][0] == "category"
+    mended = hold_mended([converted(value, "floats") for value in values])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert FieldEncoder().fit(mended).describe()["reading"][0] in ("number", "integer")
+        assert FieldEncoder(categorical=["x0"]).fit(X).describe()["reading"][0] == "category"
 
 
 def test_a_value_of_many_rows_that_is_no_number():
