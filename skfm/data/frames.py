@@ -703,9 +703,9 @@ def mixed_families(column, values) -> ValueError:
             f"where all that are no lists are text, name its separator: multi_hot={{{column.name!r}: '|'}}."
         )
     remedy = (
-        "with .astype(str) for instance, or name the column in categorical= of FieldEncoder"
+        "with str(value) of each for instance, or name the column in categorical= of FieldEncoder"
         if column.rows is None
-        else "with .map(lambda entries: [str(entry) for entry in entries]) for instance"
+        else "with str(entry) of each entry for instance"
     )
     return ValueError(
         f"Column {column.name!r} mixes {' and '.join(found)}. Make its values of one kind first, {remedy}."

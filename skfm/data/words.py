@@ -142,9 +142,10 @@ class Words(MultiHot):
         texts, text_of_row, family = unique_values(column)
         if family not in (None, "text"):
             row = next(row for row, number in enumerate(text_of_row.tolist()) if texts[number] is not None)
+            as_text = "value.decode('latin-1')" if family == "bytes" else "str(value)"
             raise ValueError(
                 f"Column {self.name!r} holds {family} (row {column.row(row)}: {texts[text_of_row[row]]!r}), "
-                f"where text is expected. Convert it with .astype(str), or leave it out of text=."
+                f"where text is expected. Make text of each value, with {as_text}, or leave it out of text=."
             )
         analyze = CountVectorizer(**self.options).build_analyzer()
         of_text = [{None: 1} if text is None else Counter(analyze(text)) for text in texts]

@@ -298,7 +298,7 @@ class Labels(Targets):
         """Labels as an array, and whether they are several; `warn` of a column where a vector is usual."""
         if np.asarray(y).dtype.kind == "S":
             raise ValueError(
-                "y holds labels represented as bytes. Make text of them, with np.asarray(y, dtype=str)."
+                "y holds labels represented as bytes. Make text of them, with np.char.decode(y, 'latin-1')."
             )
         try:
             # Numbers are cast to integers there, which those beyond 64 bits do not survive.

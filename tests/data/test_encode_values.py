@@ -211,11 +211,16 @@ def test_the_remedy_works(X, params, parts, remedy):
     encoder(**remedy).fit_transform(X)
 
 
-def test_mixed_entries_of_lists_as_text():
-    X = column([[1, "b"], [2]])
-    with pytest.raises(ValueError, match=r"\.map\(lambda entries"):
-        encoder().fit(X)
-    encoder().fit(X.assign(price=X["price"].map(lambda entries: [str(entry) for entry in entries])))
+@pytest.mark.parametrize("hold", [column, lambda values: column(values).to_numpy()])
+def test_mixed_values_as_text(hold):
+    """The remedy helps in frames and in arrays, and for bytes that are no text."""
+    values = ["b", 1, b"\xff"]
+    with pytest.raises(ValueError, match=r"first, with str\(value\) of each for instance"):
+        encoder().fit(hold(values))
+    assert encoder().fit(hold([str(value) for value in values])).n_features_in_ == 1
+    with pytest.raises(ValueError, match=r"first, with str\(entry\) of each entry for instance"):
+        encoder().fit(column([values, [2]]))
+    encoder().fit(column([[str(value) for value in values], ["2"]]))
 
 
 @pytest.mark.parametrize("lists", [[[1], [2]], [["a", None], [np.nan], ["b"]]])

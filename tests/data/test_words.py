@@ -204,3 +204,12 @@ def test_columns_named_twice_and_not_at_all():
 def test_columns_that_hold_no_text():
     assert "numbers (row 1: 5.0), where text is expected" in error_of(lambda: fitted([None, 5]))
     assert "where text is expected" in error_of(lambda: fitted(TEXTS).transform(pd.DataFrame({"t": [3]})))
+
+
+@pytest.mark.parametrize(
+    ("values", "as_text"),
+    [([None, 5], "str(value)"), ([b"\xff quick", b"brown fox"] * 20, "value.decode('latin-1')")],
+)
+def test_values_are_made_text_as_is_said(values, as_text):
+    assert f"Make text of each value, with {as_text}, or" in error_of(lambda: fitted(values))
+    fitted([eval(as_text, {"value": value}) for value in values])
