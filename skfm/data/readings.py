@@ -354,12 +354,12 @@ def _written(column: Column, texts: list[str]) -> Written | None:
 # What a cast to floats takes.
 NUMBER = r"(?i)^[ \t]*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|inf(inity)?|nan)[ \t]*$"
 # Numbers, and their share of the values, that make one of numbers of a column with other text.
-_LEAST_NUMBERS, _NEARLY_ALL = 20, 0.9
+_LEAST_NUMBERS, _LEAST_SHARE = 20, 0.9
 
 
 def are_numbers(n_numbers: int, n_values: int) -> bool:
     """Whether a column of which so many values are numbers is one of numbers, with some that are none."""
-    return n_numbers >= max(_LEAST_NUMBERS, _NEARLY_ALL * n_values)
+    return n_numbers >= max(_LEAST_NUMBERS, _LEAST_SHARE * n_values)
 
 
 def _mixed(column: Column, texts: list[str]) -> Mixed | None:
