@@ -173,7 +173,7 @@ def rows_of(X):
             f"give one after another."
         )
     objects = objects_of(X)
-    _refuse_values_for_rows(objects)
+    refuse_values_for_rows(objects)
     # NumPy makes floats of whole numbers beside floats.
     return objects if is_text(objects) or holds_large(objects) else X
 
@@ -221,10 +221,10 @@ def _refuse_without_rows(X) -> None:
         if values.dtype.names:
             raise ValueError("X is an array of records. Make a table of it: pandas.DataFrame(X).")
         if values.dtype.kind in "OUS":
-            _refuse_values_for_rows(values.astype(object))
+            refuse_values_for_rows(values.astype(object))
 
 
-def _refuse_values_for_rows(rows: np.ndarray) -> None:
+def refuse_values_for_rows(rows: np.ndarray) -> None:
     """Raise ValueError if rows in one dimension are no rows of as many values each."""
     if rows.ndim != 1 or all(isinstance(row, numbers.Number) or is_missing(row) for row in rows):
         return
@@ -242,7 +242,8 @@ def _refuse_values_for_rows(rows: np.ndarray) -> None:
         if other != shape:
             raise ValueError(
                 f"Row {row} of X has shape {other}, and row 0 has shape {shape}: all rows need as many "
-                f"values. A column of lists is pandas.DataFrame({{'name': list(X)}})."
+                f"values. Fill or shorten it; a column of lists is pandas.DataFrame({{'name': list(X)}}), "
+                f"for skfm.FieldEncoder."
             )
 
 

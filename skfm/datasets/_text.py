@@ -9,9 +9,18 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import Bunch, check_array, check_consistent_length, check_scalar
 
-from skfm.data.frames import shown
+from skfm.data.frames import (
+    is_frame,
+    is_of_numbers,
+    objects_of,
+    refuse_values_for_rows,
+    shown,
+    sparse_of,
+    values_of,
+    whole_numbers_of,
+)
 from skfm.data.spool import writing
-from skfm.data.validate import check_finite, checked_structure, first_no_number
+from skfm.data.validate import check_finite, checked_structure, place_of, where_no_number
 from skfm.data.whole_numbers import first_inexact
 from skfm.datasets import _sparse_text
 from skfm.datasets._arguments import rows_at_once
@@ -307,28 +316,32 @@ def dump_sparse_text(
 
 def _as_numbers(values, name: str, ndim: int = 2):
     """A canonical CSR matrix, or an array of one dimension: int64, uint64 or float64."""
+    is_table, names = is_frame(values), getattr(values, "columns", None)
+    given, values = values, sparse_of(values)
     of_objects = getattr(getattr(values, "dtype", None), "kind", None) == "O" and not sparse.issparse(values)
     if isinstance(values, list | tuple) or of_objects:
-        values = _as_array(values, name)
+        values = _as_array(values, name, ndim)
     if sparse.issparse(values):
         values = checked_structure(values)
-    given = getattr(values, "dtype", None)
+    dtype = getattr(values, "dtype", None)
     try:
-        values = check_array(
+        array = check_array(
             values, accept_sparse="csr", ensure_2d=ndim == 2, ensure_all_finite=False, input_name=name
         )
     except OverflowError as error:
         raise ValueError(f"{name} holds a number that float64 does not: {error}.") from error
     except ValueError as error:
-        raise _explained(values, name) or error from None
-    if values.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must hold numbers or booleans, got {given or values.dtype}.")
-    if values.ndim != ndim:
-        raise ValueError(f"{name} must have one column, got shape {values.shape}.")
-    kind = values.dtype.kind
-    exact = np.float64 if kind == "f" else np.uint64 if values.dtype == np.uint64 else np.int64
+        raise _explained(values, name, names) or error from None
+    if array.dtype.kind not in "biuf":
+        raise _explained(array, name, names) or ValueError(
+            f"{name} must hold numbers or booleans, got {dtype or array.dtype}."
+        )
+    if array.ndim != ndim:
+        raise ValueError(f"{name} must have one column, got shape {array.shape}.")
+    kind = array.dtype.kind
+    exact = np.float64 if kind == "f" else np.uint64 if array.dtype == np.uint64 else np.int64
     with np.errstate(over="ignore"):
-        numbers = values.astype(exact)  # longdouble holds more
+        numbers = array.astype(exact)  # longdouble holds more
     if ndim == 1:
         bad = ~np.isfinite(numbers)
         if bad.any():
@@ -337,50 +350,81 @@ def _as_numbers(values, name: str, ndim: int = 2):
             raise ValueError(
                 f"{name} holds {what} at row {row}, where only finite numbers can be. Drop the row."
             )
-        return numbers
-    X = sparse.csr_matrix(numbers)  # of its own, as the cast was
-    X.sum_duplicates()
-    X.eliminate_zeros()
-    check_finite(X)
-    return X
+    else:
+        numbers = sparse.csr_matrix(numbers)  # of its own, as the cast was
+        numbers.sum_duplicates()
+        numbers.eliminate_zeros()
+        check_finite(numbers)
+    if kind == "f" and (objects := _merged_objects(given, is_table)) is not None:
+        return _as_numbers(_exact(objects, name, names), name, ndim)
+    return numbers
 
 
-def _as_array(values, name: str) -> np.ndarray:
+def _merged_objects(values, is_table: bool) -> np.ndarray | None:
+    """Values of a frame or series as objects, if floats would merge whole numbers among them."""
+    if isinstance(values, np.ndarray | list | tuple) or sparse.issparse(values):
+        return None
+    if not is_table:
+        objects = np.asarray(values, dtype=object)
+        return None if first_inexact(objects) is None else objects
+    if is_of_numbers(values) and all(first_inexact(column) is None for _, column in whole_numbers_of(values)):
+        return None
+    # Numbers may be categories, or text.
+    columns = [objects_of(column) for _, column in values_of(values)]
+    return None if all(first_inexact(column) is None for column in columns) else np.column_stack(columns)
+
+
+def _as_array(values, name: str, ndim: int) -> np.ndarray:
     """Lists as an array, without floats in place of whole numbers that are none."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "fO":
-        return array
-    exact = np.asarray(values, dtype=object)
-    position = first_inexact(exact)
+    objects = objects_of(values)
+    if ndim == 2:
+        refuse_values_for_rows(objects)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists beside numbers, which are no numbers
+        return objects
+    return array if array.dtype.kind not in "fO" else _exact(objects, name, default=array)
+
+
+def _exact(objects: np.ndarray, name: str, names=None, default=None) -> np.ndarray:
+    """Whole numbers of 64 bits as such, if some of them are no floats; else the default."""
+    position = first_inexact(objects)
     if position is None:
-        return array
-    if all(isinstance(value, Integral) and 0 <= int(value) < 2**64 for value in exact.ravel().tolist()):
-        return exact.astype(np.uint64)
-    place = [int(number) for number in np.unravel_index(position, exact.shape)]
+        return default
+    found = objects.ravel().tolist()
+    if all(isinstance(value, Integral) for value in found):
+        for dtype in (np.int64, np.uint64):
+            if np.iinfo(dtype).min <= min(found) and max(found) <= np.iinfo(dtype).max:
+                return objects.astype(dtype)
+    remedy = (
+        "Number labels with numpy.unique(numpy.array(y, dtype=object), return_inverse=True)[1]"
+        if name == "y"
+        else "If it is a name, write what skfm.FieldEncoder makes with its column in categorical="
+    )
+    to_float = "float()" if names is None else "astype(float)"
     raise ValueError(
-        f"{name}{place} is {exact.ravel()[position]}, which is no float, as numbers are beside fractions, "
-        f"negative ones and those beyond 64 bits. Number labels with numpy.unique(numpy.array(y, "
-        f"dtype=object), return_inverse=True)[1], or round it with float()."
+        f"{name} holds {found[position]} at {place_of(objects, position, names)}, which is no float, as "
+        f"numbers are beside fractions, negative ones and those beyond 64 bits. {remedy}, or round it with "
+        f"{to_float}."
     )
 
 
-def _explained(values, name: str) -> ValueError | None:
+def _explained(values, name: str, names=None) -> ValueError | None:
     """The error of the first text among values, or None if there is none."""
     array = np.asarray(values)
     if not array.ndim or not array.size or array.dtype.kind not in "OUS":
         return None
-    row, value = first_no_number(array) or (0, array.ravel().tolist()[0])
-    where = f"row {row}"
-    if array.ndim == 2:
-        where += f", column {array[row].tolist().index(value)}"
-    remedy = (
-        "Number labels with numpy.unique(y, return_inverse=True)[1]"
-        if name == "y"
-        else "Encode such columns with skfm.FieldEncoder"
-    )
+    position = where_no_number(array) or 0
+    value = array.ravel().tolist()[position]
+    remedy = "Number labels with numpy.unique(y, return_inverse=True)[1]"
+    if name != "y":
+        remedy = "Encode such columns with skfm.FieldEncoder"
+    remedy += ", or convert numbers that are text with astype(float)."
+    if isinstance(value, list | tuple | np.ndarray):
+        remedy = f"Give one number for each {'row' if name == 'y' else 'row and column'}."
     return ValueError(
-        f"{name} holds {value!r:.80} at {where}, where only numbers and booleans can be. {remedy}, or "
-        f"convert numbers that are text with astype(float)."
+        f"{name} holds {value!r:.80} at {place_of(array, position, names)}, where only numbers and booleans "
+        f"can be. {remedy}"
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from scipy import sparse
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
+from skfm import FieldEncoder
 from skfm.datasets import (
     SparseTextStream,
     _sparse_text,
@@ -351,12 +352,76 @@ def test_whole_numbers_of_lists_are_exact(tmp_path, make):
 @pytest.mark.parametrize("other", [0.5, -1, 2**64])
 def test_whole_numbers_of_lists_that_would_lose_digits_are_refused(tmp_path, other):
     y = [1, 2**63 + 1, other]
-    with pytest.raises(ValueError, match=rf"y\[1\] is {2**63 + 1}, which is no float.*Number labels"):
+    with pytest.raises(ValueError, match=rf"y holds {2**63 + 1} at row 1, which is no float.*Number labels"):
         dump_sparse_text(np.eye(3), y, tmp_path / "rows")
     dump_sparse_text(
         np.eye(3), np.unique(np.array(y, dtype=object), return_inverse=True)[1], tmp_path / "rows"
     )
     dump_sparse_text(np.eye(3), [1, float(2**63 + 1), float(other)], tmp_path / "rows")
+
+
+LARGE_COLUMNS = [
+    ("int64", [2**53 + 1, 1], [2, 3]),
+    ("Int64", [2**53 + 1, 1], [2, -3]),
+    ("uint64", [2**63 + 1, 1], [2, 3]),
+    ("UInt64", [2**63 + 1, 1], [True, False]),
+    ("object", [2**53 + 1, -1], [2, 3]),
+    ("Sparse[int64]", [2**53 + 1, 0], [2, 3]),
+]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize(("dtype", "large", "other"), LARGE_COLUMNS)
+def test_whole_numbers_of_frames_are_exact_or_refused(tmp_path, library, dtype, large, other):
+    pd = pytest.importorskip("pandas")
+
+    def frame(other):
+        made = pd.DataFrame({"b": other, "a": pd.Series(large, dtype=dtype)})
+        return made if library == "pandas" else pytest.importorskip("polars").from_pandas(made)
+
+    if library == "polars" and dtype in ("object", "Sparse[int64]"):
+        pytest.skip("polars has no such columns")
+    path = tmp_path / "rows"
+    dump_sparse_text(frame(other), [1, 0], path)
+    expected = [
+        " ".join([str(y), *(f"{column}:{int(value)}" for column, value in enumerate(row) if value)])
+        for y, row in zip([1, 0], zip(other, large, strict=True), strict=True)
+    ]
+    assert path.read_text().splitlines() == expected
+    path.unlink()
+    X = frame([0.5, 3.0])
+    with pytest.raises(
+        ValueError, match=rf"X holds {large[0]} at row 0, column 1 \('a'\), .*no float"
+    ) as error:
+        dump_sparse_text(X, [1, 0], path)
+    assert "labels" not in str(error.value)
+    assert not path.exists()
+    # Both remedies work.
+    dump_sparse_text(FieldEncoder(categorical=["a"]).fit_transform(X), [1, 0], path)
+    rounded = X.astype({"a": float}) if library == "pandas" else X.cast(float)
+    dump_sparse_text(rounded, [1, 0], path)
+    assert load_sparse_text(path).data.toarray().tolist() == [[0.5, float(large[0])], [3, large[1]]]
+
+
+def test_whole_numbers_of_series_are_exact(tmp_path):
+    y = pytest.importorskip("pandas").Series([2**53 + 1, 1], dtype="Int64")
+    for given in (y, y.array):
+        dump_sparse_text(np.eye(2), given, tmp_path / "rows")
+        assert load_sparse_text(tmp_path / "rows").target.tolist() == [2**53 + 1, 1]
+
+
+def test_errors_of_lists_as_rows_are_about_rows(tmp_path):
+    large = 2**53 + 1
+    with pytest.raises(ValueError, match=f"X holds {large} at row 1, column 0, .*FieldEncoder") as error:
+        dump_sparse_text([[0.5, 1], [large, 2]], [1, 0], tmp_path / "rows")
+    assert "labels" not in str(error.value)
+    for rows in ([[1, 2], [3, 4], [5]], [[1, 2], [3, 4], 5], [np.ones(2), np.ones(2), np.ones(3)]):
+        with pytest.raises(ValueError, match=r"Row 2 of X has shape .* as many values\. Fill or shorten it"):
+            dump_sparse_text(rows, [1, 0, 1], tmp_path / "rows")
+    with pytest.raises(ValueError, match=r"X holds \[2\] at row 0, column 1, .*one number for each row and"):
+        dump_sparse_text([[1, [2]], [3, 4]], [1, 0], tmp_path / "rows")
+    with pytest.raises(ValueError, match=r"y holds \[1, 2\] at row 1, .*Give one number for each row\."):
+        dump_sparse_text(np.eye(2), [1, [1, 2]], tmp_path / "rows")
 
 
 @BLOCKS
