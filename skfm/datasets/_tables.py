@@ -558,23 +558,24 @@ class CsvStream(_TableStream):
 
     def _described(self, name: str, found: _MixedText, place: str) -> str:
         """What is to be said of a column of numbers that some other text makes names of."""
-        others = ", ".join(map(shown, found.others[:_MOST_SHOWN]))
-        listed = others if len(found.others) <= _MOST_SHOWN else f"{others}, ..."
-        names, instead = (
-            "names",
-            f"have it read as missing with missing_values=[*stream.missing_values, {listed}]",
-        )
-        if name in self.targets:
-            # A target must not be missing.
-            names, instead = "labels that are text", "take the row out of the file"
-        remedy = f"Mend it, or {instead}."
+        others = [*map(shown, found.others[:_MOST_SHOWN]), *["..."] * (len(found.others) > _MOST_SHOWN)]
+        names = "labels that are text" if name in self.targets else "names"
+        remedy = f"mend it, or {self._instead(name, ', '.join(others))}."
         if self.names is not None and found.first is not None and found.first[1] == 0:
-            remedy = f"{_HEADER} Otherwise mend it, or {instead}."
+            remedy = f"{_HEADER} Otherwise {remedy}"
         return (
-            f"{place}, column {name!r}: {shown(found.others[0])} is no number, as {found.n_numbers} of "
-            f"{found.n_values} values of the column are, and so all are read as {names}. {remedy} "
-            f"{names.capitalize()} they stay, without this warning, with dtypes={{{name!r}: 'string'}}."
+            f"{place}, column {name!r}: {others[0]} is no number, as {found.n_numbers} of "
+            f"{found.n_values} values of the column are, and so all are read as {names}. "
+            f"{remedy[0].upper()}{remedy[1:]} {names.capitalize()} they stay, without this warning, with "
+            f"dtypes={{{name!r}: 'string'}}."
         )
+
+    def _instead(self, name: str, texts: str) -> str:
+        """What to do with texts among numbers of a column other than to mend them."""
+        # Targets and weights must not be missing.
+        if name in (*self.targets, *self.weights):
+            return "take the row out of the file"
+        return f"have it read as missing with missing_values=[*stream.missing_values, {texts}]"
 
     def _read(self, path, types: dict) -> Iterator[Any]:
         """Columns of a file, in pieces."""
@@ -667,10 +668,13 @@ class CsvStream(_TableStream):
                     f"{fault} Give the column a wider type, dtypes={{{name!r}: {str(wider[0])!r}}}, or mend "
                     f"the value."
                 )
-        return ValueError(
-            f"{fault} Mend it, have it read as missing with missing_values=[*stream.missing_values, "
-            f"{value!r}], or give the column another type, such as dtypes={{{name!r}: 'string'}}."
-        )
+        remedy = f"{fault} Mend it, or {self._instead(name, repr(value))}"
+        if name in self.weights:
+            return ValueError(f"{remedy}.")
+        text = f"dtypes={{{name!r}: 'string'}}"
+        if name in self.targets:
+            return ValueError(f"{remedy}; for a classifier, {text} makes labels of such text.")
+        return ValueError(f"{remedy}, or give the column another type, such as {text}.")
 
     def _rows(self, path) -> Generator[tuple[int, list[str]], None, None]:
         """Rows that are not empty, with the number of their first line."""

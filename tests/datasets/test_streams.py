@@ -246,6 +246,7 @@ def test_without_pyarrow_it_is_named(monkeypatch, stream):
 
 
 @pytest.mark.parametrize("values", [[1, None, 0], ["yes", None, "no"]])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("role", ["target", "sample_weight"])
 def test_missing_targets_and_weights_are_named(tmp_path, values, role):
     table = pd.DataFrame({"site": list("abc") * 2, "y": ["1"] * 3 + values})
@@ -900,6 +901,30 @@ def test_targets_that_some_other_text_makes_labels_of(tmp_path, targets, n_other
     assert CsvStream(path, targets, dtypes={"y": "string"}).dtypes["y"] == "string"
     table[table["y"] != "oops"].to_csv(path, index=False)
     assert CsvStream(path, targets).dtypes["y"] == ("int64" if whole else "double")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("role", ["target", "sample_weight"])
+def test_remedies_of_targets_and_weights_that_are_not_of_their_type_help(tmp_path, role):
+    """As missing ones they would be refused."""
+    path = tmp_path / "rows.csv"
+    table = pd.DataFrame({"x": list("abc") * 20, "y": np.arange(60) % 2, "v": "1.0"})
+    table["v"] = table["v"].where(table.index != 7, "oops")
+    table.to_csv(path, index=False)
+    options = {"target": "y", "columns": ["x"], "dtypes": {"v": "double"}} | {role: "v"}
+    with pytest.raises(ValueError, match="'oops' is not of type double") as refused:
+        FMClassifier(**SETTINGS).fit(CsvStream(path, **options))
+    as_labels = "; for a classifier, dtypes={'v': 'string'} makes labels of such text" * (role == "target")
+    assert str(refused.value) == (
+        f"{path}, line 9, column 'v': 'oops' is not of type double. Mend it, or take the row out of the file"
+        f"{as_labels}."
+    )
+    if role == "target":
+        labels = CsvStream(path, **options | {"dtypes": {"v": "string"}})
+        assert FMClassifier(**SETTINGS).fit(labels).classes_.tolist() == ["1.0", "oops"]
+    table["v"] = table["v"].where(table.index % 2 == 0, "2.0")
+    table[table["v"] != "oops"].to_csv(path, index=False)
+    FMClassifier(**SETTINGS).fit(CsvStream(path, **options))
 
 
 def test_a_header_among_the_rows_of_a_file(tmp_path):
