@@ -369,10 +369,10 @@ class CsvStream(_TableStream):
     Warns
     -----
     ReadingWarning
-        If all values of a column or target are read as text for a few that are no numbers, beside nine tenths
-        or more that are; the message names the first of them, its file and line. Read them as missing with
-        `missing_values` (a target must not be missing: mend the file), or give the column "string" to confirm
-        it.
+        If all values of a column are read as text for a few that are no numbers, beside nine tenths or more
+        that are; the message names the first of them, its file and line. Read them as missing with
+        `missing_values`, or give the column "string" to confirm it. Of a target a classifier warns in fit,
+        and a regressor raises an error: mend the file, as targets must not be missing.
 
     See Also
     --------
@@ -458,6 +458,7 @@ class CsvStream(_TableStream):
             self._check_columns(path, self._names_in(path))
         # Columns of which it is known, or was said, how they are to be read.
         self._settled = {*given}
+        self._of_labels: list[str] = []
         self._types = self._find_types(given)
         self.dtypes = {name: str(type_) for name, type_ in self._types.items()}
 
@@ -551,10 +552,20 @@ class CsvStream(_TableStream):
         for name, found in mixed.items():
             # Text is possible always.
             if found.first is not None and len(possible[name]) == 1 and found.is_of_numbers:
+                message = self._described(name, found, self._place(*found.first))
+                if name in self.targets:
+                    self._of_labels.append(message)
+                    continue
                 self._settled.add(name)
-                warn(self._described(name, found, self._place(*found.first)))
+                warn(message)
         types |= {name: kinds[0] for name, kinds in possible.items()}
         return {name: types[name] for name in self.names_read}
+
+    def warn_of_labels(self) -> None:
+        """Warn, once, of targets that are read as labels for a few that are no numbers."""
+        messages, self._of_labels = self._of_labels, []
+        for message in messages:
+            warn(message)
 
     def _described(self, name: str, found: _MixedText, place: str) -> str:
         """What is to be said of a column of numbers that some other text makes names of."""

@@ -19,7 +19,7 @@ from skfm.data.frames import is_frame
 from skfm.data.spool import RowSpool, ahead
 from skfm.data.validate import check_sample_weight, check_weights_of_part, weights_as_numbers
 from skfm.fitting.inputs import AT_ROW, Encoding, Reader, Rows, checked_targets, joined, with_weight
-from skfm.fitting.targets import Targets, UnknownLabelError
+from skfm.fitting.targets import Labels, Targets, UnknownLabelError
 
 # With fewer nonzeros than this, chunks are put together and fitted in memory (benchmarks/cases/streams.py).
 _IN_MEMORY = 1 << 23
@@ -185,6 +185,9 @@ class CheckedStream:
 
     def __init__(self, stream, reader: Reader, targets: Targets):
         self.stream, self.reader, self.targets = stream, reader, targets
+        # A stream of files does not know whether its targets are to be numbers.
+        if isinstance(targets, Labels) and hasattr(stream, "warn_of_labels"):
+            stream.warn_of_labels()
 
     def __iter__(self) -> Generator[tuple[Name, Rows], None, None]:
         kind = None

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -881,6 +882,7 @@ def test_numbers_that_some_other_text_makes_names_of(tmp_path, monkeypatch, endi
     FMRegressor(**SETTINGS).fit(CsvStream(paths, "y", dtypes={"x": type_}, missing_values=also))
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:The number of unique")
 @pytest.mark.parametrize("targets", ["y", ["y", "z"]])
 @pytest.mark.parametrize(("n_others", "whole"), [(1, True), (3, False)])
 def test_targets_that_some_other_text_makes_labels_of(tmp_path, targets, n_others, whole):
@@ -890,15 +892,23 @@ def test_targets_that_some_other_text_makes_labels_of(tmp_path, targets, n_other
     y[7 : 7 + n_others] = ["oops"] * n_others
     table = pd.DataFrame({"x": list("abc") * 20, "y": y, "z": 1})
     table.to_csv(path, index=False)
-    with pytest.warns(ReadingWarning) as caught:
-        CsvStream(path, targets)
-    assert [str(one.message) for one in caught] == [
+    stream = CsvStream(path, targets)
+    # Several targets of a classifier cannot be text.
+    refused = (
+        nullcontext() if targets == "y" else pytest.raises(ValueError, match="labels are text or numbers")
+    )
+    with pytest.warns(ReadingWarning) as caught, refused:
+        FMClassifier(**SETTINGS).fit(stream)
+    assert [str(one.message) for one in caught if one.category is ReadingWarning] == [
         f"{path}, line 9, column 'y': 'oops' is no number, as {60 - n_others} of 60 values of the column "
         f"are, and so all are read as labels that are text. Mend it, or take the row out of the file. Labels "
         f"that are text they stay, without this warning, with dtypes={{'y': 'string'}}."
     ]
     assert caught[0].filename == __file__
     assert CsvStream(path, targets, dtypes={"y": "string"}).dtypes["y"] == "string"
+    # To a regressor it is an error, and no warning besides.
+    with pytest.raises(ValueError, match=r"rows\.csv, line 9: y .* holds 'oops' at"):
+        FMRegressor(**SETTINGS).fit(CsvStream(path, targets))
     table[table["y"] != "oops"].to_csv(path, index=False)
     assert CsvStream(path, targets).dtypes["y"] == ("int64" if whole else "double")
 
@@ -941,7 +951,7 @@ def test_a_header_among_the_rows_of_a_file(tmp_path):
     with pytest.warns(
         ReadingWarning, match=r"2\.csv, line 1, column .* If this line is a header, take it out"
     ) as caught:
-        CsvStream(paths, "label", names=["size", "user", "label"])
+        FMClassifier(**SETTINGS).fit(CsvStream(paths, "label", names=["size", "user", "label"]))
     assert len(caught) == 2
     rows.to_csv(paths[1], index=False, header=False)
     assert CsvStream(paths, "label", names=["size", "user", "label"]).dtypes["label"] == "int64"
