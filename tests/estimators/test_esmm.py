@@ -179,7 +179,7 @@ def test_what_is_no_chain_is_refused(y, message):
         ({"task_weights": (1, -1)}, None, "task_weights must be two numbers of 0 or more"),
         ({"task_weights": (1,)}, None, "task_weights must be two numbers of 0 or more"),
         ({"class_weight": {0: 1}}, None, "class_weight must be 'balanced', or a list of two dicts"),
-        ({"class_weight": [{0: 1}, {2: 1}]}, None, r"class_weight\[1\] must give finite weights"),
+        ({"class_weight": [{0: 1}, {2: 1}]}, None, r"class_weight\[1\] must give weights to 0 and 1"),
         ({}, np.ones((N, 3)), "a weight for each task needs"),
         ({}, np.where(np.eye(N)[:, :2] > 0, -1.0, 1), r"sample_weight is \[-1.0, 1.0\] at row 0"),
     ],
