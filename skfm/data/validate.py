@@ -303,6 +303,11 @@ def weights_as_numbers(sample_weight) -> np.ndarray:
         if found is None:
             return values.astype(np.float64)
         row, value = found
+        if isinstance(value, int):
+            raise ValueError(
+                f"sample_weight holds {value!r:.80} at row {row}, beyond the range of floats. Divide all "
+                f"weights by one number."
+            )
         raise ValueError(f"sample_weight holds {value!r:.80} at row {row}, which is no number. {remedy}")
     what = f"values of type {values.dtype}" if values.ndim else f"a {type(sample_weight).__name__}"
     raise ValueError(f"sample_weight is {what}, no real numbers. {remedy}")

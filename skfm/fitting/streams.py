@@ -34,8 +34,10 @@ def is_stream(X) -> bool:
         if not X:
             return False
         # A tuple of tables is (X, y), or rows.
-        first = X[0][:1] if isinstance(X[0], list | tuple) else X[:1] if isinstance(X, list) else ()
-        return len(first) == 1 and (_has_rows(first[0]) or (isinstance(X[0], tuple) and _is_nested(first[0])))
+        first = X[0] if isinstance(X[0], list | tuple) else X[:1] if isinstance(X, list) else ()
+        # Also one whose X is no table, or not the first: it is refused in words.
+        is_chunk = isinstance(X[0], tuple) and (any(map(_has_rows, first)) or _is_nested(*first[:1]))
+        return is_chunk or any(map(_has_rows, first[:1]))
     return hasattr(X, "__iter__")
 
 
@@ -43,7 +45,7 @@ def _has_rows(X) -> bool:
     return len(getattr(X, "shape", ())) == 2
 
 
-def _is_nested(X) -> bool:
+def _is_nested(X=None) -> bool:
     """Whether a value is a list of lists: as the first of a tuple, it is rows and no value of a row."""
     return isinstance(X, list) and bool(X) and isinstance(X[0], list | tuple)
 
@@ -100,8 +102,15 @@ def chunks_of(stream, *, once: bool = False):
             raise name.error(ValueError("expected a tuple, got a list. Give tuple(chunk)."))
         chunk = chunk if isinstance(chunk, tuple) else (chunk,)
         if not chunk or not _has_rows(chunk[0]):
-            shown = f"got {type(chunk[0]).__name__}. Make one of it" if chunk else "got nothing"
-            raise name.error(ValueError(f"X must be a DataFrame, a matrix or an array, {shown}."))
+            shape = getattr(chunk[0], "shape", None) if chunk else None
+            of_shape = "" if shape is None else f" of shape {shape}"
+            shown = f"{type(chunk[0]).__name__}{of_shape}. Make one of it" if chunk else "nothing"
+            raise name.error(
+                ValueError(
+                    f"X must be a DataFrame, a matrix or an array of two dimensions, got {shown}. Chunks are "
+                    f"(X, y) or (X, y, sample_weight)."
+                )
+            )
         if chunk[0].shape[0]:
             empty = False
             yield name, chunk

@@ -383,8 +383,10 @@ class Labels(Targets):
         return y
 
     def check(self, y):
-        # A label that is none of the classes is one that predictions miss.
-        self._like_fitted(y)
+        # A label that is none of the classes is one that predictions miss, but text is never a number.
+        first, known = (np.ravel(labels)[:1].tolist()[0] for labels in (self._like_fitted(y), self.classes))
+        if isinstance(first, str) != isinstance(known, str):
+            raise ValueError(f"y holds {first!r} at row 0, and the classes are such as {known!r}.")
 
     def encode(self, y, weight, task_weights=None):
         y = self._like_fitted(y)

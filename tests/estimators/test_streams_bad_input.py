@@ -110,6 +110,9 @@ def test_pairs_of_lists_are_chunks():
     rows = X.toarray().tolist()
     assert fail([(rows, RAW.tolist())]) == fail(Again([(rows, RAW.tolist())]))
     assert "got list. Make one of it" in fail([(rows, RAW.tolist(), RAW.tolist())])
+    # y is first, or the rows are one row.
+    for chunk in ((RAW, X.toarray()), (RAW, X), (RAW, TABLE)):
+        assert f"got ndarray of shape ({N},). Make one of it. Chunks are (X, y)" in fail([chunk])
     assert fail([[X, RAW]]) == fail(Again([[X, RAW]]))
     make("LinearRegressor").fit([(np.array(rows), RAW.tolist())])
 
@@ -147,6 +150,11 @@ def test_weights_of_parts_are_taken_as_they_are(largest, model):
         ("FMRegressor", RAW[:-1], "inconsistent numbers of samples"),
         ("FMClassifier", np.where(np.arange(N) == 3, 7.5, LABELS), "y holds 7.5 at row 3"),
         ("FMClassifier", np.where(np.arange(N) == 3, np.nan, LABELS), "y contains NaN at row 3"),
+        (
+            "FMClassifier",
+            LABELS.astype(str),
+            f"y holds '{LABELS[0]}' at row 0, and the classes are such as 0",
+        ),
         ("FMClassifier", np.column_stack([LABELS, LABELS]), "fitted on one column of classes"),
         (
             "ESMMClassifier",
