@@ -770,7 +770,8 @@ def _parsed(column, values: list) -> tuple[np.ndarray, np.ndarray]:
                 + (
                     "."
                     if family == "lists"
-                    else ", or name it in categorical= of FieldEncoder, not in numeric=."
+                    else ", or make text of all its values before fit, and name it in categorical= of "
+                    "FieldEncoder, not in numeric=."
                 )
             )
         elif isinstance(value, int) and abs(value) > LARGEST:

@@ -245,7 +245,15 @@ def refuse_masked(values, name: str, remedy: str) -> None:
 
 
 def check_sample_weight(sample_weight, n_samples: int) -> np.ndarray:
-    """Float64 weights of shape (n_samples,): finite, none negative, not all zero.
+    """The same as `weights_of_rows`, not all zero, and `bounded`."""
+    weight = weights_of_rows(sample_weight, n_samples)
+    if not weight.any():
+        raise ValueError("sample_weight is zero for every row. Give some row a weight above 0.")
+    return bounded(weight)
+
+
+def weights_of_rows(sample_weight, n_samples: int) -> np.ndarray:
+    """Float64 weights of shape (n_samples,): finite, none negative.
 
     Raises
     ------
@@ -273,9 +281,7 @@ def check_sample_weight(sample_weight, n_samples: int) -> np.ndarray:
                 f"sample_weight is {what} at row {row} (value {weight[row]}). Weights must be finite and "
                 f"not negative; drop the row or give it weight 0."
             )
-    if not weight.any():
-        raise ValueError("sample_weight is zero for every row. Give some row a weight above 0.")
-    return bounded(weight)
+    return weight
 
 
 def weights_as_numbers(sample_weight) -> np.ndarray:

@@ -316,6 +316,10 @@ def dump_sparse_text(
 
 def _as_numbers(values, name: str, ndim: int = 2):
     """A canonical CSR matrix, or an array of one dimension: int64, uint64 or float64."""
+    if values is None:
+        raise ValueError(
+            f"{name} is None. Give {'rows' if ndim == 2 else 'one number for each row, such as 0'}."
+        )
     is_table, names = is_frame(values), getattr(values, "columns", None)
     given, values = values, sparse_of(values)
     of_objects = getattr(getattr(values, "dtype", None), "kind", None) == "O" and not sparse.issparse(values)

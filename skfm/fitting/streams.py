@@ -17,7 +17,12 @@ from sklearn.utils import check_random_state, check_scalar
 from skfm.data.encode import FieldEncoder, Learning
 from skfm.data.frames import is_frame
 from skfm.data.spool import RowSpool, ahead
-from skfm.data.validate import check_sample_weight, check_weights_of_part, weights_as_numbers
+from skfm.data.validate import (
+    check_sample_weight,
+    check_weights_of_part,
+    weights_as_numbers,
+    weights_of_rows,
+)
 from skfm.fitting.inputs import AT_ROW, Encoding, Reader, Rows, checked_targets, joined, with_weight
 from skfm.fitting.targets import Labels, Targets, UnknownLabelError
 
@@ -129,15 +134,29 @@ def map_stream(function, stream) -> np.ndarray:
 
 
 def scored(
-    predict, check: Callable[[Any], None], stream, sample_weight=None
+    predict: Callable[[Any], np.ndarray],
+    comparable: Callable[[Any], np.ndarray],
+    X,
+    y=None,
+    sample_weight=None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Targets, predictions and weights of the rows of a stream, as metrics take them.
+    """Targets, predictions and weights of rows, or of those of a stream X, as metrics take them.
 
     Parameters
     ----------
-    check : raises ValueError if targets are not like those of fit
+    predict : from X
+    comparable : checks targets, and makes them like predictions
     """
-    if not is_stream(stream):
+
+    def part(X, y, weight):
+        predicted = predict(X)
+        y = comparable(checked_targets(y, predicted.shape[0]))
+        return y, predicted, weights_of_rows(weight, y.shape[0])
+
+    if y is not None:
+        y, predicted, weight = part(X, y, sample_weight)
+        return y, predicted, check_sample_weight(weight, y.shape[0])
+    if not is_stream(X):
         raise ValueError(
             "score needs y, the targets of the rows of X. Only chunks of a stream hold their own."
         )
@@ -147,16 +166,9 @@ def scored(
             "sample_weight) alone."
         )
     found = []
-    for name, chunk in ahead(chunks_of(stream, once=True)):
+    for name, chunk in ahead(chunks_of(X, once=True)):
         with name.of_errors():
-            X, y, weight = _items(chunk)
-            predicted = predict(X)
-            y = checked_targets(y, X.shape[0])
-            check(y)
-            given = np.ones(X.shape[0]) if weight is None else weights_as_numbers(weight)
-            if not _are_zeros(given, X.shape[0]):
-                check_sample_weight(given, X.shape[0])
-            found.append((y, predicted, given))
+            found.append(part(*_items(chunk)))
     y, predicted, weight = map(np.concatenate, zip(*found, strict=True))
     # Weights beyond floats are scaled: those of all chunks alike.
     return y, predicted, check_sample_weight(weight, y.shape[0])
@@ -208,8 +220,9 @@ class CheckedStream:
                 shape, what = rows.y.shape, "text" if rows.y.dtype.kind in "OUS" else "numbers"
                 kind = kind or (shape[1:], what)
                 if (shape[1:], what) != kind:
+                    before = f"in {kind[0][0]} columns" if kind[0] else "in a vector"
                     raise ValueError(
-                        f"y holds {what} of shape {shape}, unlike the chunks before ({kind[1]})."
+                        f"y holds {what} of shape {shape}, unlike the chunks before ({kind[1]}, {before})."
                     )
             yield name, rows
         if kind is None:

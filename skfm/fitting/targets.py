@@ -206,9 +206,15 @@ class Targets:
         """
         raise NotImplementedError
 
-    def check(self, y) -> None:
-        """Raise ValueError if y is nothing that predictions can be compared with."""
-        self.encode(y, np.ones(len(y)))
+    def comparable(self, y) -> np.ndarray:
+        """y as predictions are, for a score.
+
+        Raises
+        ------
+        ValueError
+            If it is nothing that they can be compared with.
+        """
+        return self.decode(self.encode(y, np.ones(len(y)))[0])
 
     def decode(self, terms) -> np.ndarray:
         """y as it was given, from the loss's terms."""
@@ -321,6 +327,8 @@ class Labels(Targets):
                 f"wrap it in sklearn.multioutput.MultiOutputClassifier for several columns of classes."
             )
         multilabel = kind == "multilabel-indicator"
+        if multilabel:
+            _refuse_other_indicators(np.asarray(y))
         return (y if multilabel else column_or_1d(y, warn=warn)), multilabel
 
     def learn(self, *parts, classes=None, incremental=False):
@@ -382,11 +390,16 @@ class Labels(Targets):
             raise ValueError(f"y has shape {y.shape}, but the estimator was fitted on {self.what}.")
         return y
 
-    def check(self, y):
+    def comparable(self, y):
         # A label that is none of the classes is one that predictions miss, but text is never a number.
-        first, known = (np.ravel(labels)[:1].tolist()[0] for labels in (self._like_fitted(y), self.classes))
+        y = self._like_fitted(y)
+        first, known = (np.ravel(labels)[:1].tolist()[0] for labels in (y, self.classes))
         if isinstance(first, str) != isinstance(known, str):
-            raise ValueError(f"y holds {first!r} at row 0, and the classes are such as {known!r}.")
+            raise ValueError(
+                f"y holds {shown(first)} at row 0, and the classes are such as {shown(known)}. Give labels "
+                f"as in fit."
+            )
+        return y
 
     def encode(self, y, weight, task_weights=None):
         y = self._like_fitted(y)
@@ -559,8 +572,8 @@ class Numbers(Targets):
             raise ValueError(f"y has {n_outputs} columns, but the estimator was fitted on {self.n_outputs}.")
         return y.reshape(y.shape[0], n_outputs)
 
-    def check(self, y):
-        self._like_fitted(y)
+    def comparable(self, y):
+        return self.decode(self._like_fitted(y))
 
     def encode(self, y, weight, task_weights=None):
         y = self._like_fitted(y)
@@ -895,6 +908,18 @@ def _given_classes(classes) -> np.ndarray:
     _refuse_labels("classes=", objects if isinstance(classes, list | tuple) else classes)
     values = np.asarray(classes)
     return np.asarray(values.tolist()) if values.dtype.kind == "O" else values
+
+
+def _refuse_other_indicators(y: np.ndarray) -> None:
+    """Raise ValueError if a value of several labels is neither 0 nor 1: scikit-learn takes any two."""
+    other = (y != 0) & (y != 1)
+    if other.any():
+        position = int(other.argmax())
+        raise ValueError(
+            f"y holds {y.ravel()[position]} at {place_of(y, position)}: of several labels give 1 where a row "
+            f"has the label, and 0 where not, such as (y > 0).astype(int). Columns of classes need an "
+            f"estimator each, with sklearn.multioutput.MultiOutputClassifier."
+        )
 
 
 def _refuse_labels(what: str, labels) -> None:

@@ -932,6 +932,24 @@ def test_degrees_that_no_rows_have_are_refused():
         make("FMClassifier", degree=10**30).fit(X, LABELS)
 
 
+@pytest.mark.parametrize("values", [(-1, 1), (0, 2), (1, 2), (0.0, 3.0)])
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array, np.ndarray.tolist])
+def test_several_labels_are_0_and_1(values, kind, fails):
+    """scikit-learn takes any two numbers for them."""
+    labels = np.column_stack([LABELS, 1 - LABELS])
+    others = kind(np.where(labels, values[1], values[0]))
+    bad = others.toarray() if sparse.issparse(others) else np.asarray(others)
+    row, column = np.argwhere((bad != 0) & (bad != 1))[0]
+    match = rf"y holds {bad[row, column]} at row {row}, column {column}: of several labels give 1"
+    for call in ("fit", "partial_fit"):
+        fails("FMClassifier", lambda model, call=call: getattr(model, call)(X, others), match)
+    fails("FMClassifier", lambda model: model.fit([(X, bad)]), "Chunk 0 of the stream: " + match)
+    held_out = match.replace("y holds", "y_val holds")
+    fails("FMClassifier", lambda model: model.fit(X, labels, X_val=X, y_val=others), held_out)
+    with pytest.raises(ValueError, match=match):
+        make("FMClassifier").fit(X, labels).score(X, others)
+
+
 def test_class_weights(fails):
     def fit(model):
         model.fit(X, LABELS)

@@ -249,6 +249,18 @@ def test_penalties_beyond_the_precision_of_weights(name):
     assert np.isfinite(model.predict(tiny)).all()
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e160, 1e300])
+def test_scores_are_those_of_any_unit(size):
+    for y in (Y, np.column_stack([Y, Y[::-1]])):
+        model, same = (make("FMRegressor", "lbfgs").fit(X, y * unit) for unit in (size, 1.0))
+        for weight in (None, np.full(len(Y), 1e308)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", RuntimeWarning)
+                found = model.score(X, y * size, weight)
+            assert found == pytest.approx(same.score(X, y), abs=1e-3)
+        assert model.score([(X, y * size)]) == pytest.approx(model.score(X, y * size))
+
+
 def test_whole_numbers_under_weights_whose_sum_is_no_float():
     """They are looked at for identifiers, with a warning if any."""
     numbers = np.random.default_rng(0).integers(0, 4, size=(24, 2))

@@ -156,11 +156,7 @@ def test_weights_of_parts_are_taken_as_they_are(largest, model):
             f"y holds '{LABELS[0]}' at row 0, and the classes are such as 0",
         ),
         ("FMClassifier", np.column_stack([LABELS, LABELS]), "fitted on one column of classes"),
-        (
-            "ESMMClassifier",
-            np.full((N, 2), 2),
-            r"y holds \[2.0, 2.0\] at row 0; clicks",
-        ),
+        ("ESMMClassifier", np.full((N, 2), 2), r"y holds \[2.0, 2.0\] at row 0; clicks"),
     ],
 )
 def test_targets_that_cannot_be_scored(name, y, match):
@@ -168,6 +164,9 @@ def test_targets_that_cannot_be_scored(name, y, match):
     fitted = make(name).fit(TABLE, known)
     with pytest.raises(ValueError, match=f"^Chunk 1 of the stream: .*{match}"):
         fitted.score([(TABLE, known), (TABLE, y)])
+    if y is not None:
+        with pytest.raises(ValueError, match=match):
+            fitted.score(TABLE, y)
 
 
 def test_labels_that_are_none_of_the_classes_are_missed():

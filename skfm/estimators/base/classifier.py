@@ -139,9 +139,7 @@ class FactorizationClassifier(ClassifierMixin, LabelParameters, FactorizationEst
         score : float
             Accuracy of ``predict(X)``.
         """
-        if y is not None:
-            return super().score(X, y, sample_weight)
-        y, predicted, weight = scored(self.predict, self._check_y, X, sample_weight)
+        y, predicted, weight = scored(self.predict, self._comparable, X, y, sample_weight)
         return accuracy_score(y, predicted, sample_weight=weight)
 
     def __sklearn_tags__(self):

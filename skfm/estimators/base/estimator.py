@@ -370,9 +370,9 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
         learned = self._learned
         return learned.targets.in_units(self._map(type(learned.model).raw_prediction, X))
 
-    def _check_y(self, y) -> None:
-        """Raise ValueError if y is nothing that predictions can be compared with."""
-        self._learned.targets.check(y)
+    def _comparable(self, y) -> np.ndarray:
+        """Checked y as predictions are."""
+        return self._learned.targets.comparable(y)
 
     # -- fitted attributes -------------------------------------------------------------------------
 

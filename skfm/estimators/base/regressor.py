@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
+from skfm.data.validate import powers_of_two
 from skfm.estimators.base.estimator import FactorizationEstimator
 from skfm.estimators.base.parameters import NumberParameters
 from skfm.estimators.base.tables import fitted
@@ -60,10 +61,10 @@ class FactorizationRegressor(RegressorMixin, NumberParameters, FactorizationEsti
         score : float
             R2 of ``predict(X)``, the mean of all outputs.
         """
-        if y is not None:
-            return super().score(X, y, sample_weight)
-        y, predicted, weight = scored(self.predict, self._check_y, X, sample_weight)
-        return r2_score(y, predicted, sample_weight=weight)
+        y, predicted, weight = scored(self.predict, self._comparable, X, y, sample_weight)
+        # Squares of large numbers overflow, and no unit matters.
+        unit = powers_of_two(y)
+        return r2_score(y / unit, predicted / unit, sample_weight=weight)
 
     @fitted
     def target_scale_(self) -> float | np.ndarray:
