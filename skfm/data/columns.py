@@ -228,7 +228,7 @@ class Family(NamedTuple):
         where = f"row {self.row}: {shown(self.value)}"
         raise ValueError(
             f"Column {self.column!r} held {known} in fit and holds {self.name} now ({where}). Convert it to "
-            f"what it was in fit."
+            f"what it was in fit, or make text of all its values before fit."
             if self.table is None
             else f"Column {self.column!r} holds {self.name} ({where}), but the table {self.table!r} that it "
             f"shares holds {known}. Convert it, or leave it out of shared=."

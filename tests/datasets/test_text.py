@@ -208,6 +208,11 @@ def test_errors_of_whole_files(write, tmp_path):
         load_sparse_text(write("1 0:4:1\n"), format="libsvm")
 
 
+def test_targets_are_asked_for(tmp_path):
+    with pytest.raises(ValueError, match=r"^y is None\. Give one number for each row"):
+        dump_sparse_text(np.ones((2, 1)), None, tmp_path / "x.txt")
+
+
 def test_errors_of_writing(tmp_path):
     path = tmp_path / "rows"
     with pytest.raises(ValueError, match="libffm needs fields="):

@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
+from skfm import FieldEncoder
 from tests.estimators.problems import make
 from tests.estimators.streams import (
     LABELS,
@@ -99,6 +100,21 @@ def test_errors_of_the_encoder_name_the_chunk(column):
 @pytest.mark.parametrize("y", [np.column_stack([RAW, RAW]), np.array(["text"] * N)])
 def test_targets_of_another_kind_name_the_chunk(y):
     assert "Chunk 1" in fail([(X, RAW), (X, y)])
+
+
+@pytest.mark.parametrize("column", ["count", "size"])
+@pytest.mark.parametrize("categorical", [[], ["count", "size"]])
+def test_columns_that_turn_to_text_are_named_with_a_remedy(column, categorical):
+    encoder = FieldEncoder(categorical=categorical)
+    numbers, texts = TABLE[["count", "size"]], TABLE[["count", "size"]].assign(**{column: "q"})
+    message = fail([(numbers, RAW), (texts, RAW)], model=make("FMRegressor", encoder=encoder))
+    assert message.startswith(f"Chunk 1 of the stream: Column '{column}'")
+    assert "text of all its values before fit" in message
+    # It is followed.
+    encoder = FieldEncoder(categorical=[column])
+    chunks = [(rows.assign(**{column: rows[column].astype(str)}), RAW) for rows in (numbers, texts)]
+    model = make("FMRegressor", encoder=encoder).fit(chunks)
+    assert f"{column}=q" in model.encoder_.get_feature_names_out()
 
 
 @pytest.mark.parametrize("chunk", [[X, RAW], (X.toarray().tolist(), RAW)])
