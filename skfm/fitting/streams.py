@@ -41,7 +41,7 @@ def is_stream(X) -> bool:
         # A tuple of tables is (X, y), or rows.
         first = X[0] if isinstance(X[0], list | tuple) else X[:1] if isinstance(X, list) else ()
         # Also one whose X is no table, or not the first: it is refused in words.
-        is_chunk = isinstance(X[0], tuple) and (any(map(_has_rows, first)) or _is_nested(*first[:1]))
+        is_chunk = isinstance(X[0], tuple) and (any(map(_has_rows, first)) or any(map(_is_nested, first[:1])))
         return is_chunk or any(map(_has_rows, first[:1]))
     return hasattr(X, "__iter__")
 
@@ -50,7 +50,7 @@ def _has_rows(X) -> bool:
     return len(getattr(X, "shape", ())) == 2
 
 
-def _is_nested(X=None) -> bool:
+def _is_nested(X) -> bool:
     """Whether a value is a list of lists: as the first of a tuple, it is rows and no value of a row."""
     return isinstance(X, list) and bool(X) and isinstance(X[0], list | tuple)
 
