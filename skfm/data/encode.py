@@ -18,11 +18,11 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skfm.data.choice import crossed, make_encoders
 from skfm.data.columns import RARE, MultiHot
-from skfm.data.frames import Column, columns_of, is_frame, rows_of
-from skfm.data.readings import Mixed, Written
+from skfm.data.frames import Column, columns_of, is_frame, rows_of, take_rows
+from skfm.data.readings import Mixed, Written, warn
 from skfm.data.state import plain, restored
 from skfm.data.table import Recoding, TableEncoder, merge_counts
-from skfm.data.validate import check_sample_weight
+from skfm.data.validate import check_sample_weight, renumbered, renumbering
 from skfm.runtime import check_fits
 
 # Number of the form of `FieldEncoder.get_state`.
@@ -365,19 +365,23 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
             checked.min_frequency = RARE
         table, counts = None if how.first else self._table, None
         for X, weight in chunks:
-            if how.checked_before and table is not None:
-                columns, n_rows = self._columns_of(X)
-            else:
-                columns, n_rows = checked._columns(X, reset=table is None)
-            weight = check_sample_weight(weight, n_rows)
-            if table is None:
-                table = TableEncoder(*make_encoders(checked, columns, weight))
-                for reading in table.readings:
-                    written = reading.written
-                    remedy = None if written is None else how.remedy_of(written)
-                    if written is not None and remedy is not None:
-                        written.warn(remedy)
-            counts = merge_counts(counts, table.count(columns, weight))
+            if table is None or not how.checked_before:
+                X = checked._checked(X, reset=table is None)
+            weight = check_sample_weight(weight, X.shape[0])
+            # A row of weight 0 is no row, whatever it holds.
+            numbers = None if weight.all() else np.flatnonzero(weight)
+            if numbers is not None:
+                X, weight = take_rows(X, weight > 0), weight[numbers]
+            with renumbering(numbers):
+                columns = self._columns_of(X)
+                if table is None:
+                    table = TableEncoder(*make_encoders(checked, columns, weight))
+                    for reading in table.readings:
+                        written = reading.written
+                        remedy = None if written is None else how.remedy_of(written)
+                        if written is not None and remedy is not None:
+                            warn(renumbered(written.message(remedy), numbers))
+                counts = merge_counts(counts, table.count(columns, weight))
             if not table.learns:
                 break
         if table is None:
@@ -564,8 +568,7 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
         encoded : csr_array of shape (n_samples, n_columns)
             Encoded rows.
         """
-        columns, n_rows = self._columns_of(X)
-        return self._table.encode(columns, n_rows, np.dtype(self.dtype))
+        return self._table.encode(self._columns_of(X), X.shape[0], np.dtype(self.dtype))
 
     def inverse_transform(self, X):
         """Values that encoded rows stand for.
@@ -625,7 +628,7 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
             How many entries each row has, those beyond ``max_length`` too.
         """
         check_is_fitted(self)
-        columns, _ = self._columns(X, reset=False)
+        columns = self._columns_of(self._checked(X, reset=False))
         position = [one.name for one in columns].index(column)
         encoder = self._table.encoders[position]
         assert isinstance(encoder, MultiHot)
@@ -635,12 +638,9 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
 
     # -- columns -----------------------------------------------------------------------------------
 
-    def _columns(self, X, *, reset) -> tuple[list[Column], int]:
-        """Columns of a table, which is checked, with their crosses, and the number of rows."""
-        return self._columns_of(self._checked(X, reset=reset))
-
-    def _columns_of(self, X) -> tuple[list[Column], int]:
-        return crossed(self.crosses, columns_of(X)), X.shape[0]
+    def _columns_of(self, X) -> list[Column]:
+        """Columns of a checked table, and their crosses."""
+        return crossed(self.crosses, columns_of(X))
 
     def _checked(self, X, *, reset):
         """A frame, or array, that has the columns of fit."""

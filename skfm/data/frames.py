@@ -334,6 +334,11 @@ def sparse_of(X):
     return pd.DataFrame(columns, index=X.index).set_axis(X.columns, axis=1)
 
 
+def take_rows(X, chosen: np.ndarray):
+    """Some rows of a frame, an array or a matrix, by a mask."""
+    return _known(X, eager_only=True).filter(chosen.tolist()).to_native() if is_frame(X) else X[chosen]
+
+
 def columns_of(X) -> list[Column]:
     """The columns of a frame, or of an array of two dimensions, with their kinds.
 

@@ -46,9 +46,9 @@ class Written(Stateful):
         """What to do in a table."""
         return f"Make {'datetimes' if self.what == 'dates' else 'floats'} of them, {_WHERE}."
 
-    def warn(self, remedy: str) -> None:
-        """Warn that they are read as names."""
-        warn(
+    def message(self, remedy: str) -> str:
+        """Of a warning that they are read as names."""
+        return (
             f"Column {self.column!r} holds {self.what} written as text ({self.example!r}), which are read as "
             f"names. {remedy} Names they stay, without this warning, with "
             f"FieldEncoder(categorical=[{self.column!r}])."
@@ -77,9 +77,9 @@ class Mixed(Stateful):
         """What to do in a table."""
         return f"Mend it, or make floats of the column, NaN of such text, {_WHERE}."
 
-    def warn(self, remedy: str) -> None:
-        """Warn that they are read as names."""
-        warn(
+    def message(self, remedy: str) -> str:
+        """Of a warning that they are read as names."""
+        return (
             f"Column {self.column!r} holds {shown(self.other)} at row {self.row}, which is no number, as "
             f"{self.n_numbers} of {self.n_values} values of the column are, and so all are read as names. "
             f"{remedy} Names they stay, without this warning, with "

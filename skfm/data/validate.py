@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -379,6 +381,32 @@ def place_of(values: np.ndarray, position: int, names=None) -> str:
         return f"row {row}"
     column = position % n_columns
     return f"row {row}, column {column}" + ("" if names is None else f" ({names[column]!r})")
+
+
+# Where messages of checks say in which row something is.
+AT_ROW = re.compile(r"(?:(?<=\bat row )|(?<=\(row ))\d+")
+
+
+def renumbered(message: str, numbers: np.ndarray | None) -> str:
+    """A message that has, in place of a row's number, that among `numbers`; None for the same."""
+    if numbers is None:
+        return message
+
+    def number(row: re.Match) -> str:
+        # The text of a value may name any row.
+        return str(numbers[int(row[0])]) if int(row[0]) < len(numbers) else row[0]
+
+    return AT_ROW.sub(number, message)
+
+
+@contextmanager
+def renumbering(numbers: np.ndarray | None):
+    """Let errors that name a row have its number among `numbers`, which rows of a user's these are."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        error.args = tuple(renumbered(arg, numbers) if isinstance(arg, str) else arg for arg in error.args)
+        raise
 
 
 def first_row(bad: np.ndarray) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -27,6 +26,7 @@ from skfm.data.frames import (
     rows_of,
     shown,
     sparse_of,
+    take_rows,
     values_of,
     whole_numbers_of,
 )
@@ -38,12 +38,10 @@ from skfm.data.validate import (
     checked_structure,
     place_of,
     refuse_masked,
+    renumbering,
 )
 from skfm.data.whole_numbers import holds_large, merged
-from skfm.fitting.targets import UnknownLabelError
 
-# Where messages of checks say that a row is.
-AT_ROW = re.compile(r"\bat row (\d+)")
 _CHECKS: dict[str, Any] = {
     "accept_sparse": "csr",
     "dtype": [np.float64, np.float32],
@@ -73,28 +71,16 @@ class Rows(NamedTuple):
         """Some of the rows, by a mask."""
         X, y, weight, task_weights, numbers = self
         return Rows(
-            X=X[rows],
+            X=take_rows(X, rows),
             y=y[rows],
             weight=weight[rows],
             task_weights=None if task_weights is None else task_weights[rows],
             numbers=np.flatnonzero(rows) if numbers is None else numbers[rows],
         )
 
-    @contextmanager
     def of_errors(self):
         """Let errors that name a row have its number among those that were given."""
-        try:
-            yield
-        except UnknownLabelError as error:
-            raise UnknownLabelError(self._numbered(error.cause)) from error
-        except ValueError as error:
-            raise ValueError(self._numbered(str(error))) from error
-
-    def _numbered(self, message: str) -> str:
-        numbers = self.numbers
-        return (
-            message if numbers is None else AT_ROW.sub(lambda row: f"at row {numbers[int(row[1])]}", message)
-        )
+        return renumbering(self.numbers)
 
 
 def with_weight(rows):

@@ -24,9 +24,9 @@ from skfm.data.fields import Fields, field_numbers, resolve_fields
 from skfm.data.spool import temporary_folder
 from skfm.data.statistics import Evidence, Heard, mark_of
 from skfm.data.units import Units
-from skfm.data.validate import place_of
+from skfm.data.validate import AT_ROW, place_of
 from skfm.fitting.duplicates import merge_duplicates
-from skfm.fitting.inputs import AT_ROW, Encoding, InputColumns, Reader, Rows, with_weight
+from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
 from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, validation_fraction
 from skfm.fitting.prior import prior_precision
 from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
@@ -333,7 +333,9 @@ class Intake(NamedTuple):
 
     def encoded(self, rows: Rows) -> Rows:
         """Rows with a weight, in the columns that are learned from."""
-        return with_weight(rows._replace(X=self.encoding(rows.X)))
+        rows = with_weight(rows)
+        with rows.of_errors():
+            return rows._replace(X=self.encoding(rows.X))
 
     def samples(self, rows: Rows) -> Samples:
         """Encoded rows with targets in the loss's terms."""

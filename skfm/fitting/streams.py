@@ -18,12 +18,13 @@ from skfm.data.encode import FieldEncoder, Learning
 from skfm.data.frames import is_frame
 from skfm.data.spool import RowSpool, ahead
 from skfm.data.validate import (
+    AT_ROW,
     check_sample_weight,
     check_weights_of_part,
     weights_as_numbers,
     weights_of_rows,
 )
-from skfm.fitting.inputs import AT_ROW, Encoding, Reader, Rows, checked_targets, joined, with_weight
+from skfm.fitting.inputs import Encoding, Reader, Rows, checked_targets, joined, with_weight
 from skfm.fitting.targets import Labels, Targets, UnknownLabelError
 
 # With fewer nonzeros than this, chunks are put together and fitted in memory (benchmarks/cases/streams.py).
@@ -72,7 +73,7 @@ class Name(NamedTuple):
         message, where = str(error), ""
         if self.place is not None:
             row = AT_ROW.search(message)
-            where = f", {self.place(None if row is None else int(row[1]))}"
+            where = f", {self.place(None if row is None else int(row[0]))}"
             if "unseen at fit time" in message:
                 message += "Name the columns to read with columns=, or that of the targets with target=."
         return ValueError(f"Chunk {self.number} of the stream{where}: {message}")
@@ -312,7 +313,7 @@ class Spooled(NamedTuple):
 
         def in_chunk(found: re.Match) -> str:
             nonlocal first
-            row = int(found[1])
+            row = int(found[0])
             if row >= ends[-1]:
                 return found[0]
             number = int(np.searchsorted(ends, row, side="right"))
@@ -320,7 +321,7 @@ class Spooled(NamedTuple):
             row -= int(ends[number]) - chunk.y.shape[0]
             row = row if chunk.numbers is None else int(chunk.numbers[row])
             first = first or name
-            return f"at row {row}" if name is first else f"at row {row} of chunk {name.number}"
+            return str(row) if name is first else f"{row} of chunk {name.number}"
 
         message = AT_ROW.sub(in_chunk, message)
         return None if first is None else first.error(ValueError(message))
@@ -351,9 +352,10 @@ def spool_rows(
 
     def rows_with_weight():
         for name, rows in stream:
-            with name.of_errors():
+            rows = with_weight(rows)
+            with name.of_errors(), rows.of_errors():
                 rows = rows._replace(X=encoding(rows.X))
-            yield name, with_weight(rows)
+            yield name, rows
 
     for name, rows in ahead(rows_with_weight()):
         X = rows.X

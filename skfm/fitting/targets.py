@@ -49,8 +49,14 @@ class UnknownLabelError(ValueError):
     """
 
     def __init__(self, cause: str):
-        super().__init__(f"{cause}. {_GIVE_CLASSES}")
-        self.cause = cause
+        super().__init__(cause)
+
+    @property
+    def cause(self) -> str:
+        return self.args[0]
+
+    def __str__(self) -> str:
+        return f"{self.cause}. {_GIVE_CLASSES}"
 
 
 class Seen(NamedTuple):

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from skfm import FieldEncoder
+from skfm.data.readings import ReadingWarning
 
 
 def table(n=200):
@@ -58,6 +60,51 @@ def test_rows_of_weight_zero_count_as_no_rows():
     weight = np.repeat([1.0, 0.0], 100)
     known = FieldEncoder().fit(X[:100])
     assert same(known, FieldEncoder().fit(X, sample_weight=weight), X)
+
+
+# Values of a row of weight 0 that no other row could stand beside.
+STRANGE = {
+    "lists among missing values": ([None] * 40, ["a", "b"]),
+    "a list among text": (list("abcd") * 10, ["a", "b"]),
+    "text among numbers": ([1.5, 2.5, 4.0, 8.0] * 10, "n/a"),
+    "a number among text": (list("abcd") * 10, 7),
+    "a date among durations": ([pd.Timedelta(1, "s"), pd.Timedelta(2, "s")] * 20, pd.Timestamp(0)),
+    "an object": (list("abcd") * 10, object()),
+    "text among lists": ([["a"], ["b", "c"]] * 20, "d"),
+}
+
+
+TABLES = {
+    "array": lambda values: values,
+    "pandas": lambda values: pd.DataFrame(values, columns=["a"]),
+    "polars": lambda values: pl.DataFrame({"a": pl.Series(values[:, 0].tolist(), dtype=pl.Object)}),
+}
+
+
+@pytest.mark.parametrize("table_of", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_row_of_weight_zero_may_hold_what_no_other_may(name, table_of):
+    usual, strange = STRANGE[name]
+    values = np.empty((41, 1), dtype=object)
+    values[:, 0] = [*usual[:20], strange, *usual[20:]]
+    weight = np.ones(41)
+    weight[20] = 0
+    X, kept = table_of(values), table_of(values[weight > 0])
+    assert same(FieldEncoder().fit(kept), FieldEncoder().fit(X, sample_weight=weight), kept)
+    parts = FieldEncoder().partial_fit(X, sample_weight=weight)
+    assert same(FieldEncoder().partial_fit(kept), parts, kept)
+
+
+def test_rows_are_numbered_as_they_were_given():
+    X = pd.DataFrame({"a": ["n/a", *[1.5, 2.5] * 20, "n/a"]})
+    weight = np.r_[0.0, np.ones(41)]
+    with pytest.raises(ValueError, match=r"mixes text \(row 1: 'n/a'\) and numbers \(row 2: 1.5\)"):
+        FieldEncoder().fit(X.iloc[[41, *range(41)]], sample_weight=weight)
+    with pytest.raises(ValueError, match=r"holds text at row 41 \('n/a'\)"):
+        FieldEncoder().fit(X, sample_weight=weight)
+    texts = pd.DataFrame({"a": ["7", *map(str, range(40)), "n/a"]})
+    with pytest.warns(ReadingWarning, match=r"holds 'n/a' at row 41, which is no number"):
+        FieldEncoder().fit(texts, sample_weight=weight)
 
 
 def test_parts_count_as_the_whole():

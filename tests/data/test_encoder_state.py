@@ -202,7 +202,7 @@ def test_a_state_of_another_format_is_refused():
 def learned(parameters, parts, merged):
     """What is learned from counts of parts, merged by a function."""
     encoder = FieldEncoder(**parameters)
-    columns = [encoder._columns(part, reset=True)[0] for part in parts]
+    columns = [encoder._columns_of(encoder._checked(part, reset=True)) for part in parts]
     start = TableEncoder(*make_encoders(encoder, columns[0], np.ones(columns[0][0].values.shape[0])))
     counts = [start.count(one, np.full(len(part), 1.25)) for one, part in zip(columns, parts, strict=True)]
     return start.learned(merged(counts), go_on=True), columns

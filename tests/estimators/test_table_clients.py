@@ -251,6 +251,50 @@ def largest_weights(fitted):
     return np.array([weights[columns == column].max() for column in range(fitted.n_features_in_)])
 
 
+def test_a_row_of_weight_zero_may_hold_what_no_other_may():
+    X, y = table(60)
+    X["note"] = pd.Series([None] * 60, dtype=object)
+    strange = X.copy()
+    strange.at[30, "note"] = ["a", "b"]
+    strange["size"] = strange["size"].astype(object)
+    strange.at[10, "size"] = "none"
+    weight = np.ones(60)
+    weight[[10, 30]] = 0
+    keep = weight > 0
+    known = model().fit(X[keep], y[keep]).predict_proba(X)
+    assert np.array_equal(model().fit(strange, y, sample_weight=weight).predict_proba(X), known)
+    chunks = [(strange[:30], y[:30], weight[:30]), (strange[30:], y[30:], weight[30:])]
+    kept = [(X[keep][:29], y[keep][:29]), (X[keep][29:], y[keep][29:])]
+    assert np.array_equal(model().fit(chunks).predict_proba(X), model().fit(kept).predict_proba(X))
+    going_on, known_parts = model(), model()
+    for (X_part, y_part, of_part), (X_kept, y_kept) in zip(chunks, kept, strict=True):
+        going_on.partial_fit(X_part, y_part, [False, True], of_part)
+        known_parts.partial_fit(X_kept, y_kept, [False, True])
+    assert np.array_equal(going_on.predict_proba(X), known_parts.predict_proba(X))
+    held_out = {"X_val": strange, "y_val": y, "sample_weight_val": weight}
+    stopped = model(solver="adam", learning_rate=0.1).fit(X, y, **held_out).predict_proba(X)
+    known = model(solver="adam", learning_rate=0.1).fit(X, y, X_val=X[keep], y_val=y[keep]).predict_proba(X)
+    assert np.array_equal(stopped, known)
+
+
+def test_rows_of_tables_are_numbered_as_they_were_given():
+    X, y = table(60)
+    X["size"] = X["size"].astype(object)
+    X.at[10, "size"] = X.at[40, "size"] = "none"
+    weight = np.ones(60)
+    weight[10] = 0
+    where = r"holds text at row 40 \('none'\)"
+    with pytest.raises(ValueError, match=where):
+        model().fit(X, y, sample_weight=weight)
+    with pytest.raises(ValueError, match=r"^Chunk 0 of the stream: .*" + where):
+        model().fit([(X, y, weight)])
+    fitted = model().fit(X[:10], y[:10])
+    with pytest.raises(ValueError, match=where):
+        fitted.partial_fit(X, y, sample_weight=weight)
+    with pytest.raises(ValueError, match=where):
+        model(solver="adam").fit(X[:10], y[:10], X_val=X, y_val=y, sample_weight_val=weight)
+
+
 @pytest.mark.parametrize("kind", [FMClassifier, LinearClassifier])
 def test_selection_by_weights(kind):
     X, y = table()

@@ -226,7 +226,7 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
         known = before or source
         encoder = None if known is None else known.encoder
         if before is None:
-            made = self._make_encoder(first.X)
+            made = self._make_encoder(fitting.with_weight(first).X)
             if source is not None:
                 shown = repr(self.init_from)
                 fitting.check_same_columns(source, reader.columns, shown, encodes=made is not None)
