@@ -26,10 +26,10 @@ from skfm.data.frames import (
     large_of,
     lists_of,
     mixed_families,
-    shown,
     unique_values,
 )
 from skfm.data.state import Stateful
+from skfm.data.validate import shown
 from skfm.data.whole_numbers import EXACT
 
 OTHER, MISSING = 0, 1

@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._set_output import _get_output_config
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import _num_samples, check_array, check_is_fitted, validate_data
 
 from skfm.data.choice import crossed, make_encoders
 from skfm.data.columns import RARE, MultiHot
@@ -365,14 +365,16 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
             checked.min_frequency = RARE
         table, counts = None if how.first else self._table, None
         for X, weight in chunks:
-            if table is None or not how.checked_before:
-                X = checked._checked(X, reset=table is None)
-            weight = check_sample_weight(weight, X.shape[0])
+            X = rows_of(X)
+            n_rows = _num_samples(X)
+            weight = check_sample_weight(weight, n_rows) if n_rows else np.ones(0)
             # A row of weight 0 is no row, whatever it holds.
             numbers = None if weight.all() else np.flatnonzero(weight)
             if numbers is not None:
                 X, weight = take_rows(X, weight > 0), weight[numbers]
             with renumbering(numbers):
+                if table is None or not how.checked_before:
+                    X = checked._checked(X, reset=table is None)
                 columns = self._columns_of(X)
                 if table is None:
                     table = TableEncoder(*make_encoders(checked, columns, weight))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import decimal
 import numbers
@@ -17,7 +18,7 @@ from narwhals.exceptions import DuplicateError
 from narwhals.stable.v1.dependencies import is_pandas_dataframe, is_polars_dataframe
 from scipy import sparse
 
-from skfm.data.validate import as_objects_if_text, checked_structure, refuse_masked
+from skfm.data.validate import as_objects_if_text, checked_structure, refuse_masked, shown
 from skfm.data.whole_numbers import EXACT, LARGEST, holds_large, merged
 
 # What values of a column look like, for messages, by the family of their types.
@@ -39,8 +40,6 @@ _AS_IN_NUMPY = {*_WIDTHS, "float32", "float64", "bool", "object"}
 MIXED = "values of several types"
 # Rows of a part of a column.
 _PART = 1 << 16
-# Most characters of a value in a message.
-_SHOWN = 80
 # How a frame that is not computed yet becomes one that is.
 _COMPUTE = {"dask": ".compute()", "polars": ".collect()", "pyspark": ".toPandas()", "sqlframe": ".toPandas()"}
 
@@ -175,7 +174,11 @@ def rows_of(X):
     objects = objects_of(X)
     refuse_values_for_rows(objects)
     # NumPy makes floats of whole numbers beside floats.
-    return objects if is_text(objects) or holds_large(objects) else X
+    if not is_text(objects) and not holds_large(objects):
+        with contextlib.suppress(ValueError):  # lists among numbers
+            objects = np.asarray(X)
+    _refuse_without_rows(objects)
+    return objects
 
 
 def _refuse_mixed_names(X) -> None:
@@ -201,13 +204,8 @@ def objects_of(values) -> np.ndarray:
 
 
 def _refuse_without_rows(X) -> None:
-    """Raise ValueError if what is no list has no rows of columns; numbers in a vector are left to NumPy."""
-    if sparse.issparse(X):
-        if X.ndim != 2:
-            raise ValueError(
-                f"Expected 2D array, got a sparse array of shape {X.shape}. Give X.reshape(-1, 1) for one "
-                f"column, or X.reshape(1, -1) for one row."
-            )
+    """Raise ValueError if what is no list has no rows of columns."""
+    if sparse.issparse(X) and X.ndim == 2:
         return
     is_iterator = hasattr(X, "__iter__") and not hasattr(X, "__getitem__") and not hasattr(X, "__array__")
     if isinstance(X, str | bytes | dict) or is_iterator:
@@ -216,12 +214,19 @@ def _refuse_without_rows(X) -> None:
             f"X is a {type(X).__name__}, where rows of columns are expected. Make a DataFrame, a matrix or "
             f"an array of it{made}."
         )
-    if len(getattr(X, "shape", ())) == 1:
+    shape = getattr(X, "shape", None)
+    if shape is None or len(shape) > 1:
+        return
+    if not sparse.issparse(X):
         values = np.asarray(X)
         if values.dtype.names:
             raise ValueError("X is an array of records. Make a table of it: pandas.DataFrame(X).")
-        if values.dtype.kind in "OUS":
+        if values.dtype.kind in "OUS" and values.ndim:
             refuse_values_for_rows(values.astype(object))
+    raise ValueError(
+        f"Expected 2D array, got {f'an array of shape {shape}' if shape else 'a scalar'}. Reshape your data: "
+        f"X.reshape(-1, 1) is one column, X.reshape(1, -1) one row."
+    )
 
 
 def refuse_values_for_rows(rows: np.ndarray) -> None:
@@ -336,7 +341,15 @@ def sparse_of(X):
 
 def take_rows(X, chosen: np.ndarray):
     """Some rows of a frame, an array or a matrix, by a mask."""
-    return _known(X, eager_only=True).filter(chosen.tolist()).to_native() if is_frame(X) else X[chosen]
+    if is_frame(X):
+        frame = _known(X, eager_only=True)
+        try:
+            return frame.filter(chosen.tolist()).to_native()
+        except NotImplementedError:  # types of Arrow whose values it cannot pick
+            ends = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).tolist()
+            pieces = zip(ends[::2], ends[1::2], strict=True)
+            return nw.concat([frame[start:end] for start, end in pieces]).to_native()
+    return X[chosen] if sparse.issparse(X) else np.asarray(X)[chosen]
 
 
 def columns_of(X) -> list[Column]:
@@ -511,15 +524,6 @@ def family_of(name, value, row: int | None = None) -> str:
         f"argument must be a string or a number, or a value that can be hashed and compared. Convert it to "
         f"text, numbers or dates, or drop the column."
     )
-
-
-def shown(value) -> str:
-    """A value in a message."""
-    try:
-        text = repr(value)
-    except ValueError:  # a whole number of thousands of digits
-        text = hex(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def unique_values(column: Column, mixes: bool = False) -> tuple[list, np.ndarray, str | None]:

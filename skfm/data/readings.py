@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from skfm.data.frames import Column, holds_durations, is_missing, numbers_of, shown, unique_values
+from skfm.data.frames import Column, holds_durations, is_missing, numbers_of, unique_values
 from skfm.data.state import Stateful
+from skfm.data.validate import shown
 from skfm.data.whole_numbers import EXACT, first_inexact
 
 

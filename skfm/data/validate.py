@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from contextlib import contextmanager
 from itertools import chain
+from numbers import Rational
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,17 @@ from scipy import sparse
 # Ids are int32, tables are a little longer than this, and numbers past their end mean "nowhere".
 _MOST_COLUMNS = 2**31 - 2**28
 _LARGEST_WEIGHT = 1e100
+# Most characters of a value in a message.
+_SHOWN = 80
+
+
+def shown(value) -> str:
+    """A value in a message."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        text = hex(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def check_finite(X, column_names=None) -> None:
@@ -311,12 +323,12 @@ def weights_as_numbers(sample_weight) -> np.ndarray:
         if found is None:
             return values.astype(np.float64)
         row, value = found
-        if isinstance(value, int):
+        if isinstance(value, Rational):
             raise ValueError(
-                f"sample_weight holds {value!r:.80} at row {row}, beyond the range of floats. Divide all "
+                f"sample_weight holds {shown(value)} at row {row}, beyond the range of floats. Divide all "
                 f"weights by one number."
             )
-        raise ValueError(f"sample_weight holds {value!r:.80} at row {row}, which is no number. {remedy}")
+        raise ValueError(f"sample_weight holds {shown(value)} at row {row}, which is no number. {remedy}")
     what = f"values of type {values.dtype}" if values.ndim else f"a {type(sample_weight).__name__}"
     raise ValueError(f"sample_weight is {what}, no real numbers. {remedy}")
 
@@ -383,20 +395,30 @@ def place_of(values: np.ndarray, position: int, names=None) -> str:
     return f"row {row}, column {column}" + ("" if names is None else f" ({names[column]!r})")
 
 
-# Where messages of checks say in which row something is.
-AT_ROW = re.compile(r"(?:(?<=\bat row )|(?<=\(row ))\d+")
+# Where messages of checks say in which row something is; names and values, in quotes, may say so too.
+# Those that are cut off end in dots.
+_END = r"|\.{3}(?=[\s,;:)]|$)"
+_QUOTED = rf"(?<!\w)b?(?:'(?:[^'\\]|\\.)*?(?:'{_END})|\"(?:[^\"\\]|\\.)*?(?:\"{_END}))"
+_AT_ROW = re.compile(rf"{_QUOTED}|(\bat |\()row (\d+)")
+
+
+def rows_named(message: str) -> list[int]:
+    """The rows that a message names."""
+    return [int(found[2]) for found in _AT_ROW.finditer(message) if found[2]]
+
+
+def with_rows(message: str, number: Callable[[int], Any]) -> str:
+    """A message with other numbers of the rows that it names."""
+    return _AT_ROW.sub(
+        lambda found: f"{found[1]}row {number(int(found[2]))}" if found[2] else found[0], message
+    )
 
 
 def renumbered(message: str, numbers: np.ndarray | None) -> str:
     """A message that has, in place of a row's number, that among `numbers`; None for the same."""
     if numbers is None:
         return message
-
-    def number(row: re.Match) -> str:
-        # The text of a value may name any row.
-        return str(numbers[int(row[0])]) if int(row[0]) < len(numbers) else row[0]
-
-    return AT_ROW.sub(number, message)
+    return with_rows(message, lambda row: numbers[row] if row < len(numbers) else row)
 
 
 @contextmanager

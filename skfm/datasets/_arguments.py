@@ -8,7 +8,7 @@ from numbers import Integral
 
 from sklearn.utils import check_scalar
 
-from skfm.data.frames import shown
+from skfm.data.validate import shown
 
 
 def texts(values, name: str) -> list[str]:

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from skfm.data.frames import shown
 from skfm.data.readings import NUMBER, Mixed, Written, are_numbers, is_name, warn
+from skfm.data.validate import shown
 from skfm.data.whole_numbers import holds_large
 from skfm.datasets._arguments import no_path, paths_of, rows_at_once, texts
 from skfm.datasets._sparse_text import reading

@@ -14,13 +14,12 @@ from skfm.data.frames import (
     is_of_numbers,
     objects_of,
     refuse_values_for_rows,
-    shown,
     sparse_of,
     values_of,
     whole_numbers_of,
 )
 from skfm.data.spool import writing
-from skfm.data.validate import check_finite, checked_structure, place_of, where_no_number
+from skfm.data.validate import check_finite, checked_structure, place_of, shown, where_no_number
 from skfm.data.whole_numbers import first_inexact
 from skfm.datasets import _sparse_text
 from skfm.datasets._arguments import rows_at_once
@@ -427,7 +426,7 @@ def _explained(values, name: str, names=None) -> ValueError | None:
     if isinstance(value, list | tuple | np.ndarray):
         remedy = f"Give one number for each {'row' if name == 'y' else 'row and column'}."
     return ValueError(
-        f"{name} holds {value!r:.80} at {place_of(array, position, names)}, where only numbers and booleans "
+        f"{name} holds {shown(value)} at {place_of(array, position, names)}, where only numbers and booleans "
         f"can be. {remedy}"
     )
 

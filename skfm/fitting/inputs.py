@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_X_y
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _num_samples, validate_data
 
 from skfm.data.encode import FieldEncoder
 from skfm.data.frames import (
@@ -24,7 +23,6 @@ from skfm.data.frames import (
     is_text,
     objects_of,
     rows_of,
-    shown,
     sparse_of,
     take_rows,
     values_of,
@@ -39,8 +37,10 @@ from skfm.data.validate import (
     place_of,
     refuse_masked,
     renumbering,
+    shown,
 )
 from skfm.data.whole_numbers import holds_large, merged
+from skfm.fitting.targets import Targets
 
 _CHECKS: dict[str, Any] = {
     "accept_sparse": "csr",
@@ -83,10 +83,15 @@ class Rows(NamedTuple):
         return renumbering(self.numbers)
 
 
-def with_weight(rows):
-    """The rows of a named tuple that have a weight: a row of weight 0 is no row, for the batches too."""
+def read_rows(X, y, sample_weight, reader: Reader, targets: Targets) -> Rows:
+    """Checked rows that have a weight: one of weight 0 is no row, whatever it holds."""
+    X = rows_of(X)
+    y = checked_targets(y, _num_samples(X))
+    rows = Rows(X, y, *targets.weights(sample_weight, y))
     keep = rows.weight > 0
-    return rows if keep.all() else rows.take(keep)
+    rows = rows if keep.all() else rows.take(keep)
+    with rows.of_errors():
+        return rows._replace(X=reader.read(rows.X, rows.weight))
 
 
 def joined(parts: list[Rows]) -> Rows:
@@ -156,35 +161,28 @@ class Reader:
         """The columns of the rows read."""
         return InputColumns(self._checked.n_features_in_, getattr(self._checked, "feature_names_in_", None))
 
-    def read(self, X, y, weight=None):
-        """A table as it is, or canonical CSR; and checked targets. The weight may be anything yet."""
+    def read(self, X, weight: np.ndarray | None = None):
+        """A table as it is, or canonical CSR.
+
+        Parameters
+        ----------
+        weight : of rows to learn from; None for rows to predict
+        """
         X = rows_of(X)
         first = not self._knows
         if first:
             self._encodes = is_table(self._encodes, X, weight)
-        y = targets_of(y)
-        with _sums_may_overflow(), _naming_text_columns(X), _naming_place_in_y(y):
-            if self._encodes:
-                X = self._table(X, reset=first)
-                y = _checked_y(y, X.shape[0])
-            else:
-                _refuse_not_a_time(X)
-                _refuse_merged(X)
-                X, y = validate_data(
-                    self._checked, sparse_of(X), y, multi_output=True, reset=first, **_CHECKS
-                )
-        self._knows = True
-        return (X if self._encodes else self._matrix(X)), y
-
-    def read_X(self, X):
-        """The same of rows without targets."""
-        X = rows_of(X)
         if self._encodes:
-            return self._table(X, reset=False)
-        _refuse_not_a_time(X)
-        with _sums_may_overflow(), _naming_text_columns(X):
-            X = validate_data(self._checked, sparse_of(X), reset=False, **_CHECKS)
-        return self._matrix(X)
+            X = self._table(X, reset=first)
+        else:
+            _refuse_not_a_time(X)
+            if weight is not None:
+                _refuse_merged(X)
+            with _sums_may_overflow(), _naming_text_columns(X):
+                X = validate_data(self._checked, sparse_of(X), reset=first, **_CHECKS)
+            X = self._matrix(X)
+        self._knows = True
+        return X
 
     def _table(self, X, *, reset):
         """A checked frame, or array."""
@@ -240,18 +238,9 @@ def _identifiers(X, weight) -> dict[Any, str]:
     """Columns of a frame or array of numbers that are identifiers, and why."""
     if not has_whole_numbers(X):
         return {}
-    weight = _weights(weight, X.shape[0])
+    weight = np.ones(X.shape[0]) if weight is None else weight
     reasons = {column.name: why_identifier(column, weight) for column in columns_of(X)}
     return {name: why for name, why in reasons.items() if why is not None}
-
-
-def _weights(weight, n_rows: int) -> np.ndarray:
-    """Weights of rows that are not checked yet; those that cannot be right are refused later."""
-    with contextlib.suppress(TypeError, ValueError):
-        weights = np.asarray(weight, dtype=np.float64)
-        if weights.shape == (n_rows,) and np.isfinite(weights).all() and (weights >= 0).all():
-            return weights
-    return np.ones(n_rows)
 
 
 def check_table(X) -> None:

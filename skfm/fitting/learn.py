@@ -24,9 +24,9 @@ from skfm.data.fields import Fields, field_numbers, resolve_fields
 from skfm.data.spool import temporary_folder
 from skfm.data.statistics import Evidence, Heard, mark_of
 from skfm.data.units import Units
-from skfm.data.validate import AT_ROW, place_of
+from skfm.data.validate import place_of, rows_named
 from skfm.fitting.duplicates import merge_duplicates
-from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, with_weight
+from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, read_rows
 from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, validation_fraction
 from skfm.fitting.prior import prior_precision
 from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
@@ -249,17 +249,11 @@ def packed_fields(fields: Fields, needs_fields: bool) -> Fields | None:
 # -- rows --------------------------------------------------------------------------------------------
 
 
-def read_rows(given: Given, reader: Reader, targets: Targets) -> Rows:
-    """Checked rows."""
-    X, y = reader.read(given.X, given.y, given.weight)
-    return Rows(X, y, *targets.weights(given.weight, y))
-
-
 def read(given: Given, reader: Reader, targets: Targets) -> Rows | CheckedStream:
     """Checked rows, or a stream that checks its chunks when they are read."""
     if is_stream(given.X):
         return CheckedStream(given.X, reader, targets)
-    return read_rows(given, reader, targets)
+    return read_rows(given.X, given.y, given.weight, reader, targets)
 
 
 @contextlib.contextmanager
@@ -269,7 +263,7 @@ def of_rows_with_weight(are_weighed: bool):
         yield
     except ValueError as error:
         # A row is named by its number among all.
-        if not are_weighed or AT_ROW.search(str(error)):
+        if not are_weighed or rows_named(str(error)):
             raise
         raise ValueError(f"Of the rows with a sample_weight above 0: {error}") from error
 
@@ -291,7 +285,8 @@ def teach(
     how = Learning(first, counts_on, incremental, checked_before=True)
     if isinstance(source, CheckedStream):
         return source.teach(encoder, how)
-    return encoder.learn_chunks([(source.X, source.weight)], how)
+    with source.of_errors():
+        return encoder.learn_chunks([(source.X, source.weight)], how)
 
 
 class Data(NamedTuple):
@@ -332,8 +327,7 @@ class Intake(NamedTuple):
     folder: Path | None = None
 
     def encoded(self, rows: Rows) -> Rows:
-        """Rows with a weight, in the columns that are learned from."""
-        rows = with_weight(rows)
+        """Rows in the columns that are learned from."""
         with rows.of_errors():
             return rows._replace(X=self.encoding(rows.X))
 
@@ -364,7 +358,7 @@ def gather_held_out(given: Given, intake: Intake) -> tuple[Samples | None, Namin
         if given.X is None or given.y is None:
             raise ValueError("X_val and y_val go together: give both or neither.")
         with _naming_held_out():
-            rows = intake.encoded(read_rows(given, intake.reader, intake.targets))
+            rows = intake.encoded(read_rows(given.X, given.y, given.weight, intake.reader, intake.targets))
             samples, rows = intake.numbered(rows)
             return _weighed(samples), partial(_naming_held_out, rows.of_errors)
     if given.y is not None or given.weight is not None:

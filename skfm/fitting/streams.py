@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,13 +17,14 @@ from skfm.data.encode import FieldEncoder, Learning
 from skfm.data.frames import is_frame
 from skfm.data.spool import RowSpool, ahead
 from skfm.data.validate import (
-    AT_ROW,
     check_sample_weight,
     check_weights_of_part,
+    rows_named,
     weights_as_numbers,
     weights_of_rows,
+    with_rows,
 )
-from skfm.fitting.inputs import Encoding, Reader, Rows, checked_targets, joined, with_weight
+from skfm.fitting.inputs import Encoding, Reader, Rows, checked_targets, joined, read_rows
 from skfm.fitting.targets import Labels, Targets, UnknownLabelError
 
 # With fewer nonzeros than this, chunks are put together and fitted in memory (benchmarks/cases/streams.py).
@@ -72,8 +72,7 @@ class Name(NamedTuple):
         """The error of a chunk, with its place."""
         message, where = str(error), ""
         if self.place is not None:
-            row = AT_ROW.search(message)
-            where = f", {self.place(None if row is None else int(row[0]))}"
+            where = f", {self.place(next(iter(rows_named(message)), None))}"
             if "unseen at fit time" in message:
                 message += "Name the columns to read with columns=, or that of the targets with target=."
         return ValueError(f"Chunk {self.number} of the stream{where}: {message}")
@@ -234,38 +233,45 @@ class CheckedStream:
         self.has_weights |= weight is not None
         if weight is not None and _are_zeros(weight, X.shape[0]):
             return None
-        X, y = self.reader.read(X, y, weight)
-        rows = Rows(X, y, *self.targets.weights(weight, y))
+        rows = read_rows(X, y, weight, self.reader, self.targets)
         if weight is not None:
             check_weights_of_part(weight)
         return rows
-
-    def first(self) -> Rows:
-        """The rows of the first chunk."""
-        with contextlib.closing(iter(self)) as chunks:
-            return next(chunks)[1]
 
     def teach(self, encoder: FieldEncoder, how: Learning) -> FieldEncoder:
         """Let an encoder learn from all chunks."""
         # A stream of files knows what helps there.
         if hasattr(self.stream, "remedy_of"):
             how = how._replace(remedy_of=self.stream.remedy_of)
-        # None while the stream is read: its errors have a place.
-        name: Name | None = None
+        # Errors while the stream is read have their place.
+        chunk: tuple[Name, Rows] | None = None
 
         def tables():
-            nonlocal name
-            for name, rows in ahead(self):
-                yield rows.X, rows.weight
-                name = None
+            nonlocal chunk
+            for chunk in ahead(self):
+                yield chunk[1].X, chunk[1].weight
+                chunk = None
 
         with contextlib.closing(tables()) as chunks:
             try:
                 return encoder.learn_chunks(chunks, how)
-            except (ValueError, TypeError) as error:
-                if name is None:
+            except (ValueError, TypeError):
+                if chunk is None:
                     raise
-                raise name.error(error) from error
+                with chunk[0].of_errors(), chunk[1].of_errors():
+                    raise
+
+
+@contextlib.contextmanager
+def first_of(rows: Rows | CheckedStream) -> Iterator[Any]:
+    """X of the rows, or of the first chunk of a stream, for a block whose errors have their place."""
+    with contextlib.ExitStack() as stack:
+        if isinstance(rows, CheckedStream):
+            with contextlib.closing(iter(rows)) as chunks:
+                name, rows = next(chunks)
+            stack.enter_context(name.of_errors())
+        stack.enter_context(rows.of_errors())
+        yield rows.X
 
 
 class Spooled(NamedTuple):
@@ -311,11 +317,10 @@ class Spooled(NamedTuple):
         ends = np.cumsum([chunk.y.shape[0] for chunk in self.chunks])
         first: Name | None = None
 
-        def in_chunk(found: re.Match) -> str:
+        def in_chunk(row: int) -> str:
             nonlocal first
-            row = int(found[0])
             if row >= ends[-1]:
-                return found[0]
+                return str(row)
             number = int(np.searchsorted(ends, row, side="right"))
             name, chunk = self.names[number], self.chunks[number]
             row -= int(ends[number]) - chunk.y.shape[0]
@@ -323,7 +328,7 @@ class Spooled(NamedTuple):
             first = first or name
             return str(row) if name is first else f"{row} of chunk {name.number}"
 
-        message = AT_ROW.sub(in_chunk, message)
+        message = with_rows(message, in_chunk)
         return None if first is None else first.error(ValueError(message))
 
     def in_memory(self) -> sparse.csr_array:
@@ -350,14 +355,13 @@ def spool_rows(
     names: list[Name] = []
     held_out: list[np.ndarray] = []
 
-    def rows_with_weight():
+    def encoded():
         for name, rows in stream:
-            rows = with_weight(rows)
             with name.of_errors(), rows.of_errors():
                 rows = rows._replace(X=encoding(rows.X))
             yield name, rows
 
-    for name, rows in ahead(rows_with_weight()):
+    for name, rows in ahead(encoded()):
         X = rows.X
         if not spools:
             spools = tuple(RowSpool(folder / part, X.shape[1], buffer_rows) for part in ("rows", "held_out"))

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
-from skfm.data.frames import is_missing, objects_of, shown
+from skfm.data.frames import is_missing, objects_of
 from skfm.data.units import UNLIKE, Units
 from skfm.data.validate import (
     as_objects_if_text,
@@ -24,6 +24,7 @@ from skfm.data.validate import (
     first_row,
     place_of,
     powers_of_two,
+    shown,
     standardized_values,
     weights_as_numbers,
     where_no_number,
@@ -920,10 +921,11 @@ def _refuse_other_indicators(y: np.ndarray) -> None:
     """Raise ValueError if a value of several labels is neither 0 nor 1: scikit-learn takes any two."""
     other = (y != 0) & (y != 1)
     if other.any():
-        position = int(other.argmax())
+        position, values = int(other.argmax()), np.unique(y)
+        such = f", such as (y == {values[1]}).astype(int)" if values.size == 2 else ""
         raise ValueError(
             f"y holds {y.ravel()[position]} at {place_of(y, position)}: of several labels give 1 where a row "
-            f"has the label, and 0 where not, such as (y > 0).astype(int). Columns of classes need an "
+            f"has the label, and 0 where not{such}. Columns of classes need an "
             f"estimator each, with sklearn.multioutput.MultiOutputClassifier."
         )
 

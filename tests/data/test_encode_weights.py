@@ -95,6 +95,16 @@ def test_a_row_of_weight_zero_may_hold_what_no_other_may(name, table_of):
     assert same(FieldEncoder().partial_fit(kept), parts, kept)
 
 
+def test_types_of_arrow_whose_values_it_cannot_pick():
+    pa = pytest.importorskip("pyarrow")
+    texts = pa.array(list("abcd") * 10, pa.string_view())
+    weight = np.r_[0.0, 0.0, np.ones(20), 0.0, np.ones(16), 0.0]
+    rows = np.flatnonzero(weight)
+    kept = pa.table({"a": np.array(list("abcd") * 10)[rows]})
+    for X in (pa.table({"a": texts}), pd.DataFrame({"a": pd.arrays.ArrowExtensionArray(texts)})):
+        assert same(FieldEncoder().fit(kept), FieldEncoder().fit(X, sample_weight=weight), kept)
+
+
 def test_rows_are_numbered_as_they_were_given():
     X = pd.DataFrame({"a": ["n/a", *[1.5, 2.5] * 20, "n/a"]})
     weight = np.r_[0.0, np.ones(41)]

@@ -584,6 +584,8 @@ def weights(value, row=5):
         (np.ones((N, 2)), "1D array or scalar"),
         (["1"] * (N - 1) + ["a"], "holds 'a' at row 63, which is no number"),
         ([1] * (N - 1) + [10**400], r"at row 63, beyond the range of floats"),
+        ([1] * (N - 1) + [10**5000], r"holds 0x.*\.\.\. at row 63, beyond the range of floats"),
+        ([1] * (N - 1) + [Fraction(10**400)], r"at row 63, beyond the range of floats"),
         ([[1], [1, 2]] * (N // 2), "rows of several lengths"),
         (sparse.csr_array(np.ones((N, 1))), "is a csr_array"),
         ({0: 1, 1: 2}, "is a dict"),
@@ -601,6 +603,8 @@ def weights(value, row=5):
         "2d",
         "text",
         "huge",
+        "too long to write",
+        "a huge fraction",
         "ragged",
         "sparse",
         "dict",
@@ -946,8 +950,11 @@ def test_several_labels_are_0_and_1(values, kind, fails):
     fails("FMClassifier", lambda model: model.fit([(X, bad)]), "Chunk 0 of the stream: " + match)
     held_out = match.replace("y holds", "y_val holds")
     fails("FMClassifier", lambda model: model.fit(X, labels, X_val=X, y_val=others), held_out)
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(ValueError, match=match) as error:
         make("FMClassifier").fit(X, labels).score(X, others)
+    remedy = re.search(r"such as (\(y == .*\)\.astype\(int\))\.", str(error.value))
+    assert remedy is not None
+    np.testing.assert_array_equal(eval(remedy[1], {"y": bad}), labels)
 
 
 def test_class_weights(fails):

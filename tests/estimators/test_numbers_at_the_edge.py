@@ -262,6 +262,16 @@ def test_scores_are_those_of_any_unit(size):
         assert model.score([(X, y * size)]) == pytest.approx(model.score(X, y * size))
 
 
+@pytest.mark.parametrize("size", [5e-324, 1e-310, 1e-200, 1e-90, 1e90])
+def test_scores_on_targets_of_another_unit_than_those_of_fit(size):
+    model = make("FMRegressor", "lbfgs").fit(X, Y)
+    targets = np.where(np.arange(len(Y)) % 2, size, 0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        found = model.score(X, targets)
+    assert found == pytest.approx(r2_score(targets, model.predict(X)))
+
+
 def test_whole_numbers_under_weights_whose_sum_is_no_float():
     """They are looked at for identifiers, with a warning if any."""
     numbers = np.random.default_rng(0).integers(0, 4, size=(24, 2))

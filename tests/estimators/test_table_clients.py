@@ -17,7 +17,15 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_classifier_data_not_an_array, check_fit2d_predict1d
 
-from skfm import DeepFMClassifier, FieldEncoder, FMClassifier, FMRegressor, LinearClassifier
+from skfm import (
+    DeepFMClassifier,
+    DINClassifier,
+    FieldEncoder,
+    FMClassifier,
+    FMRegressor,
+    LinearClassifier,
+    LinearRegressor,
+)
 
 
 def table(n=400):
@@ -277,6 +285,46 @@ def test_a_row_of_weight_zero_may_hold_what_no_other_may():
     assert np.array_equal(stopped, known)
 
 
+STRANGE_AMONG_NUMBERS = {
+    "text among numbers": lambda numbers: numbers.astype(object).where(numbers.index != 10, "none"),
+    "a fraction among identifiers": lambda numbers: pd.Series(
+        [1.5 if row == 10 else row % 7 for row in range(60)], dtype=object, name="user_id"
+    ),
+    "a list among numbers": lambda numbers: pd.Series(
+        [[1, 2] if row == 10 else row / 7 for row in range(60)], dtype=object
+    ),
+    "a missing number": lambda numbers: numbers.where(numbers.index != 10),
+    "an infinite number": lambda numbers: numbers.where(numbers.index != 10, np.inf),
+    "numbers that floats cannot tell apart": lambda numbers: pd.Series(
+        [2**60 + 1 if row == 10 else 2**60 + 1000 * row for row in range(60)]
+    ),
+}
+
+
+@pytest.mark.parametrize("container", [pd.DataFrame, pl.DataFrame, np.ndarray, list])
+@pytest.mark.parametrize("name", STRANGE_AMONG_NUMBERS)
+@pytest.mark.filterwarnings("ignore::skfm.data.readings.ReadingWarning")
+def test_a_row_of_weight_zero_does_not_make_a_table(name, container):
+    values, y = STRANGE_AMONG_NUMBERS[name](table(60)[0]["size"]), np.arange(60) / 7
+    weight = np.ones(60)
+    weight[10] = 0
+
+    def given(values):
+        if container is pl.DataFrame:
+            typed = pl.Object if values.dtype == object else None
+            return pl.DataFrame({values.name or "a": pl.Series(values.tolist(), dtype=typed)})
+        frame = values.to_frame(values.name or "a")
+        if container is pd.DataFrame:
+            return frame
+        return frame.to_numpy() if container is np.ndarray else [[value] for value in values]
+
+    X, kept = given(values), given(values[weight > 0])
+    known = LinearRegressor().fit(kept, y[weight > 0])
+    weighed = LinearRegressor().fit(X, y, sample_weight=weight)
+    assert (weighed.encoder_ is None) == (known.encoder_ is None)
+    np.testing.assert_array_equal(weighed.predict(kept), known.predict(kept))
+
+
 def test_rows_of_tables_are_numbered_as_they_were_given():
     X, y = table(60)
     X["size"] = X["size"].astype(object)
@@ -293,6 +341,29 @@ def test_rows_of_tables_are_numbered_as_they_were_given():
         fitted.partial_fit(X, y, sample_weight=weight)
     with pytest.raises(ValueError, match=where):
         model(solver="adam").fit(X[:10], y[:10], X_val=X, y_val=y, sample_weight_val=weight)
+    X["history"] = [["x"]] * 60
+    X["size"] = [object() if row == 40 else "small" for row in range(60)]
+    interest = DINClassifier(sequence_fields={"history": "shape"})
+    with pytest.raises(TypeError, match=r"^Column 'size' holds <object .* at row 40, of type object"):
+        interest.fit(X, y, sample_weight=weight)
+    with pytest.raises(ValueError, match=r"^Chunk 0 of the stream: Column 'size' .* at row 40, of type obj"):
+        interest.fit([(X, y, weight)])
+
+
+@pytest.mark.parametrize("text", ["at row 3", "seat (row 3)", "it's (row 3)", 'a "quote" at row 3', "x" * 90])
+def test_names_and_values_that_name_rows_stay_as_they_are(text):
+    X = pd.DataFrame({text: pd.Series([text, *np.arange(58.0), text], dtype=object)})
+    weight = np.r_[0, np.ones(59)]
+    shown = f"{repr(text)[:80]}..." if len(text) > 80 else repr(text)
+    with pytest.raises(ValueError, match="holds text") as error:
+        model().fit(X, np.arange(60) % 2, sample_weight=weight)
+    start = f"Column {text!r} holds text at row 59 ({shown}), where numbers are expected."
+    assert str(error.value).startswith(start)
+    labels = np.array([text, *["a", "b"] * 30], dtype=object)[:60]
+    fitted = model(solver="adam").fit
+    with pytest.raises(ValueError, match="y_val") as error:
+        fitted(np.ones((60, 1)), ["a", "b"] * 30, X_val=[(np.ones((60, 1)), labels[::-1].tolist(), weight)])
+    assert f"{text!r} at row 59" in str(error.value)
 
 
 @pytest.mark.parametrize("kind", [FMClassifier, LinearClassifier])

@@ -35,7 +35,7 @@ from skfm.fitting import learn as fitting
 from skfm.fitting.inputs import Encoding, Reader, Rows
 from skfm.fitting.learn import Context, Data, Given, Learned, Listeners, Prepared, Pretrained, Shape
 from skfm.fitting.plan import CHOSEN_BY_FIT, Settings
-from skfm.fitting.streams import is_stream, map_stream
+from skfm.fitting.streams import first_of, is_stream, map_stream
 from skfm.fitting.targets import Targets
 from skfm.names import BATCH_ACTIVATIONS
 from skfm.runtime import some_cores
@@ -221,12 +221,12 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
             targets.check_goes_on()
             if given.weight is not None:
                 check_weights_of_part(given.weight)
-        first = rows if isinstance(rows, Rows) else rows.first()
         source = self._source() if before is None else None
         known = before or source
         encoder = None if known is None else known.encoder
         if before is None:
-            made = self._make_encoder(fitting.with_weight(first).X)
+            with first_of(rows) as X:
+                made = self._make_encoder(X)
             if source is not None:
                 shown = repr(self.init_from)
                 fitting.check_same_columns(source, reader.columns, shown, encodes=made is not None)
@@ -362,7 +362,7 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
             return map_stream(partial(self._map, output, of_terms=of_terms), X)
         learned = self._learned
         units = learned.units_of_terms if of_terms else None
-        return learned.map(output, learned.encoding(self._reader(learned).read_X(X)), units)
+        return learned.map(output, learned.encoding(self._reader(learned).read(X)), units)
 
     def _raw_predict(self, X) -> np.ndarray:
         """Raw predictions (n_samples, n_outputs) in float64, in the units of y."""

@@ -63,7 +63,7 @@ class FactorizationRegressor(RegressorMixin, NumberParameters, FactorizationEsti
         """
         y, predicted, weight = scored(self.predict, self._comparable, X, y, sample_weight)
         # Squares of large numbers overflow, and no unit matters.
-        unit = powers_of_two(y)
+        unit = np.maximum(powers_of_two(y), powers_of_two(predicted))
         return r2_score(y / unit, predicted / unit, sample_weight=weight)
 
     @fitted
