@@ -164,6 +164,10 @@ class ColumnEncoder(Stateful):
         """What there is to learn from some rows, for `merge`; None for nothing."""
         raise NotImplementedError
 
+    def read_again(self, counts) -> tuple[ColumnEncoder, Any]:
+        """Encoder and counts, others where not all of the first rows are what the first part of them was."""
+        return self, counts
+
     def learned(self, counts, *, go_on: bool) -> ColumnEncoder:
         """The encoder that knows counts, which are used up; rare values are kept to `go_on` counting."""
         raise NotImplementedError

@@ -19,6 +19,7 @@ from sklearn.utils.validation import _num_samples, check_array, check_is_fitted,
 from skfm.data.choice import crossed, make_encoders
 from skfm.data.columns import RARE, MultiHot
 from skfm.data.frames import Column, columns_of, is_frame, rows_of, take_rows
+from skfm.data.parameters import changes
 from skfm.data.readings import Mixed, Written, warn
 from skfm.data.state import plain, restored
 from skfm.data.table import Recoding, TableEncoder, merge_counts
@@ -36,6 +37,8 @@ _NUMBERS = {
     "max_categories": "1000",
     "bins": "32",
 }
+# Parameters that say nothing of what is learned.
+_FREE = {"sparse_output", "dtype"}
 _POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 
 
@@ -328,7 +331,17 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
         self : FieldEncoder
             Fitted encoder.
         """
-        how = Learning(first=not hasattr(self, "_table"), go_on=True, in_parts=True)
+        first = not hasattr(self, "_table")
+        if not first:
+            # scikit-learn validates parameters in the first call alone.
+            self._validate_params()
+            changed = changes(self._settled, self.get_params(deep=False))
+            if changed:
+                raise ValueError(
+                    f"partial_fit goes on with the columns of earlier calls, and parameters have changed "
+                    f"since ({changed}). Set them back, or fit anew."
+                )
+        how = Learning(first, go_on=True, in_parts=True)
         return self.learn_chunks([(X, sample_weight)], how)
 
     def _check_parameters(self) -> None:
@@ -405,6 +418,8 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
     def _know(self, table: TableEncoder, n_features_in: int, names: np.ndarray | None) -> None:
         """Take what was learned."""
         self._table = table
+        settled = {name: value for name, value in self.get_params(deep=False).items() if name not in _FREE}
+        self._settled = copy.deepcopy(settled)
         self.fields_, self.field_columns_, self.table_rows_ = table.fields, table.field_columns, table.rows
         self.n_features_in_ = n_features_in
         if names is not None:

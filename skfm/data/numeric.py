@@ -175,19 +175,29 @@ class Bins(Stateful):
 
 
 class IntegerCounts(NamedTuple):
-    """Whole numbers without a slot, sorted, and their weights; the total of all rows; and all as numbers."""
+    """Whole numbers without a slot, sorted, and their weights; the total of all rows; and all as numbers.
+
+    Attributes
+    ----------
+    are_whole : whether all numbers of all rows are
+    """
 
     values: np.ndarray
     weights: np.ndarray
     total: Total
     numbers: NumberCounts | None
+    are_whole: bool
 
     def merge(self, other: IntegerCounts) -> IntegerCounts:
         values, weights = _counted(
             np.concatenate([self.values, other.values]), np.concatenate([self.weights, other.weights])
         )
         return IntegerCounts(
-            values, weights, self.total.merge(other.total), merge(self.numbers, other.numbers)
+            values,
+            weights,
+            self.total.merge(other.total),
+            merge(self.numbers, other.numbers),
+            self.are_whole and other.are_whole,
         )
 
 
@@ -245,7 +255,8 @@ class Integers(ColumnEncoder):
         # Later columns may be of floats, which are different whole numbers in one beyond this.
         use = ~missing & (np.abs(values) < EXACT) if values.dtype.kind == "f" else ~missing
         whole = values[use].astype(np.int64)
-        if self.n_rows and not np.array_equal(whole, values[use]):
+        are_whole = np.array_equal(whole, values[use])
+        if self.n_rows and not are_whole:
             # The same words each time: Python shows them once.
             warn(
                 f"Column {self.name!r} held whole numbers in the first rows, and holds others now, which "
@@ -254,13 +265,16 @@ class Integers(ColumnEncoder):
         found, weights = _counted(whole, np.where(whole == values[use], weight[use], 0))
         rare = ~np.isin(found, self.frequent) & (weights > 0)
         numbers = self.number.count_numbers(values, missing, weight)
-        return IntegerCounts(found[rare], weights[rare], Total.of(weight), numbers)
+        return IntegerCounts(found[rare], weights[rare], Total.of(weight), numbers, are_whole)
+
+    def read_again(self, counts: IntegerCounts) -> tuple[ColumnEncoder, Any]:
+        return (self, counts) if counts.are_whole else (self.number, counts.numbers)
 
     def learned(self, counts: IntegerCounts, *, go_on: bool) -> Integers:
         """With slots for the values that are frequent enough; for bins see `Numbers.learned`."""
         number = self.number.learned(counts.numbers, go_on=go_on)
-        known = IntegerCounts(self.rare, self.rare_weights, Total(self.n_rows, self.total), None)
-        found, weights, total, _ = known.merge(counts)
+        known = IntegerCounts(self.rare, self.rare_weights, Total(self.n_rows, self.total), None, True)
+        found, weights, total, *_ = known.merge(counts)
         chosen = self.options.chosen(weights, total, self.frequent.size)
         rare = np.delete(np.arange(found.size), chosen)
         rare_weight = float(weights[rare].sum())

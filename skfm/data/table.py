@@ -29,6 +29,8 @@ from skfm.runtime import check_fits
 _OF_SLOT = 64
 # Share of the rows whose value has one row, from which a column has nothing to learn.
 _HARDLY_ANY = 0.9
+# Why whole numbers turn into others.
+_LATER = "values of this type are quantities, after whole numbers in the first chunk"
 
 
 def merge_counts(a: list | None, b: list) -> list:
@@ -117,11 +119,19 @@ class TableEncoder(Stateful):
     def learned(self, counts: list, *, go_on: bool) -> TableEncoder:
         """The encoder that knows counts: new slots have columns behind those of before."""
         *counts, missing = counts
-        encoders = [
-            encoder.learned(counted, go_on=go_on)
-            for encoder, counted in zip(self.encoders, counts, strict=True)
-        ]
-        learned = replace(self, encoders=tuple(encoders), missing=merge(self.missing, missing))
+        encoders, readings = self.encoders, self.readings
+        if not self.slot_columns:
+            again = [encoder.read_again(counted) for encoder, counted in zip(encoders, counts, strict=True)]
+            encoders, counts = tuple(encoder for encoder, _ in again), [counted for _, counted in again]
+            readings = tuple(
+                reading if encoder is first else Reading("number", _LATER)
+                for reading, encoder, first in zip(readings, encoders, self.encoders, strict=True)
+            )
+        encoders = tuple(
+            encoder.learned(counted, go_on=go_on) for encoder, counted in zip(encoders, counts, strict=True)
+        )
+        missing = merge(self.missing, missing)
+        learned = replace(self, encoders=encoders, readings=readings, missing=missing)
         learned._check_hashes()
         names = [encoder.names() for encoder in learned.encoders]
         sizes = [len(slots) for fields in names for slots in fields]

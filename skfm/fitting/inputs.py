@@ -78,18 +78,22 @@ class Rows(NamedTuple):
             numbers=np.flatnonzero(rows) if numbers is None else numbers[rows],
         )
 
+    def with_weight(self) -> Rows:
+        """Those with a weight: a row of weight 0 is no row, whatever it holds."""
+        keep = self.weight > 0
+        return self if keep.all() else self.take(keep)
+
     def of_errors(self):
         """Let errors that name a row have its number among those that were given."""
         return renumbering(self.numbers)
 
 
 def read_rows(X, y, sample_weight, reader: Reader, targets: Targets) -> Rows:
-    """Checked rows that have a weight: one of weight 0 is no row, whatever it holds."""
+    """Checked rows that have a weight."""
     X = rows_of(X)
     y = checked_targets(y, _num_samples(X))
     rows = Rows(X, y, *targets.weights(sample_weight, y))
-    keep = rows.weight > 0
-    rows = rows if keep.all() else rows.take(keep)
+    rows = rows.with_weight()
     with rows.of_errors():
         return rows._replace(X=reader.read(rows.X, rows.weight))
 

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.validation import _num_samples
 
 from skfm.data.encode import FieldEncoder, Learning
-from skfm.data.frames import is_frame
+from skfm.data.frames import is_frame, rows_of
 from skfm.data.spool import RowSpool, ahead
 from skfm.data.validate import (
     check_sample_weight,
@@ -149,9 +150,15 @@ def scored(
     """
 
     def part(X, y, weight):
-        predicted = predict(X)
-        y = comparable(checked_targets(y, predicted.shape[0]))
-        return y, predicted, weights_of_rows(weight, y.shape[0])
+        # A stream without targets of its own has been read once its rows are predicted.
+        is_read = is_stream(X)
+        X = predict(X) if is_read else rows_of(X)
+        y = checked_targets(y, _num_samples(X))
+        rows = Rows(X, y, weights_of_rows(weight, y.shape[0]))
+        if rows.weight.any():
+            rows = rows.with_weight()
+        with rows.of_errors():
+            return comparable(rows.y), rows.X if is_read else predict(rows.X), rows.weight
 
     if y is not None:
         y, predicted, weight = part(X, y, sample_weight)

@@ -7,6 +7,7 @@ import io
 import itertools
 import os
 import pickle
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -24,9 +25,11 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils import murmurhash3_32
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skfm import FieldEncoder
+from skfm.data.encode import Learning
 from tests.data.encoders import array, fitted, frame, mixed, names, pa, pl, rows
 
 pd = pytest.importorskip("pandas")
@@ -140,6 +143,36 @@ def test_a_weight_is_the_row_as_often(weighted, min_frequency):
     assert names(encoder) == names(repeated)
     assert_array_equal(encoder.fields_, repeated.fields_)
     assert_allclose(encoder.transform(X).toarray(), repeated.transform(X).toarray(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("encoding", ["both", "value", "bins"])
+@pytest.mark.parametrize("later", [np.linspace(0, 5, 300), np.r_[0.5, np.full(299, np.nan)]])
+def test_whole_numbers_that_turn_into_others_in_a_later_chunk_are_numbers(later, encoding):
+    first = np.random.default_rng(0).integers(0, 5, 300)
+    parts = [pd.DataFrame({"a": first}), pd.DataFrame({"a": later}), pd.DataFrame({"a": first})]
+    encoder = FieldEncoder(numeric_encoding=encoding)
+    known = clone(encoder).fit(pd.concat(parts))
+    found = encoder.learn_chunks([(part, None) for part in parts], Learning(first=True, go_on=False))
+    assert found.get_feature_names_out().tolist() == known.get_feature_names_out().tolist()
+    pd.testing.assert_frame_equal(found.describe().drop(columns="why"), known.describe().drop(columns="why"))
+    for part in parts:
+        np.testing.assert_array_equal(found.transform(part).toarray(), known.transform(part).toarray())
+
+
+@pytest.mark.parametrize("change", [{"hash": 4}, {"numeric": ["a"]}, {"min_frequency": 2}, {"text": ["b"]}])
+@pytest.mark.parametrize("first", ["fit", "partial_fit"])
+def test_parameters_stay_in_parts(first, change):
+    X = pd.DataFrame({"a": [1, 2, 3] * 4, "b": list("xyz") * 4})
+    encoder = getattr(FieldEncoder(), first)(X)
+    names = encoder.get_feature_names_out().tolist()
+    ((name, value),) = change.items()
+    with pytest.raises(ValueError, match=rf"\({name} .* -> {re.escape(repr(value))}\). Set them back"):
+        encoder.set_params(**change).partial_fit(X)
+    known = FieldEncoder.from_state(encoder.set_params(**{name: getattr(FieldEncoder(), name)}).get_state())
+    for mended in (encoder, known):
+        assert mended.set_params(dtype=np.float64).partial_fit(X).get_feature_names_out().tolist() == names
+    with pytest.raises(InvalidParameterError, match="'bins' parameter"):
+        encoder.set_params(bins=-1).partial_fit(X)
 
 
 def test_rows_of_weight_zero_do_not_make_fields():

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.utils import compute_class_weight
+from sklearn.utils._param_validation import InvalidParameterError
 
 import skfm
-from skfm import FieldEncoder
+from skfm import FieldEncoder, FMClassifier
 from tests.estimators.problems import LABELS, D, N, X, Y, make, predictions, target
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
@@ -111,6 +112,28 @@ def other_value(name, parameter):
     if parameter == "gate":
         return "fm" if name.startswith("Mixture") else "row"
     return not now
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learning_rate": -1.0},
+        {"learning_rate": "x"},
+        {"l2_factors": -5},
+        {"l2_linear": np.nan},
+        {"batch_size": 0},
+        {"n_factors": 2.0},
+        {"scoring": "no such score"},
+        {"max_iter": "q"},
+    ],
+)
+def test_parameters_are_validated_in_each_call_of_partial_fit(change):
+    X, y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2
+    model = FMClassifier(n_factors=2, random_state=0, learning_rate=0.1).partial_fit(X, y)
+    before = model.predict_proba(X)
+    with pytest.raises(InvalidParameterError, match=f"'{next(iter(change))}' parameter"):
+        model.set_params(**change).partial_fit(X, y)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,11 +1,12 @@
 """Rows that come in chunks: the same model as of the rows, in memory or, where they are many, from disk."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import accuracy_score, log_loss, r2_score, roc_auc_score
 
-from skfm import FieldEncoder
+from skfm import FieldEncoder, FMRegressor
 from tests.estimators.problems import like_partial_fit, make, predictions
 from tests.estimators.streams import (
     KINDS,
@@ -55,6 +56,17 @@ def test_a_random_generator_gives_the_model_of_the_rows():
     model = make("FMRegressor", random_state=np.random.RandomState(0)).fit(X, RAW)
     streamed = make("FMRegressor", random_state=np.random.RandomState(0)).fit(cut(SIZES[2], X, RAW))
     same(streamed, model)
+
+
+def test_whole_numbers_that_turn_into_others_in_a_later_chunk():
+    rng = np.random.default_rng(0)
+    first = pd.DataFrame({"c": rng.choice(list("ab"), 300), "i": rng.integers(0, 5, 300)})
+    later = first.assign(i=rng.integers(0, 500, 300) / 100)
+    X = pd.concat([first, later], ignore_index=True)
+    y = np.sin(3 * X.i)
+    whole = FMRegressor(n_factors=2, random_state=0).fit(X, y)
+    stream = FMRegressor(n_factors=2, random_state=0).fit([(first, y[:300]), (later, y[300:])])
+    np.testing.assert_array_equal(stream.predict(X), whole.predict(X))
 
 
 def test_weights_in_some_chunks():

@@ -283,6 +283,11 @@ def test_a_row_of_weight_zero_may_hold_what_no_other_may():
     stopped = model(solver="adam", learning_rate=0.1).fit(X, y, **held_out).predict_proba(X)
     known = model(solver="adam", learning_rate=0.1).fit(X, y, X_val=X[keep], y_val=y[keep]).predict_proba(X)
     assert np.array_equal(stopped, known)
+    fitted = model().fit(X[keep], y[keep])
+    for given in ((strange, y, weight), (chunks,)):
+        assert fitted.score(*given) == fitted.score(X[keep], y[keep])
+    with pytest.raises(ValueError, match=r"at row 10 \('none'\)"):
+        fitted.score(strange, y, np.where(np.arange(60) == 3, 0, weight + 1))
 
 
 STRANGE_AMONG_NUMBERS = {

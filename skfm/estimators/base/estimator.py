@@ -196,6 +196,9 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
     @_on_its_cores
     def _learn(self, given: Given, held_out: Given = _NOTHING, *, incremental=False, classes=None) -> Learned:
         """What is learned from rows, or from a stream."""
+        if incremental:
+            # scikit-learn validates parameters in the first call alone.
+            self._validate_params()
         before = self._learned if self.__sklearn_is_fitted__() and (incremental or self.warm_start) else None
         if before is not None:
             call = "partial_fit" if incremental else "fit with warm_start=True"

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
+from skfm.data.parameters import changes, same, shown_parameter
+
 # What any call may change; the page on training says what each of them does. Solver and precision, those of
 # the optimizer that goes on, are checked by the plan.
 _FREE = {
@@ -38,8 +40,6 @@ _FREE = {
 }
 # What a training that starts anew, from weights of before, takes as it is now.
 _FREE_AT_START = _FREE | {"class_weight", "huber_delta", "loss", "quantile", "random_state", "task_weights"}
-
-_LONGEST_SHOWN = 80
 
 
 class _Source(NamedTuple):
@@ -78,15 +78,11 @@ def check_unchanged(then: dict[str, Any], now: dict[str, Any], *, call: str, has
     has_session : whether the state of the optimizer goes on too
     """
     free = _FREE if has_session else _FREE_AT_START
-    changed = [
-        f"{name} {_shown(then[name])} -> {_shown(value)}"
-        for name, value in now.items()
-        if name not in free and not _same(then[name], value)
-    ]
+    changed = changes({name: value for name, value in then.items() if name not in free}, now)
     if changed:
         raise ValueError(
             f"{call} goes on with the model of earlier calls, and parameters have changed it since "
-            f"({', '.join(changed)}). Set them back, or fit anew: with fit and warm_start=False."
+            f"({changed}). Set them back, or fit anew: with fit and warm_start=False."
         )
 
 
@@ -102,25 +98,9 @@ def check_same_encoder(encoder: BaseEstimator | None, known: BaseEstimator | Non
         return
     theirs = known.get_params(deep=False)
     for name, value in encoder.get_params(deep=False).items():
-        if not _same(value, theirs[name]):
+        if not same(value, theirs[name]):
             raise ValueError(
-                f"The encoder has {name}={_shown(value)}, and that of init_from={shown} "
-                f"{name}={_shown(theirs[name])}: their columns mean something else. Give both the same."
+                f"The encoder has {name}={shown_parameter(value)}, and that of init_from={shown} "
+                f"{name}={shown_parameter(theirs[name])}: their columns mean something else. Give both the "
+                f"same."
             )
-
-
-def _same(a, b) -> bool:
-    if isinstance(a, BaseEstimator):
-        return type(a) is type(b) and _same(a.get_params(deep=False), b.get_params(deep=False))
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return np.array_equal(a, b)
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(map(_same, a, b))
-    return a is b or bool(np.all(a == b))
-
-
-def _shown(value) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
