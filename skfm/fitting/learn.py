@@ -987,11 +987,11 @@ def check_same_columns(source: Learned, columns: InputColumns, shown: str, *, en
     known = source.columns.names
     if known is None or columns.names is None:
         return
-    for theirs, ours in zip_longest(known, columns.names, fillvalue="no more"):
+    for theirs, ours in zip_longest(map(repr, known), map(repr, columns.names), fillvalue="no more"):
         if theirs != ours:
             raise ValueError(
-                f"init_from={shown} was fitted on other columns than those of X: {theirs!r}, where X has "
-                f"{ours!r}. Give the same columns, in the same order."
+                f"init_from={shown} was fitted on other columns than those of X: {theirs}, where X has "
+                f"{ours}. Give the same columns, in the same order."
             )
 
 
