@@ -474,7 +474,7 @@ def with_target(value, other=1):
         (with_target(Fraction(1, 3)), r"Fraction\(1, 3\) at row 7"),
         (with_target(date(2020, 1, 2)), r"datetime.date\(2020, 1, 2\) at row 7, of type date"),
         (with_target(timedelta(1)), r"datetime.timedelta\(days=1\) at row 7"),
-        (with_target(10**400), "at row 7, of type int"),
+        (with_target(10**400), r"at row 7, of type int, .* whole numbers from -2\*\*63 to 2\*\*63 - 1"),
         (with_target(-1e19, other=1.0).astype(float), r"y holds -1e\+19 at row 7, of type float"),
         (with_target("a"), "y holds 'a' at row 7, and 1 before"),
         (np.array([b"a", b"b"] * (N // 2)), r"represented as bytes.*np.char.decode\(y, 'latin-1'\)"),
@@ -490,7 +490,9 @@ def test_what_is_no_label(y, match, fails):
 
 
 @pytest.mark.parametrize("held_as", [list, tuple, partial(np.array, dtype=object)])
-@pytest.mark.parametrize("labels", [[2.0**53, 2**53 + 1], [b"a", b"\xff"], [b"a", 1], [1j, 2]])
+@pytest.mark.parametrize(
+    "labels", [[2.0**53, 2**53 + 1], [2**64 - 1, -1], [b"a", b"\xff"], [b"a", 1], [1j, 2]]
+)
 def test_remedies_for_labels_work(labels, held_as):
     y = held_as(labels * (N // 2))
     with pytest.raises(ValueError, match="y holds") as caught:
@@ -955,6 +957,20 @@ def test_several_labels_are_0_and_1(values, kind, fails):
     remedy = re.search(r"such as (\(y == .*\)\.astype\(int\))\.", str(error.value))
     assert remedy is not None
     np.testing.assert_array_equal(eval(remedy[1], {"y": bad}), labels)
+
+
+@pytest.mark.parametrize(
+    ("y", "place"),
+    [
+        (np.column_stack([LABELS, with_target(2, 0).astype(int)]), "2 at row 7, column 1"),
+        (np.column_stack([LABELS, with_target(3, 0).astype(float)]), "3.0 at row 7, column 1"),
+        (np.column_stack([LABELS, LABELS]).astype(str), f"'{LABELS[0]}' at row 0, column 0"),
+    ],
+)
+def test_columns_of_classes_are_no_labels(y, place, fails):
+    for call in ("fit", "partial_fit"):
+        match = f"y holds {place}: .*MultiOutputClassifier"
+        fails("FMClassifier", lambda model, call=call: getattr(model, call)(X, y), match)
 
 
 def test_class_weights(fails):
