@@ -189,6 +189,33 @@ def test_values_that_are_dicts(fails):
         fails("FMRegressor", lambda model, call=call: call(model, held, Y), match, TypeError)
 
 
+@pytest.mark.parametrize("value", [1j, [1], {"a": 1}, object(), "z", b"z", date(2020, 1, 2)])
+def test_remedies_for_a_value_that_is_no_number_work(value):
+    held = X.astype(object)
+    held[7, 2] = value
+    with pytest.raises((TypeError, ValueError), match=r"Column 2 of X .* at row 7 ") as caught:
+        make("FMRegressor", encoder=None).fit(held, Y)
+    assert str(caught.value).endswith(
+        "Make numbers of such values, or drop their rows; or make numpy.nan of them, and fit with "
+        "encoder=skfm.FieldEncoder(), which takes missing values."
+    )
+    number, missing = held.copy(), held.copy()
+    number[7, 2], missing[7, 2] = 0.5, np.nan
+    make("FMRegressor", encoder=None).fit(number, Y)
+    make("FMRegressor", encoder=None).fit(np.delete(held, 7, axis=0), np.delete(Y, 7))
+    make("FMRegressor", encoder=FieldEncoder()).fit(missing, Y)
+
+
+@pytest.mark.parametrize("value", [["u", "v"], "z", b"z", date(2020, 1, 2)])
+def test_the_remedy_for_a_column_without_numbers_works(value):
+    held = X.astype(object)
+    for row in range(N):
+        held[row, 2] = value
+    with pytest.raises((TypeError, ValueError), match=r"at row 0 .* Fit with encoder=skfm.FieldEncoder\(\)"):
+        make("FMRegressor", encoder=None).fit(held, Y)
+    make("FMRegressor", encoder=FieldEncoder()).fit(held, Y)
+
+
 # -- containers --------------------------------------------------------------------------------------
 
 
