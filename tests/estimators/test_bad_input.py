@@ -4,6 +4,7 @@ import contextlib
 import copy
 import re
 import resource
+import tracemalloc
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -1164,6 +1165,29 @@ def test_layers_that_do_not_fit_are_refused(name, encoder, monkeypatch):
         ):
             model.fit(X, target_of(name))
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 5 * 10**5
+
+
+@pytest.mark.parametrize("encoder", ["auto", FieldEncoder()])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    ("name", "parameter", "fewer"),
+    [
+        ("MixtureFMClassifier", "n_components", r"components \(n_components\) or factors"),
+        ("NFMClassifier", "n_factors", "factors"),
+    ],
+)
+def test_wide_tables_are_refused_before_memory_is_taken(name, parameter, fewer, solver, encoder, monkeypatch):
+    monkeypatch.setattr("skfm.runtime.physical_memory", lambda: 10**9)
+    model = make(name, **{parameter: 10**7}, solver=solver, encoder=encoder)
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            ValueError, match=f"GB at least, and the machine has 1 GB. Give fewer {fewer}, or"
+        ):
+            model.fit(X, LABELS)
+        assert tracemalloc.get_traced_memory()[1] < 4 * 10**7
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_lbfgs_keeps_has_to_fit(monkeypatch):
