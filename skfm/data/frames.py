@@ -694,32 +694,32 @@ def mixed_families(column, values) -> ValueError:
     for number, value in enumerate(values):
         if not is_missing(value):
             first_of.setdefault(family_of(column.name, value, column.row(number)), number)
-    found = [
-        f"{family} (row {column.row(first)}: {shown(values[first])})" for family, first in first_of.items()
-    ]
-    if len(found) == 1:
-        if column.rows is None:
-            return ValueError(
-                f"Column {column.name!r} holds {found[0]}, where single values are expected. Make each a "
-                f"tuple, which counts as one value, or name the column in multi_hot=."
-            )
+    found = {
+        family: f"{family} (row {column.row(first)}: {shown(values[first])})"
+        for family, first in first_of.items()
+    }
+    if column.rows is not None and "lists" in found:
         return ValueError(
-            f"Column {column.name!r} holds lists of {found[0]}, where lists of single values are expected. "
-            f"Flatten them, or make each entry a tuple, which counts as one value."
+            f"Column {column.name!r} holds lists of {found['lists']}, where lists of single values are "
+            f"expected. Flatten them, or make each entry of all rows a tuple, which counts as one value."
+        )
+    mixed = f"Column {column.name!r} mixes {' and '.join(found.values())}"
+    if len(found) == 1:
+        return ValueError(
+            f"Column {column.name!r} holds {''.join(found.values())}, where single values are expected. Make "
+            f"each a tuple, which counts as one value, or name the column in multi_hot=."
         )
     if "lists" in first_of:
         return ValueError(
-            f"Column {column.name!r} mixes {' and '.join(found)}. Make each value a list of text, or "
-            f"where all that are no lists are text, name its separator: multi_hot={{{column.name!r}: '|'}}."
+            f"{mixed}. Make each value a list of text, or where all that are no lists are text, name its "
+            f"separator: multi_hot={{{column.name!r}: '|'}}."
         )
     remedy = (
         "with str(value) of each for instance, or name the column in categorical= of FieldEncoder"
         if column.rows is None
         else "with str(entry) of each entry for instance"
     )
-    return ValueError(
-        f"Column {column.name!r} mixes {' and '.join(found)}. Make its values of one kind first, {remedy}."
-    )
+    return ValueError(f"{mixed}. Make its values of one kind first, {remedy}.")
 
 
 def holds_durations(column: Column) -> bool:

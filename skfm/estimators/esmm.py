@@ -479,9 +479,7 @@ class ESMMClassifier(_ESMM, FactorizationClassifier):
         self.dtype = dtype
 
     def _make_targets(self):
-        return ClickConversion(
-            owner=type(self).__name__, class_weight=self.class_weight, task_weights=self.task_weights
-        )
+        return ClickConversion(class_weight=self.class_weight, task_weights=self.task_weights)
 
     def _settings(self):
         return super()._settings()._replace(has_linear_term="linear" in self._tower(2, 1).tables())

@@ -16,6 +16,7 @@ from sklearn.utils.validation import _num_samples, validate_data
 from skfm.data.encode import FieldEncoder
 from skfm.data.frames import (
     columns_of,
+    family_of,
     has_whole_numbers,
     is_frame,
     is_missing,
@@ -321,11 +322,26 @@ def _naming_text_columns(X):
                 raised = TypeError if isinstance(error, TypeError) else ValueError
                 raise raised(
                     f"Column {name!r} of X holds {what}, not numbers: {shown(values[row])} at row {row} "
-                    f"({error}). Fit on a table with encoder='auto', fit on such an array with "
-                    f"encoder=FieldEncoder(), or encode it first with skfm.FieldEncoder or "
-                    f"sklearn.preprocessing.OneHotEncoder."
+                    f"({error}). {_remedy(name, values)}"
                 ) from error
         raise
+
+
+def _remedy(name, values: list) -> str:
+    """What to do about a column with values that are no numbers."""
+    try:
+        families = {family_of(name, value) for value in values if not is_missing(value)}
+    except TypeError:
+        families = set()
+    if len(families) == 1:
+        return (
+            "Fit with encoder=skfm.FieldEncoder(), or encode the column first, text with "
+            "sklearn.preprocessing.OneHotEncoder for instance."
+        )
+    return (
+        "Make numbers of such values, or drop their rows; or make numpy.nan of them, and fit with "
+        "encoder=skfm.FieldEncoder(), which takes missing values."
+    )
 
 
 def _refuse_not_a_time(X) -> None:

@@ -739,14 +739,15 @@ def check_columns(
     if context.encoding.encoder is None and not is_method(plan.solver):
         one_field = Fields(np.empty(0, np.int32), 1)
         model = make_model(Shape(targets.n_outputs, targets.loss, one_field, None))
-        check_memory(data.samples.X, model.width, plan.dtype)
+        check_memory(data.samples.X, model, plan.dtype)
 
 
-def check_layers(model, prepared: Prepared) -> None:
-    """Raise ValueError if the dense weights of a model are too many, before any of them is drawn."""
-    from skfm.train.memory import check_memory_of_weights
+def check_weights(model, prepared: Prepared) -> None:
+    """Raise ValueError if the weights of a model are too many, before any of them is made."""
+    from skfm.train.memory import check_memory, check_memory_of_weights
 
     if not is_method(prepared.plan.solver):
+        check_memory(prepared.posed.samples.X, model, prepared.plan.dtype)
         check_memory_of_weights(model, 3 * prepared.plan.dtype.itemsize)
 
 
@@ -987,11 +988,11 @@ def check_same_columns(source: Learned, columns: InputColumns, shown: str, *, en
     known = source.columns.names
     if known is None or columns.names is None:
         return
-    for theirs, ours in zip_longest(known, columns.names, fillvalue="no more"):
+    for theirs, ours in zip_longest(map(repr, known), map(repr, columns.names), fillvalue="no more"):
         if theirs != ours:
             raise ValueError(
-                f"init_from={shown} was fitted on other columns than those of X: {theirs!r}, where X has "
-                f"{ours!r}. Give the same columns, in the same order."
+                f"init_from={shown} was fitted on other columns than those of X: {theirs}, where X has "
+                f"{ours}. Give the same columns, in the same order."
             )
 
 

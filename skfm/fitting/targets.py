@@ -284,14 +284,12 @@ class Labels(Targets):
 
     Attributes
     ----------
-    owner : the estimator's name, for messages
     class_weight : as given
     classes : sorted labels
     multilabel : whether y is a matrix of 0 and 1
     """
 
     _kept: ClassVar = (*Targets._kept, "classes", "multilabel")
-    owner: str = ""
     class_weight: Any = None
     classes: Any = None
     multilabel: bool = False
@@ -328,12 +326,7 @@ class Labels(Targets):
                 f"array of one type. Make it one, with {'np.asarray(y, dtype=int) or ' * are_numbers}"
                 f"np.asarray(y, dtype=str)."
             ) from error
-        if kind == "multiclass-multioutput":
-            raise ValueError(
-                f"{self.owner} takes one column of labels, or 0 and 1 for each of several labels; "
-                f"wrap it in sklearn.multioutput.MultiOutputClassifier for several columns of classes."
-            )
-        multilabel = kind == "multilabel-indicator"
+        multilabel = kind in ("multilabel-indicator", "multiclass-multioutput")
         if multilabel:
             _refuse_other_indicators(np.asarray(y))
         return (y if multilabel else column_or_1d(y, warn=warn)), multilabel
@@ -668,13 +661,11 @@ class ClickConversion(Targets):
 
     Attributes
     ----------
-    owner : the estimator's name, for messages
     class_weight : None, "balanced", or a dict for each task
     task_weights : weight of the loss of each task
     """
 
     n_outputs: int = 2
-    owner: str = ""
     class_weight: Any = None
     task_weights: Any = (1.0, 1.0)
 
@@ -712,7 +703,7 @@ class ClickConversion(Targets):
     @property
     def _alone(self) -> Labels:
         """Targets of one column."""
-        return Labels(owner=self.owner, class_weight=self.class_weight)
+        return Labels(class_weight=self.class_weight)
 
     def learn(self, *parts, classes=None, incremental=False):
         y = _dense(parts[0])
@@ -921,12 +912,12 @@ def _refuse_other_indicators(y: np.ndarray) -> None:
     """Raise ValueError if a value of several labels is neither 0 nor 1: scikit-learn takes any two."""
     other = (y != 0) & (y != 1)
     if other.any():
-        position, values = int(other.argmax()), np.unique(y)
-        such = f", such as (y == {values[1]}).astype(int)" if values.size == 2 else ""
+        position, values = int(other.argmax()), np.unique(y).tolist()
+        such = f", such as (y == {values[1]!r}).astype(int)" if len(values) == 2 else ""
         raise ValueError(
-            f"y holds {y.ravel()[position]} at {place_of(y, position)}: of several labels give 1 where a row "
-            f"has the label, and 0 where not{such}. Columns of classes need an "
-            f"estimator each, with sklearn.multioutput.MultiOutputClassifier."
+            f"y holds {shown(y.ravel().tolist()[position])} at {place_of(y, position)}: of several labels "
+            f"give 1 where a row has the label, and 0 where not{such}. Columns of classes need an estimator "
+            f"each, with sklearn.multioutput.MultiOutputClassifier."
         )
 
 
@@ -944,9 +935,10 @@ def _refuse_labels(what: str, labels) -> None:
             )
         is_large = isinstance(label, int | float) and abs(label) >= 2**63
         if is_large or not isinstance(label, _LABELS):
+            taken = "text, or whole numbers from -2**63 to 2**63 - 1" if is_large else "text or whole numbers"
             raise ValueError(
-                f"Unknown label type: {where}, of type {type(label).__name__}, and labels are text or whole "
-                f"numbers. Make text of them: [str(label) for label in labels]."
+                f"Unknown label type: {where}, of type {type(label).__name__}, and labels are {taken}. Make "
+                f"text of them: [str(label) for label in labels]."
             )
         if isinstance(label, str) != isinstance(found[0], str):
             raise ValueError(

@@ -97,6 +97,7 @@ class Hints(NamedTuple):
     own_units : fields whose columns are trained in their own units, not at root mean square 1
     without_linear : parameters that would give the model the linear terms that it lacks. Its columns are not
         trained less their means: products with a column far from 0 are its linear weights. "" elsewhere
+    width_of : of what a row of the tables has many
     """
 
     pools: bool = True
@@ -108,6 +109,7 @@ class Hints(NamedTuple):
     starts_still: bool = False
     own_units: tuple[int, ...] = ()
     without_linear: str = ""
+    width_of: str = "factors"
 
 
 def fold_linear(linear: np.ndarray, intercept: np.ndarray, pairs, center: np.ndarray):

@@ -13,7 +13,7 @@ class Linear(Model):
 
     @property
     def hints(self):
-        return Hints(of_sums="arithmetic")
+        return Hints(of_sums="arithmetic", width_of="outputs")
 
     def tables(self):
         return {"linear": Table((self.n_outputs,), "linear", "zero")}

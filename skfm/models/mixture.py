@@ -40,7 +40,12 @@ class MixtureFM(Model):
     def hints(self):
         forms = {role: self.terms(role) for role in ("gate", "expert")}
         lacking = [f'{role}="linear+fm"' for role, terms in forms.items() if "linear" not in terms]
-        return Hints(of_sums="JAX", starts_still=True, without_linear=" and ".join(lacking))
+        return Hints(
+            of_sums="JAX",
+            starts_still=True,
+            without_linear=" and ".join(lacking),
+            width_of="components (n_components) or factors",
+        )
 
     def tables(self):
         sizes = {"gate": (self.n_components,), "expert": (self.n_components, self.n_outputs)}

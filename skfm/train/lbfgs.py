@@ -31,7 +31,7 @@ from skfm.train.loop import (
     largest_loss,
     validation_scores,
 )
-from skfm.train.memory import check_memory, check_memory_of_weights
+from skfm.train.memory import check_memory_of_weights
 from skfm.train.precondition import Coordinates, coordinates
 from skfm.train.problem import (
     Parameters,
@@ -257,7 +257,6 @@ class LBFGS:
 def _fit(problem: Problem) -> Result:
     model, loss, dtype, schedule = problem.model, problem.loss, problem.dtype, problem.schedule
     (X, y, weight), shared = problem.train, shared_rows(problem)
-    check_memory(X, model.width, dtype)
     check_representable(problem)
     statistics = column_statistics(X, weight, shared)
     trained = None if problem.start is None else problem.start.trained(X.shape[1])

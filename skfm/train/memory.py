@@ -16,15 +16,15 @@ from skfm.runtime import check_fits
 _OF_ONES, _OF_VALUES = 22, 48
 
 
-def check_memory(X, width: int, dtype: np.dtype) -> None:
+def check_memory(X, model: Model, dtype: np.dtype) -> None:
     """Raise ValueError if a table and the optimizer's state, or the columns' statistics, do not fit.
 
     Parameters
     ----------
     X : rows to learn from, a matrix or on disk
-    width : numbers of a row of the table, or fewer while fields are not known
+    model : one of as many fields as the rows have, or of fewer while these are not known
     """
-    n_rows, of_statistics = table_rows(X.shape[1]), _OF_ONES
+    width, n_rows, of_statistics = model.width, table_rows(X.shape[1]), _OF_ONES
     if not all(bool(np.all(piece.data == 1)) for _, piece in row_pieces(X)):
         of_statistics = _OF_VALUES
     of_row = width * dtype.itemsize
@@ -32,7 +32,7 @@ def check_memory(X, width: int, dtype: np.dtype) -> None:
         n_rows * max(2 * of_row, of_row + of_statistics),
         f"The weights of {n_rows} columns, {width} numbers each or more, the optimizer's state and the "
         f"columns' statistics take",
-        "Give fewer factors, or fewer columns, with FieldEncoder(hash=...) or "
+        f"Give fewer {model.hints.width_of}, or fewer columns, with FieldEncoder(hash=...) or "
         "sklearn.feature_extraction.FeatureHasher(n_features=...) for instance.",
     )
 

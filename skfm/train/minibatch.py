@@ -26,7 +26,6 @@ from skfm.runtime import precision, some_cores
 from skfm.train.epochs import BatchEpochs, InMemory, Source, held_state, mean_batch_rows
 from skfm.train.held_out import validator
 from skfm.train.loop import DivergenceError, Watch, descend
-from skfm.train.memory import check_memory
 from skfm.train.plateau import Plateau
 from skfm.train.problem import (
     LOOSE,
@@ -139,7 +138,6 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     model, dtype, schedule = problem.model, problem.dtype, problem.schedule
     n_columns = problem.train.X.shape[1]
     n_rows = table_rows(n_columns)
-    check_memory(problem.train.X, model.width, dtype)
     check_representable(problem)
     rate = np.asarray(schedule.learning_rate, dtype)
     statistics = column_statistics(problem.train.X, problem.train.weight, shared_rows(problem))

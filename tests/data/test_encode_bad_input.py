@@ -65,6 +65,7 @@ def error_of(error, function, *args, **params):
         ([["x", "y"], ["z", 1]], ["numbers (row 1: 1)"]),
         ([["x", "y"], {"z", 1}], ["mixes text", "and numbers"]),
         ([[["x"]], [["y"]]], ["holds lists of lists (row 0: ['x'])"]),
+        ([["x", "y"], [["z"]]], ["holds lists of lists (row 1: ['z'])", "Flatten them"]),
     ],
 )
 def test_mixed_columns(values, parts):

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import re
 import resource
+import tracemalloc
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -187,6 +188,33 @@ def test_values_that_are_dicts(fails):
     match = "Column 0 of X holds values of type dict, not numbers: {'a': 1} at row 0"
     for call in CALLS.values():
         fails("FMRegressor", lambda model, call=call: call(model, held, Y), match, TypeError)
+
+
+@pytest.mark.parametrize("value", [1j, [1], {"a": 1}, object(), "z", b"z", date(2020, 1, 2)])
+def test_remedies_for_a_value_that_is_no_number_work(value):
+    held = X.astype(object)
+    held[7, 2] = value
+    with pytest.raises((TypeError, ValueError), match=r"Column 2 of X .* at row 7 ") as caught:
+        make("FMRegressor", encoder=None).fit(held, Y)
+    assert str(caught.value).endswith(
+        "Make numbers of such values, or drop their rows; or make numpy.nan of them, and fit with "
+        "encoder=skfm.FieldEncoder(), which takes missing values."
+    )
+    number, missing = held.copy(), held.copy()
+    number[7, 2], missing[7, 2] = 0.5, np.nan
+    make("FMRegressor", encoder=None).fit(number, Y)
+    make("FMRegressor", encoder=None).fit(np.delete(held, 7, axis=0), np.delete(Y, 7))
+    make("FMRegressor", encoder=FieldEncoder()).fit(missing, Y)
+
+
+@pytest.mark.parametrize("value", [["u", "v"], "z", b"z", date(2020, 1, 2)])
+def test_the_remedy_for_a_column_without_numbers_works(value):
+    held = X.astype(object)
+    for row in range(N):
+        held[row, 2] = value
+    with pytest.raises((TypeError, ValueError), match=r"at row 0 .* Fit with encoder=skfm.FieldEncoder\(\)"):
+        make("FMRegressor", encoder=None).fit(held, Y)
+    make("FMRegressor", encoder=FieldEncoder()).fit(held, Y)
 
 
 # -- containers --------------------------------------------------------------------------------------
@@ -474,7 +502,7 @@ def with_target(value, other=1):
         (with_target(Fraction(1, 3)), r"Fraction\(1, 3\) at row 7"),
         (with_target(date(2020, 1, 2)), r"datetime.date\(2020, 1, 2\) at row 7, of type date"),
         (with_target(timedelta(1)), r"datetime.timedelta\(days=1\) at row 7"),
-        (with_target(10**400), "at row 7, of type int"),
+        (with_target(10**400), r"at row 7, of type int, .* whole numbers from -2\*\*63 to 2\*\*63 - 1"),
         (with_target(-1e19, other=1.0).astype(float), r"y holds -1e\+19 at row 7, of type float"),
         (with_target("a"), "y holds 'a' at row 7, and 1 before"),
         (np.array([b"a", b"b"] * (N // 2)), r"represented as bytes.*np.char.decode\(y, 'latin-1'\)"),
@@ -490,7 +518,9 @@ def test_what_is_no_label(y, match, fails):
 
 
 @pytest.mark.parametrize("held_as", [list, tuple, partial(np.array, dtype=object)])
-@pytest.mark.parametrize("labels", [[2.0**53, 2**53 + 1], [b"a", b"\xff"], [b"a", 1], [1j, 2]])
+@pytest.mark.parametrize(
+    "labels", [[2.0**53, 2**53 + 1], [2**64 - 1, -1], [b"a", b"\xff"], [b"a", 1], [1j, 2]]
+)
 def test_remedies_for_labels_work(labels, held_as):
     y = held_as(labels * (N // 2))
     with pytest.raises(ValueError, match="y holds") as caught:
@@ -957,6 +987,20 @@ def test_several_labels_are_0_and_1(values, kind, fails):
     np.testing.assert_array_equal(eval(remedy[1], {"y": bad}), labels)
 
 
+@pytest.mark.parametrize(
+    ("y", "place"),
+    [
+        (np.column_stack([LABELS, with_target(2, 0).astype(int)]), "2 at row 7, column 1"),
+        (np.column_stack([LABELS, with_target(3, 0).astype(float)]), "3.0 at row 7, column 1"),
+        (np.column_stack([LABELS, LABELS]).astype(str), f"'{LABELS[0]}' at row 0, column 0"),
+    ],
+)
+def test_columns_of_classes_are_no_labels(y, place, fails):
+    for call in ("fit", "partial_fit"):
+        match = f"y holds {place}: .*MultiOutputClassifier"
+        fails("FMClassifier", lambda model, call=call: getattr(model, call)(X, y), match)
+
+
 def test_class_weights(fails):
     def fit(model):
         model.fit(X, LABELS)
@@ -1121,6 +1165,29 @@ def test_layers_that_do_not_fit_are_refused(name, encoder, monkeypatch):
         ):
             model.fit(X, target_of(name))
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 5 * 10**5
+
+
+@pytest.mark.parametrize("encoder", ["auto", FieldEncoder()])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    ("name", "parameter", "fewer"),
+    [
+        ("MixtureFMClassifier", "n_components", r"components \(n_components\) or factors"),
+        ("NFMClassifier", "n_factors", "factors"),
+    ],
+)
+def test_wide_tables_are_refused_before_memory_is_taken(name, parameter, fewer, solver, encoder, monkeypatch):
+    monkeypatch.setattr("skfm.runtime.physical_memory", lambda: 10**9)
+    model = make(name, **{parameter: 10**7}, solver=solver, encoder=encoder)
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            ValueError, match=f"GB at least, and the machine has 1 GB. Give fewer {fewer}, or"
+        ):
+            model.fit(X, LABELS)
+        assert tracemalloc.get_traced_memory()[1] < 4 * 10**7
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_lbfgs_keeps_has_to_fit(monkeypatch):

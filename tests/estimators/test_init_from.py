@@ -246,7 +246,7 @@ def test_a_search_starts_from_a_fitted_model_on_a_table():
     [
         (TABLE[["b", "a"]], {}, "other columns than those of X: 'a', where X has 'b'"),
         (TABLE.rename(columns={"b": "c"}), {}, "'b', where X has 'c'"),
-        (TABLE[["a"]], {}, "'b', where X has 'no more'"),
+        (TABLE[["a"]], {}, "'b', where X has no more."),
         (TABLE, {"encoder": FieldEncoder(hash=8)}, "The encoder has hash=8, .* hash=None"),
         (X, {}, "learns from rows as they are, and .* from tables"),
     ],

@@ -104,7 +104,9 @@ def test_rows_that_are_lists_are_tables():
 
 def test_text_where_numbers_are_expected():
     X, y = table()
-    with pytest.raises(ValueError, match=r"Column 0 of X holds text.*'.' at row 0.*encoder=FieldEncoder\(\)"):
+    with pytest.raises(
+        ValueError, match=r"Column 0 of X holds text.*'.' at row 0.*encoder=skfm.FieldEncoder\(\)"
+    ):
         model(encoder=None).fit(X.to_numpy(dtype=object), y)
 
 

@@ -45,7 +45,7 @@ class FactorizationClassifier(ClassifierMixin, LabelParameters, FactorizationEst
         return self
 
     def _make_targets(self):
-        return Labels(owner=type(self).__name__, class_weight=self.class_weight)
+        return Labels(class_weight=self.class_weight)
 
     @fitted
     def classes_(self) -> np.ndarray:

@@ -311,7 +311,7 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
                 f"are pooled into one field. Pass fields= to say which columns belong together."
             )
         model = self._make_model(prepared.shape(context))
-        fitting.check_layers(model, prepared)
+        fitting.check_weights(model, prepared)
         # Before the start, for which some models train another: a score that does not suit is named first.
         score = self._scorer(model, prepared, context)
         start, pretrained = (None, None)
