@@ -41,16 +41,18 @@ class Chunk(tuple):
     path : of the file
     n_before : rows of the file before the first
     place_in : tells where a row of a file is
+    why_text : tells what makes text of a column that an error refuses for it, with its place; or None
     """
 
     path: Any
     n_before: int
     place_in: Callable[[Any, int], str]
+    why_text: Callable[[str], str | None] | None
 
-    def __new__(cls, items, path, n_before, place_in):
+    def __new__(cls, items, path, n_before, place_in, why_text=None):
         """A tuple of the items."""
         chunk = super().__new__(cls, items)
-        chunk.path, chunk.n_before, chunk.place_in = path, n_before, place_in
+        chunk.path, chunk.n_before, chunk.place_in, chunk.why_text = path, n_before, place_in, why_text
         return chunk
 
     def place(self, row: int | None) -> str:
@@ -144,6 +146,10 @@ class _TableStream:
         """Where a row of a file is."""
         return f"{path}, row {row}"
 
+    def _why_text(self, message: str) -> str | None:
+        """What makes text of the column that an error refuses for it, with its place; None if unknown."""
+        return None
+
     def __iter__(self):
         """Chunks ``(X,)``, ``(X, y)`` or ``(X, y, sample_weight)``, X a pyarrow.Table."""
         import pyarrow as pa
@@ -163,7 +169,7 @@ class _TableStream:
                     y = [table[name].to_numpy() for name in self.targets]
                     chunk.append(y[0] if self.one_target else _side_by_side(y))
                 chunk += [table[name].to_numpy() for name in self.weights]
-                yield Chunk(chunk, path, n_before + first, self._place)
+                yield Chunk(chunk, path, n_before + first, self._place, self._why_text)
 
 
 class ParquetStream(_TableStream):
@@ -461,6 +467,8 @@ class CsvStream(_TableStream):
         # Columns of which it is known, or was said, how they are to be read.
         self._settled = {*given}
         self._of_labels: list[str] = []
+        # What is text in columns that would be numbers without.
+        self._of_text: dict[str, _MixedText] = {}
         self._types = self._find_types(given)
         self.dtypes = {name: str(type_) for name, type_ in self._types.items()}
 
@@ -485,6 +493,20 @@ class CsvStream(_TableStream):
 
     def _typed(self, name, type_):
         return f"Give the stream dtypes={{{name!r}: {type_!r}}}."
+
+    def _why_text(self, message):
+        for name, found in self._of_text.items():
+            if not message.startswith(f"Column {name!r} ") or "holds text" not in message:
+                continue
+            assert found.first is not None
+            others = found.shown_others
+            return (
+                f"{self._place(*found.first)}, column {name!r}: {others[0]} is no {found.what}, so all "
+                f"values of the column are read as text, where numbers are expected. Mend it, or "
+                f"{self._instead(name, ', '.join(others))}. Give a stream of other rows than those of fit "
+                f"the same types, with dtypes=stream_of_fit.dtypes."
+            )
+        return None
 
     def _why_not_in(self, names):
         other = (
@@ -555,6 +577,12 @@ class CsvStream(_TableStream):
                     for found in mixed.get(name, ()):
                         found.add(values, possible[name], path, n_rows)
                 n_rows += batch.num_rows
+        self._of_text = {
+            name: found
+            for name, ways in mixed.items()
+            for found in reversed(ways)
+            if found.first is not None and 2 * found.n_numbers >= found.n_values
+        }
         for name, ways in mixed.items():
             # Text is possible always.
             for found in ways if len(possible[name]) == 1 else ():
@@ -578,18 +606,15 @@ class CsvStream(_TableStream):
 
     def _described(self, name: str, found: _MixedText, place: str) -> str:
         """What is to be said of a column of numbers that some other text makes names of."""
-        others = [*map(shown, found.others[:_MOST_SHOWN]), *["..."] * (len(found.others) > _MOST_SHOWN)]
+        others = found.shown_others
         names = "labels that are text" if name in self.targets else "names"
         remedy = f"mend it, or {self._instead(name, ', '.join(others))}."
-        number = "number"
-        if found.of_doubles:
-            number = "number that a double says exactly"
-            if found.others_are_numbers:
-                remedy = f"have it rounded with dtypes={{{name!r}: 'double'}}, or {remedy}"
+        if found.of_doubles and found.others_are_numbers:
+            remedy = f"have it rounded with dtypes={{{name!r}: 'double'}}, or {remedy}"
         if self.names is not None and found.first is not None and found.first[1] == 0:
             remedy = f"{_HEADER} Otherwise {remedy}"
         return (
-            f"{place}, column {name!r}: {others[0]} is no {number}, as {found.n_numbers} of "
+            f"{place}, column {name!r}: {others[0]} is no {found.what}, as {found.n_numbers} of "
             f"{found.n_values} values of the column are, and so all are read as {names}. "
             f"{remedy[0].upper()}{remedy[1:]} {names.capitalize()} they stay, without this warning, with "
             f"dtypes={{{name!r}: 'string'}}."
@@ -754,6 +779,16 @@ class _MixedText:
         import pyarrow as pa
 
         return are_numbers(self.n_numbers, self.n_values) and self._kinds[0] != pa.string()
+
+    @property
+    def what(self) -> str:
+        """What the others are not."""
+        return "number that a double says exactly" if self.of_doubles else "number"
+
+    @property
+    def shown_others(self) -> list[str]:
+        """The others in a message."""
+        return [*map(shown, self.others[:_MOST_SHOWN]), *["..."] * (len(self.others) > _MOST_SHOWN)]
 
     @property
     def others_are_numbers(self) -> bool:

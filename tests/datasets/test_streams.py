@@ -976,6 +976,52 @@ def test_remedies_of_targets_and_weights_that_are_not_of_their_type_help(tmp_pat
     FMClassifier(**SETTINGS).fit(CsvStream(path, **options))
 
 
+@pytest.mark.filterwarnings("ignore::skfm.data.readings.ReadingWarning")
+@pytest.mark.parametrize("other_columns", [[], ["u"]])
+@pytest.mark.parametrize("n_rows", [8, 40])
+@pytest.mark.parametrize("encoder", ["auto", FieldEncoder(), FieldEncoder(numeric=["x"])])
+@pytest.mark.parametrize(
+    ("method", "others"),
+    [
+        ("predict", ["zz", "n.a."]),
+        ("score", ["zz", "n.a."]),
+        ("predict", ["12345678901234567890123", "1" * 30]),
+    ],
+)
+def test_text_among_numbers_to_predict_is_named_and_the_remedy_helps(
+    tmp_path, other_columns, n_rows, encoder, method, others
+):
+    """In a chunk after the first, too."""
+    if others[0] != "zz" and encoder == "auto" and not other_columns:
+        pytest.skip("a matrix of numbers takes numbers that are text")
+    table = pd.DataFrame({"x": np.arange(40) / 4, "u": list("abcd") * 10, "y": np.arange(40) % 7})
+    paths = tmp_path / "fit.csv", tmp_path / "predict.csv"
+    options = {"target": "y", "columns": ["x", *other_columns], "chunk_rows": 5}
+    table.to_csv(paths[0], index=False)
+    of_fit = CsvStream(paths[0], **options)
+    model = FMRegressor(encoder=encoder, **SETTINGS).fit(of_fit)
+    table = table.astype({"x": object}).head(n_rows)
+    table.loc[n_rows - 2 :, "x"] = others
+    table.to_csv(paths[1], index=False)
+    stream = CsvStream(paths[1], **options)
+    with pytest.raises(ValueError, match="dtypes=stream_of_fit") as refused:
+        getattr(model, method)(stream)
+    message = str(refused.value)
+    assert f"of the stream: {paths[1]}, line {n_rows}, column 'x': {others[0]!r} is no number" in message
+    assert message.endswith("with dtypes=stream_of_fit.dtypes.")
+    missing = eval(message.partition("missing_values=")[2].partition(". Give")[0], {"stream": stream})
+    mended = CsvStream(paths[1], **options, missing_values=missing, dtypes=of_fit.dtypes)
+    assert everything(mended)["x"].isna().sum() == 2
+    if other_columns or encoder != "auto":
+        getattr(model, method)(mended)
+
+
+def test_names_where_numbers_are_expected_are_told_of_the_encoder(tmp_path):
+    pd.DataFrame({"u": list("abcd") * 10, "y": np.arange(40) % 7}).to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.raises(ValueError, match=r"'a' at row 0 .*encoder='auto'"):
+        FMRegressor(encoder=None, **SETTINGS).fit(CsvStream(tmp_path, "y"))
+
+
 def test_a_header_among_the_rows_of_a_file(tmp_path):
     rows = pd.DataFrame({"x": np.arange(40) / 4, "u": list("abcd") * 10, "y": np.arange(40) % 2})
     paths = [tmp_path / "1.csv", tmp_path / "2.csv"]
