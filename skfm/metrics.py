@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score, log_loss, make_scorer, roc_
 from sklearn.utils import check_consistent_length, check_scalar
 
 from skfm.data.frames import numbered
+from skfm.data.validate import as_objects_if_text, first_no_number, shown
 
 
 def group_roc_auc_score(y_true, y_score, *, groups, sample_weight=None, average="weighted"):
@@ -47,7 +48,7 @@ def group_roc_auc_score(y_true, y_score, *, groups, sample_weight=None, average=
     ------
     ValueError
         If no group has rows of both classes, a group is missing, a score is NaN, a target is not of two
-        classes, a weight is negative, or lengths differ.
+        classes, a weight is negative, all are 0, or lengths differ.
 
     Notes
     -----
@@ -74,6 +75,8 @@ def group_roc_auc_score(y_true, y_score, *, groups, sample_weight=None, average=
         raise ValueError(f'average must be "weighted" or "macro", got {average!r}.')
     positive = _positive(y_true)
     weight = np.ones(positive.size) if sample_weight is None else _nonnegative("sample_weight", sample_weight)
+    if not weight.any():
+        raise ValueError("sample_weight is zero for every row. Give some row a weight above 0.")
     rows = _ranked(_vector("y_score", y_score), groups)
     positive, weight = positive[rows.order], weight[rows.order]
     positives, negatives = np.where(positive, weight, 0.0), np.where(positive, 0.0, weight)
@@ -87,7 +90,7 @@ def group_roc_auc_score(y_true, y_score, *, groups, sample_weight=None, average=
     right = np.add.reduceat(negatives, rows.runs) * (above + 0.5 * in_run)
     pairs = np.add.reduceat(positives, rows.groups) * np.add.reduceat(negatives, rows.groups)
     used = pairs > 0
-    _check_some(used, "rows of both classes")
+    _check_some(used, "rows of both classes" + " with a weight above 0" * (sample_weight is not None))
     auc = np.add.reduceat(right, rows.group_runs)[used] / pairs[used]
     of_group = np.add.reduceat(weight, rows.groups)[used] if average == "weighted" else None
     return float(np.average(auc, weights=of_group))
@@ -360,8 +363,20 @@ def _chance_of_none(size, positives, drawn) -> np.ndarray:
     return chance
 
 
+_OF_LABELS = "Pass np.asarray(y_true) == positive_class."
+
+
 def _vector(name: str, values) -> np.ndarray:
-    array = np.asarray(values, dtype=np.float64)
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        found = first_no_number(as_objects_if_text(np.asarray(values)))
+        if found is None:
+            raise
+        remedy = _OF_LABELS if name == "y_true" else "Give one number a row."
+        raise ValueError(
+            f"{name} holds {shown(found[1])} at row {found[0]}, which is no number. {remedy}"
+        ) from None
     if array.ndim != 1:
         raise ValueError(f"{name} must have one number a row, got an array of shape {array.shape}.")
     if not array.size:
@@ -385,10 +400,7 @@ def _positive(y_true) -> np.ndarray:
     bad = (y != 1) & (y != (-1 if (y < 0).any() else 0))
     if bad.any():
         row = int(np.argmax(bad))
-        raise ValueError(
-            f"y_true must hold 0 and 1, or -1 and 1, got {y[row]:g} at row {row}. Pass "
-            f"y_true == positive_class."
-        )
+        raise ValueError(f"y_true must hold 0 and 1, or -1 and 1, got {y[row]:g} at row {row}. {_OF_LABELS}")
     return y == 1
 
 

@@ -226,6 +226,32 @@ def test_targets_are_of_two_classes(metric):
             metric(y, score, groups=groups)
 
 
+@every_metric
+@pytest.mark.parametrize("kind", [list, np.array, lambda values: np.array(values, dtype=object)])
+def test_labels_that_are_text_are_named_and_the_remedy_helps(metric, kind):
+    y_true, positive_class = kind(["1", "b", "a"]), "b"
+    score, groups = [0.1, 0.4, 0.3], [1, 1, 1]
+    with pytest.raises(ValueError, match=r"y_true holds 'b' at row 1, which is no number\. Pass ") as refused:
+        metric(y_true, score, groups=groups)
+    remedy = str(refused.value).partition("Pass ")[2].rstrip(".")
+    mended = eval(remedy, {"np": np, "y_true": y_true, "positive_class": positive_class})
+    assert metric(mended, score, groups=groups) == metric([0, 1, 0], score, groups=groups)
+    with pytest.raises(ValueError, match=r"y_score holds 'b' at row 1, which is no number\. Give one number"):
+        metric([0, 1, 0], y_true, groups=groups)
+
+
+def test_weights_of_zero_are_named():
+    rows, groups = ([0, 1, 0, 1], [0.1, 0.4, 0.3, 0.2]), [1, 1, 2, 2]
+    with pytest.raises(
+        ValueError, match=r"sample_weight is zero for every row\. Give some row a weight above"
+    ):
+        group_roc_auc_score(*rows, groups=groups, sample_weight=np.zeros(4))
+    with pytest.raises(
+        ValueError, match="None of the 2 groups has rows of both classes with a weight above 0"
+    ):
+        group_roc_auc_score(*rows, groups=groups, sample_weight=[0, 1, 0, 1])
+
+
 def test_gains_and_weights_are_not_negative():
     score, groups = [0.1, 0.4, 0.3], [1, 1, 1]
     with pytest.raises(ValueError, match="y_true must be finite and 0 or more, got -1 at row 2"):

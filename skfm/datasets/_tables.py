@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import csv
+import decimal
 import importlib
 import io
 import itertools
@@ -40,16 +41,18 @@ class Chunk(tuple):
     path : of the file
     n_before : rows of the file before the first
     place_in : tells where a row of a file is
+    why_text : tells what makes text of a column that an error refuses for it, with its place; or None
     """
 
     path: Any
     n_before: int
     place_in: Callable[[Any, int], str]
+    why_text: Callable[[str], str | None] | None
 
-    def __new__(cls, items, path, n_before, place_in):
+    def __new__(cls, items, path, n_before, place_in, why_text=None):
         """A tuple of the items."""
         chunk = super().__new__(cls, items)
-        chunk.path, chunk.n_before, chunk.place_in = path, n_before, place_in
+        chunk.path, chunk.n_before, chunk.place_in, chunk.why_text = path, n_before, place_in, why_text
         return chunk
 
     def place(self, row: int | None) -> str:
@@ -143,6 +146,10 @@ class _TableStream:
         """Where a row of a file is."""
         return f"{path}, row {row}"
 
+    def _why_text(self, message: str) -> str | None:
+        """What makes text of the column that an error refuses for it, with its place; None if unknown."""
+        return None
+
     def __iter__(self):
         """Chunks ``(X,)``, ``(X, y)`` or ``(X, y, sample_weight)``, X a pyarrow.Table."""
         import pyarrow as pa
@@ -162,7 +169,7 @@ class _TableStream:
                     y = [table[name].to_numpy() for name in self.targets]
                     chunk.append(y[0] if self.one_target else _side_by_side(y))
                 chunk += [table[name].to_numpy() for name in self.weights]
-                yield Chunk(chunk, path, n_before + first, self._place)
+                yield Chunk(chunk, path, n_before + first, self._place, self._why_text)
 
 
 class ParquetStream(_TableStream):
@@ -369,10 +376,11 @@ class CsvStream(_TableStream):
     Warns
     -----
     ReadingWarning
-        If all values of a column are read as text for a few that are no numbers, beside nine tenths or more
-        that are; the message names the first of them, its file and line. Read them as missing with
-        `missing_values`, or give the column "string" to confirm it. Of a target a classifier warns in fit,
-        and a regressor raises an error: mend the file, as targets must not be missing.
+        If all values of a column are read as text for a few that are no numbers, or whole ones that no double
+        says exactly, beside nine tenths or more that are; the message names the first of them, its file and
+        line. Read them as missing with `missing_values`, or give the column "string" to confirm it, or
+        "double" to round whole numbers. Of a target a classifier warns in fit, and a regressor raises an
+        error: mend the file, as targets must not be missing.
 
     See Also
     --------
@@ -459,6 +467,8 @@ class CsvStream(_TableStream):
         # Columns of which it is known, or was said, how they are to be read.
         self._settled = {*given}
         self._of_labels: list[str] = []
+        # What is text in columns that would be numbers without.
+        self._of_text: dict[str, _MixedText] = {}
         self._types = self._find_types(given)
         self.dtypes = {name: str(type_) for name, type_ in self._types.items()}
 
@@ -483,6 +493,20 @@ class CsvStream(_TableStream):
 
     def _typed(self, name, type_):
         return f"Give the stream dtypes={{{name!r}: {type_!r}}}."
+
+    def _why_text(self, message):
+        for name, found in self._of_text.items():
+            if not message.startswith(f"Column {name!r} ") or "holds text" not in message:
+                continue
+            assert found.first is not None
+            others = found.shown_others
+            return (
+                f"{self._place(*found.first)}, column {name!r}: {others[0]} is no {found.what}, so all "
+                f"values of the column are read as text, where numbers are expected. Mend it, or "
+                f"{self._instead(name, ', '.join(others))}. Give a stream of other rows than those of fit "
+                f"the same types, with dtypes=stream_of_fit.dtypes."
+            )
+        return None
 
     def _why_not_in(self, names):
         other = (
@@ -539,25 +563,38 @@ class CsvStream(_TableStream):
         possible = dict.fromkeys(others, kinds)
         # Where a weight is no number, fit says so; text of a target is as good as any label.
         may_be_numbers = {*self.columns, *self.targets}
-        mixed = {name: _MixedText(kinds) for name in others if name in may_be_numbers and not is_name(name)}
+        mixed = {
+            name: (_MixedText(kinds), _MixedText(kinds, of_doubles=True))
+            for name in others
+            if name in may_be_numbers and not is_name(name)
+        }
         for path in self.paths if others else ():
             n_rows = 0
             for batch in self._read(path, others):
                 for name, kinds in possible.items():
                     values = batch.column(batch.schema.get_field_index(name))
                     possible[name] = _narrowed(kinds, values)
-                    if name in mixed:
-                        mixed[name].add(values, possible[name], path, n_rows)
+                    for found in mixed.get(name, ()):
+                        found.add(values, possible[name], path, n_rows)
                 n_rows += batch.num_rows
-        for name, found in mixed.items():
+        self._of_text = {
+            name: found
+            for name, ways in mixed.items()
+            for found in reversed(ways)
+            if found.first is not None and 2 * found.n_numbers >= found.n_values
+        }
+        for name, ways in mixed.items():
             # Text is possible always.
-            if found.first is not None and len(possible[name]) == 1 and found.is_of_numbers:
+            for found in ways if len(possible[name]) == 1 else ():
+                if found.first is None or not found.is_of_numbers:
+                    continue
                 message = self._described(name, found, self._place(*found.first))
                 if name in self.targets:
                     self._of_labels.append(message)
-                    continue
-                self._settled.add(name)
-                warn(message)
+                else:
+                    self._settled.add(name)
+                    warn(message)
+                break
         types |= {name: kinds[0] for name, kinds in possible.items()}
         return {name: types[name] for name in self.names_read}
 
@@ -569,13 +606,15 @@ class CsvStream(_TableStream):
 
     def _described(self, name: str, found: _MixedText, place: str) -> str:
         """What is to be said of a column of numbers that some other text makes names of."""
-        others = [*map(shown, found.others[:_MOST_SHOWN]), *["..."] * (len(found.others) > _MOST_SHOWN)]
+        others = found.shown_others
         names = "labels that are text" if name in self.targets else "names"
         remedy = f"mend it, or {self._instead(name, ', '.join(others))}."
+        if found.of_doubles and found.others_are_numbers:
+            remedy = f"have it rounded with dtypes={{{name!r}: 'double'}}, or {remedy}"
         if self.names is not None and found.first is not None and found.first[1] == 0:
             remedy = f"{_HEADER} Otherwise {remedy}"
         return (
-            f"{place}, column {name!r}: {others[0]} is no number, as {found.n_numbers} of "
+            f"{place}, column {name!r}: {others[0]} is no {found.what}, as {found.n_numbers} of "
             f"{found.n_values} values of the column are, and so all are read as {names}. "
             f"{remedy[0].upper()}{remedy[1:]} {names.capitalize()} they stay, without this warning, with "
             f"dtypes={{{name!r}: 'string'}}."
@@ -718,17 +757,18 @@ class CsvStream(_TableStream):
 
 
 class _MixedText:
-    """Numbers of a column, and what else there is.
+    """Numbers of a column, or those that doubles say exactly, and what else there is.
 
     Attributes
     ----------
+    of_doubles : whether whole numbers that no double says exactly are among the others
     n_values, n_numbers : how many are not missing, and how many of them are numbers
     others : the first different texts that are no numbers
     first : file and row of the first of them, or None
     """
 
-    def __init__(self, kinds):
-        self._kinds = kinds
+    def __init__(self, kinds, *, of_doubles: bool = False):
+        self._kinds, self.of_doubles = kinds, of_doubles
         self.n_values = self.n_numbers = 0
         self.others: list[str] = []
         self.first: tuple[Any, int] | None = None
@@ -739,6 +779,21 @@ class _MixedText:
         import pyarrow as pa
 
         return are_numbers(self.n_numbers, self.n_values) and self._kinds[0] != pa.string()
+
+    @property
+    def what(self) -> str:
+        """What the others are not."""
+        return "number that a double says exactly" if self.of_doubles else "number"
+
+    @property
+    def shown_others(self) -> list[str]:
+        """The others in a message."""
+        return [*map(shown, self.others[:_MOST_SHOWN]), *["..."] * (len(self.others) > _MOST_SHOWN)]
+
+    @property
+    def others_are_numbers(self) -> bool:
+        """Whether the others that are known are numbers."""
+        return all(re.fullmatch(NUMBER, text) for text in self.others)
 
     def add(self, values, kinds: tuple, path, n_before: int) -> None:
         """Take some values of a file, after so many rows of it; `kinds` hold all values so far."""
@@ -754,6 +809,9 @@ class _MixedText:
             self._kinds = kinds
             return
         is_number = pc.match_substring_regex(values, NUMBER)
+        if self.of_doubles:
+            inexact = pa.array([*_inexact(values)], pa.string())
+            is_number = pc.and_not(is_number, pc.is_in(values, inexact))
         self.n_numbers += is_number.true_count
         self._kinds = _narrowed(self._kinds, values.filter(is_number))
         row = pc.index(is_number, False).as_py()
@@ -923,7 +981,7 @@ def _narrowed(kinds: tuple, values) -> tuple:
     """Those of some types that hold all of an array of text too."""
     import pyarrow as pa
 
-    if pa.float64() in kinds and _are_names(values):
+    if pa.float64() in kinds and any(_inexact(values)):
         kinds = tuple(kind for kind in kinds if kind != pa.float64())
     # pyarrow takes long to say no, of all values at once.
     for some in (values.slice(0, 100), values):
@@ -931,12 +989,12 @@ def _narrowed(kinds: tuple, values) -> tuple:
     return kinds
 
 
-def _are_names(values) -> bool:
-    """Whether some of an array of text are whole numbers that no float says exactly."""
+def _inexact(values) -> Iterator[str]:
+    """Those of an array of text that are whole numbers which no double says exactly."""
     import pyarrow.compute as pc
 
     digits = values.filter(pc.match_substring_regex(values, r"^\s*[+-]?[0-9]{16,}\s*$"))
-    return any(int(text) != int(float(text)) for text in digits.to_pylist())
+    return (text for text in digits.to_pylist() if decimal.Decimal(text) != float(text))
 
 
 def _can_be(values, type_) -> bool:

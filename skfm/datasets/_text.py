@@ -575,11 +575,11 @@ class Columns:
         """Columns where indices are numbered through."""
         columns = rows.ids - self.start
         last = self.start + self.n_features - 1
-        self._check(
+        self._check_range(
             rows,
-            (columns < 0) | (columns >= self.n_features),
-            f"is not between {self.start} and {last}. Give a larger n_features, or zero_based=True if "
-            f"indices start at 0.",
+            columns,
+            self.n_features,
+            f"is not between {self.start} and {last}. Give a larger n_features.",
         )
         if rows.fields is not None:
             if self.fields is None:
@@ -601,9 +601,10 @@ class Columns:
             raise ValueError(f"{self.path} has no fields: leave field_sizes out.")
         n_fields, ids = sizes.size, rows.ids - self.start
         self._check(rows, rows.fields >= n_fields, f"has a field beyond the {n_fields} of field_sizes.")
-        self._check(
+        self._check_range(
             rows,
-            (ids < 0) | (ids >= sizes[rows.fields]),
+            ids,
+            sizes[rows.fields],
             f"is not among those of its field, of which field_sizes tells the number; indices start at "
             f"{self.start}. Give larger sizes.",
         )
@@ -627,6 +628,12 @@ class Columns:
             line = rows.lines[np.searchsorted(X.indptr, position, side="right") - 1]
             raise ValueError(f"{self.path}, line {line}: {X.data[position]} does not fit into dtype {dtype}.")
         return cast
+
+    def _check_range(self, rows: TextRows, columns: np.ndarray, size, why: str) -> None:
+        """Raise ValueError where a column is below 0 or not below a size, which is then too small."""
+        first = "is below 1, where indices start. Give zero_based=True if they start at 0."
+        self._check(rows, columns < 0, first)
+        self._check(rows, columns >= size, why)
 
     def _check(self, rows: TextRows, bad: np.ndarray, why: str) -> None:
         if bad.any():

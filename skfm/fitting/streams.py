@@ -64,14 +64,19 @@ class Name(NamedTuple):
     ----------
     number : its number in the stream
     place : tells where a row of the chunk is, or the file of None; or None
+    why_text : tells what in a file makes text of a column that an error refuses for it; or None
     """
 
     number: int
     place: Callable[[int | None], str] | None
+    why_text: Callable[[str], str | None] | None = None
 
     def error(self, error: Exception) -> ValueError:
         """The error of a chunk, with its place."""
         message, where = str(error), ""
+        why = None if self.why_text is None else self.why_text(message)
+        if why is not None:
+            return ValueError(f"Chunk {self.number} of the stream: {why}")
         if self.place is not None:
             where = f", {self.place(next(iter(rows_named(message)), None))}"
             if "unseen at fit time" in message:
@@ -103,7 +108,7 @@ def chunks_of(stream, *, once: bool = False):
         )
     empty = True
     for number, chunk in enumerate(chunks):
-        name = Name(number, getattr(chunk, "place", None))
+        name = Name(number, getattr(chunk, "place", None), getattr(chunk, "why_text", None))
         if isinstance(chunk, list) and chunk and _has_rows(chunk[0]):
             raise name.error(ValueError("expected a tuple, got a list. Give tuple(chunk)."))
         chunk = chunk if isinstance(chunk, tuple) else (chunk,)

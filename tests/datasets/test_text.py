@@ -200,8 +200,6 @@ def test_errors_of_whole_files(write, tmp_path):
         load_sparse_text(write("1 0:1\n"), format="csv")
     with pytest.raises(ValueError, match=r"line 2: index 5 is not between 0 and 2.*n_features"):
         load_sparse_text(write("1 0:1\n1 5:1\n"), n_features=3)
-    with pytest.raises(ValueError, match=r"line 1: index 0 is not between 1 and .*zero_based"):
-        load_sparse_text(write("1 0:1\n1 5:1\n"), zero_based=False)
     with pytest.raises(ValueError, match=r"line 2: index 4 has field 1, but field 0 before"):
         load_sparse_text(write("1 0:4:1\n1 1:4:1\n"), field_sizes=None)
     with pytest.raises(ValueError, match="is not index:value"):
@@ -574,6 +572,18 @@ def test_whether_indices_start_anew_is_never_guessed_of_a_part(write):
     with pytest.raises(ValueError, match=r"b, line 1: index 0 has field 1.*field_sizes="):
         list(SparseTextStream(paths, n_features=1))
     np.testing.assert_array_equal(SparseTextStream(paths).field_sizes, [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("text", "options"), [("0:1", {}), ("0:1 7:1", {"n_features": 5}), ("0:0:1", {"field_sizes": [3]})]
+)
+def test_no_size_helps_an_index_below_the_first(write, text, options):
+    path = write(f"1\n1 {text}\n")
+    expected = "line 2: index 0 is below 1, where indices start. Give zero_based=True if they start at 0."
+    with pytest.raises(ValueError, match=f"{expected}$"):
+        load_sparse_text(path, zero_based=False, **options)
+    options = {} if "7" in text else options
+    assert load_sparse_text(path, zero_based=True, **options).data[[1], [0]] == 1
 
 
 @pytest.mark.parametrize(
