@@ -166,7 +166,9 @@ def rows_of(X):
     if not isinstance(X, list | tuple):
         _refuse_without_rows(X)
         return as_objects_if_text(X)
-    if X and len(getattr(X[0], "shape", ())) == 2:
+    if not X:
+        raise ValueError(f"X is an empty {type(X).__name__}: it has neither rows nor chunks of rows.")
+    if len(getattr(X[0], "shape", ())) == 2:
         raise ValueError(
             f"X is a {type(X).__name__} of tables, the first a {type(X[0]).__name__}. Concatenate them, or "
             f"give one after another."
