@@ -1018,7 +1018,7 @@ def test_text_among_numbers_to_predict_is_named_and_the_remedy_helps(
 
 def test_names_where_numbers_are_expected_are_told_of_the_encoder(tmp_path):
     pd.DataFrame({"u": list("abcd") * 10, "y": np.arange(40) % 7}).to_csv(tmp_path / "rows.csv", index=False)
-    with pytest.raises(ValueError, match=r"'a' at row 0 .*encoder='auto'"):
+    with pytest.raises(ValueError, match=r"'a' at row 0 .*encoder=skfm.FieldEncoder"):
         FMRegressor(encoder=None, **SETTINGS).fit(CsvStream(tmp_path, "y"))
 
 
