@@ -311,7 +311,7 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
         self : FieldEncoder
             Fitted encoder.
         """
-        return self.learn_chunks([(X, sample_weight)], Learning(first=True, go_on=False))
+        return self.learn_chunks([(X, sample_weight, None)], Learning(first=True, go_on=False))
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -342,7 +342,7 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
                     f"since ({changed}). Set them back, or fit anew."
                 )
         how = Learning(first, go_on=True, in_parts=True)
-        return self.learn_chunks([(X, sample_weight)], how)
+        return self.learn_chunks([(X, sample_weight, None)], how)
 
     def _check_parameters(self) -> None:
         """Check what `_parameter_constraints` cannot say."""
@@ -370,21 +370,22 @@ class FieldEncoder(ShowsReadings, TransformerMixin, BaseEstimator):
                 )
 
     def learn_chunks(self, chunks, how: Learning):
-        """Learn from pairs of X and sample weights."""
+        """Learn from chunks: X, sample weights, and which rows of those given they are, or None for all."""
         self._check_parameters()
         # The columns are those of a copy until all is learned.
         checked = copy.copy(self)
         if how.in_parts and self.min_frequency == "auto":
             checked.min_frequency = RARE
         table, counts = None if how.first else self._table, None
-        for X, weight in chunks:
+        for X, weight, numbers in chunks:
             X = rows_of(X)
             n_rows = _num_samples(X)
             weight = check_sample_weight(weight, n_rows) if n_rows else np.ones(0)
             # A row of weight 0 is no row, whatever it holds.
-            numbers = None if weight.all() else np.flatnonzero(weight)
-            if numbers is not None:
-                X, weight = take_rows(X, weight > 0), weight[numbers]
+            if not weight.all():
+                kept = np.flatnonzero(weight)
+                X, weight = take_rows(X, weight > 0), weight[kept]
+                numbers = kept if numbers is None else numbers[kept]
             with renumbering(numbers):
                 if table is None or not how.checked_before:
                     X = checked._checked(X, reset=table is None)

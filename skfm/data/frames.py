@@ -207,17 +207,22 @@ def objects_of(values) -> np.ndarray:
 
 def _refuse_without_rows(X) -> None:
     """Raise ValueError if what is no list has no rows of columns."""
+    if getattr(getattr(X, "dtype", None), "kind", "") == "c":
+        raise ValueError(
+            "Complex data not supported: X holds complex numbers. Give real and imaginary parts as columns."
+        )
     if sparse.issparse(X) and X.ndim == 2:
         return
-    is_iterator = hasattr(X, "__iter__") and not hasattr(X, "__getitem__") and not hasattr(X, "__array__")
-    if isinstance(X, str | bytes | dict) or is_iterator:
+    has_no_items = not hasattr(X, "__getitem__") and not hasattr(X, "__array__")
+    if isinstance(X, str | bytes | dict) or has_no_items:
         made = ": pandas.DataFrame(X)" if isinstance(X, dict) else ""
         raise ValueError(
             f"X is a {type(X).__name__}, where rows of columns are expected. Make a DataFrame, a matrix or "
             f"an array of it{made}."
         )
     shape = getattr(X, "shape", None)
-    if shape is None or len(shape) > 1:
+    # NumPy has words for arrays of more dimensions.
+    if shape is None or (len(shape) > 1 and not sparse.issparse(X)):
         return
     if not sparse.issparse(X):
         values = np.asarray(X)
@@ -351,7 +356,7 @@ def take_rows(X, chosen: np.ndarray):
             ends = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).tolist()
             pieces = zip(ends[::2], ends[1::2], strict=True)
             return nw.concat([frame[start:end] for start, end in pieces]).to_native()
-    return X[chosen] if sparse.issparse(X) else np.asarray(X)[chosen]
+    return X.tocsr()[chosen] if sparse.issparse(X) else np.asarray(X)[chosen]
 
 
 def columns_of(X) -> list[Column]:

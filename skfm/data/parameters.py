@@ -20,15 +20,17 @@ def changes(then: dict[str, Any], now: dict[str, Any]) -> str:
 
 def same(a, b) -> bool:
     """Whether two values of a parameter mean the same."""
+    if a is b:
+        return True
     if hasattr(a, "get_params") and not isinstance(a, type):
         return type(a) is type(b) and same(a.get_params(deep=False), b.get_params(deep=False))
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return np.array_equal(a, b)
+    if hasattr(a, "__array__") or hasattr(b, "__array__"):
+        return np.array_equal(np.asarray(a), np.asarray(b))
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
         return len(a) == len(b) and all(map(same, a, b))
-    return a is b or bool(np.all(a == b))
+    return bool(np.all(a == b))
 
 
 def shown_parameter(value) -> str:

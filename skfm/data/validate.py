@@ -15,8 +15,9 @@ from scipy import sparse
 # Ids are int32, tables are a little longer than this, and numbers past their end mean "nowhere".
 _MOST_COLUMNS = 2**31 - 2**28
 _LARGEST_WEIGHT = 1e100
-# Most characters of a value in a message.
+# Most characters of a value in a message; and names and values in one.
 _SHOWN = 80
+_QUOTED = r"(?<!\w)b?(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
 
 
 def shown(value) -> str:
@@ -25,7 +26,11 @@ def shown(value) -> str:
         text = repr(value)
     except ValueError:  # a whole number of thousands of digits
         text = hex(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    if len(text) <= _SHOWN:
+        return text
+    text = text[:_SHOWN]
+    (quote,) = re.findall(r"['\"]", re.sub(_QUOTED, "", text))[:1] or [""]
+    return f"{text}...{quote}"
 
 
 def check_finite(X, column_names=None) -> None:
@@ -395,10 +400,7 @@ def place_of(values: np.ndarray, position: int, names=None) -> str:
     return f"row {row}, column {column}" + ("" if names is None else f" ({names[column]!r})")
 
 
-# Where messages of checks say in which row something is; names and values, in quotes, may say so too.
-# Those that are cut off end in dots.
-_END = r"|\.{3}(?=[\s,;:)]|$)"
-_QUOTED = rf"(?<!\w)b?(?:'(?:[^'\\]|\\.)*?(?:'{_END})|\"(?:[^\"\\]|\\.)*?(?:\"{_END}))"
+# Where messages of checks say in which row something is.
 _AT_ROW = re.compile(rf"{_QUOTED}|(\bat |\()row (\d+)")
 
 

@@ -609,7 +609,7 @@ class CsvStream(_TableStream):
         others = found.shown_others
         names = "labels that are text" if name in self.targets else "names"
         remedy = f"mend it, or {self._instead(name, ', '.join(others))}."
-        if found.of_doubles and found.others_are_numbers:
+        if found.of_doubles and found.others_are_numbers and name not in self.targets:
             remedy = f"have it rounded with dtypes={{{name!r}: 'double'}}, or {remedy}"
         if self.names is not None and found.first is not None and found.first[1] == 0:
             remedy = f"{_HEADER} Otherwise {remedy}"

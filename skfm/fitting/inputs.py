@@ -92,7 +92,7 @@ class Rows(NamedTuple):
 def read_rows(X, y, sample_weight, reader: Reader, targets: Targets) -> Rows:
     """Checked rows that have a weight."""
     X = rows_of(X)
-    y = checked_targets(y, _num_samples(X))
+    y = checked_targets(y, _num_samples(X), reader.name)
     rows = Rows(X, y, *targets.weights(sample_weight, y))
     rows = rows.with_weight()
     with rows.of_errors():
@@ -143,7 +143,7 @@ def _checked_class(name: str) -> type:
 
 
 class Reader:
-    """Checks X and y, and that later rows have the columns of the first.
+    """Checks X, and that later rows have the columns of the first.
 
     Parameters
     ----------
@@ -153,6 +153,7 @@ class Reader:
     """
 
     def __init__(self, name: str, tags, columns: InputColumns | None = None, encodes: Any = None):
+        self.name = name
         self._checked = _checked_class(name)(tags)
         self._encodes = encodes
         self._knows = columns is not None
@@ -428,15 +429,11 @@ def targets_of(y):
     return values if keeps else y
 
 
-def checked_targets(y, n_rows: int):
-    """The same, one for each row, and without NaN."""
+def checked_targets(y, n_rows: int, asked_by: str | None = None):
+    """The same, one for each row, and without NaN; an error of no y says by whom it is `asked_by`."""
     y = targets_of(y)
     with _sums_may_overflow(), _naming_place_in_y(y):
-        return _checked_y(y, n_rows)
-
-
-def _checked_y(y, n_rows: int):
-    return check_X_y(np.zeros((n_rows, 1)), y, multi_output=True)[1]
+        return check_X_y(np.zeros((n_rows, 1)), y, multi_output=True, estimator=asked_by)[1]
 
 
 def _as_given(values: np.ndarray, y) -> np.ndarray:

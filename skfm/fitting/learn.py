@@ -285,8 +285,7 @@ def teach(
     how = Learning(first, counts_on, incremental, checked_before=True)
     if isinstance(source, CheckedStream):
         return source.teach(encoder, how)
-    with source.of_errors():
-        return encoder.learn_chunks([(source.X, source.weight)], how)
+    return encoder.learn_chunks([(source.X, source.weight, source.numbers)], how)
 
 
 class Data(NamedTuple):
@@ -315,7 +314,7 @@ class Intake(NamedTuple):
 
     Attributes
     ----------
-    reader : checks X and y
+    reader : checks X
     encoding : makes rows of X
     targets : encode y
     folder : where rows of a stream may stay, or None to put them in memory

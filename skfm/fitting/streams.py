@@ -31,6 +31,7 @@ from skfm.fitting.targets import Labels, Targets, UnknownLabelError
 # With fewer nonzeros than this, chunks are put together and fitted in memory (benchmarks/cases/streams.py).
 _IN_MEMORY = 1 << 23
 _BUFFER_ROWS = 1 << 18
+_NO_WEIGHT = "The stream has no rows with a weight."
 
 
 def is_stream(X) -> bool:
@@ -180,7 +181,11 @@ def scored(
     found = []
     for name, chunk in ahead(chunks_of(X, once=True)):
         with name.of_errors():
-            found.append(part(*_items(chunk)))
+            X, y, weight = _items(chunk)
+            if weight is None or not _are_zeros(weight, X.shape[0]):
+                found.append(part(X, y, weight))
+    if not found:
+        raise ValueError(_NO_WEIGHT)
     y, predicted, weight = map(np.concatenate, zip(*found, strict=True))
     # Weights beyond floats are scaled: those of all chunks alike.
     return y, predicted, check_sample_weight(weight, y.shape[0])
@@ -206,7 +211,7 @@ class CheckedStream:
     Parameters
     ----------
     stream : re-iterable of chunks
-    reader : checks X and y
+    reader : checks X
     targets : check the weights
 
     Attributes
@@ -238,7 +243,7 @@ class CheckedStream:
                     )
             yield name, rows
         if kind is None:
-            raise ValueError("The stream has no rows with a weight.")
+            raise ValueError(_NO_WEIGHT)
 
     def _checked(self, chunk) -> Rows | None:
         X, y, weight = _items(chunk)
@@ -256,22 +261,21 @@ class CheckedStream:
         if hasattr(self.stream, "remedy_of"):
             how = how._replace(remedy_of=self.stream.remedy_of)
         # Errors while the stream is read have their place.
-        chunk: tuple[Name, Rows] | None = None
+        name: Name | None = None
 
         def tables():
-            nonlocal chunk
-            for chunk in ahead(self):
-                yield chunk[1].X, chunk[1].weight
-                chunk = None
+            nonlocal name
+            for name, rows in ahead(self):
+                yield rows.X, rows.weight, rows.numbers
+                name = None
 
         with contextlib.closing(tables()) as chunks:
             try:
                 return encoder.learn_chunks(chunks, how)
-            except (ValueError, TypeError):
-                if chunk is None:
+            except (ValueError, TypeError) as error:
+                if name is None:
                     raise
-                with chunk[0].of_errors(), chunk[1].of_errors():
-                    raise
+                raise name.error(error) from error
 
 
 @contextlib.contextmanager

@@ -913,7 +913,7 @@ def _refuse_other_indicators(y: np.ndarray) -> None:
     other = (y != 0) & (y != 1)
     if other.any():
         position, values = int(other.argmax()), np.unique(y).tolist()
-        such = f", such as (y == {values[1]!r}).astype(int)" if len(values) == 2 else ""
+        such = f", such as (np.asarray(y) == {values[1]!r}).astype(int)" if len(values) == 2 else ""
         raise ValueError(
             f"y holds {shown(y.ravel().tolist()[position])} at {place_of(y, position)}: of several labels "
             f"give 1 where a row has the label, and 0 where not{such}. Columns of classes need an estimator "

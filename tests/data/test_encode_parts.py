@@ -152,7 +152,7 @@ def test_whole_numbers_that_turn_into_others_in_a_later_chunk_are_numbers(later,
     parts = [pd.DataFrame({"a": first}), pd.DataFrame({"a": later}), pd.DataFrame({"a": first})]
     encoder = FieldEncoder(numeric_encoding=encoding)
     known = clone(encoder).fit(pd.concat(parts))
-    found = encoder.learn_chunks([(part, None) for part in parts], Learning(first=True, go_on=False))
+    found = encoder.learn_chunks([(part, None, None) for part in parts], Learning(first=True, go_on=False))
     assert found.get_feature_names_out().tolist() == known.get_feature_names_out().tolist()
     pd.testing.assert_frame_equal(found.describe().drop(columns="why"), known.describe().drop(columns="why"))
     for part in parts:
@@ -171,6 +171,11 @@ def test_parameters_stay_in_parts(first, change):
     known = FieldEncoder.from_state(encoder.set_params(**{name: getattr(FieldEncoder(), name)}).get_state())
     for mended in (encoder, known):
         assert mended.set_params(dtype=np.float64).partial_fit(X).get_feature_names_out().tolist() == names
+    for index in (pd.Index(["a"]), pd.Series(["a"], index=[7])):
+        encoder.fit(X).set_params(numeric=index)
+        with pytest.raises(ValueError, match=r"\(numeric \(\) -> .*\). Set them back"):
+            encoder.partial_fit(X)
+        encoder.set_params(numeric=())
     with pytest.raises(InvalidParameterError, match="'bins' parameter"):
         encoder.set_params(bins=-1).partial_fit(X)
 

@@ -246,7 +246,7 @@ def test_a_part_without_values_changes_nothing():
     nothing = X[:2].assign(**dict.fromkeys(X.columns, None))
     nothing = nothing.astype({column: X.dtypes[column] for column in ("float", "date")})
     whole = FieldEncoder(min_frequency=3).fit(X)
-    chunks = [(X, None), (nothing, None)]
+    chunks = [(X, None, None), (nothing, None, None)]
     parts = FieldEncoder(min_frequency=3).learn_chunks(chunks, Learning(first=True, go_on=False))
     assert_same(whole, parts, X)
 
@@ -256,7 +256,7 @@ def test_values_of_two_kinds_in_parts_are_refused():
     message = r"Column 'a' held text in fit and holds numbers now \(row 1: 7\)"
     with pytest.raises(ValueError, match=message):
         FieldEncoder(categorical=["a"]).learn_chunks(
-            [(part, None) for part in parts], Learning(first=True, go_on=True)
+            [(part, None, None) for part in parts], Learning(first=True, go_on=True)
         )
 
 
@@ -287,7 +287,7 @@ def test_a_fit_on_rows_without_names_forgets_names():
 
 def test_a_stream_that_breaks_leaves_the_encoder_as_it_was():
     def chunks():
-        yield table(2), None
+        yield table(2), None, None
         raise OSError("the file is gone")
 
     encoder = FieldEncoder().fit(table())

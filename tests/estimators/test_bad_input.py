@@ -982,9 +982,9 @@ def test_several_labels_are_0_and_1(values, kind, fails):
     fails("FMClassifier", lambda model: model.fit(X, labels, X_val=X, y_val=others), held_out)
     with pytest.raises(ValueError, match=match) as error:
         make("FMClassifier").fit(X, labels).score(X, others)
-    remedy = re.search(r"such as (\(y == .*\)\.astype\(int\))\.", str(error.value))
+    remedy = re.search(r"such as (\(np.asarray\(y\) == .*\)\.astype\(int\))\.", str(error.value))
     assert remedy is not None
-    np.testing.assert_array_equal(eval(remedy[1], {"y": bad}), labels)
+    np.testing.assert_array_equal(eval(remedy[1], {"y": bad.tolist(), "np": np}), labels)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import scipy
 import sklearn
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier
@@ -26,6 +27,7 @@ from skfm import (
     LinearClassifier,
     LinearRegressor,
 )
+from skfm.data.readings import ReadingWarning
 
 
 def table(n=400):
@@ -286,7 +288,8 @@ def test_a_row_of_weight_zero_may_hold_what_no_other_may():
     known = model(solver="adam", learning_rate=0.1).fit(X, y, X_val=X[keep], y_val=y[keep]).predict_proba(X)
     assert np.array_equal(stopped, known)
     fitted = model().fit(X[keep], y[keep])
-    for given in ((strange, y, weight), (chunks,)):
+    nothing = [(strange[10:11], y[10:11], [0])]
+    for given in ((strange, y, weight), (chunks,), (chunks + nothing,)):
         assert fitted.score(*given) == fitted.score(X[keep], y[keep])
     with pytest.raises(ValueError, match=r"at row 10 \('none'\)"):
         fitted.score(strange, y, np.where(np.arange(60) == 3, 0, weight + 1))
@@ -332,6 +335,18 @@ def test_a_row_of_weight_zero_does_not_make_a_table(name, container):
     np.testing.assert_array_equal(weighed.predict(kept), known.predict(kept))
 
 
+@pytest.mark.parametrize("kind", ["array", "matrix"])
+@pytest.mark.parametrize("format", ["csr", "csc", "coo", "bsr", "dia", "lil", "dok"])
+def test_rows_of_weight_zero_of_every_sparse_format(format, kind):
+    values = np.random.default_rng(0).integers(0, 3, (40, 4)).astype(float)
+    y, weight = values[:, 0] * values[:, 1], np.arange(40) % 5 / 2
+    X = getattr(scipy.sparse, f"{format}_{kind}")(values)
+    known = LinearRegressor().fit(values[weight > 0], y[weight > 0], sample_weight=weight[weight > 0])
+    weighed = LinearRegressor().fit(X, y, sample_weight=weight)
+    np.testing.assert_array_equal(weighed.predict(values), known.predict(values))
+    assert weighed.score(X, y, weight) == known.score(values, y, weight)
+
+
 def test_rows_of_tables_are_numbered_as_they_were_given():
     X, y = table(60)
     X["size"] = X["size"].astype(object)
@@ -348,6 +363,10 @@ def test_rows_of_tables_are_numbered_as_they_were_given():
         fitted.partial_fit(X, y, sample_weight=weight)
     with pytest.raises(ValueError, match=where):
         model(solver="adam").fit(X[:10], y[:10], X_val=X, y_val=y, sample_weight_val=weight)
+    mixed = pd.DataFrame({"a": ["7", *map(str, range(58)), "n/a"]})
+    for fit in (model().fit, model(solver="adam", learning_rate=0.1).partial_fit):
+        with pytest.warns(ReadingWarning, match=r"holds 'n/a' at row 59, which is no number"):
+            fit(mixed, y, sample_weight=weight)
     X["history"] = [["x"]] * 60
     X["size"] = [object() if row == 40 else "small" for row in range(60)]
     interest = DINClassifier(sequence_fields={"history": "shape"})
@@ -357,11 +376,24 @@ def test_rows_of_tables_are_numbered_as_they_were_given():
         interest.fit([(X, y, weight)])
 
 
-@pytest.mark.parametrize("text", ["at row 3", "seat (row 3)", "it's (row 3)", 'a "quote" at row 3', "x" * 90])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "at row 3",
+        "seat (row 3)",
+        "it's (row 3)",
+        'a "quote" at row 3',
+        "Hmm... no!",
+        "Well... (row 3)",
+        "at row 3 " + "x" * 90,
+        "at row 3 it's a " + '"' * 90,
+        "at row 3 " + "\\'" * 90,
+    ],
+)
 def test_names_and_values_that_name_rows_stay_as_they_are(text):
     X = pd.DataFrame({text: pd.Series([text, *np.arange(58.0), text], dtype=object)})
     weight = np.r_[0, np.ones(59)]
-    shown = f"{repr(text)[:80]}..." if len(text) > 80 else repr(text)
+    shown = f"{repr(text)[:80]}...{repr(text)[0]}" if len(repr(text)) > 80 else repr(text)
     with pytest.raises(ValueError, match="holds text") as error:
         model().fit(X, np.arange(60) % 2, sample_weight=weight)
     start = f"Column {text!r} holds text at row 59 ({shown}), where numbers are expected."

@@ -49,7 +49,7 @@ def test_y_comes_back_from_the_terms_of_the_loss(targets, y):
 
 
 def test_targets_are_values():
-    unlearned = Labels(owner="Toy")
+    unlearned = Labels()
     learned = unlearned.learn(np.array([1, 2, 1]))
     assert unlearned.classes is None
     with pytest.raises(AttributeError):

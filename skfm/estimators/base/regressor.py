@@ -13,6 +13,9 @@ from skfm.estimators.base.tables import fitted
 from skfm.fitting.streams import scored
 from skfm.fitting.targets import Numbers
 
+# Predictions this many times the largest target are as wrong as any: sums of their squares are floats.
+_FAR_OFF = 1e100
+
 
 class FactorizationRegressor(RegressorMixin, NumberParameters, FactorizationEstimator):
     """Base class of all regressors."""
@@ -63,8 +66,10 @@ class FactorizationRegressor(RegressorMixin, NumberParameters, FactorizationEsti
         """
         y, predicted, weight = scored(self.predict, self._comparable, X, y, sample_weight)
         # Squares of large numbers overflow, and no unit matters.
-        unit = np.maximum(powers_of_two(y), powers_of_two(predicted))
-        return r2_score(y / unit, predicted / unit, sample_weight=weight)
+        unit = powers_of_two(y)
+        with np.errstate(over="ignore"):
+            predicted = np.clip(predicted / unit, -_FAR_OFF, _FAR_OFF)
+        return r2_score(y / unit, predicted, sample_weight=weight)
 
     @fitted
     def target_scale_(self) -> float | np.ndarray:
