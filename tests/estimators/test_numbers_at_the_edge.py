@@ -242,6 +242,20 @@ def test_slopes_beyond_float64_are_its_ends(name, solver):
     assert np.isfinite(model.predict(tiny)).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("name", ["FMClassifier", "FNNRegressor", "MixtureFMClassifier", "DeepFMRegressor"])
+def test_weights_of_denormal_columns_are_finite_or_the_ends_of_float64(name, solver):
+    tiny, y = X * 1e-310, Y if name.endswith("Regressor") else Y > np.median(Y)
+    model = make(name, solver, l2_linear=0, l2_factors=0).fit(tiny, y)
+    attributes = [name for name in ("coef_", "weights_", "expert_coef_") if hasattr(model, name)]
+    attributes += [name for name in ("factors_", "expert_factors_", "gate_coef_") if hasattr(model, name)]
+    assert len(attributes) >= 2
+    found = [np.abs(getattr(model, attribute)) for attribute in attributes]
+    assert max(values.max() for values in found) == np.finfo(np.float64).max
+    assert all(np.isfinite(values).all() for values in found)
+
+
 @pytest.mark.parametrize("name", ["FMRegressor", "FFMRegressor"])
 def test_penalties_beyond_the_precision_of_weights(name):
     tiny = X * [1e-100, 1, 1, 1]

@@ -380,13 +380,13 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
     # -- fitted attributes -------------------------------------------------------------------------
 
     def _table(self, name: str) -> np.ndarray:
-        """A table by name in the units of X, (n_columns, *shape)."""
+        """A table by name in the units of X, (n_columns, *shape); weights beyond its range are its ends."""
         if not self.__sklearn_is_fitted__():
             raise AttributeError(f"{type(self).__name__} has no fitted attributes before fit.")
         tables, _ = self._learned.in_units_of_x()
         if name not in tables:
             raise AttributeError(f"This {type(self).__name__} has no table {name!r}.")
-        return tables[name]
+        return np.nan_to_num(tables[name], nan=np.nan)
 
     @fitted
     def intercept_(self) -> np.ndarray:
