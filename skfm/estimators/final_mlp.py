@@ -180,9 +180,12 @@ class FinalMLPClassifier(_FinalMLP, FactorizationClassifier):
         Activation of the hidden layers.
     dropout : float, default=0.0
         Share of the units of each hidden layer that a training step leaves out, in [0, 1).
-    batch_norm : bool, default=False
-        Whether hidden layers are normalised over the batch, after the affine map and before the
-        activation.
+    batch_norm : "auto" or bool, default="auto"
+        Whether hidden layers are normalised over the batch, after the affine map and before the activation.
+        ``"auto"``: of 10,000 rows or more, where some are held out and ``l2_factors`` is ``"auto"`` too,
+        training without it is followed by one with it, under a strong penalty of the factors, which is kept
+        if the m held-out rows score better by a share of 1 / sqrt(m); elsewhere no. A warm start goes on as
+        the fit before.
     l2_dense : "auto" or float, default="auto"
         Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
         ``l2_factors``.
@@ -407,7 +410,7 @@ class FinalMLPClassifier(_FinalMLP, FactorizationClassifier):
             StrOptions({"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"})
         ],
         "dropout": [accepted.FROM_0_BELOW_1],
-        "batch_norm": ["boolean"],
+        "batch_norm": [StrOptions({"auto"}), "boolean"],
         "l2_dense": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "fit_intercept": ["boolean"],
@@ -446,7 +449,7 @@ class FinalMLPClassifier(_FinalMLP, FactorizationClassifier):
             "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"
         ] = "relu",
         dropout: float = 0.0,
-        batch_norm: bool = False,
+        batch_norm: bool | Literal["auto"] = "auto",
         l2_dense: float | Literal["auto"] = "auto",
         class_weight: dict[Any, Any] | list[dict[Any, Any]] | Literal["balanced"] | None = None,
         fit_intercept: bool = True,
@@ -548,9 +551,12 @@ class FinalMLPRegressor(_FinalMLP, FactorizationRegressor):
         Activation of the hidden layers.
     dropout : float, default=0.0
         Share of the units of each hidden layer that a training step leaves out, in [0, 1).
-    batch_norm : bool, default=False
-        Whether hidden layers are normalised over the batch, after the affine map and before the
-        activation.
+    batch_norm : "auto" or bool, default="auto"
+        Whether hidden layers are normalised over the batch, after the affine map and before the activation.
+        ``"auto"``: of 10,000 rows or more, where some are held out and ``l2_factors`` is ``"auto"`` too,
+        training without it is followed by one with it, under a strong penalty of the factors, which is kept
+        if the m held-out rows score better by a share of 1 / sqrt(m); elsewhere no. A warm start goes on as
+        the fit before.
     l2_dense : "auto" or float, default="auto"
         Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
         ``l2_factors``.
@@ -778,7 +784,7 @@ class FinalMLPRegressor(_FinalMLP, FactorizationRegressor):
             StrOptions({"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"})
         ],
         "dropout": [accepted.FROM_0_BELOW_1],
-        "batch_norm": ["boolean"],
+        "batch_norm": [StrOptions({"auto"}), "boolean"],
         "l2_dense": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "loss": [StrOptions({"squared_error", "absolute_error", "huber", "quantile", "poisson"})],
         "quantile": [accepted.BETWEEN_0_AND_1],
@@ -819,7 +825,7 @@ class FinalMLPRegressor(_FinalMLP, FactorizationRegressor):
             "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"
         ] = "relu",
         dropout: float = 0.0,
-        batch_norm: bool = False,
+        batch_norm: bool | Literal["auto"] = "auto",
         l2_dense: float | Literal["auto"] = "auto",
         loss: Literal["squared_error", "absolute_error", "huber", "quantile", "poisson"] = "squared_error",
         quantile: float = 0.5,

@@ -89,6 +89,9 @@ class _FNN(NetworkWeights, DeepEstimator, LinearParameters):
             network=self._network(),
         )
 
+    def _settings(self):
+        return super()._settings()._replace(embeds_linear=True)  # type: ignore[misc]  # of the base class
+
     def _start(self, model, prepared, context):
         if self.init_from is not None or not self.pretrain or context.incremental:
             return super()._start(model, prepared, context)  # type: ignore[misc]  # of the base class
@@ -166,9 +169,12 @@ class FNNClassifier(_FNN, FactorizationClassifier):
         Activation of the hidden layers.
     dropout : float, default=0.0
         Share of the units of each hidden layer that a training step leaves out, in [0, 1).
-    batch_norm : bool, default=False
-        Whether hidden layers are normalised over the batch, after the affine map and before the
-        activation.
+    batch_norm : "auto" or bool, default="auto"
+        Whether hidden layers are normalised over the batch, after the affine map and before the activation.
+        ``"auto"``: of 10,000 rows or more, where some are held out and ``l2_factors`` is ``"auto"`` too,
+        training without it is followed by one with it, under a strong penalty of the factors, which is kept
+        if the m held-out rows score better by a share of 1 / sqrt(m); elsewhere no. A warm start goes on as
+        the fit before.
     l2_dense : "auto" or float, default="auto"
         Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
         ``l2_factors``.
@@ -401,7 +407,7 @@ class FNNClassifier(_FNN, FactorizationClassifier):
             StrOptions({"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"})
         ],
         "dropout": [accepted.FROM_0_BELOW_1],
-        "batch_norm": ["boolean"],
+        "batch_norm": [StrOptions({"auto"}), "boolean"],
         "l2_dense": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "l1_linear": [accepted.NOT_NEGATIVE],
         "l2_linear": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
@@ -440,7 +446,7 @@ class FNNClassifier(_FNN, FactorizationClassifier):
             "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"
         ] = "relu",
         dropout: float = 0.0,
-        batch_norm: bool = False,
+        batch_norm: bool | Literal["auto"] = "auto",
         l2_dense: float | Literal["auto"] = "auto",
         l1_linear: float = 0.0,
         l2_linear: float | Literal["auto"] = "auto",
@@ -543,9 +549,12 @@ class FNNRegressor(_FNN, FactorizationRegressor):
         Activation of the hidden layers.
     dropout : float, default=0.0
         Share of the units of each hidden layer that a training step leaves out, in [0, 1).
-    batch_norm : bool, default=False
-        Whether hidden layers are normalised over the batch, after the affine map and before the
-        activation.
+    batch_norm : "auto" or bool, default="auto"
+        Whether hidden layers are normalised over the batch, after the affine map and before the activation.
+        ``"auto"``: of 10,000 rows or more, where some are held out and ``l2_factors`` is ``"auto"`` too,
+        training without it is followed by one with it, under a strong penalty of the factors, which is kept
+        if the m held-out rows score better by a share of 1 / sqrt(m); elsewhere no. A warm start goes on as
+        the fit before.
     l2_dense : "auto" or float, default="auto"
         Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
         ``l2_factors``.
@@ -779,7 +788,7 @@ class FNNRegressor(_FNN, FactorizationRegressor):
             StrOptions({"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"})
         ],
         "dropout": [accepted.FROM_0_BELOW_1],
-        "batch_norm": ["boolean"],
+        "batch_norm": [StrOptions({"auto"}), "boolean"],
         "l2_dense": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "l1_linear": [accepted.NOT_NEGATIVE],
         "l2_linear": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
@@ -820,7 +829,7 @@ class FNNRegressor(_FNN, FactorizationRegressor):
             "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"
         ] = "relu",
         dropout: float = 0.0,
-        batch_norm: bool = False,
+        batch_norm: bool | Literal["auto"] = "auto",
         l2_dense: float | Literal["auto"] = "auto",
         l1_linear: float = 0.0,
         l2_linear: float | Literal["auto"] = "auto",

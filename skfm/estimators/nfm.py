@@ -128,9 +128,12 @@ class NFMClassifier(_NFM, FactorizationClassifier):
         Activation of the hidden layers.
     dropout : float, default=0.0
         Share of the units of each hidden layer that a training step leaves out, in [0, 1).
-    batch_norm : bool, default=False
-        Whether hidden layers are normalised over the batch, after the affine map and before the
-        activation.
+    batch_norm : "auto" or bool, default="auto"
+        Whether hidden layers are normalised over the batch, after the affine map and before the activation.
+        ``"auto"``: of 10,000 rows or more, where some are held out and ``l2_factors`` is ``"auto"`` too,
+        training without it is followed by one with it, under a strong penalty of the factors, which is kept
+        if the m held-out rows score better by a share of 1 / sqrt(m); elsewhere no. A warm start goes on as
+        the fit before.
     l2_dense : "auto" or float, default="auto"
         Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
         ``l2_factors``.
@@ -355,7 +358,7 @@ class NFMClassifier(_NFM, FactorizationClassifier):
             StrOptions({"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"})
         ],
         "dropout": [accepted.FROM_0_BELOW_1],
-        "batch_norm": ["boolean"],
+        "batch_norm": [StrOptions({"auto"}), "boolean"],
         "l2_dense": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "l1_linear": [accepted.NOT_NEGATIVE],
         "l2_linear": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
@@ -393,7 +396,7 @@ class NFMClassifier(_NFM, FactorizationClassifier):
             "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"
         ] = "relu",
         dropout: float = 0.0,
-        batch_norm: bool = False,
+        batch_norm: bool | Literal["auto"] = "auto",
         l2_dense: float | Literal["auto"] = "auto",
         l1_linear: float = 0.0,
         l2_linear: float | Literal["auto"] = "auto",
@@ -493,9 +496,12 @@ class NFMRegressor(_NFM, FactorizationRegressor):
         Activation of the hidden layers.
     dropout : float, default=0.0
         Share of the units of each hidden layer that a training step leaves out, in [0, 1).
-    batch_norm : bool, default=False
-        Whether hidden layers are normalised over the batch, after the affine map and before the
-        activation.
+    batch_norm : "auto" or bool, default="auto"
+        Whether hidden layers are normalised over the batch, after the affine map and before the activation.
+        ``"auto"``: of 10,000 rows or more, where some are held out and ``l2_factors`` is ``"auto"`` too,
+        training without it is followed by one with it, under a strong penalty of the factors, which is kept
+        if the m held-out rows score better by a share of 1 / sqrt(m); elsewhere no. A warm start goes on as
+        the fit before.
     l2_dense : "auto" or float, default="auto"
         Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
         ``l2_factors``.
@@ -724,7 +730,7 @@ class NFMRegressor(_NFM, FactorizationRegressor):
             StrOptions({"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"})
         ],
         "dropout": [accepted.FROM_0_BELOW_1],
-        "batch_norm": ["boolean"],
+        "batch_norm": [StrOptions({"auto"}), "boolean"],
         "l2_dense": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "l1_linear": [accepted.NOT_NEGATIVE],
         "l2_linear": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
@@ -764,7 +770,7 @@ class NFMRegressor(_NFM, FactorizationRegressor):
             "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"
         ] = "relu",
         dropout: float = 0.0,
-        batch_norm: bool = False,
+        batch_norm: bool | Literal["auto"] = "auto",
         l2_dense: float | Literal["auto"] = "auto",
         l1_linear: float = 0.0,
         l2_linear: float | Literal["auto"] = "auto",

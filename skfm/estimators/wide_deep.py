@@ -96,6 +96,7 @@ class _WideDeep(LinearTable, NetworkWeights, DeepEstimator, LinearParameters):
         settings = super()._settings()  # type: ignore[misc]  # of the base class of all estimators
         return settings._replace(
             has_linear_term=self.parts != "deep",
+            batch_norm=settings.batch_norm if self.parts != "wide" else False,
             linear_solver=self.wide_solver,
             linear_learning_rate=self.wide_learning_rate,
         )
@@ -200,9 +201,12 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
         Activation of the hidden layers.
     dropout : float, default=0.0
         Share of the units of each hidden layer that a training step leaves out, in [0, 1).
-    batch_norm : bool, default=False
-        Whether hidden layers are normalised over the batch, after the affine map and before the
-        activation.
+    batch_norm : "auto" or bool, default="auto"
+        Whether hidden layers are normalised over the batch, after the affine map and before the activation.
+        ``"auto"``: of 10,000 rows or more, where some are held out and ``l2_factors`` is ``"auto"`` too,
+        training without it is followed by one with it, under a strong penalty of the factors, which is kept
+        if the m held-out rows score better by a share of 1 / sqrt(m); elsewhere no. A warm start goes on as
+        the fit before.
     l2_dense : "auto" or float, default="auto"
         Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
         ``l2_factors``.
@@ -438,7 +442,7 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
             StrOptions({"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"})
         ],
         "dropout": [accepted.FROM_0_BELOW_1],
-        "batch_norm": ["boolean"],
+        "batch_norm": [StrOptions({"auto"}), "boolean"],
         "l2_dense": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "l1_linear": [accepted.NOT_NEGATIVE],
         "l2_linear": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
@@ -481,7 +485,7 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
             "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"
         ] = "relu",
         dropout: float = 0.0,
-        batch_norm: bool = False,
+        batch_norm: bool | Literal["auto"] = "auto",
         l2_dense: float | Literal["auto"] = "auto",
         l1_linear: float = 0.0,
         l2_linear: float | Literal["auto"] = "auto",
@@ -595,9 +599,12 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
         Activation of the hidden layers.
     dropout : float, default=0.0
         Share of the units of each hidden layer that a training step leaves out, in [0, 1).
-    batch_norm : bool, default=False
-        Whether hidden layers are normalised over the batch, after the affine map and before the
-        activation.
+    batch_norm : "auto" or bool, default="auto"
+        Whether hidden layers are normalised over the batch, after the affine map and before the activation.
+        ``"auto"``: of 10,000 rows or more, where some are held out and ``l2_factors`` is ``"auto"`` too,
+        training without it is followed by one with it, under a strong penalty of the factors, which is kept
+        if the m held-out rows score better by a share of 1 / sqrt(m); elsewhere no. A warm start goes on as
+        the fit before.
     l2_dense : "auto" or float, default="auto"
         Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
         ``l2_factors``.
@@ -833,7 +840,7 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
             StrOptions({"identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"})
         ],
         "dropout": [accepted.FROM_0_BELOW_1],
-        "batch_norm": ["boolean"],
+        "batch_norm": [StrOptions({"auto"}), "boolean"],
         "l2_dense": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
         "l1_linear": [accepted.NOT_NEGATIVE],
         "l2_linear": [StrOptions({"auto"}), accepted.NOT_NEGATIVE],
@@ -878,7 +885,7 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
             "identity", "relu", "leaky_relu", "elu", "gelu", "silu", "logistic", "tanh"
         ] = "relu",
         dropout: float = 0.0,
-        batch_norm: bool = False,
+        batch_norm: bool | Literal["auto"] = "auto",
         l2_dense: float | Literal["auto"] = "auto",
         l1_linear: float = 0.0,
         l2_linear: float | Literal["auto"] = "auto",

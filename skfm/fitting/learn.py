@@ -27,7 +27,7 @@ from skfm.data.units import Units
 from skfm.data.validate import place_of, rows_named
 from skfm.fitting.duplicates import merge_duplicates
 from skfm.fitting.inputs import Encoding, InputColumns, Reader, Rows, read_rows
-from skfm.fitting.plan import Continued, Facts, Plan, Settings, make_plan, validation_fraction
+from skfm.fitting.plan import AUTO, Continued, Facts, Plan, Settings, make_plan, validation_fraction
 from skfm.fitting.prior import prior_precision
 from skfm.fitting.streams import CheckedStream, is_stream, spool_rows
 from skfm.fitting.targets import Seen, SeenOfStream, Targets, UnknownLabelError
@@ -107,6 +107,11 @@ class Learned:
     def loss(self):
         """The loss of the targets."""
         return self.targets.loss
+
+    @property
+    def is_normalized(self) -> bool:
+        """Whether hidden layers are normalised over the batch."""
+        return bool(self.model.init_averages()) and self.model == self.model.normalized()
 
     @property
     def history_of_kept(self) -> dict[str, list[float]]:
@@ -694,6 +699,7 @@ def prepare(data: Data, settings: Settings, context: Context, fields, random_sta
     fields : the parameter of the estimators
     """
     resumed, continued = context.resumed, _continued(context)
+    settings = _as_before(settings, context)
     plan = make_plan(settings, data.facts, continued)
     if settings.chooses_precision and not context.incremental:
         samples, table_rows = data.samples, context.encoding.table_rows
@@ -723,6 +729,16 @@ def _continued(context: Context) -> Continued | None:
     return None if resumed is None else Continued(resumed.plan, resumed.session is not None, resumed.prior)
 
 
+def _as_before(settings: Settings, context: Context) -> Settings:
+    """Settings under which weights that are taken over stay those of their model."""
+    known = context.taken_over
+    if settings.batch_norm != AUTO or known is None:
+        return settings
+    if known.is_normalized:
+        return settings._replace(batch_norm=True, is_stochastic=True)
+    return settings._replace(batch_norm=False) if context.before is not None else settings
+
+
 def check_columns(
     data: Data, settings: Settings, context: Context, make_model: Callable[[Shape], Any]
 ) -> None:
@@ -734,7 +750,7 @@ def check_columns(
     """
     from skfm.train.memory import check_memory
 
-    plan, targets = make_plan(settings, data.facts, _continued(context)), data.targets
+    plan, targets = make_plan(_as_before(settings, context), data.facts, _continued(context)), data.targets
     if context.encoding.encoder is None and not is_method(plan.solver):
         one_field = Fields(np.empty(0, np.int32), 1)
         model = make_model(Shape(targets.n_outputs, targets.loss, one_field, None))
@@ -909,7 +925,7 @@ def learn(problem: Problem, prepared: Prepared, context: Context, needs_fields: 
         needs_fields=needs_fields,
         plan=plan,
         seed=prepared.seed,
-        model=problem.model,
+        model=problem.under(problem.priors[result.prior]).model,
         parameters=result.parameters,
         history=joined([before, *histories]),
         n_iter=n_before + progress.n_iter,

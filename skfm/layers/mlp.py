@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -69,6 +69,10 @@ class MLP:
                 if self.activation in LEARNED:
                     offsets[f"{self.name}slope_{layer}"] = np.full(fan_out, LEARNED[self.activation])
         return weights, offsets
+
+    def normalized(self) -> MLP:
+        """The same with batch normalisation."""
+        return replace(self, batch_norm=True)
 
     def init_averages(self) -> dict[str, np.ndarray]:
         """Running mean 0 and variance 1 of what each hidden layer normalises."""

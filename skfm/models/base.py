@@ -245,6 +245,10 @@ class Model:
         folded = self.shifted(weights.tables, weights.dense, shift, fields)
         return weights if folded is None else Weights(*folded, weights.averages)
 
+    def normalized(self) -> Model:
+        """The same with batch normalisation of all hidden layers; itself where it has none."""
+        return self
+
     @property
     def hints(self) -> Hints:
         """What training may make use of."""

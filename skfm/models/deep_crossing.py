@@ -48,6 +48,9 @@ class DeepCrossing(FieldModel):
             averages |= self.unit(number).init_averages()
         return averages
 
+    def normalized(self):
+        return replace(self, network=self.network.normalized())
+
     def attributes(self, dense, averages):
         weights, offsets = dense["weights"], dense["offsets"]
         coefs, intercepts = [], []

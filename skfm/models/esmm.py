@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +57,9 @@ class ESMM(Model):
         for tower in TOWERS:
             averages |= _named(tower, self.tower.init_averages())
         return averages
+
+    def normalized(self):
+        return replace(self, tower=self.tower.normalized())
 
     def attributes(self, dense, averages):
         towers = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,6 +85,9 @@ class NetworkModel(FieldModel):
 
     def init_averages(self):
         return self.network.init_averages()
+
+    def normalized(self):
+        return replace(self, network=self.network.normalized())
 
     def attributes(self, dense, averages):
         return self.network.attributes(dense, averages)

@@ -63,6 +63,9 @@ class FinalMLP(FieldModel):
         first, second = self.networks
         return first.init_averages() | second.init_averages()
 
+    def normalized(self):
+        return replace(self, first=self.first.normalized(), second=self.second.normalized())
+
     def attributes(self, dense, averages):
         weights, offsets = dense["weights"], dense["offsets"]
         found = {"fusion_coef_": weights["fusion"]}

@@ -30,6 +30,7 @@ from skfm.train.plateau import Plateau
 from skfm.train.problem import (
     LOOSE,
     Parameters,
+    Prior,
     Problem,
     Progress,
     Result,
@@ -188,10 +189,9 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         base_loss(problem.loss, problem.train, score),
         counts_from_start=trained is None and problem.score is None and schedule.tol < LOOSE,
     )
-    program = Program(model, problem.loss, solver)
 
-    def first_state(init_scale: float, hyper: Hyper) -> TrainState:
-        state = unheld_state(init_scale)
+    def first_state(posed: Problem, program: Program, init_scale: float, hyper: Hyper) -> TrainState:
+        state = unheld_state(posed, init_scale)
         if ahead is not None:
             hold = Hold(padded(ahead.touching, n_rows, dtype), np.asarray(ahead.n_rows, dtype), rate)
             state = held_state(program, state, source, on_device(hold), hyper)
@@ -202,8 +202,8 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
             native.in_large_pages((state.table, state.table_state))
         return state
 
-    def unheld_state(init_scale: float) -> TrainState:
-        first = first_parameters(problem, init_scale, new_columns, units, score)
+    def unheld_state(posed: Problem, init_scale: float) -> TrainState:
+        first = first_parameters(posed, init_scale, new_columns, units, score)
         if session is not None:
             return on_device(session.with_rows(first.table, new_columns, solver, rate))
         dense, averages = on_device((first.dense, first.averages))
@@ -216,13 +216,14 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     def attempt(number: int) -> tuple[BatchEpochs, Progress]:
         prior, n_priors = problem.priors[number], len(problem.priors)
         label = f"attempt {number + 1} of {n_priors}" if n_priors > 1 else ""
-        hyper = hyper_parameters(problem, prior)
-        epochs = BatchEpochs(
-            program, partial(first_state, prior.init_scale, hyper), source, hyper, schedule, problem.seed
-        )
-        still = None if frequency is None else Plateau(model, frequency, schedule.tol)
-        progress = descend(epochs, schedule, watch._replace(label=label, still=still), first_epoch)
-        return epochs, progress
+        posed = problem.under(prior)
+        program, hyper = Program(posed.model, problem.loss, solver), hyper_parameters(posed, prior)
+        first = partial(first_state, posed, program, prior.init_scale, hyper)
+        epochs = BatchEpochs(program, first, source, hyper, schedule, problem.seed)
+        still = None if frequency is None else Plateau(posed.model, frequency, schedule.tol)
+        validate = watch.validate if posed.model == model else validator(posed, n_rows - 1, units)
+        looks = watch._replace(validate=validate, label=label, still=still)
+        return epochs, descend(epochs, schedule, looks, first_epoch)
 
     epochs, progress = attempt(0)
     weights, chosen, kept, attempts = epochs.weights(), 0, None, {0: progress}
@@ -237,8 +238,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
         with contextlib.suppress(DivergenceError):
             epochs, second = attempt(number)
             attempts[number] = second
-            # Among few held-out rows a little better means nothing.
-            margin = _CLEARLY * abs(progress.best_score)
+            margin = _share_to_gain(problem, problem.priors[number]) * abs(progress.best_score)
             if second.best_score > progress.best_score + margin:
                 weights, progress, chosen = epochs.weights(), second, number
             progress.interrupted = second.interrupted
@@ -249,6 +249,7 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     ):
         raise KeyboardInterrupt("Interrupted when training had diverged: nothing is kept.")
     prior = problem.priors[chosen]
+    problem = problem.under(prior)
     message = None if progress.interrupted else score_is_constant(problem, progress)
     is_long = progress.n_iter >= _MANY_EPOCHS
     if message is None and progress.n_iter >= schedule.n_iter_no_change and not progress.interrupted:
@@ -262,6 +263,15 @@ def _fit(problem: Problem, solver: Solver, session: Session | None) -> Result:
     if message is None and not progress.interrupted:
         message = _advice(problem, progress, watch.base_loss, score)
     return Result(parameters, progress, kept, message, prior=chosen, attempts=attempts)
+
+
+def _share_to_gain(problem: Problem, prior: Prior) -> float:
+    """The share of the score by which an attempt must be better: among few rows a little means nothing.
+
+    Another model differs in more than its prior, and the rows can tell less of it.
+    """
+    assert problem.held_out is not None
+    return problem.held_out.y.shape[0] ** -0.5 if prior.normalizes else _CLEARLY
 
 
 def _loss_without(progress: Progress, base_loss: float) -> float:

@@ -37,6 +37,8 @@ class Prior(NamedTuple):
     ----------
     l2_frequency_power : how much less a rare column is penalised, see `skfm.optim.penalty`
     init_scale : standard deviation of the first factors
+    normalizes : whether it is for hidden layers that are normalised over the batch: of embeddings only
+        directions count then
     """
 
     l1_linear: float
@@ -45,6 +47,7 @@ class Prior(NamedTuple):
     l2_dense: float
     l2_frequency_power: float
     init_scale: float
+    normalizes: bool = False
 
     def beside(self, share: float) -> Prior:
         """The same prior beside this share of the rows, whose loss is a mean."""
@@ -286,6 +289,10 @@ class Problem(NamedTuple):
     base_moved: np.ndarray | None = None
     name_column: Callable[[int], str] | None = None
     naming_held_out: Naming | None = None
+
+    def under(self, prior: Prior) -> Problem:
+        """The same with the model that is trained under a prior."""
+        return self._replace(model=self.model.normalized()) if prior.normalizes else self
 
 
 def score_is_constant(problem: Problem, progress: Progress) -> str | None:

@@ -457,3 +457,24 @@ def test_split_gives_views_of_stored_rows(name):
 
 def test_models_of_equal_settings_are_one_key():
     assert len({DeepFM(n_factors=4), DeepFM(n_factors=4), DeepFM(n_factors=5), FM(n_factors=4)}) == 3
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_normalized(name):
+    """All hidden layers, and no others, have averages and gains of their own."""
+    model = MODELS[name]
+    normalized = model.normalized()
+    assert normalized.normalized() == normalized
+    assert normalized.tables() == model.tables()
+    before, after = ({*one.init_averages()} for one in (model, normalized))
+    assert before <= after
+    dense = [one.init(np.random.default_rng(0), np.zeros(model.n_outputs)) for one in (model, normalized)]
+    names = [{name for kind in one.values() for name in kind} for one in dense]
+    assert names[0] <= names[1]
+    means = {name for name in after - before if "mean_" in name}
+    gains = {name for name in names[1] - names[0] if "gain_" in name}
+    assert len(means) == len(gains)
+    # Units of attention have biases too, and NFM normalises what goes into its network.
+    layers = {name for name in names[0] if "bias_" in name and not name.startswith("attention")}
+    can_be = (bool(layers) or name.startswith("nfm")) and model != normalized
+    assert bool(gains) == can_be

@@ -24,7 +24,6 @@ class DeepEstimator(FactorTable, FactorParameters, NetworkParameters):
         return MLP(
             sizes=sizes,
             activation=self.activation,
-            batch_norm=bool(self.batch_norm),
             dropout=self.dropout > 0,
         )
 

@@ -34,7 +34,7 @@ from skfm.estimators.base.unchanged import check_same_encoder, check_unchanged, 
 from skfm.fitting import learn as fitting
 from skfm.fitting.inputs import Encoding, Reader, Rows
 from skfm.fitting.learn import Context, Data, Given, Learned, Listeners, Prepared, Pretrained, Shape
-from skfm.fitting.plan import CHOSEN_BY_FIT, Settings
+from skfm.fitting.plan import AUTO, CHOSEN_BY_FIT, Settings
 from skfm.fitting.streams import first_of, is_stream, map_stream
 from skfm.fitting.targets import Targets
 from skfm.names import BATCH_ACTIVATIONS
@@ -85,16 +85,19 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
 
     def _settings(self) -> Settings:
         """What the parameters ask of training."""
-        of_model = {
+        of_model: dict[str, Any] = {
             name: getattr(self, name, 0.0)
             for name in ("l1_linear", "l2_linear", "l2_factors", "l2_dense", "init_scale", "dropout")
         }
+        batch_norm = getattr(self, "batch_norm", False)
+        if batch_norm != AUTO or not np.size(getattr(self, "hidden_layer_sizes", ())):
+            batch_norm = batch_norm != AUTO and bool(batch_norm)
         return Settings(
             kind=self._kind,
             is_classifier=is_classifier(self),
             has_linear_term=hasattr(self, "l2_linear"),
             is_stochastic=of_model["dropout"] > 0
-            or bool(getattr(self, "batch_norm", False))
+            or batch_norm is True
             or getattr(self, "activation", None) in BATCH_ACTIVATIONS,
             n_components=getattr(self, "n_components", 0),
             solver=self.solver,
@@ -108,6 +111,7 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
             n_iter_no_change=self.n_iter_no_change,
             tol=self.tol,
             dtype=self.dtype,
+            batch_norm=batch_norm,
             **of_model,
         )
 
@@ -311,6 +315,8 @@ class FactorizationEstimator(ShowsReadings, TrainingParameters, Pickling, metacl
                 f"are pooled into one field. Pass fields= to say which columns belong together."
             )
         model = self._make_model(prepared.shape(context))
+        if prepared.plan.normalizes:
+            model = model.normalized()
         fitting.check_weights(model, prepared)
         # Before the start, for which some models train another: a score that does not suit is named first.
         score = self._scorer(model, prepared, context)
