@@ -270,8 +270,9 @@ def _share_to_gain(problem: Problem, prior: Prior) -> float:
 
     Another model differs in more than its prior, and the rows can tell less of it.
     """
-    assert problem.held_out is not None
-    return problem.held_out.y.shape[0] ** -0.5 if prior.normalizes else _CLEARLY
+    if prior.normalizes and problem.held_out is not None:
+        return problem.held_out.y.shape[0] ** -0.5
+    return _CLEARLY
 
 
 def _loss_without(progress: Progress, base_loss: float) -> float:
