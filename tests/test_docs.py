@@ -126,7 +126,7 @@ def test_what_auto_means_is_what_the_training_page_says():
 
     settings = FMClassifier()._settings()
 
-    def is_full_batch(n_rows, n_entries, kind):
+    def is_full_batch(n_rows, n_entries, kind, settings=settings):
         facts = plan.Facts(n_rows, n_entries, weight=n_rows, evidence=1.0)
         return plan.choose_solver(settings._replace(kind=kind), facts) == "lbfgs"
 
@@ -140,16 +140,25 @@ def test_what_auto_means_is_what_the_training_page_says():
         f"{plan.learning_rate('auto', 'adagrad', 'deep'):g} for models with a network"
         in (rules["learning_rate"])
     )
-    bounds = [plan.batch_size("auto", n) for n in (1, 2**40)]
+    bounds = [plan.batch_size(settings, n) for n in (1, 2**40)]
     assert f"between {bounds[0]} and {bounds[1]} rows" in rules["batch_size"]
-    no_stopping = last_true(lambda n: not plan.early_stopping("auto", n, full_batch=False))
-    assert f"more than {no_stopping:,} rows" in rules["early_stopping"]
-    tenth = last_true(lambda n: plan.validation_fraction("auto", n) == 0.1)
-    enough = last_true(lambda n: plan.validation_fraction("auto", n + 1) * (n + 1) <= tenth / 10 + 1e-9)
+    network = skfm.DCNClassifier()._settings()
+    for one, said in ((settings, "more than {:,} rows"), (network, "alone more than {:,}")):
+        no_stopping = last_true(lambda n, one=one: not plan.early_stopping(one, n, full_batch=False))
+        assert said.format(no_stopping) in rules["early_stopping"]
+    few_rows = last_true(lambda n: is_full_batch(n, 2**40, "deep", network))
+    assert f"up to {few_rows:,} for classifiers of a network alone" in rules["solver"]
+    least, small = plan.batch_size(network, 1), last_true(lambda n: plan.batch_size(network, n) == 64)
+    assert f"{least} up to {small:,} rows" in rules["batch_size"]
+    tenth = last_true(lambda n: plan.validation_fraction(settings, n) == 0.1)
+    enough = last_true(lambda n: plan.validation_fraction(settings, n + 1) * (n + 1) <= tenth / 10 + 1e-9)
     assert f"no more than {tenth // 10:,}, or 5 √n where that is more" in rules["validation_fraction"]
     assert 5 * enough**0.5 <= tenth / 10 <= 5 * (enough + 2) ** 0.5
-    assert plan.validation_fraction("auto", 10**6) * 10**6 == pytest.approx(5 * 10**3)
-    assert plan.validation_fraction("auto") == plan.validation_fraction(0.1, 10**6) == 0.1
+    assert plan.validation_fraction(settings, 10**6) * 10**6 == pytest.approx(5 * 10**3)
+    assert plan.validation_fraction(settings) == 0.1
+    assert plan.validation_fraction(settings._replace(validation_fraction=0.3), 10**6) == 0.3
+    assert plan.validation_fraction(network, small) == 0.2
+    assert plan.validation_fraction(network, small + 1) < 0.2
 
     def strengths(weight, evidence, n_components=0, has_linear_term=True, is_classifier=True):
         kind = {"has_linear_term": has_linear_term, "is_classifier": is_classifier}

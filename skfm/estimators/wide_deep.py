@@ -241,7 +241,8 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, an element-wise optax
         transformation, or a training method of your own (see Contributing). ``"lbfgs"`` minimises over all
         rows at once; the others take mini-batches. ``"auto"`` is L-BFGS while there are few rows (for
-        linear models: or few nonzeros) and neither dropout nor batch normalisation, then AdaGrad; with an
+        linear models: or few nonzeros; for classifiers of a network without a linear term very few) and
+        neither dropout nor batch normalisation, then AdaGrad; with an
         L1 penalty it is AdaGrad, and FTRL for linear models. The limits are in the guide on training;
         ``solver_`` tells what was used.
     learning_rate : "auto" or float, default="auto"
@@ -269,8 +270,9 @@ class WideDeepClassifier(_WideDeep, FactorizationClassifier):
     validation_fraction : "auto" or float, default="auto"
         Share of the rows to hold out, between 0 and 1; by a classifier stratified by class. A row that is
         alone in its class is trained on. ``"auto"``: a tenth, but no more than 2,000 rows, or
-        ``5 * sqrt(n_samples)`` where that is more (of a stream that is not put in memory a tenth). Not used
-        where ``X_val`` is given to fit.
+        ``5 * sqrt(n_samples)`` where that is more (of a stream that is not put in memory a tenth; of few
+        rows for classifiers of a network without a linear term a fifth). Not used where ``X_val`` is given
+        to fit.
     n_iter_no_change : int, default=3
         Epochs without an improvement by more than ``tol`` before the rate is cut or training stops, or
         iterations of L-BFGS without one.
@@ -643,7 +645,8 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
         ``"auto"``, ``"adagrad"``, ``"adam"``, ``"ftrl"``, ``"sgd"``, ``"lbfgs"``, an element-wise optax
         transformation, or a training method of your own (see Contributing). ``"lbfgs"`` minimises over all
         rows at once; the others take mini-batches. ``"auto"`` is L-BFGS while there are few rows (for
-        linear models: or few nonzeros) and neither dropout nor batch normalisation, then AdaGrad; with an
+        linear models: or few nonzeros; for classifiers of a network without a linear term very few) and
+        neither dropout nor batch normalisation, then AdaGrad; with an
         L1 penalty it is AdaGrad, and FTRL for linear models. The limits are in the guide on training;
         ``solver_`` tells what was used.
     learning_rate : "auto" or float, default="auto"
@@ -671,8 +674,9 @@ class WideDeepRegressor(_WideDeep, FactorizationRegressor):
     validation_fraction : "auto" or float, default="auto"
         Share of the rows to hold out, between 0 and 1; by a classifier stratified by class. A row that is
         alone in its class is trained on. ``"auto"``: a tenth, but no more than 2,000 rows, or
-        ``5 * sqrt(n_samples)`` where that is more (of a stream that is not put in memory a tenth). Not used
-        where ``X_val`` is given to fit.
+        ``5 * sqrt(n_samples)`` where that is more (of a stream that is not put in memory a tenth; of few
+        rows for classifiers of a network without a linear term a fifth). Not used where ``X_val`` is given
+        to fit.
     n_iter_no_change : int, default=3
         Epochs without an improvement by more than ``tol`` before the rate is cut or training stops, or
         iterations of L-BFGS without one.

@@ -472,7 +472,7 @@ def stream_share(settings: Settings, given: Given) -> float:
     """Share of a stream's rows to hold out while they are read."""
     if not given.is_empty or settings.early_stopping is False:
         return 0.0
-    return validation_fraction(settings.validation_fraction)
+    return validation_fraction(settings)
 
 
 # -- from data to a problem, and from its result to what was learned ----------------------------------

@@ -6,6 +6,7 @@ import pytest
 
 from skfm import (
     DCNClassifier,
+    DCNRegressor,
     DeepFMClassifier,
     ESMMClassifier,
     FMClassifier,
@@ -118,7 +119,7 @@ def test_products_are_tried_under_several_priors_where_rows_tell_which_is_best()
     # Of networks, and of mini-batches, the narrow one and a wide one.
     deep = DeepFMClassifier()._settings()
     assert strengths(deep, narrow) == [(4, 80), (4, 3)]
-    dcn = DCNClassifier()._settings()
+    dcn = DCNRegressor()._settings()
     assert strengths(dcn, narrow) == [(0, 40), (0, 20), (0, 10), (0, 6), (0, 3)]
     assert strengths(FM._replace(solver="adam"), facts(5_000, evidence=1.0, has_given=True)) == [
         (1, 60),
@@ -195,3 +196,36 @@ def test_what_kinds_of_models_imply():
     own = optax.sgd(0.1)
     plan = make_plan(FM._replace(solver=own), facts(100))
     assert (plan.solver, plan.schedule.learning_rate) == (own, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "is_alone"),
+    [
+        (DCNClassifier(), True),
+        (FNNClassifier(), True),
+        (WideDeepClassifier(parts="deep"), True),
+        (ESMMClassifier(tower="pnn"), True),
+        (WideDeepClassifier(), False),
+        (DeepFMClassifier(), False),
+        (DCNRegressor(), False),
+        (FMClassifier(), False),
+    ],
+)
+def test_classifiers_of_a_network_alone_stop_on_held_out_rows_of_few(estimator, is_alone):
+    settings = estimator._settings()
+    plans = [make_plan(settings, facts(n_rows)) for n_rows in (100, 101, 2_000, 2_001)]
+    solvers = [plan.solver for plan in plans]
+    n_held_out = [plan.n_held_out for plan in plans]
+    if is_alone:
+        assert solvers == ["lbfgs", "adagrad", "adagrad", "adagrad"]
+        assert n_held_out == [0, 21, 400, 201]
+    else:
+        assert solvers == ["lbfgs", "lbfgs", "lbfgs", "adagrad"]
+        assert n_held_out == [0, 0, 0, 201]
+    # Rows to stop on may be given, or not be wanted.
+    given = make_plan(settings, facts(50, has_given=True))
+    assert given.solver == ("adagrad" if is_alone else "lbfgs")
+    for no in (False, np.False_):
+        whole = make_plan(settings._replace(early_stopping=no), facts(1_000))
+        assert (whole.solver, whole.n_held_out) == ("lbfgs", 0)
+    assert make_plan(settings._replace(solver="lbfgs"), facts(1_000)).n_held_out == 0

@@ -115,18 +115,21 @@ def test_networks_begin_anew_under_each_prior(name):
     np.testing.assert_array_equal(predictions(model, X), predictions(by_hand, X))
 
 
-@pytest.mark.parametrize("name", ["DCNClassifier", "DeepCrossingClassifier"])
-def test_networks_without_a_linear_term_learn_no_noise_of_few_rows(name):
+# Of so few rows FNN could still learn more: it takes small steps.
+@pytest.mark.filterwarnings("ignore:FNNClassifier.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("n_rows", [120, 250, 800])
+@pytest.mark.parametrize("stem", ["DCN", "DeepCrossing", "PNN", "FinalMLP", "FNN"])
+def test_networks_without_a_linear_term_learn_no_noise_of_few_rows(stem, n_rows):
     table, y = load_adult(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(y))
-    seen, unseen = order[:250], order[250:10_000]
+    seen, unseen = order[:n_rows], order[800:10_000]
     given = {"encoder": skfm.FieldEncoder(min_frequency=3), "hidden_layer_sizes": (32,), "random_state": 0}
-    model = getattr(skfm, name)(**given).fit(table.iloc[seen], y.iloc[seen])
+    model = getattr(skfm, f"{stem}Classifier")(**given).fit(table.iloc[seen], y.iloc[seen])
     y = (y.iloc[unseen] == model.classes_[1]).to_numpy()
     found = log_loss(y, model.predict_proba(table.iloc[unseen])[:, 1])
-    assert found < 0.75 * log_loss(y, np.full(y.size, y.mean()))
-    # Trying ends where a wider prior is clearly worse, before the fifth.
-    assert len(set(model.attempts_["attempt"])) < 5
+    share = found / log_loss(y, np.full(y.size, y.mean()))
+    assert share < {120: 0.9, 250: 0.8, 800: 0.75}[n_rows]
+    assert model.solver_ == "adagrad"
 
 
 @pytest.mark.parametrize(
