@@ -2,29 +2,36 @@
 
 Each estimator has default parameters but ``random_state``; the baseline is LogisticRegression(max_iter=1000)
 or Ridge(). A value is the mean over folds and seeds. An estimator loses or wins where it differs from the
-baseline by more than 0.002 in AUC, 0.01 in accuracy, or 1 % in RMSE; a loss is flagged FAIL.
+baseline by more than 0.002 in AUC, 0.01 in accuracy, or 1 % in RMSE; a loss is flagged FAIL, and so is a fit
+that is worse than the best constant on its fold (in log loss or RMSE).
 """
 
 import time
 import warnings
 
 import numpy as np
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score, root_mean_squared_error
 
 from benchmarks import datasets, report, runner
 
-STEMS = ("Linear", "FM", "MixtureFM", "DeepFM")
+STEMS = (
+    "Linear", "FM", "MixtureFM", "FFM", "FwFM", "DeepFM", "WideDeep", "NFM", "FNN", "PNN", "DCN",
+    "DeepCrossing", "FinalMLP",
+)  # fmt: skip
+# xDeepFM and AFM take minutes on some of these sets: they are run where they are asked for.
+SLOW = ("XDeepFM", "AFM")
 METRICS = {"binary": "AUC", "multiclass": "accuracy", "regression": "RMSE"}
 MARGINS = {"AUC": 0.002, "accuracy": 0.01, "RMSE": 0.01}
-BASELINE = "baseline"
+BASELINE, CONSTANT = "baseline", "constant"
 
 
 def add_arguments(parser):
     """Options that restrict the comparison."""
     every = list(datasets.LOADERS)
     parser.add_argument("--datasets", type=runner.names_among(every), default=every, help="such as adult,a9a")
-    stems = runner.names_among(STEMS, parse_stem)
+    stems = runner.names_among(STEMS + SLOW, parse_stem)
     parser.add_argument("--estimators", type=stems, default=list(STEMS), help="such as FMClassifier,DeepFM")
     parser.set_defaults(seeds=[0])
 
@@ -35,7 +42,9 @@ def parse_stem(name):
 
 
 def make_estimator(stem, task, seed):
-    """An skfm estimator with default parameters, or the linear baseline of the task."""
+    """An skfm estimator with default parameters, the linear baseline of the task, or the best constant."""
+    if stem == CONSTANT:
+        return DummyRegressor() if task == "regression" else DummyClassifier(strategy="prior")
     if stem == BASELINE:
         return Ridge() if task == "regression" else LogisticRegression(max_iter=1000)
     import skfm
@@ -91,8 +100,8 @@ def run(options, results, save):
         splits = list(dataset.encoded_splits())
         if options.quick:
             splits = [shorten(split) for split in splits[:1]]
-        for stem in [BASELINE, *options.estimators]:
-            seeds = options.seeds[:1] if stem == BASELINE else options.seeds
+        for stem in [CONSTANT, BASELINE, *options.estimators]:
+            seeds = options.seeds[:1] if stem in (CONSTANT, BASELINE) else options.seeds
             entry = evaluate(stem, dataset.task, splits, seeds)
             results[f"{name}/{stem}"] = entry
             metric = METRICS[dataset.task]
@@ -133,8 +142,8 @@ def report_rows(results):
     for key, entry in results.items():
         name, _, stem = key.partition("/")
         metric = METRICS[entry["task"]]
-        baseline = results.get(baseline_key(name), {})
-        if stem == BASELINE or metric not in baseline:
+        baseline = results.get(f"{name}/{BASELINE}", {})
+        if stem in (CONSTANT, BASELINE) or metric not in baseline:
             continue
         if "error" in entry:
             difference, verdict, value = None, "FAIL", None
@@ -146,13 +155,21 @@ def report_rows(results):
         seconds = mean_or_none(entry, "fit_seconds")
         values = [float(np.mean(baseline[metric])), value, difference]
         note = entry.get("error", ", ".join(entry.get("warnings", [])))[:60]
+        n_worse = worse_than_constant(entry, results.get(f"{name}/{CONSTANT}", {}))
+        if n_worse:
+            verdict = verdicts[stem][-1] = "FAIL"
+            note = f"{n_worse} fits worse than a constant"
         rows.append([name, metric, stem, *values, *losses, seconds, verdict, note])
     return rows, verdicts
 
 
-def baseline_key(name):
-    """Key of a data set's baseline."""
-    return f"{name}/{BASELINE}"
+def worse_than_constant(entry, constant):
+    """How many fits, a row of folds a seed, have a larger error than the best constant of their fold."""
+    name = "log_loss" if "log_loss" in entry else "RMSE"
+    if name not in entry or name not in constant:
+        return 0
+    by_seed = np.reshape(entry[name], (-1, len(constant[name])))
+    return int((by_seed > np.array(constant[name])).sum())
 
 
 def mean_or_none(entry, name):

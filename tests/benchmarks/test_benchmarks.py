@@ -170,6 +170,24 @@ def test_defaults_reports_wins_failures_and_errors():
     assert "ValueError: no" in defaults.render(results)
 
 
+def test_defaults_fails_what_is_worse_than_a_constant_on_a_fold():
+    def entry(auc, loss):
+        return {"task": "binary", "AUC": auc, "log_loss": loss, "fit_seconds": [1.0] * len(auc)}
+
+    results = {
+        "a/constant": entry([0.5, 0.5], [0.6, 0.5]),
+        "a/baseline": entry([0.8, 0.8], [0.4, 0.4]),
+        "a/FM": entry([0.9, 0.9, 0.9, 0.9], [0.5, 0.4, 0.3, 0.6]),
+        "a/FFM": entry([0.9, 0.9, 0.9, 0.9], [0.5, 0.5, 0.6, 0.4]),
+        "b/constant": {"task": "regression", "RMSE": [1.0], "fit_seconds": [1.0]},
+        "b/baseline": {"task": "regression", "RMSE": [1.2], "fit_seconds": [1.0]},
+        "b/FM": {"task": "regression", "RMSE": [1.1], "fit_seconds": [1.0]},
+    }
+    rows, verdicts = defaults.report_rows(results)
+    assert verdicts == {"FM": ["FAIL", "FAIL"], "FFM": ["win"]}
+    assert [row[-1] for row in rows] == ["1 fits worse than a constant", "", "1 fits worse than a constant"]
+
+
 def test_defaults_scores_a_baseline():
     rng = np.random.default_rng(0)
     X, noise = rng.normal(size=(200, 3)), rng.normal(size=200)
