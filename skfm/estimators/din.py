@@ -595,6 +595,7 @@ class DINClassifier(_DIN, FactorizationClassifier):
     >>> table["history"] = [[f"i{item}" for item in row[1:]] for row in items]
     >>> y = (items[:, 1:] == items[:, :1]).any(axis=1)
     >>> settings = {"l2_factors": 1e-3, "l2_dense": 1e-3, "init_scale": 0.5, "tol": 1e-2, "random_state": 1}
+    >>> settings["early_stopping"] = False  # labels without noise: all rows, to the minimum
     >>> model = DINClassifier(4, sequence_fields={"history": "item"}, activation="tanh", **settings)
     >>> model = model.fit(table, y)
     >>> model.score(table, y)

@@ -161,8 +161,8 @@ def scored(
         X = predict(X) if is_read else rows_of(X)
         y = checked_targets(y, _num_samples(X))
         rows = Rows(X, y, weights_of_rows(weight, y.shape[0]))
-        if rows.weight.any():
-            rows = rows.with_weight()
+        check_sample_weight(rows.weight, y.shape[0])
+        rows = rows.with_weight()
         with rows.of_errors():
             return comparable(rows.y), rows.X if is_read else predict(rows.X), rows.weight
 
@@ -182,7 +182,7 @@ def scored(
     for name, chunk in ahead(chunks_of(X, once=True)):
         with name.of_errors():
             X, y, weight = _items(chunk)
-            if weight is None or not _are_zeros(weight, X.shape[0]):
+            if weight is None or not _are_zeros(weight, X.shape[0], y):
                 found.append(part(X, y, weight))
     if not found:
         raise ValueError(_NO_WEIGHT)
@@ -199,10 +199,17 @@ def _items(chunk: tuple) -> tuple:
     return (*chunk, None)[:3]
 
 
-def _are_zeros(weight, n_rows: int) -> bool:
-    """Whether weights of rows are all 0; what are no weights is none of these."""
+def _are_zeros(weight, n_rows: int, y) -> bool:
+    """Whether weights of rows are all 0; what are no weights, of rows or tasks, is none of these."""
     weight = weights_as_numbers(weight)
-    return weight.shape[:1] in ((), (n_rows,)) and not weight.any()
+    return not weight.any() and weight.shape in ((), (n_rows,), np.shape(y))
+
+
+def _hold_text(y: np.ndarray) -> bool:
+    """Whether some targets are text; other objects may be numbers."""
+    if y.dtype.kind != "O":
+        return y.dtype.kind in "US"
+    return any(isinstance(value, str | bytes) for value in y.flat)
 
 
 class CheckedStream:
@@ -234,7 +241,7 @@ class CheckedStream:
                 rows = self._checked(chunk)
                 if rows is None:
                     continue
-                shape, what = rows.y.shape, "text" if rows.y.dtype.kind in "OUS" else "numbers"
+                shape, what = rows.y.shape, "text" if _hold_text(rows.y) else "numbers"
                 kind = kind or (shape[1:], what)
                 if (shape[1:], what) != kind:
                     before = f"in {kind[0][0]} columns" if kind[0] else "in a vector"
@@ -248,7 +255,7 @@ class CheckedStream:
     def _checked(self, chunk) -> Rows | None:
         X, y, weight = _items(chunk)
         self.has_weights |= weight is not None
-        if weight is not None and _are_zeros(weight, X.shape[0]):
+        if weight is not None and _are_zeros(weight, X.shape[0], y):
             return None
         rows = read_rows(X, y, weight, self.reader, self.targets)
         if weight is not None:

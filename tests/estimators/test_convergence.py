@@ -98,6 +98,7 @@ def test_smaller_penalties_help_where_a_warning_asks_for_them():
     X["seen"] = [list(rng.choice(letters, rng.integers(0, 4))) for _ in range(600)]
     y = np.array([goods in seen for goods, seen in zip(X["goods"], X["seen"], strict=True)])
     given = {"sequence_fields": {"seen": "goods"}, "l2_factors": 0.01, "l2_dense": 0.01}
+    given["early_stopping"] = False
     model, (message,) = fitted("DINClassifier", X, y, **given)
     assert "nothing was learned" in message
     penalties = {name: model.plan_[name] for name in ("l2_factors", "l2_dense")}

@@ -9,6 +9,7 @@ import pytest
 import sklearn.metrics
 from sklearn.metrics import get_scorer, get_scorer_names, make_scorer, max_error
 
+import skfm
 from tests.estimators.problems import LABELS, N, X, Y, make, predictions
 
 pytestmark = pytest.mark.filterwarnings(
@@ -321,3 +322,41 @@ def test_a_score_that_is_the_same_after_each_epoch_is_named(solver):
     changing, said = fitted(scoring="accuracy")
     assert len(set(changing.history_["validation_score"])) > 1
     assert not [one for one in said if "scoring gave" in one]
+
+
+def test_score_without_any_weight_says_so_before_x_is_read():
+    rows = np.arange(40.0).reshape(20, 2) % 7
+    model = skfm.LinearRegressor().fit(rows, rows[:, 0])
+    unread = np.where(np.arange(20)[:, None] == 0, np.nan, rows)
+    with pytest.raises(ValueError, match=r"sample_weight is zero for every row\. Give some"):
+        model.score(unread, rows[:, 0], np.zeros(20))
+
+
+@pytest.mark.parametrize("shape", [(20, 3), (20, 1)])
+def test_weights_of_another_shape_are_refused_where_all_are_zero(shape):
+    rows = np.arange(40.0).reshape(20, 2) % 7
+    y, zeros = rows[:, 0], np.zeros(shape)
+    model = skfm.LinearRegressor().fit([(rows, y), (rows, y, np.zeros(20))])
+    for call in (model.fit, model.score):
+        with pytest.raises(ValueError, match=r"Chunk 1 of the stream: sample_weight must be 1D"):
+            call([(rows, y), (rows, y, zeros)])
+    labels = np.column_stack([y > 2, y > 4]).astype(int)
+    chain = skfm.ESMMClassifier(max_iter=1, hidden_layer_sizes=(2,))
+    chain.fit([(rows, labels), (rows, labels, np.zeros((20, 2)))])
+    with pytest.raises(ValueError, match=r"Chunk 1 of the stream: sample_weight"):
+        chain.fit([(rows, labels), (rows, labels, zeros)])
+
+
+def test_numbers_among_objects_are_numbers_in_every_chunk():
+    rows = np.arange(40.0).reshape(20, 2) % 7
+    y, weight = rows[:, 0], np.r_[0.0, np.ones(19)]
+    with_text = np.array(["bad", *y[1:]], dtype=object)
+    same = skfm.LinearRegressor().fit([(rows, y, weight)] * 2).coef_
+    for chunks in ([y, y.astype(object)], [y, with_text], [with_text, y]):
+        found = skfm.LinearRegressor().fit([(rows, one, weight) for one in chunks]).coef_
+        np.testing.assert_array_equal(found, same)
+    with pytest.raises(ValueError, match=r"Chunk 1 of the stream: y holds text"):
+        skfm.LinearRegressor().fit([(rows, y), (rows, with_text)])
+    texts = np.where(y > 3, "yes", "no")
+    for chunks in ([texts, texts.astype(object)], [texts.astype(object), texts]):
+        assert skfm.LinearClassifier().fit([(rows, one) for one in chunks]).classes_.tolist() == ["no", "yes"]

@@ -213,12 +213,12 @@ def test_what_kinds_of_models_imply():
 )
 def test_classifiers_of_a_network_alone_stop_on_held_out_rows_of_few(estimator, is_alone):
     settings = estimator._settings()
-    plans = [make_plan(settings, facts(n_rows)) for n_rows in (100, 101, 2_000, 2_001)]
+    plans = [make_plan(settings, facts(n_rows)) for n_rows in (150, 151, 2_000, 2_001)]
     solvers = [plan.solver for plan in plans]
     n_held_out = [plan.n_held_out for plan in plans]
     if is_alone:
         assert solvers == ["lbfgs", "adagrad", "adagrad", "adagrad"]
-        assert n_held_out == [0, 21, 400, 201]
+        assert n_held_out == [0, 31, 400, 201]
     else:
         assert solvers == ["lbfgs", "lbfgs", "lbfgs", "adagrad"]
         assert n_held_out == [0, 0, 0, 201]

@@ -115,9 +115,7 @@ def test_networks_begin_anew_under_each_prior(name):
     np.testing.assert_array_equal(predictions(model, X), predictions(by_hand, X))
 
 
-# Of so few rows FNN could still learn more: it takes small steps.
-@pytest.mark.filterwarnings("ignore:FNNClassifier.*Increase max_iter:sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("n_rows", [120, 250, 800])
+@pytest.mark.parametrize("n_rows", [160, 250, 800])
 @pytest.mark.parametrize("stem", ["DCN", "DeepCrossing", "PNN", "FinalMLP", "FNN"])
 def test_networks_without_a_linear_term_learn_no_noise_of_few_rows(stem, n_rows):
     table, y = load_adult(return_X_y=True)
@@ -128,7 +126,7 @@ def test_networks_without_a_linear_term_learn_no_noise_of_few_rows(stem, n_rows)
     y = (y.iloc[unseen] == model.classes_[1]).to_numpy()
     found = log_loss(y, model.predict_proba(table.iloc[unseen])[:, 1])
     share = found / log_loss(y, np.full(y.size, y.mean()))
-    assert share < {120: 0.9, 250: 0.8, 800: 0.75}[n_rows]
+    assert share < {160: 0.85, 250: 0.8, 800: 0.75}[n_rows]
     assert model.solver_ == "adagrad"
 
 

@@ -78,7 +78,7 @@ def test_what_goes_on_stays_as_it_is(name, monkeypatch, few_are_enough):
         later = pickle.loads(pickle.dumps(found))
         later.partial_fit(X, target(name)).partial_fit(X, target(name))
         assert later.plan_["batch_norm"] is is_normalized
-        assert later.plan_["l2_factors"] == pytest.approx(found.plan_["l2_factors"], rel=0.2)
+        assert later.plan_["l2_factors"] == pytest.approx(found.plan_["l2_factors"], rel=0.3)
         assert np.isfinite(predictions(later)).all()
         warm = found.set_params(warm_start=True).fit(X, target(name))
         assert warm.plan_["batch_norm"] is is_normalized
