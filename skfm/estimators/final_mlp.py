@@ -188,7 +188,7 @@ class FinalMLPClassifier(_FinalMLP, FactorizationClassifier):
         the fit before.
     l2_dense : "auto" or float, default="auto"
         Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
-        ``l2_factors``.
+        ``l2_factors``, and 0 with the strong penalty that ``batch_norm="auto"`` tries.
     class_weight : "balanced", dict, list of dict or None, default=None
         Weight of each class, ``{label: weight}``, by which sample weights are multiplied; a list has one
         dict a label of multilabel targets. Rows of a class of weight 0 are left out; two classes need a
@@ -561,7 +561,7 @@ class FinalMLPRegressor(_FinalMLP, FactorizationRegressor):
         the fit before.
     l2_dense : "auto" or float, default="auto"
         Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
-        ``l2_factors``.
+        ``l2_factors``, and 0 with the strong penalty that ``batch_norm="auto"`` tries.
     loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, default="squared_error"
         Loss of a sample. ``"poisson"`` predicts ``exp(raw)`` and needs targets of 0 or more; the other
         losses are computed on the standardised target (see Notes).

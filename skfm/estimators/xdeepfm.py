@@ -157,7 +157,7 @@ class XDeepFMClassifier(_XDeepFM, FactorizationClassifier):
         the fit before.
     l2_dense : "auto" or float, default="auto"
         Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
-        ``l2_factors``.
+        ``l2_factors``, and 0 with the strong penalty that ``batch_norm="auto"`` tries.
     l1_linear : float, default=0.0
         Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
         ``solver="ftrl"`` makes the most. L-BFGS refuses it.
@@ -545,7 +545,7 @@ class XDeepFMRegressor(_XDeepFM, FactorizationRegressor):
         the fit before.
     l2_dense : "auto" or float, default="auto"
         Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
-        ``l2_factors``.
+        ``l2_factors``, and 0 with the strong penalty that ``batch_norm="auto"`` tries.
     l1_linear : float, default=0.0
         Strength of the L1 penalty of the linear weights. Named mini-batch solvers make exact zeros;
         ``solver="ftrl"`` makes the most. L-BFGS refuses it.

@@ -730,13 +730,16 @@ def _continued(context: Context) -> Continued | None:
 
 
 def _as_before(settings: Settings, context: Context) -> Settings:
-    """Settings under which weights that are taken over stay those of their model."""
-    known = context.taken_over
+    """Settings under which weights of the fit before stay those of their model, under its penalties."""
+    known = context.before
     if settings.batch_norm != AUTO or known is None:
         return settings
-    if known.is_normalized:
-        return settings._replace(batch_norm=True, is_stochastic=True)
-    return settings._replace(batch_norm=False) if context.before is not None else settings
+    if not known.is_normalized:
+        return settings._replace(batch_norm=False)
+    prior = known.plan.prior_of(known.prior)
+    names = ["l2_factors", "l2_dense", *["l2_linear"] * settings.embeds_linear]
+    kept = {name: getattr(prior, name) for name in names if isinstance(getattr(settings, name), str)}
+    return settings._replace(batch_norm=True, is_stochastic=True, **kept)
 
 
 def check_columns(

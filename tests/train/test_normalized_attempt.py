@@ -82,8 +82,16 @@ def test_what_goes_on_stays_as_it_is(name, monkeypatch, few_are_enough):
         assert np.isfinite(predictions(later)).all()
         warm = found.set_params(warm_start=True).fit(X, target(name))
         assert warm.plan_["batch_norm"] is is_normalized
+        if is_normalized:
+            # Nor do few rows, of which none are held out, bring another penalty.
+            small = warm.set_params(early_stopping="auto").fit(X[:40], target(name)[:40])
+            assert (small.plan_["batch_norm"], small.plan_["l2_factors"]) == (True, pytest.approx(0.03))
+            assert small.plan_["l2_dense"] == 0
+            later = small.partial_fit(X, target(name))
+            assert later.plan_["l2_factors"] == pytest.approx(0.03)
+        # Tables are taken over alone, and the rows tell what suits them.
         started = make(name, **STEPS, init_from=warm).fit(X, target(name))
-        assert started.plan_["batch_norm"] is is_normalized
+        assert started.plan_["batch_norm"] is False
         monkeypatch.setattr("skfm.fitting.plan._ENOUGH_TO_NORMALIZE", 1)
 
 

@@ -130,7 +130,7 @@ class NetworkParameters:
         "auto",
         """
         Strength of the L2 penalty of the weights of the network (not of its biases). ``"auto"`` is that of
-        ``l2_factors``.
+        ``l2_factors``, and 0 with the strong penalty that ``batch_norm="auto"`` tries.
         """,
         accepted.NOT_NEGATIVE,
     )
